@@ -1,0 +1,37 @@
+# The lab's commands. Each sets up what it needs and is missing; a second call sets up nothing.
+# The container engine and the images are brought by the lab itself, see `lab run --help`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lab: $(READY) ## run every scenario behind every proxy
+	$(BIN)/lab run
+
+test: $(READY) ## run the tests, those with containers too
+	$(BIN)/pytest
+
+lint: $(READY) ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(READY) ## measure how late the model server's tokens leave
+	$(BIN)/python bench/lateness.py
+
+clean: ## remove containers, caches and the virtual environment
+	-test ! -x $(BIN)/lab || $(BIN)/lab clean
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The file says when the environment was last brought in line with pyproject.toml.
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+.PHONY: help lab test lint bench clean

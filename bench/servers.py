@@ -1,0 +1,169 @@
+"""The three servers under measurement: how each is started, and what its tokens look like on the wire.
+
+All three are told the same thing: no time to the first token, the same interval, the same number of
+tokens. Each runs alone, pinned to its core, as one process.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+GUIDELLM = "0.8.1"
+_READY_WITHIN = 60.0
+_INSTALL_WITHIN = 1800.0
+
+
+class Unavailable(Exception):
+    """A peer cannot be had here; the text is the reason that stands in the table."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What every server is asked to do.
+
+    Args:
+        streams: how many at the same time.
+        tokens: in each stream.
+        interval: seconds between two tokens.
+    """
+
+    streams: int
+    tokens: int
+    interval: float
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server.
+
+    Args:
+        name: as the table shows it.
+        health: path that answers 200 once it is ready.
+        token: bytes that stand in each token's event exactly once, and nowhere else.
+        model: the model's name to ask for.
+        command: the command line; `{port}` is filled in.
+        environment: added to the process's environment.
+    """
+
+    name: str
+    health: str
+    token: bytes
+    model: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def ours(load: Load) -> Server:
+    """The lab's model server."""
+    model = f"lab?tokens={load.tokens}&interval={load.interval * 1e3:g}ms"
+    command = (sys.executable, "-m", "lab.model", "--port", "{port}")
+    return Server("token-stream-lab", "/lab/health", b'"delta":{"content":"', model, command)
+
+
+def plain(load: Load) -> Server:
+    """A plain aiohttp handler."""
+    script = str(Path(__file__).with_name("plain_aiohttp.py"))
+    command = (sys.executable, script, "--port", "{port}", "--interval", str(load.interval))
+    return Server("plain aiohttp, sleep between tokens", "/health", b'"delta": {"content": "', "plain", command)
+
+
+def guidellm(load: Load) -> Server:
+    """Guidellm's mock server, from an environment of its own.
+
+    Raises:
+        Unavailable: it cannot be installed.
+    """
+    command = (
+        *(str(_install_guidellm()), "mock-server", "--host", "127.0.0.1", "--port", "{port}"),
+        *("--ttft-ms", "0", "--itl-ms", f"{load.interval * 1e3:g}", "--output-tokens", str(load.tokens)),
+    )
+    environment = {"HF_HUB_OFFLINE": "1", "SANIC_ACCESS_LOG": "false"}
+    token = b'"delta": {"content": "'
+    return Server(f"guidellm {GUIDELLM} mock-server", "/health", token, "mock", command, environment)
+
+
+def _install_guidellm() -> Path:
+    """Path of the command; installs it at first use, since its dependencies weigh gigabytes."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "token-stream-lab"
+    home = cache / f"guidellm-{GUIDELLM}"
+    command, done = home / "bin" / "guidellm", home / "installed"
+    if done.exists():
+        return command
+    sys.stderr.write(f"installing guidellm {GUIDELLM} into {home} (once; some gigabytes)\n")
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)  # noqa: S603 - our own arguments
+        install = [str(home / "bin" / "pip"), "install", "--quiet", f"guidellm=={GUIDELLM}"]
+        subprocess.run(install, check=True, timeout=_INSTALL_WITHIN)  # noqa: S603 - our own arguments
+    except (subprocess.SubprocessError, OSError) as error:
+        raise Unavailable(f"guidellm {GUIDELLM} could not be installed: {error}") from error
+    done.touch()
+    return command
+
+
+@contextmanager
+def running(server: Server, core: int | None) -> Iterator[int]:
+    """Run a server pinned to a core; yields its port once it is ready.
+
+    Raises:
+        Unavailable: it ended or never became ready; the text says so.
+    """
+    port = _free_port()
+    command = [part.format(port=port) for part in server.command]
+    process = subprocess.Popen(  # noqa: S603 - our own arguments
+        command,
+        env={**os.environ, **server.environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        if core is not None:
+            os.sched_setaffinity(process.pid, {core})
+        prefer(process.pid)
+        _await_ready(process, f"http://127.0.0.1:{port}{server.health}")
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def prefer(process: int) -> bool:
+    """Put a process before whatever else the machine does; False where that needs a right we lack."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, process, -20)
+    except PermissionError:
+        return False
+    return True
+
+
+def _await_ready(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + _READY_WITHIN
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise Unavailable(f"{process.args!r} ended with {process.returncode} before it was ready")
+        try:
+            with urllib.request.urlopen(url, timeout=1.0):  # noqa: S310 - always http
+                return
+        except (urllib.error.URLError, OSError):
+            # No event tells that another process listens; asking is the only way.
+            time.sleep(0.05)
+    raise Unavailable(f"{url} did not answer within {_READY_WITHIN:g} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,38 @@
+"""The catalogue: scenarios found by walking folders, read into frozen values.
+
+What belongs here is data about failures, never anything that connects or starts. Below stand the plan,
+the wire formats' and the proxies' names, and the table of requirements.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.catalogue.loader import FILE, load_scenario
+from lab.catalogue.scenario import Exchange, Scenario, Staging
+from lab.catalogue.selection import only_folder, select
+from lab.errors import BadInput
+
+__all__ = ["Exchange", "Scenario", "Staging", "discover", "load_scenario", "only_folder", "select", "shipped_scenarios"]
+
+
+def shipped_scenarios() -> Path:
+    """The folder of scenarios that comes with the lab."""
+    return Path(__file__).parents[2] / "scenarios"
+
+
+def discover(root: Path) -> tuple[Scenario, ...]:
+    """Every scenario below a folder, in the order in which a reader should meet them.
+
+    Raises:
+        BadInput: the folder has none, or one of them is faulty; names the file and the key.
+    """
+    files = sorted(root.rglob(FILE))
+    if not files:
+        raise BadInput(f"{root}: no {FILE} below it", "Give a folder of scenarios, or a scenario's own folder.")
+    scenarios = [load_scenario(file.parent) for file in files]
+    names = [scenario.id for scenario in scenarios]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(f"{root}: two scenarios are called {name!r}", "Rename one of the folders.")
+    return tuple(sorted(scenarios, key=lambda scenario: (scenario.order, scenario.id)))

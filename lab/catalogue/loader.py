@@ -1,0 +1,244 @@
+"""Reads one scenario's folder: `scenario.toml`, the configurations and the story.
+
+Every fault found here is the author's, and ends as `BadInput` that names the file and the key. The
+loader joins overlays from the general to the special: an exchange's plan, the side's plan, the side's
+own words for that exchange.
+"""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from lab.catalogue.scenario import Exchange, Scenario, Staging
+from lab.catalogue.schema import ExchangeTable, Lengths, ScenarioTable, SideTable, SymptomTable
+from lab.errors import BadInput
+from lab.judge.requirements import REQUIREMENTS
+from lab.model.plan import Plan, PlanError, make_plan
+from lab.proxies import PRODUCTS, Product, Proxy, resolve
+from lab.wire import format_named
+from lab.words import Side
+
+FILE = "scenario.toml"
+MARGIN = 0.25
+"""How much nearer than the clock itself a drawn length may not come; see `Lengths`."""
+
+
+def load_scenario(folder: Path) -> Scenario:
+    """Read and check one scenario.
+
+    Raises:
+        BadInput: names the file, the key and the remedy.
+    """
+    return _Loader(folder, _read(folder / FILE)).scenario()
+
+
+def _read(path: Path) -> ScenarioTable:
+    try:
+        return ScenarioTable.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}", f"A scenario is a folder with a {FILE}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: no TOML: {error}", "Mend the file at that place.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        remedy = "CONTRIBUTING.md lists the keys of a scenario."
+        match first["type"]:
+            case "extra_forbidden":
+                raise BadInput(f"{path}: unknown key {key}", remedy) from None
+            case "missing":
+                raise BadInput(f"{path}: the key {key} is missing", remedy) from None
+        why = first["msg"].removeprefix("Value error, ")
+        raise BadInput(f"{path}: {key}: {why}", f"It is {first['input']!r}. {remedy}") from None
+
+
+@dataclass(frozen=True)
+class _Loader:
+    """Unfolds one table; lives for one call of `load_scenario`."""
+
+    folder: Path
+    table: ScenarioTable
+
+    def scenario(self) -> Scenario:
+        table = self.table
+        self._check_names()
+        return Scenario(
+            id=self.folder.name,
+            folder=self.folder,
+            order=table.order,
+            title=table.title,
+            group=table.group,
+            requirement=table.requirement,
+            sources=tuple(table.sources),
+            stagings=tuple(self._stagings()),
+        )
+
+    def _fail(self, key: str, why: str, remedy: str = "") -> BadInput:
+        return BadInput(f"{self.folder / FILE}: {key}: {why}", remedy)
+
+    def _check_names(self) -> None:
+        table = self.table
+        if not (self.folder / "README.md").is_file():
+            raise BadInput(f"{self.folder}: README.md is missing", "Tell the scenario's story there.")
+        if not table.proxies:
+            raise self._fail("proxies", "no proxy can fail here", "Name at least one product, such as [proxies.nginx].")
+        for key, requirement in self._requirements():
+            if requirement not in REQUIREMENTS:
+                raise self._fail(key, f"unknown requirement {requirement!r}", f"Known: {', '.join(REQUIREMENTS)}.")
+        for name, exchange in table.exchanges.items():
+            try:
+                format_named(exchange.wire_format)
+            except BadInput as error:
+                raise self._fail(f"exchanges.{name}.wire_format", error.problem, error.remedy) from None
+        for key, symptoms in self._symptoms():
+            for name in symptoms:
+                self._known_exchange(f"{key}.{name}", name)
+        for key, side in self._sides():
+            for name in side.exchanges:
+                self._known_exchange(f"{key}.exchanges.{name}", name)
+
+    def _known_exchange(self, key: str, name: str) -> None:
+        if name not in self.table.exchanges:
+            raise self._fail(key, "no such exchange", f"The file has: {', '.join(self.table.exchanges)}.")
+
+    def _requirements(self) -> Iterator[tuple[str, str]]:
+        yield "requirement", self.table.requirement
+        for name, exchange in self.table.exchanges.items():
+            if exchange.requirement:
+                yield f"exchanges.{name}.requirement", exchange.requirement
+
+    def _symptoms(self) -> Iterator[tuple[str, Mapping[str, SymptomTable]]]:
+        yield "symptom", self.table.symptom
+        for name, proxy in self.table.proxies.items():
+            yield f"proxies.{name}.symptom", proxy.symptom
+        if self.table.real_defaults:
+            for name, symptoms in self.table.real_defaults.symptom.items():
+                yield f"real_defaults.symptom.{name}", symptoms
+
+    def _sides(self) -> Iterator[tuple[str, SideTable]]:
+        yield "broken", self.table.broken
+        yield "fixed", self.table.fixed
+        for way, side in self.table.fixes.items():
+            yield f"fixes.{way}", side
+
+    def _stagings(self) -> Iterator[Staging]:
+        for name, proxy_table in self.table.proxies.items():
+            symptom = {**self.table.symptom, **proxy_table.symptom}
+            for proxy in self._proxies(f"proxies.{name}", name, proxy_table.releases):
+                yield self._staging(proxy, Side.BROKEN, "broken", self.table.broken, symptom)
+                yield self._staging(proxy, Side.FIXED, "fixed", self.table.fixed, {})
+                for way, side in self.table.fixes.items():
+                    if not side.proxies or name in side.proxies:
+                        yield self._staging(proxy, Side.FIXED, f"fixed-{way}", side, {})
+        for name, immune in self.table.immune.items():
+            for proxy in self._proxies(f"immune.{name}", name, immune.releases):
+                yield self._staging(proxy, Side.IMMUNE, "immune", SideTable(title=immune.why, shows=immune.shows), {})
+        yield from self._real_defaults()
+
+    def _real_defaults(self) -> Iterator[Staging]:
+        real = self.table.real_defaults
+        if real is None:
+            return
+        for name, symptom in real.symptom.items():
+            side = SideTable(exchanges=real.exchanges, title="the product's own clocks")
+            for proxy in self._proxies(f"real_defaults.symptom.{name}", name, []):
+                yield self._staging(proxy, Side.REAL_DEFAULTS, "real-defaults", side, symptom)
+
+    def _proxies(self, key: str, name: str, releases: list[str]) -> tuple[Proxy, ...]:
+        if name not in PRODUCTS:
+            raise self._fail(key, f"unknown proxy {name!r}", f"Known: {', '.join(sorted(PRODUCTS))}.")
+        product = PRODUCTS[name]
+        wanted = releases or [product.releases[0]]
+        try:
+            return tuple(proxy for release in wanted for proxy in resolve(f"{name}-{release}"))
+        except BadInput as error:
+            raise self._fail(f"{key}.releases", error.problem, error.remedy) from None
+
+    def _staging(
+        self, proxy: Proxy, side: Side, label: str, table: SideTable, symptom: Mapping[str, SymptomTable]
+    ) -> Staging:
+        if side is Side.BROKEN and not symptom and not table.consumers:
+            raise self._fail("symptom", "the broken side shows nothing", "Say what it shows, such as [symptom.stream].")
+        return Staging(
+            scenario=self.folder.name,
+            proxy=proxy,
+            side=side,
+            label=label,
+            title=table.title,
+            config=self._config(proxy.product, side, label, table),
+            exchanges=tuple(self._exchanges(label, table)),
+            symptom=dict(symptom),
+            consumers=tuple(table.consumers),
+            shows=tuple(table.shows),
+        )
+
+    def _config(self, product: Product, side: Side, label: str, table: SideTable) -> Path:
+        """The side's own file; the broken one again where the remedy lies outside the proxy."""
+        own = self.folder / product.name / f"{label}{product.suffix}"
+        broken = own.with_name(f"broken{product.suffix}")
+        elsewhere = side is Side.IMMUNE or bool(table.plan or table.exchanges or table.consumers or table.stream)
+        for path in (own, broken) if elsewhere else (own,):
+            if path.is_file():
+                return path
+        raise BadInput(
+            f"{own}: the file is missing",
+            f"Each proxy of a scenario needs broken{product.suffix} and fixed{product.suffix}.",
+        )
+
+    def _exchanges(self, label: str, table: SideTable) -> Iterator[Exchange]:
+        for name, exchange in self.table.exchanges.items():
+            fields = {**exchange.plan, **table.plan, **table.exchanges.get(name, {})}
+            key = f"exchanges.{name}.plan" if label == "broken" else f"{label}, exchanges.{name}.plan"
+            requirement = exchange.requirement or self.table.requirement
+            for exchange_name, plan in self._plans(key, name, exchange, fields):
+                yield Exchange(
+                    exchange_name,
+                    name,
+                    plan,
+                    exchange.stream if table.stream is None else table.stream,
+                    exchange.wire_format,
+                    exchange.accept_encoding,
+                    requirement,
+                )
+
+    def _plans(
+        self, key: str, name: str, exchange: ExchangeTable, fields: dict[str, Any]
+    ) -> Iterator[tuple[str, Plan]]:
+        plan = self._plan(key, fields)
+        if exchange.lengths is None:
+            yield name, plan
+            return
+        for place, tokens in enumerate(self._draw(key, exchange.lengths, plan), start=1):
+            yield f"{name}-{place:02}", self._plan(key, {**fields, "tokens": tokens, "seed": place})
+
+    def _plan(self, key: str, fields: dict[str, Any]) -> Plan:
+        try:
+            return make_plan(fields)
+        except PlanError as error:
+            raise self._fail(f"{key}.{error.field}" if error.field else key, error.why) from None
+
+    def _draw(self, key: str, lengths: Lengths, plan: Plan) -> list[int]:
+        """Token counts of random generations, some shorter and some longer than the clock."""
+        if (
+            not plan.interval
+            or not lengths.least < lengths.clear_of * (1 - MARGIN) < lengths.clear_of * (1 + MARGIN) < lengths.most
+        ):
+            raise self._fail(key.replace(".plan", ".lengths"), "least, clear_of and most leave no room on both sides")
+        draw = random.Random(lengths.seed)
+        drawn: list[float] = []
+        while len(drawn) < lengths.count or not _both_sides(drawn, lengths.clear_of):
+            length = draw.uniform(lengths.least, lengths.most)
+            if abs(length - lengths.clear_of) > lengths.clear_of * MARGIN:
+                drawn = [*drawn, length][-lengths.count :]
+        return [1 + round((length - plan.ttft) / plan.interval) for length in drawn]
+
+
+def _both_sides(lengths: list[float], clock: float) -> bool:
+    return any(length < clock for length in lengths) and any(length > clock for length in lengths)

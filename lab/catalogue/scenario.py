@@ -1,0 +1,86 @@
+"""Scenarios as the run sees them: frozen values, every overlay joined, every name checked.
+
+A scenario unfolds into *stagings*: one side behind one proxy, with its configuration file, its exchanges
+and what is expected of them. The id of a staging, `<scenario>::<proxy>::<label>`, is at once the command
+line's argument, the pytest item and the report's anchor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.catalogue.schema import SymptomTable
+from lab.judge.verdict import Flag
+from lab.model.plan import Plan
+from lab.proxies import Proxy
+from lab.words import Group, Side
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request that a staging makes.
+
+    Args:
+        name: unique within the staging.
+        family: the name in the file; a batch of lengths gives many exchanges of one family.
+        requirement: the requirement that judges it.
+    """
+
+    name: str
+    family: str
+    plan: Plan
+    stream: bool
+    wire_format: str
+    accept_encoding: str
+    requirement: str
+
+
+@dataclass(frozen=True)
+class Staging:
+    """One side of one scenario behind one proxy.
+
+    Args:
+        label: `broken`, `fixed`, `fixed-<way>`, `immune` or `real-defaults`.
+        title: what this side is, in a few words; may be empty.
+        config: the proxy's whole configuration file.
+        symptom: by family, what is expected where the side is to fail; empty where it is to meet its
+            requirements.
+        consumers: names of consumers that read each exchange; see `lab.run.consumers`.
+        shows: flags that every verdict must carry.
+    """
+
+    scenario: str
+    proxy: Proxy
+    side: Side
+    label: str
+    title: str
+    config: Path
+    exchanges: tuple[Exchange, ...]
+    symptom: dict[str, SymptomTable]
+    consumers: tuple[str, ...]
+    shows: tuple[Flag, ...]
+
+    @property
+    def id(self) -> str:
+        """Unique in the catalogue."""
+        return f"{self.scenario}::{self.proxy.id}::{self.label}"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One failure mode: its story and its stagings."""
+
+    id: str
+    folder: Path
+    order: int
+    title: str
+    group: Group
+    requirement: str
+    sources: tuple[str, ...]
+    stagings: tuple[Staging, ...]
+
+    @property
+    def readme(self) -> str:
+        """The story, as Markdown."""
+        return (self.folder / "README.md").read_text("utf-8")

@@ -1,0 +1,119 @@
+"""The closed schema of `scenario.toml`, as it stands in the file.
+
+An unknown key, a missing key or a value outside its set is refused with the file, the key and the
+reason. What these models hold is still the author's text; `lab.catalogue.scenario` turns it into the
+frozen values that the run works with.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lab.durations import Duration
+from lab.judge.verdict import Flag
+from lab.words import Cause, Delivery, Ending, Group
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Fields = dict[str, Any]
+"""Fields of a plan; checked by `lab.model.plan` once the overlays are joined."""
+
+
+class Closed(BaseModel):
+    """Base of every table: unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lengths(Closed):
+    """A batch of generations of random length: one exchange each, drawn from a seed.
+
+    Lengths nearer to `clear_of` than a quarter of it are drawn again, so that a busy machine cannot
+    move one across the clock.
+    """
+
+    count: Annotated[int, Field(ge=2, le=100)]
+    least: Duration
+    most: Duration
+    clear_of: Duration
+    seed: int = 1
+
+
+class ExchangeTable(Closed):
+    """One request of the scenario, or with `lengths` a batch of them."""
+
+    plan: Fields = {}
+    stream: bool = True
+    wire_format: str = "openai-chat"
+    accept_encoding: str = ""
+    requirement: str = ""
+    lengths: Lengths | None = None
+
+
+class SymptomTable(Closed):
+    """What the broken side shows in one exchange; fields left out may be anything."""
+
+    delivery: Delivery | None = None
+    ending: Ending | None = None
+    cause: Cause | None = None
+    status: int | None = None
+    received: int | None = None
+    clock: Duration | None = None
+    longer_than: Duration | None = None
+
+
+class SideTable(Closed):
+    """What a side changes beside the proxy's configuration.
+
+    `stream` overrides every exchange. `shows` are flags that every verdict must carry, so that a side cannot
+    pass for want of what it is about, such as compression.
+    """
+
+    title: str = ""
+    stream: bool | None = None
+    plan: Fields = {}
+    exchanges: dict[Name, Fields] = {}
+    consumers: list[str] = []
+    shows: list[Flag] = []
+    proxies: list[str] = []
+
+
+class ProxyTable(Closed):
+    """One product that can fail."""
+
+    releases: list[str] = []
+    symptom: dict[Name, SymptomTable] = {}
+
+
+class ImmuneTable(Closed):
+    """One product that does not fail in its defaults, and why."""
+
+    why: str
+    shows: list[Flag] = []
+    releases: list[str] = []
+
+
+class RealDefaultsTable(Closed):
+    """The same failure with the product's own clocks."""
+
+    exchanges: dict[Name, Fields]
+    symptom: dict[str, dict[Name, SymptomTable]]
+
+
+class ScenarioTable(Closed):
+    """The whole file."""
+
+    title: str
+    group: Group
+    requirement: str
+    order: int = 100
+    sources: list[str] = []
+    exchanges: Annotated[dict[Name, ExchangeTable], Field(min_length=1)]
+    symptom: dict[Name, SymptomTable] = {}
+    broken: SideTable = SideTable()
+    fixed: SideTable = SideTable()
+    fixes: dict[Name, SideTable] = {}
+    proxies: dict[str, ProxyTable] = {}
+    immune: dict[str, ImmuneTable] = {}
+    real_defaults: RealDefaultsTable | None = None

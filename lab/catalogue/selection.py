@@ -1,0 +1,70 @@
+"""Which scenarios a user means: names on the command line, turned into scenarios and stagings.
+
+A name is a scenario's id, a staging's id or the beginning of one (`silent-gap`, `silent-gap::nginx-1.26`,
+`silent-gap::nginx::broken`), or a folder of scenarios of the user's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lab.catalogue.scenario import Scenario, Staging
+from lab.errors import BadInput
+from lab.proxies import Proxy, resolve
+from lab.words import Side
+
+
+def select(
+    scenarios: Sequence[Scenario],
+    names: Sequence[str],
+    proxies: Sequence[str] = (),
+    *,
+    real_defaults: bool = False,
+) -> tuple[Scenario, ...]:
+    """The scenarios that have something to run, each with just the stagings that are meant.
+
+    Args:
+        scenarios: what there is.
+        names: what the user wrote; none means all.
+        proxies: products or releases; none means all.
+        real_defaults: whether the sides with the products' own clocks take part.
+
+    Raises:
+        BadInput: a name fits nothing, or nothing is left.
+    """
+    wanted = {proxy for name in proxies for proxy in resolve(name)}
+    for name in names:
+        if not any(_fits(name, staging) for scenario in scenarios for staging in scenario.stagings):
+            known = ", ".join(scenario.id for scenario in scenarios)
+            raise BadInput(f"no scenario fits {name!r}", f"Known: {known}; or give a folder of scenarios.")
+    chosen = [
+        replace(scenario, stagings=stagings)
+        for scenario in scenarios
+        if (stagings := tuple(s for s in scenario.stagings if _meant(s, names, wanted, real_defaults)))
+    ]
+    if not chosen:
+        raise BadInput("nothing is left to run", "The scenarios named have no side for that proxy; see `lab list`.")
+    return tuple(chosen)
+
+
+def only_folder(names: Sequence[str]) -> Path | None:
+    """The folder that a single name stands for, if it is one and no scenario's id."""
+    if len(names) == 1 and "::" not in names[0] and Path(names[0]).is_dir():
+        return Path(names[0])
+    return None
+
+
+def _meant(staging: Staging, names: Sequence[str], wanted: set[Proxy], real_defaults: bool) -> bool:
+    if staging.side is Side.REAL_DEFAULTS and not real_defaults:
+        return False
+    return (not wanted or staging.proxy in wanted) and (not names or any(_fits(name, staging) for name in names))
+
+
+def _fits(name: str, staging: Staging) -> bool:
+    scenario, *rest = name.split("::")
+    if scenario != staging.scenario or len(rest) > 2:
+        return False
+    proxy_fits = not rest or rest[0] in {staging.proxy.id, staging.proxy.product.name}
+    return proxy_fits and (len(rest) < 2 or rest[1] == staging.label)

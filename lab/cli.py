@@ -1,0 +1,215 @@
+"""The command line.
+
+Each command is a thin shell: it reads names and options, calls what does the work, and prints. Errors
+that the lab raises on purpose end as one message and the exit code of their kind; anything else is a
+fault of the lab and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+
+from lab import results as saved
+from lab.catalogue import Scenario, discover, only_folder, select, shipped_scenarios
+from lab.errors import ExitCode, LabError
+from lab.proxies import PROXIES
+from lab.words import Side
+
+app = typer.Typer(
+    name="lab",
+    help="What nginx, HAProxy and Envoy do to a stream of tokens: every failure reproduced, every fix verified.",
+    epilog="Exit codes: 0 all as required, 1 a requirement failed, 2 bad usage or a bad file, "
+    "3 the environment (no engine, no image). Example: lab run silent-gap --proxy nginx",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+out = Console()
+err = Console(stderr=True)
+
+RESULTS = Path("lab-results")
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SCENARIO]...", help="Scenarios, or one folder of your own; all if none is given."),
+]
+Proxies = Annotated[
+    list[str] | None,
+    typer.Option("--proxy", metavar="PROXY", help=f"Only behind this proxy, e.g. nginx or {next(iter(PROXIES))}."),
+]
+
+
+def say(line: str) -> None:
+    """Print one line of progress."""
+    err.print(line, highlight=False, markup=False)
+
+
+@app.command(epilog="Example: lab run silent-gap --proxy nginx")
+def run(
+    names: Names = None,
+    proxy: Proxies = None,
+    real_defaults: Annotated[
+        bool, typer.Option("--real-defaults", help="Measure the products' own clocks as well; takes over a minute.")
+    ] = False,
+    to: Annotated[Path, typer.Option("--out", help="Folder for results.json, report.html and junit.xml.")] = RESULTS,
+) -> None:
+    """Run scenarios: broken sides must show their symptom, fixed sides must meet their requirement."""
+    from lab.cli_run import run_and_report
+
+    chosen = select(_scenarios(names), _ids(names), proxy or (), real_defaults=real_defaults)
+    with _stopping():
+        code = run_and_report(chosen, to, real_defaults=real_defaults, out=out, err=err)
+    raise typer.Exit(code)
+
+
+@app.command("list", epilog="Example: lab list --proxy envoy")
+def list_(names: Names = None, proxy: Proxies = None) -> None:
+    """List the scenarios, and behind which proxies each can be run."""
+    table = Table("Scenario", "Group", "What goes wrong", "Proxies", box=None, pad_edge=False)
+    for scenario in select(_scenarios(names), _ids(names), proxy or ()):
+        able = dict.fromkeys(s.proxy.id for s in scenario.stagings if s.side is not Side.IMMUNE)
+        table.add_row(scenario.id, scenario.group, scenario.title, " ".join(able))
+    out.print(table)
+
+
+@app.command(epilog="Example: lab show silent-gap")
+def show(name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name, as in lab list.")]) -> None:
+    """Tell a scenario's story, with the difference between its broken and fixed configurations."""
+    from lab.catalogue.difference import fix_of
+
+    for scenario in select(_scenarios([name]), _ids([name])):
+        out.print(Markdown(scenario.readme))
+        for staging in scenario.stagings:
+            if staging.side is Side.FIXED:
+                out.print(f"\n[bold]{staging.id}[/bold]  {staging.title}")
+                out.print(fix_of(scenario, staging) or "The proxy's configuration stays as it is.", markup=False)
+
+
+@app.command(epilog="Example: lab up silent-gap nginx")
+def up(
+    name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name, as in lab list.")],
+    proxy: Annotated[str, typer.Argument(metavar="PROXY", help="A product or a release, e.g. nginx or nginx-1.26.")],
+) -> None:
+    """Start a scenario's sides and print a curl command for each; ends at Ctrl-C."""
+    from lab.cli_run import keep_up
+
+    chosen = select(_scenarios([name]), _ids([name]), [proxy])
+    with _stopping():
+        asyncio.run(keep_up(chosen, out=out, say=say))
+
+
+@app.command(epilog="Example: lab serve --port 8000")
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+) -> None:
+    """Serve the fake model on this machine, without a container; ends at Ctrl-C."""
+    from lab.model.__main__ import main as serve_model
+
+    raise typer.Exit(serve_model(["--host", host, "--port", str(port)]))
+
+
+@app.command(epilog="Example: lab report lab-results/results.json --out /tmp/report")
+def report(
+    file: Annotated[Path, typer.Argument(help="A results.json that lab run wrote.")] = RESULTS / "results.json",
+    to: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the reports; the file's own if not given.")
+    ] = None,
+) -> None:
+    """Make the reports again from saved results; starts no container."""
+    from lab.reports import write_reports
+    from lab.reports.terminal import print_results
+
+    results = saved.load(file)
+    paths = write_reports(results, to or file.parent)
+    print_results(results, out, paths.get("html"))
+
+
+@app.command(epilog="Example: lab images")
+def images() -> None:
+    """Have every image of the lab: present, else pulled, else built; print which and how."""
+    from lab.stage.engine import ensure_engine
+    from lab.stage.images import TABLE, ensure
+
+    ensure_engine(say).close()
+    table = Table("Image", "Reference", "Version", "How", box=None, pad_edge=False)
+    for image in ensure(TABLE, say).values():
+        table.add_row(image.key, image.reference, image.version, image.how)
+    out.print(table)
+
+
+@app.command(epilog="Example: lab clean")
+def clean() -> None:
+    """Remove the lab's containers and networks, those of running labs included, and nothing else."""
+    from lab.stage.engine import connect
+    from lab.stage.sweep import sweep
+
+    client = connect()
+    try:
+        swept = sweep(client, everything=True)
+    finally:
+        client.close()
+    for what, names in (("container", swept.containers), ("network", swept.networks), ("folder", swept.folders)):
+        for name in names:
+            out.print(f"removed {what} {name}", highlight=False, markup=False)
+    if not swept:
+        out.print("Nothing of the lab's is left.")
+
+
+@app.command(epilog="Example: lab doctor")
+def doctor() -> None:
+    """Look at engine, images and versions, change nothing, and name the remedy for what is missing."""
+    from lab.stage.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        out.print(f"{'ok     ' if finding.ok else 'MISSING'}  {finding.what}", highlight=False, markup=False)
+        if not finding.ok:
+            out.print(f"         {finding.remedy}", highlight=False, markup=False)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(ExitCode.NO_ENVIRONMENT)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (see `lab.errors.ExitCode`)."""
+    # kill is to tidy up like Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        app(None if argv is None else list(argv))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitCode.BAD_INPUT
+    except LabError as error:
+        say(f"lab: {error.problem}")
+        if error.remedy:
+            say(f"     {error.remedy}")
+        return error.exit_code
+    return ExitCode.AS_REQUIRED
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Ctrl-C ends a command as the shell expects it, after everything was tidied up."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("lab: stopped")
+        raise typer.Exit(128 + signal.SIGINT) from None
+
+
+def _scenarios(names: Sequence[str] | None) -> tuple[Scenario, ...]:
+    return discover(only_folder(names or ()) or shipped_scenarios())
+
+
+def _ids(names: Sequence[str] | None) -> Sequence[str]:
+    return () if only_folder(names or ()) else names or ()

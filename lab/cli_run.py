@@ -1,0 +1,120 @@
+"""`lab run` and `lab up`: the commands that put scenarios on the stage and show what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from lab import results as saved
+from lab.catalogue import Exchange, Scenario, Staging
+from lab.errors import EnvironmentFault, ExitCode
+from lab.model.plan import PLAN_HEADER
+from lab.reports import write_reports
+from lab.reports.terminal import print_results
+from lab.results import Results, SideResult
+from lab.run.lab import raise_if_engine_died, run_lab
+from lab.stage import engine, images
+from lab.stage.images import MODEL
+from lab.stage.stage import Post, Stage
+from lab.wire import format_named
+from lab.words import Outcome
+
+
+class LiveProgress:
+    """A bar of stagings on standard error, and a line for each that did not go as it should."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("setting up", total=None)
+        self._waiting: dict[str, None] = {}
+
+    def __enter__(self) -> LiveProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def say(self, line: str) -> None:
+        """See `lab.run.lab.Listener`."""
+        self._progress.console.print(line, highlight=False, markup=False)
+
+    def begins(self, stagings: Sequence[Staging]) -> None:
+        """See `lab.run.lab.Listener`."""
+        self._waiting = dict.fromkeys(staging.id for staging in stagings)
+        self._progress.update(self._task, total=len(stagings), description="playing")
+
+    def ends(self, staging: Staging, result: SideResult) -> None:
+        """See `lab.run.lab.Listener`."""
+        self._waiting.pop(staging.id, None)
+        last = next(reversed(self._waiting), "")
+        self._progress.update(self._task, advance=1, description=f"waiting for {last}" if last else "done")
+        if result.outcome is not Outcome.PASSED:
+            self.say(f"{result.outcome}: {staging.id}")
+
+
+def run_and_report(
+    scenarios: Sequence[Scenario], to: Path, *, real_defaults: bool, out: Console, err: Console
+) -> ExitCode:
+    """Run, save, report; returns the exit code."""
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        with LiveProgress(err) as progress:
+            results = asyncio.run(run_lab(scenarios, progress, real_defaults=real_defaults))
+        saved.save(results, to / "results.json")
+        paths = write_reports(results, to)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{error.filename or to}: {error.strerror}", "Give another folder with --out."
+        ) from error
+    print_results(results, out, paths["html"])
+    raise_if_engine_died(results)
+    return _exit_code(results)
+
+
+def _exit_code(results: Results) -> ExitCode:
+    fine = {Outcome.PASSED, Outcome.SKIPPED}
+    as_required = all(side.outcome in fine for _, _, side in results.sides())
+    return ExitCode.AS_REQUIRED if as_required else ExitCode.REQUIREMENT_FAILED
+
+
+async def keep_up(scenarios: Sequence[Scenario], *, out: Console, say: Callable[[str], None]) -> None:
+    """Start every side and keep them up until Ctrl-C."""
+    stagings = [staging for scenario in scenarios for staging in scenario.stagings]
+    (await asyncio.to_thread(engine.ensure_engine, say)).close()
+    keys = [MODEL, *dict.fromkeys(staging.proxy.image for staging in stagings)]
+    in_use = await asyncio.to_thread(images.ensure, keys, say)
+    async with Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use) as stage:
+        for staging in stagings:
+            out.print(f"\n{staging.id}  {staging.title}".rstrip(), style="bold", highlight=False)
+            for exchange in staging.exchanges[:3]:
+                out.print(curl_line(stage.url(staging.id), exchange), soft_wrap=True, highlight=False, markup=False)
+        out.print("\nUp until Ctrl-C.")
+        await asyncio.Event().wait()
+
+
+def curl_line(url: str, exchange: Exchange) -> str:
+    """The command that makes the same exchange by hand.
+
+    Lockstep is left out: nobody confirms tokens on a command line.
+    """
+    plan = exchange.plan.model_copy(update={"lockstep": False})
+    ask = format_named(exchange.wire_format).ask("lab", stream=exchange.stream, max_tokens=max(plan.tokens, 1))
+    headers = [*ask.headers, (PLAN_HEADER, plan.to_query())]
+    parts = ["curl", "-N", "--compressed"] if exchange.accept_encoding else ["curl", "-N"]
+    for name, value in headers:
+        parts += ["-H", f"{name}: {value}"]
+    return shlex.join([*parts, "-d", ask.body.decode(), url + ask.path])

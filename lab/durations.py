@@ -1,0 +1,33 @@
+"""Durations as people write them: `500ms`, `2s`, `1.5s`, `10m`; seconds as a float inside."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+_PATTERN = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(value: object) -> float:
+    """Seconds in a duration such as `500ms`; a plain number counts as seconds.
+
+    Raises:
+        ValueError: the text is no duration, or is negative.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    match = _PATTERN.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is no duration; write it like 500ms, 2s or 10m")
+    return round(float(match["number"]) * _SECONDS[match["unit"]], 6)
+
+
+def write_duration(seconds: float) -> str:
+    """The shortest text that `parse_duration` reads back as the same number of seconds."""
+    return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1e3:g}ms"
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(write_duration)]

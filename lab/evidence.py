@@ -1,0 +1,156 @@
+"""Evidence: what the probe saw, what the model server did, and both together.
+
+These are plain records between the instruments, which write them, and the judge, which reads them; they
+know neither. All times are seconds on one monotonic clock, the probe's: the ledger is moved onto it
+when it is read, with the offset measured over the side channel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lab.model.plan import Plan
+
+
+class TransportEnd(StrEnum):
+    """How the exchange ended at the transport, as the probe's socket saw it."""
+
+    FRAMED = "framed"
+    """The body's own end came: the last chunk, or the last byte of its Content-Length."""
+    CLOSED = "closed"
+    """FIN on a body that is delimited by close: the legitimate end, or a cut that looks like it."""
+    SHORT_FIN = "short-fin"
+    """FIN in the middle of a body whose framing promised more."""
+    RESET = "reset"
+    """RST, at whatever place."""
+    NO_REPLY = "no-reply"
+    """FIN before a whole status line and headers."""
+    NOT_HTTP = "not-http"
+    """Bytes that no HTTP/1.1 parser accepts."""
+    REFUSED = "refused"
+    """The connection could not be opened."""
+    CONNECT_TIME_OUT = "connect-time-out"
+    HEADERS_TIME_OUT = "headers-time-out"
+    FIRST_TOKEN_TIME_OUT = "first-token-time-out"
+    MIDDLE_TIME_OUT = "middle-time-out"
+    """The probe's own patience ran out, waiting for what the name says."""
+    LEFT = "left"
+    """The probe closed of its own accord, as it had been told to."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """One read from the socket: when it came and what it brought."""
+
+    at: float
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the probe saw of one exchange.
+
+    Args:
+        started: when the request was handed to the transport (or the connection attempt began, if it
+            was never opened).
+        ended: when the end was known.
+        end: how it ended at the transport.
+        detail: the transport's own words on an unclean end (an errno, a parser's message).
+        status: the HTTP status, or None if none came.
+        version: the reply's HTTP version, such as `1.1`.
+        headers: the reply's headers, names in lower case, in order.
+        headers_at: when the last byte of the headers had come.
+        framing: `chunked`, `length` or `close`; empty without headers.
+        reads: every read from the socket, headers included.
+        body: the decoded body, each piece with the time of the read that brought it.
+    """
+
+    started: float
+    ended: float
+    end: TransportEnd
+    detail: str = ""
+    status: int | None = None
+    version: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    headers_at: float | None = None
+    framing: str = ""
+    reads: tuple[Read, ...] = ()
+    body: tuple[Read, ...] = ()
+
+    def header(self, name: str) -> str:
+        """The first header of that name (lower case), or an empty text."""
+        return next((value for key, value in self.headers if key == name), "")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A token that the model server handed to its transport: its number and when."""
+
+    number: int
+    at: float
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A wait in lockstep: for which token's confirmation, until when, and whether it came."""
+
+    number: int
+    at: float
+    confirmed: bool
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What the model server did for one request.
+
+    Args:
+        request: the id that the request carried.
+        attempt: 1 for the first request with that id, 2 for the next; more than one is a retry.
+        attempts: how many requests came with that id.
+        started: when the request had arrived.
+        http_version: the version that the request was made with, such as `1.0`.
+        headers_at: when status and headers were written; None if never.
+        tokens: every token written, in order.
+        heartbeats: when heartbeats were written.
+        holds: the waits in lockstep.
+        fault: the fault that was injected, as the plan writes it; empty if none was.
+        fault_at: when it was.
+        finished: when the reply was over as far as the model server is concerned; None while it runs.
+        client_left: when the other side closed before that; None if it did not.
+    """
+
+    request: str
+    started: float
+    attempt: int = 1
+    attempts: int = 1
+    http_version: str = "1.1"
+    headers_at: float | None = None
+    tokens: tuple[Written, ...] = ()
+    heartbeats: tuple[float, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    fault: str = ""
+    fault_at: float | None = None
+    finished: float | None = None
+    client_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One exchange from both ends.
+
+    Args:
+        plan: what the model server was told; None for an endpoint that is not the lab's.
+        wire_format: the format's name.
+        stream: whether a stream was asked for, or a batch reply.
+        trace: what the probe saw.
+        ledger: what the model server did; None if it never had the request, or is not the lab's.
+        confirmed: when the probe confirmed each token in lockstep, by number.
+    """
+
+    wire_format: str
+    stream: bool
+    trace: Trace
+    plan: Plan | None = None
+    ledger: Ledger | None = None
+    confirmed: dict[int, float] = field(default_factory=dict)

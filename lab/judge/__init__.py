@@ -1,0 +1,26 @@
+"""The judge: evidence in, verdict out; the rules stand in tables.
+
+What belongs here is pure: nothing waits, connects or knows a container. `judge_all` judges the
+exchanges of one route together, `judge` a single one; `check` holds a requirement against them.
+Below stand the evidence, the wire formats and the vocabulary.
+"""
+
+from lab.judge.clocks import ClockFinding, Exposure, blame
+from lab.judge.requirements import REQUIREMENTS, Exchanged, Finding, Requirement, Told, check
+from lab.judge.verdict import Flag, Verdict, judge, judge_all
+
+__all__ = [
+    "REQUIREMENTS",
+    "ClockFinding",
+    "Exchanged",
+    "Exposure",
+    "Finding",
+    "Flag",
+    "Requirement",
+    "Told",
+    "Verdict",
+    "blame",
+    "check",
+    "judge",
+    "judge_all",
+]

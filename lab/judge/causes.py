@@ -1,0 +1,87 @@
+"""What brought an ending or a delivery about, where the evidence carries it.
+
+The ledger speaks first: what the model server did itself is nobody else's fault. Then the route's clocks,
+then what collected the tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lab.judge.clocks import ClockFinding
+from lab.judge.endings import Case
+from lab.model.plan import FaultKind
+from lab.wire.events import FinishReason
+from lab.words import Cause, Delivery, Ending
+
+WELL_BEFORE = 0.5
+"""Seconds. What the model wrote so long before its death had the time to get through any path that hands
+tokens on at once, on the busiest machine; what it wrote later may be lost with nobody to blame."""
+
+_DEADLY = frozenset(
+    {FaultKind.FIN, FaultKind.RST, FaultKind.NO_MARKER, FaultKind.FORGE, FaultKind.CUT_JSON, FaultKind.CUT_UTF8}
+)
+
+_BY_ENDING: Mapping[Ending, Cause] = {
+    Ending.MODEL_ERROR_IN_STREAM: Cause.MODEL_ERROR,
+    Ending.MODEL_ERROR_STATUS: Cause.MODEL_ERROR,
+}
+
+_BY_REASON: Mapping[FinishReason, Cause] = {
+    FinishReason.LENGTH: Cause.TOKEN_LIMIT,
+    FinishReason.CONTENT_FILTER: Cause.CONTENT_FILTER,
+}
+
+
+def cause_of(case: Case, ending: Ending, delivery: Delivery, clock: ClockFinding) -> Cause | None:
+    """The cause of the ending, or of the delivery where the ending needs none; None if nothing tells."""
+    finish = case.facts.finish
+    if ending is Ending.DECLARED_PARTIAL and finish is not None and finish.reason is not None:
+        return _BY_REASON[finish.reason]
+    if ending in _BY_ENDING:
+        return _BY_ENDING[ending]
+    if ending is not Ending.COMPLETE:
+        cause = _by_model(case) or _by_path(ending, clock)
+        if cause is not None:
+            return cause
+    return _by_delivery(case, delivery)
+
+
+def lost(case: Case) -> tuple[int, ...]:
+    """Numbers of the tokens that the model wrote and that never came."""
+    ledger = case.evidence.ledger
+    came = {arrival.number for arrival in case.facts.right}
+    return () if ledger is None else tuple(token.number for token in ledger.tokens if token.number not in came)
+
+
+def well_before(case: Case) -> tuple[int, ...]:
+    """Numbers of the tokens that the model wrote well before its death; empty if it did not die."""
+    ledger = case.evidence.ledger
+    if ledger is None or ledger.fault_at is None or case.fault not in _DEADLY:
+        return ()
+    limit = ledger.fault_at - WELL_BEFORE
+    return tuple(token.number for token in ledger.tokens if token.at <= limit)
+
+
+def model_died(case: Case) -> bool:
+    """Whether the model server broke the answer off itself."""
+    return case.fault in _DEADLY
+
+
+def _by_model(case: Case) -> Cause | None:
+    fault = case.fault
+    if fault in _DEADLY:
+        return Cause.LOST_IN_BUFFER if set(lost(case)) & set(well_before(case)) else Cause.MODEL_DIED
+    # A frozen model explains nothing by itself: somebody's clock ended the wait.
+    return None if fault is None or fault is FaultKind.FREEZE else Cause.MODEL_ERROR
+
+
+def _by_path(ending: Ending, clock: ClockFinding) -> Cause | None:
+    return Cause.PROBE_GAVE_UP if ending is Ending.TIME_OUT else clock.cause
+
+
+def _by_delivery(case: Case, delivery: Delivery) -> Cause | None:
+    if not case.evidence.stream or delivery not in (Delivery.BATCHED, Delivery.COALESCED):
+        return None
+    coding = case.trace.header("content-encoding").strip().lower()
+    return Cause.BUFFER if coding in ("", "identity") else Cause.COMPRESSION

@@ -1,0 +1,193 @@
+"""Which of a path's clocks ended an exchange: before the first byte, on silence, or on total time.
+
+Strategy. Each exchange over a route says two things of every kind of clock: the value that it would have
+had if it had ended this exchange, and the longest time that this exchange survived of what it watches. A
+kind is *consistent* when all deaths agree on one value and nothing survived clearly more. One death alone leaves
+several kinds standing; controls (a steady stream that outlived the moment, a silence that was
+survived) strike them out. What still stands is picked by parsimony: no byte at all, then silence, then total.
+
+Where there is a ledger, the bytes that count are those that the model server wrote: that is what the
+proxy's clock sees, even if the proxy hands nothing on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from lab.evidence import Evidence, Ledger, TransportEnd
+from lab.judge.endings import BROKEN_ENDS, OWN_ENDS, Case, ending_of
+from lab.model.plan import FaultKind
+from lab.words import Cause, Ending
+
+TOLERANCE = (0.5, 0.1)
+"""Seconds, and part of the value, whichever is more. Proxies check their clocks on ticks (nginx and
+HAProxy within milliseconds, Envoy's idle timers within a tenth) and a busy machine is late by tenths of
+a second; the scenarios keep a factor of two between a clock and what must outlive it."""
+
+SHORTEST_IDLE = 0.5
+"""Seconds. A death amid running tokens has a small silence before it, which is nobody's idle clock."""
+
+KINDS = (Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK)
+"""In the order in which parsimony picks."""
+
+TIME_OUT_STATUSES = frozenset({408, 504, 524, 598})
+"""Statuses by which a proxy says that its own clock ran out (524 and 598 are usage, not standard)."""
+
+_NAMES = {
+    Cause.FIRST_BYTE_CLOCK: "a clock on the first byte",
+    Cause.IDLE_CLOCK: "an idle clock",
+    Cause.TOTAL_CLOCK: "a clock on the whole exchange",
+}
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What one exchange tells about a route's clocks, in seconds.
+
+    Args:
+        died: whether something on the path ended it that was no fault of the model's.
+        first_byte: the wait without any byte at the end; None if a byte came.
+        idle: the silence at the end.
+        total: the whole time.
+        survived_first_byte: the wait before the first byte; 0 if none came.
+        survived_idle: the longest silence between two bytes.
+        survived_total: the longest time that it is known to have lived.
+    """
+
+    died: bool
+    first_byte: float | None
+    idle: float
+    total: float
+    survived_first_byte: float
+    survived_idle: float
+    survived_total: float
+
+    def at_death(self, kind: Cause) -> float | None:
+        """The value of a clock of that kind that ended this exchange; None if it cannot have."""
+        if kind is Cause.FIRST_BYTE_CLOCK:
+            return self.first_byte
+        return self.idle if kind is Cause.IDLE_CLOCK else self.total
+
+    def survived(self, kind: Cause) -> float:
+        """The longest time that this exchange survived of what such a clock watches."""
+        if kind is Cause.FIRST_BYTE_CLOCK:
+            return self.survived_first_byte
+        return self.survived_idle if kind is Cause.IDLE_CLOCK else self.survived_total
+
+
+@dataclass(frozen=True)
+class ClockFinding:
+    """Which clocks are consistent with a set of exchanges.
+
+    Args:
+        kinds: the consistent kinds, the most likely first; empty if no clock explains the deaths.
+        value: the likeliest clock's value in seconds; None without one.
+        sentence: the finding in words.
+    """
+
+    kinds: tuple[Cause, ...]
+    value: float | None
+    sentence: str
+
+    @property
+    def cause(self) -> Cause | None:
+        """The likeliest kind."""
+        return self.kinds[0] if self.kinds else None
+
+
+def tolerance(value: float) -> float:
+    """How far two measures of one clock may lie apart, in seconds."""
+    least, part = TOLERANCE
+    return max(least, part * value)
+
+
+def exposure_of(case: Case) -> Exposure:
+    """Measure one exchange."""
+    evidence, trace, ledger = case.evidence, case.trace, case.evidence.ledger
+    died = _died(case)
+    end = trace.ended
+    if died and (trace.status or 0) >= 400 and trace.reads:
+        end = trace.reads[0].at
+    if died and ledger is not None and ledger.client_left is not None:
+        end = min(end, ledger.client_left)
+    # A proxy that asks again starts its clock again; the probe's request is then not where it began.
+    start = ledger.started if ledger is not None and ledger.attempts > 1 else trace.started
+    times = [at for at in _byte_times(evidence) if start <= at < end]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    return Exposure(
+        died=died,
+        first_byte=None if times else end - start,
+        idle=end - (times[-1] if times else start),
+        total=end - start,
+        survived_first_byte=times[0] - start if times else 0.0,
+        survived_idle=max(gaps, default=0.0),
+        survived_total=(times[-1] if times else start) - start if died else end - start,
+    )
+
+
+def blame(exposures: Sequence[Exposure]) -> ClockFinding:
+    """Find the clock that explains every death among exchanges over one route."""
+    deaths = [exposure for exposure in exposures if exposure.died]
+    if not deaths:
+        return ClockFinding((), None, "nothing on the path ended an exchange")
+    values = {kind: _value(kind, deaths, exposures) for kind in KINDS}
+    kinds = [kind for kind in KINDS if values[kind] is not None]
+    if Cause.FIRST_BYTE_CLOCK not in kinds and _tell_total(deaths, exposures) and Cause.TOTAL_CLOCK in kinds:
+        kinds = [Cause.TOTAL_CLOCK, *(kind for kind in kinds if kind is not Cause.TOTAL_CLOCK)]
+    if not kinds:
+        return ClockFinding((), None, "no single clock explains how the exchanges ended")
+    value = values[kinds[0]]
+    sentence = f"{_NAMES[kinds[0]]} at {value:.2f} s"
+    if len(kinds) > 1:
+        sentence += f" (as far as these exchanges tell, also {' or '.join(_NAMES[kind] for kind in kinds[1:])})"
+    return ClockFinding(tuple(kinds), value, sentence)
+
+
+def _value(kind: Cause, deaths: Sequence[Exposure], exposures: Sequence[Exposure]) -> float | None:
+    """The one value on which all deaths agree and that nothing outlived; None if there is none."""
+    measured = [value for death in deaths if (value := death.at_death(kind)) is not None]
+    if len(measured) < len(deaths):
+        return None
+    # Lateness only ever adds, so the least is the nearest to the truth.
+    value = min(measured)
+    limit = value + tolerance(value)
+    if max(measured) > limit or max(exposure.survived(kind) for exposure in exposures) > limit:
+        return None
+    return None if kind is Cause.IDLE_CLOCK and value < SHORTEST_IDLE else value
+
+
+def _tell_total(deaths: Sequence[Exposure], exposures: Sequence[Exposure]) -> bool:
+    """Whether the silence at death was nothing new: as long a one had been survived."""
+    survived = max(exposure.survived_idle for exposure in exposures)
+    return min(death.idle for death in deaths) <= survived + TOLERANCE[0]
+
+
+def _died(case: Case) -> bool:
+    trace, ledger = case.trace, case.evidence.ledger
+    if trace.end in OWN_ENDS or trace.end is TransportEnd.REFUSED:
+        return False
+    if case.clean and ending_of(case) in (Ending.COMPLETE, Ending.DECLARED_PARTIAL):
+        return False
+    broken = trace.end in BROKEN_ENDS or trace.status in TIME_OUT_STATUSES
+    if ledger is None:
+        # The lab's own model server would have a ledger if the request had come to it.
+        return broken and case.evidence.plan is None
+    if _explained_by_fault(ledger):
+        return False
+    return ledger.client_left is not None or (broken and ledger.finished is None)
+
+
+def _explained_by_fault(ledger: Ledger) -> bool:
+    """Whether the model server did it. A frozen one did not: it is the very thing that clocks are for."""
+    return ledger.fault_at is not None and not ledger.fault.startswith(FaultKind.FREEZE)
+
+
+def _byte_times(evidence: Evidence) -> list[float]:
+    ledger = evidence.ledger
+    if ledger is None:
+        error = (evidence.trace.status or 0) >= 400
+        return [] if error else [read.at for read in evidence.trace.reads]
+    headers = [] if ledger.headers_at is None else [ledger.headers_at]
+    return sorted([*headers, *(token.at for token in ledger.tokens), *ledger.heartbeats])

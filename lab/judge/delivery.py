@@ -1,0 +1,133 @@
+"""How the tokens came: one at a time as they were written, in clumps, or all at the end.
+
+Strategy. In lockstep the verdict does not depend on the machine's speed. The model server holds token
+i+1 until token i is confirmed, so a path that waits for more bytes shows itself by a confirmation that
+never comes. A path that waits for a clock (HAProxy: up to 200 ms) lets every confirmation come, late; it
+is told by the *least* delay of all tokens. Load adds delay to some tokens, and to many if it is heavy,
+but it does not take away a floor of 200 ms from every one, nor put one of 50 ms under all of them.
+
+Warning: without lockstep, delivery is information, not a verdict. The stamped rules are slow to speak:
+on a busy machine the probe itself reads late, so clumps count only where the path must have made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+from lab.evidence import Evidence, Hold, Ledger
+from lab.judge.endings import Case
+from lab.judge.reading import Arrival, Facts
+from lab.words import Delivery
+
+LEAST_DELAY = 0.05
+"""Seconds. Above the least delay of twenty tokens on any path that hands them on at once (well below
+5 ms, measured), and a quarter of the shortest hold known (HAProxy's 200 ms)."""
+
+CLEAR_SPREAD = 0.5
+"""Seconds over which tokens must have left before their arriving all together says anything."""
+
+CLEAR_CLUMP = 0.1
+"""Seconds by which a token must have left before another that came in the same read, to count as held."""
+
+FEW = 5
+"""Tokens below which gaps alone say nothing."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """How the tokens came, and the numbers that show it."""
+
+    delivery: Delivery
+    sentence: str
+
+
+def delivery_of(case: Case) -> Delivered:
+    """How the tokens of an exchange came."""
+    evidence, facts = case.evidence, case.facts
+    if not facts.right:
+        return Delivered(Delivery.NONE, "no token came")
+    if not evidence.stream:
+        return Delivered(Delivery.BATCHED, "one document, as asked for")
+    if evidence.plan is not None and evidence.plan.lockstep and evidence.ledger is not None:
+        return _in_lockstep(evidence, evidence.ledger, facts)
+    left = _left_times(evidence, facts)
+    return _by_gaps(case) if left is None else _stamped(facts.right, left)
+
+
+def _in_lockstep(evidence: Evidence, ledger: Ledger, facts: Facts) -> Delivered:
+    arrived = {arrival.number: arrival.at for arrival in facts.right}
+    holds = [hold for hold in ledger.holds if hold.confirmed or not _cut_short(hold, evidence, ledger)]
+    # A token that had arrived was not held by the path, even if its confirmation came late.
+    broken = [hold for hold in holds if not hold.confirmed and arrived.get(hold.number, hold.at) >= hold.at]
+    if not ledger.tokens:
+        return Delivered(Delivery.INCREMENTAL, "the ledger knows of no token, so nothing tells")
+    delays = [arrived[token.number] - token.at for token in ledger.tokens if token.number in arrived]
+    least = min(delays, default=0.0)
+    nothing_before = min(arrived.values()) >= max(token.at for token in ledger.tokens) - LEAST_DELAY
+    if holds and len(broken) == len(holds) and nothing_before:
+        return Delivered(Delivery.BATCHED, f"none of {len(holds)} holds was confirmed")
+    if broken:
+        first = broken[0].number
+        sentence = f"{len(broken)} of {len(holds)} holds ran out, the first at token {first}"
+        return Delivered(Delivery.COALESCED, sentence)
+    sentence = f"{len(holds)} holds confirmed, least path delay {_ms(least)}"
+    return Delivered(Delivery.INCREMENTAL if least < LEAST_DELAY else Delivery.COALESCED, sentence)
+
+
+def _cut_short(hold: Hold, evidence: Evidence, ledger: Ledger) -> bool:
+    """Whether a hold ended because the exchange did, so that it proves nothing."""
+    ends = [evidence.trace.ended, *(at for at in (ledger.client_left, ledger.fault_at) if at is not None)]
+    return hold.at >= min(ends)
+
+
+def _left_times(evidence: Evidence, facts: Facts) -> dict[int, float] | None:
+    """When each token left, on the probe's clock; None if nothing says so.
+
+    Stamps without a ledger are on a clock of their own; they are laid so that the fastest token took
+    no time at all, which can only make the path look better than it is.
+    """
+    if evidence.ledger is not None and evidence.ledger.tokens:
+        return {token.number: token.at for token in reversed(evidence.ledger.tokens)}
+    stamped = {arrival.number: arrival.left for arrival in facts.right if arrival.left is not None}
+    if len(stamped) < len(facts.right):
+        return None
+    shift = min(arrival.at - stamped[arrival.number] for arrival in facts.right)
+    return {number: left + shift for number, left in stamped.items()}
+
+
+def _stamped(right: tuple[Arrival, ...], left: dict[int, float]) -> Delivered:
+    times = sorted(left.values())
+    spread = times[-1] - times[0]
+    known = [arrival for arrival in right if arrival.number in left]
+    if spread < CLEAR_SPREAD or len(known) < 2:
+        return Delivered(Delivery.INCREMENTAL, f"tokens left within {_ms(spread)}, too close together to tell")
+    first = min(arrival.at for arrival in known)
+    if first >= times[-1]:
+        return Delivered(Delivery.BATCHED, f"nothing came while tokens left over {_ms(spread)}")
+    clumps: dict[float, float] = {}
+    for arrival in known:
+        clumps[arrival.at] = max(clumps.get(arrival.at, -inf), left[arrival.number])
+    held = sum(1 for arrival in known if clumps[arrival.at] - left[arrival.number] >= CLEAR_CLUMP)
+    sentence = f"{held} of {len(known)} tokens waited {_ms(CLEAR_CLUMP)} or more for a later one"
+    return Delivered(Delivery.COALESCED if 2 * held >= len(known) else Delivery.INCREMENTAL, sentence)
+
+
+def _by_gaps(case: Case) -> Delivered:
+    """The rules for a foreign endpoint: only when things came is known, not when they left."""
+    trace, times = case.trace, sorted(arrival.at for arrival in case.facts.right)
+    span, total = times[-1] - times[0], trace.ended - trace.started
+    moments = len(set(times))
+    sentence = f"{len(times)} pieces at {moments} moments over {_ms(span)} of {_ms(total)}"
+    rules: tuple[tuple[Delivery, Callable[[], bool]], ...] = (
+        (Delivery.INCREMENTAL, lambda: len(times) < FEW or total < 2 * CLEAR_SPREAD),
+        (Delivery.BATCHED, lambda: span <= total / 20),
+        (Delivery.COALESCED, lambda: len(times) >= 4 * moments and span / moments >= CLEAR_CLUMP),
+        (Delivery.INCREMENTAL, lambda: True),
+    )
+    return Delivered(next(delivery for delivery, holds in rules if holds()), sentence)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:,.0f} ms"

@@ -1,0 +1,172 @@
+"""From evidence to facts: what came, in which order and when; no conclusion is drawn here.
+
+The body is read again from the trace with the same reader that the lockstep driver uses, so the verdict rests
+on the log alone. A token's time is that of the read which completed its event; where reads are cut makes no
+difference, for tokens are grouped by time and never by read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from lab.evidence import Evidence, Trace
+from lab.model.plan import Plan
+from lab.probe.answer import Answer, Piece
+from lab.wire import format_named
+from lab.wire.events import ErrorEvent, Finish, Heartbeat, Marker, Text, Unreadable
+from lab.wire.tokens import Stamp
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One token as it arrived.
+
+    Args:
+        number: its place in the answer, from 1.
+        at: when the read that completed it came.
+        tag: the plan's tag that it carries; empty for text that is not the lab's.
+        left: when it says that it left, on a clock of the model server's (due time or epoch); None if
+            it does not say.
+    """
+
+    number: int
+    at: float
+    tag: str = ""
+    left: float | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the body amounts to.
+
+    Args:
+        arrivals: every token in the order of arrival, right or not.
+        right: for each right token its first arrival, in the order of arrival.
+        spoilt: how the sequence differs from 1, 2, 3, ... in words; empty if it does not.
+        whole: tokens in the whole answer; None where nobody knows.
+        finish: the reason the model gave; None if none came.
+        marker: whether the terminal marker came.
+        error: the first error event.
+        unreadable: the first event that broke the wire format, or what could not be decoded.
+        recognised: events of the wire format other than unreadable ones.
+        heartbeats: how many of those were heartbeats.
+        body_bytes: length of the body.
+    """
+
+    arrivals: tuple[Arrival, ...] = ()
+    right: tuple[Arrival, ...] = ()
+    spoilt: str = ""
+    whole: int | None = None
+    finish: Finish | None = None
+    marker: bool = False
+    error: ErrorEvent | None = None
+    unreadable: str = ""
+    recognised: int = 0
+    heartbeats: int = 0
+    body_bytes: int = 0
+
+    @property
+    def received(self) -> int:
+        """Distinct right tokens."""
+        return len(self.right)
+
+    @property
+    def all_there(self) -> bool:
+        """Whether every token of the answer came; True where nobody knows how many there are."""
+        return self.whole is None or self.received >= self.whole
+
+
+@dataclass
+class _Gathering:
+    """Facts while the body is being read."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    text_times: list[float] = field(default_factory=list)
+    finish: Finish | None = None
+    marker: bool = False
+    error: ErrorEvent | None = None
+    unreadable: str = ""
+    counts: Counter[type] = field(default_factory=Counter)
+
+    def take(self, at: float, piece: Piece) -> None:
+        """Add what one piece of the body brought."""
+        self.arrivals += [_arrival(stamp, at) for stamp in piece.tokens]
+        for event in piece.events:
+            self.counts[type(event)] += 1
+            match event:
+                case Text():
+                    self.text_times.append(at)
+                case Finish():
+                    self.finish = self.finish or event
+                case Marker():
+                    self.marker = True
+                case ErrorEvent():
+                    self.error = self.error or event
+                case Unreadable():
+                    self.unreadable = self.unreadable or event.why
+
+
+def read(evidence: Evidence) -> Facts:
+    """Read the body of an exchange."""
+    trace = evidence.trace
+    answer = Answer(format_named(evidence.wire_format), evidence.stream, trace.header("content-encoding"))
+    gathering = _Gathering()
+    for piece in trace.body:
+        gathering.take(piece.at, answer.feed(piece.data))
+    # What the end completes came with the last byte; the end itself may have been long after.
+    gathering.take(trace.body[-1].at if trace.body else trace.ended, answer.close())
+    arrivals = gathering.arrivals
+    if evidence.plan is None and not arrivals:
+        arrivals = [Arrival(number, at) for number, at in enumerate(gathering.text_times, 1)]
+    tag = evidence.plan.tag if evidence.plan else (arrivals[0].tag if arrivals else "")
+    return Facts(
+        arrivals=tuple(arrivals),
+        right=_right(arrivals, tag),
+        spoilt=_spoilt(arrivals, tag, answer.stray, evidence.plan),
+        whole=evidence.plan.tokens if evidence.plan else None,
+        finish=gathering.finish,
+        marker=gathering.marker,
+        error=gathering.error,
+        unreadable=gathering.unreadable or answer.trouble,
+        recognised=gathering.counts.total() - gathering.counts[Unreadable],
+        heartbeats=gathering.counts[Heartbeat],
+        body_bytes=sum(len(piece.data) for piece in trace.body),
+    )
+
+
+def longest_silence(trace: Trace) -> float:
+    """The longest time, in seconds, without a byte between request and end."""
+    points = [trace.started, *(read.at for read in trace.reads), trace.ended]
+    return max(later - earlier for earlier, later in pairwise(points))
+
+
+def _arrival(stamp: Stamp, at: float) -> Arrival:
+    return Arrival(stamp.number, at, stamp.tag, stamp.due if stamp.due is not None else stamp.left)
+
+
+def _right(arrivals: Iterable[Arrival], tag: str) -> tuple[Arrival, ...]:
+    first: dict[int, Arrival] = {}
+    for arrival in arrivals:
+        if arrival.tag == tag:
+            first.setdefault(arrival.number, arrival)
+    return tuple(first.values())
+
+
+def _spoilt(arrivals: Iterable[Arrival], tag: str, stray: list[str], plan: Plan | None) -> str:
+    """The first place at which the tokens are not 1, 2, 3, ... of one reply."""
+    expected = 1
+    for arrival in arrivals:
+        if arrival.tag != tag:
+            return f"a foreign token ({arrival.tag}:{arrival.number}) stands where token {expected} should"
+        if arrival.number < expected:
+            return f"token {arrival.number} came again where token {expected} should have come"
+        if arrival.number > expected:
+            return f"token {expected} is missing before token {arrival.number}"
+        expected += 1
+    if plan is not None and expected - 1 > plan.tokens:
+        return f"token {expected - 1} came of an answer of {plan.tokens}"
+    # An endpoint that is not the lab's writes what it likes between tokens.
+    return f"text that the model never wrote: {stray[0][:60]!r}" if stray and plan is not None else ""

@@ -1,0 +1,248 @@
+"""What a streaming path must do: a table of requirements, each one sentence and one rule.
+
+A rule looks at the exchanges of one side, by name, and says whether the path met the requirement, with
+numbers. A rule that finds nothing to look at (a model server that never died, in a requirement about
+dying) says so: the finding is not conclusive, and never met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from lab.evidence import Evidence
+from lab.judge.causes import WELL_BEFORE, lost, model_died, well_before
+from lab.judge.endings import Case
+from lab.judge.reading import read
+from lab.judge.verdict import Verdict
+from lab.model.plan import FaultKind
+from lab.words import Delivery, Ending
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """One exchange with its verdict."""
+
+    evidence: Evidence
+    verdict: Verdict
+
+    @cached_property
+    def case(self) -> Case:
+        """The exchange as the judge's rules look at it; several rules do."""
+        return Case(self.evidence, read(self.evidence))
+
+
+Exchanges = Mapping[str, Exchanged]
+"""The exchanges of one side, by name."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a consumer told its application of one exchange.
+
+    Args:
+        kind: `complete`, `partial`, `refused`, `failed`, or `nothing`.
+        tokens: the pieces of text that it counted.
+    """
+
+    kind: str
+    tokens: int
+
+
+Outcomes = Mapping[str, Told]
+"""What one consumer told, by the exchange's name; often empty."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a requirement was met.
+
+    Args:
+        met: whether it was.
+        requirement: its sentence.
+        expected: what the rule asks for, with numbers.
+        actual: what came, with numbers.
+        conclusive: False where the exchanges show nothing either way; `met` is then False.
+    """
+
+    met: bool
+    requirement: str
+    expected: str
+    actual: str
+    conclusive: bool = True
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a rule found; the requirement's own sentence is added to make a `Finding`."""
+
+    expected: str
+    actual: str
+    met: bool
+    conclusive: bool = True
+
+
+Rule = Callable[[Exchanges, Outcomes], Checked]
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One thing that a streaming path must do."""
+
+    id: str
+    sentence: str
+    rule: Rule
+
+
+def check(requirement: str, exchanges: Exchanges, outcomes: Outcomes | None = None) -> Finding:
+    """Hold the exchanges of one side against a requirement.
+
+    Args:
+        requirement: an id of `REQUIREMENTS`.
+        exchanges: by name; one rule wants the names `stream` and `batch`.
+        outcomes: what a consumer told of the exchanges, for the rule about consumers.
+
+    Raises:
+        KeyError: there is no such requirement.
+    """
+    row = REQUIREMENTS[requirement]
+    found = row.rule(exchanges, outcomes or {})
+    return Finding(found.met and found.conclusive, row.sentence, found.expected, found.actual, found.conclusive)
+
+
+def _each(
+    exchanges: Exchanges, expected: str, concerns: Callable[[Exchanged], bool], holds: Callable[[Exchanged], bool]
+) -> Checked:
+    """Every exchange that the rule concerns must hold; `actual` tells of those that do not, or else of all."""
+    concerned = {name: each for name, each in exchanges.items() if concerns(each)}
+    if not concerned:
+        return Checked(expected, f"none of {len(exchanges)} exchanges shows it either way", False, conclusive=False)
+    bad = {name: each for name, each in concerned.items() if not holds(each)}
+    told = "; ".join(f"{name}: {_tell(each.verdict)}" for name, each in (bad or concerned).items())
+    return Checked(expected, told, met=not bad)
+
+
+def _tell(verdict: Verdict) -> str:
+    return f"{verdict.delivery}, {verdict.ending}: {verdict.sentence.removesuffix('.')}"
+
+
+def _all_complete(exchanges: Exchanges, _: Outcomes) -> Checked:
+    return _each(
+        exchanges, "every exchange complete", lambda _: True, lambda each: each.verdict.ending is Ending.COMPLETE
+    )
+
+
+def _incremental(exchanges: Exchanges, _: Outcomes) -> Checked:
+    return _each(
+        exchanges,
+        "every stream incremental: each token comes before the next is written, at least one within 50 ms",
+        lambda each: each.evidence.stream,
+        lambda each: each.verdict.delivery is Delivery.INCREMENTAL,
+    )
+
+
+_VISIBLE = frozenset({Ending.CUT, Ending.MODEL_ERROR_IN_STREAM, Ending.MODEL_ERROR_STATUS, Ending.PROXY_ERROR_STATUS})
+
+
+def _cut_visible(exchanges: Exchanges, _: Outcomes) -> Checked:
+    return _each(
+        exchanges,
+        "where the model died amid its answer, the reply ends as cut or as an error",
+        lambda each: model_died(each.case) and each.verdict.ending is not Ending.COMPLETE,
+        lambda each: each.verdict.ending in _VISIBLE,
+    )
+
+
+def _nothing_lost(exchanges: Exchanges, _: Outcomes) -> Checked:
+    return _each(
+        exchanges,
+        f"every token that the model wrote {WELL_BEFORE * 1e3:.0f} ms or more before it died has come",
+        lambda each: bool(well_before(each.case)),
+        lambda each: not set(lost(each.case)) & set(well_before(each.case)),
+    )
+
+
+_ERRORS: Mapping[FaultKind, Ending] = {
+    FaultKind.ERROR: Ending.MODEL_ERROR_IN_STREAM,
+    FaultKind.STATUS: Ending.MODEL_ERROR_STATUS,
+}
+
+
+def _errors_pass(exchanges: Exchanges, _: Outcomes) -> Checked:
+    return _each(
+        exchanges,
+        "an error event comes as model-error-in-stream, an error status as model-error-status",
+        lambda each: each.case.fault in _ERRORS,
+        lambda each: each.case.fault is not None and each.verdict.ending is _ERRORS[each.case.fault],
+    )
+
+
+SAME_TOTAL = (0.5, 0.2)
+"""Seconds, and part of the longer total: how far a stream and a batch reply may lie apart. The scenarios
+last seconds, so a factor between the two would still stand out on a busy machine."""
+
+
+def _first_token_forward(exchanges: Exchanges, _: Outcomes) -> Checked:
+    least, part = SAME_TOTAL
+    expected = f"same total within {part:.0%} + {least * 1e3:.0f} ms, the stream's first token before half of it"
+    stream, batch = exchanges.get("stream"), exchanges.get("batch")
+    if stream is None or batch is None:
+        return Checked(expected, "there is no exchange named stream, or none named batch", False, conclusive=False)
+    totals = stream.verdict.total, batch.verdict.total
+    first = stream.verdict.first_token
+    actual = f"stream {totals[0]:.2f} s, batch {totals[1]:.2f} s, first token " + (
+        "never" if first is None else f"at {first:.2f} s"
+    )
+    complete = all(each.verdict.ending is Ending.COMPLETE for each in (stream, batch))
+    if not complete:
+        return Checked(
+            "both complete; " + expected, f"{actual}; {_tell(stream.verdict)}; {_tell(batch.verdict)}", False
+        )
+    same = abs(totals[0] - totals[1]) <= least + part * max(totals)
+    return Checked(expected, actual, met=same and first is not None and first < totals[0] / 2)
+
+
+def _partial_visible(exchanges: Exchanges, outcomes: Outcomes) -> Checked:
+    expected = "a consumer calls a whole answer complete, any part of one partial, and counts its tokens right"
+    # What was forged or corrupted on the way, no consumer can know.
+    unknowable = (Ending.FORGED_COMPLETE, Ending.CORRUPT)
+    known = {
+        name: each.verdict
+        for name, each in exchanges.items()
+        if name in outcomes and each.verdict.received and each.verdict.ending not in unknowable
+    }
+    if not known:
+        return Checked(expected, f"no consumer read any of {len(exchanges)} answers", False, conclusive=False)
+    right = {
+        name: Told("complete" if verdict.ending is Ending.COMPLETE else "partial", verdict.received)
+        for name, verdict in known.items()
+    }
+    wrong = [name for name in known if outcomes[name] != right[name]]
+    told = "; ".join(
+        f"{name}: told {outcomes[name].kind} with {outcomes[name].tokens} tokens, "
+        f"the answer was {known[name].ending} with {known[name].received}"
+        for name in wrong or known
+    )
+    return Checked(expected, told, met=not wrong)
+
+
+_TABLE: tuple[tuple[str, str, Rule], ...] = (
+    ("delivers-tokens-as-they-come", "The path hands on each token when it comes.", _incremental),
+    ("waits-for-the-first-token", "The path waits as long as the model takes to begin.", _all_complete),
+    ("survives-silence", "The path keeps a stream whose model is silent for a while.", _all_complete),
+    ("lets-long-answers-finish", "The path keeps a stream for as long as its answer takes.", _all_complete),
+    ("waits-for-batch-replies", "The path waits for a reply that comes all at once.", _all_complete),
+    ("shows-a-cut-as-a-cut", "A client can see that the model died amid its answer.", _cut_visible),
+    ("delivers-what-was-sent", "What the model wrote before it died reaches the client.", _nothing_lost),
+    ("passes-errors-on", "The model's errors reach the client as the model's errors.", _errors_pass),
+    (
+        "moves-the-first-token-forward",
+        "A stream takes as long as a batch reply, and its first token comes early.",
+        _first_token_forward,
+    ),
+    ("makes-partial-answers-visible", "A consumer tells part of an answer from the whole.", _partial_visible),
+)
+
+REQUIREMENTS: Mapping[str, Requirement] = {id_: Requirement(id_, sentence, rule) for id_, sentence, rule in _TABLE}
+"""Every requirement by its id, in the order of the reports."""

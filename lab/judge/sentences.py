@@ -1,0 +1,74 @@
+"""The evidence in one sentence: what came of what was written, how it ended, why, and how it was delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lab.evidence import TransportEnd
+from lab.judge.endings import Case
+from lab.words import Cause, Ending
+
+_TRANSPORT: Mapping[TransportEnd, str] = {
+    TransportEnd.FRAMED: "the body's own end came",
+    TransportEnd.CLOSED: "the connection was closed, which is this body's only end",
+    TransportEnd.SHORT_FIN: "the connection was closed in the middle of the body",
+    TransportEnd.RESET: "the connection was reset",
+    TransportEnd.NO_REPLY: "the connection was closed before any reply",
+    TransportEnd.NOT_HTTP: "the bytes are no HTTP",
+    TransportEnd.REFUSED: "the connection was refused",
+    TransportEnd.CONNECT_TIME_OUT: "the probe gave up connecting",
+    TransportEnd.HEADERS_TIME_OUT: "the probe gave up waiting for headers",
+    TransportEnd.FIRST_TOKEN_TIME_OUT: "the probe gave up waiting for the body",
+    TransportEnd.MIDDLE_TIME_OUT: "the probe gave up waiting for more",
+    TransportEnd.LEFT: "the probe left as it was told to",
+}
+
+_CLOCKS = frozenset({Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK})
+
+
+def sentence_of(case: Case, ending: Ending, cause: Cause | None, delivered: str, clock: str) -> str:
+    """Put the evidence into words; `delivered` and `clock` are what the rules had to say."""
+    parts = [_tokens(case), _end(case, ending)]
+    if cause in _CLOCKS:
+        parts.append(f"which fits {clock}")
+    elif cause is not None and case.fault is not None and case.evidence.ledger is not None:
+        parts.append(f"after the model's {case.evidence.ledger.fault}")
+    if case.facts.right:
+        parts.append(delivered)
+    return "; ".join(parts) + "."
+
+
+def _tokens(case: Case) -> str:
+    facts, ledger = case.facts, case.evidence.ledger
+    of = "" if facts.whole is None else f" of {facts.whole}"
+    written = "" if ledger is None else f", {len({token.number for token in ledger.tokens})} written"
+    return f"{facts.received}{of} tokens came{written}"
+
+
+def _end(case: Case, ending: Ending) -> str:
+    trace, facts = case.trace, case.facts
+    took = f"{(trace.ended - trace.started) * 1e3:,.0f} ms"
+    how = _TRANSPORT[trace.end] + (f" ({trace.detail})" if trace.detail else "")
+    details: Mapping[Ending, str] = {
+        Ending.CORRUPT: facts.spoilt,
+        Ending.MODEL_ERROR_IN_STREAM: f"error event {facts.error.kind!r}" if facts.error else "",
+        Ending.MODEL_ERROR_STATUS: f"status {trace.status} with the model's error document",
+        Ending.PROXY_ERROR_STATUS: f"status {trace.status} with a page that is not the model's",
+        Ending.WRONG_REPLY: f"status {trace.status} with {trace.header('content-type') or 'no content type'}",
+        Ending.MALFORMED: facts.unreadable,
+        Ending.FORGED_COMPLETE: f"{_signs(case)} on a prefix",
+        Ending.COMPLETE: _signs(case),
+        Ending.DECLARED_PARTIAL: _signs(case),
+        Ending.SILENTLY_TRUNCATED: "neither reason nor marker",
+        Ending.CUT: f"{facts.body_bytes:,} bytes of body",
+    }
+    detail = details.get(ending, "")
+    return f"{detail}; {how} after {took}" if detail else f"{how} after {took}"
+
+
+def _signs(case: Case) -> str:
+    """The signs of an end that the answer bore."""
+    finish, marker = case.facts.finish, case.facts.marker
+    return " and ".join(
+        [*([f"reason {finish.raw!r}"] if finish is not None else []), *(["terminal marker"] if marker else [])]
+    )

@@ -1,0 +1,144 @@
+"""The verdict on an exchange: what the evidence proves, in words of closed sets and in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.evidence import Evidence
+from lab.judge.causes import cause_of, lost
+from lab.judge.clocks import ClockFinding, Exposure, blame, exposure_of
+from lab.judge.delivery import Delivered, delivery_of
+from lab.judge.endings import Case, ending_of, wrong_type
+from lab.judge.reading import longest_silence, read
+from lab.judge.sentences import sentence_of
+from lab.words import Cause, Delivery, Ending
+
+
+class Flag(StrEnum):
+    """What else the evidence shows; no flag changes the ending."""
+
+    DIRTY_CLOSE = "dirty-close"
+    """The answer was whole, and the connection did not end as it should have."""
+    MARKER_MISSING = "marker-missing"
+    """The answer was whole with a reason, and the terminal marker never came."""
+    FINISH_MISSING = "finish-missing"
+    """The terminal marker came without any reason."""
+    ALSO_ENDED = "also-ended"
+    """An error event came, and a reason or a marker too."""
+    RETRIED = "retried"
+    """The model server had the request more than once."""
+    LOST_TOKENS = "lost-tokens"
+    """The model wrote tokens that never came."""
+    HEARTBEATS_ONLY = "heartbeats-only"
+    """Heartbeats came, and never a token."""
+    UNREADABLE_EVENT = "unreadable-event"
+    """An event broke the wire format, or the body could not be decoded."""
+    WRONG_TYPE = "wrong-type"
+    """The content type is not that of what was asked for."""
+    COMPRESSED = "compressed"
+    """The body had a content coding."""
+    ASKED_WITH_HTTP_1_0 = "asked-with-http-1.0"
+    """The model server was asked with HTTP/1.0, which leaves it no way to mark the end of a stream."""
+    TRAILING_BYTES = "trailing-bytes"
+    """Bytes came after the end of the body."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the evidence of one exchange proves.
+
+    Args:
+        delivery: how the tokens came.
+        ending: how the answer ended.
+        cause: what brought that about; None where nothing tells.
+        received: distinct right tokens that came.
+        written: distinct tokens that the model server wrote; None without a ledger.
+        sentence: the evidence in one sentence, with numbers.
+        flags: what else it shows.
+        first_byte: seconds from the request to the first byte; None if none came.
+        first_token: seconds from the request to the first token; None if none came.
+        last_token: seconds from the request to the last new token; None if none came.
+        total: seconds from the request to the end.
+        longest_silence: the longest time without a byte, in seconds.
+        clock: the value of the path's clock that ended the exchange, in seconds; None if none did.
+    """
+
+    delivery: Delivery
+    ending: Ending
+    cause: Cause | None
+    received: int
+    written: int | None
+    sentence: str
+    flags: frozenset[Flag]
+    first_byte: float | None
+    first_token: float | None
+    last_token: float | None
+    total: float
+    longest_silence: float
+    clock: float | None = None
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Judge one exchange by itself; which clock cut it, one exchange can often not tell."""
+    return judge_all([evidence])[0]
+
+
+def judge_all(evidences: Sequence[Evidence]) -> list[Verdict]:
+    """Judge exchanges over one route together, so that each is a control for the clocks of the others."""
+    cases = [Case(evidence, read(evidence)) for evidence in evidences]
+    exposures = [exposure_of(case) for case in cases]
+    joint = blame(exposures)
+    survivors = [exposure for exposure in exposures if not exposure.died]
+    return [
+        _verdict(case, _clock_of(exposure, joint, survivors)) for case, exposure in zip(cases, exposures, strict=True)
+    ]
+
+
+def _clock_of(exposure: Exposure, joint: ClockFinding, survivors: list[Exposure]) -> ClockFinding:
+    """The one clock of the route, or where several are at work, this exchange's own against the survivors."""
+    if not exposure.died:
+        return blame([])
+    return joint if joint.kinds else blame([exposure, *survivors])
+
+
+def _verdict(case: Case, clock: ClockFinding) -> Verdict:
+    trace, facts, ledger = case.trace, case.facts, case.evidence.ledger
+    ending, delivered = ending_of(case), delivery_of(case)
+    cause = cause_of(case, ending, delivered.delivery, clock)
+    return Verdict(
+        delivery=delivered.delivery,
+        ending=ending,
+        cause=cause,
+        received=facts.received,
+        written=None if ledger is None else len({token.number for token in ledger.tokens}),
+        sentence=sentence_of(case, ending, cause, delivered.sentence, clock.sentence),
+        flags=frozenset(_flags(case, ending, delivered)),
+        first_byte=trace.reads[0].at - trace.started if trace.reads else None,
+        first_token=facts.right[0].at - trace.started if facts.right else None,
+        last_token=facts.right[-1].at - trace.started if facts.right else None,
+        total=trace.ended - trace.started,
+        longest_silence=longest_silence(trace),
+        clock=clock.value,
+    )
+
+
+def _flags(case: Case, ending: Ending, delivered: Delivered) -> Iterable[Flag]:
+    trace, facts, ledger = case.trace, case.facts, case.evidence.ledger
+    whole = ending in (Ending.COMPLETE, Ending.DECLARED_PARTIAL)
+    shown: tuple[tuple[Flag, bool], ...] = (
+        (Flag.DIRTY_CLOSE, whole and not case.clean),
+        (Flag.MARKER_MISSING, whole and not facts.marker),
+        (Flag.FINISH_MISSING, whole and facts.finish is None),
+        (Flag.ALSO_ENDED, facts.error is not None and (facts.marker or facts.finish is not None)),
+        (Flag.RETRIED, ledger is not None and ledger.attempts > 1),
+        (Flag.LOST_TOKENS, bool(lost(case))),
+        (Flag.HEARTBEATS_ONLY, delivered.delivery is Delivery.NONE and facts.heartbeats > 0),
+        (Flag.UNREADABLE_EVENT, bool(facts.unreadable)),
+        (Flag.WRONG_TYPE, not case.is_error and wrong_type(case)),
+        (Flag.COMPRESSED, trace.header("content-encoding").strip().lower() not in ("", "identity")),
+        (Flag.ASKED_WITH_HTTP_1_0, ledger is not None and ledger.http_version == "1.0"),
+        (Flag.TRAILING_BYTES, trace.detail.endswith("after the end")),
+    )
+    return (flag for flag, holds in shown if holds)

@@ -1,0 +1,194 @@
+"""The model server over HTTP: the vendors' endpoints, and the lab's own side channel.
+
+    POST /v1/chat/completions, /v1/messages     each wire format's path, streaming and batch
+    GET  /v1/models                             for clients that ask first
+    GET  /lab/health                            ready
+    GET  /lab/clock                             the ledger's clock: {"now": seconds}
+    GET  /lab/ledger/{request}                  every attempt of a request, as `lab.evidence.Ledger`
+    POST /lab/confirm/{request}/{number}        the probe has that token (lockstep); answers 204
+
+The plan comes in the header `X-Lab-Plan` or behind a question mark in the model's name; the request's id
+in `X-Lab-Request`, made up where there is none, and echoed. Nothing else is remembered but the ledger.
+
+Warning: the side channel is meant for a direct connection; through a proxy it measures nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+from pydantic import TypeAdapter
+
+from lab.evidence import Ledger
+from lab.model.ledger import Book
+from lab.model.plan import PLAN_HEADER, REQUEST_HEADER, Plan, PlanError, plan_from_query
+from lab.model.reply import ReplyWriter
+from lab.model.schedule import make_schedule
+from lab.wire import FORMATS
+from lab.wire.format import WireFormat
+
+_LEDGERS = TypeAdapter(list[Ledger])
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,200}")
+
+# Prompts of long conversations are megabytes.
+_LARGEST_BODY = 64 * 2**20
+_BACKLOG = 4096
+
+
+class ModelServer:
+    """A model server in this event loop; `async with` or `start` and `aclose`.
+
+    Args:
+        host: the address to listen on.
+        port: the port; 0 takes a free one, which `base_url` then names.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._host = host
+        self._port = port
+        self._book = Book()
+        self._replies: set[asyncio.Task[object]] = set()
+        self._names = (f"unnamed-{number}" for number in count(1))
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens, without a path, such as `http://127.0.0.1:8080`."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        # Cancelling a handler is how a reply learns that its client has left.
+        self._runner = web.AppRunner(self._application(), handler_cancellation=True, access_log=None)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+        except OSError:
+            await self.aclose()
+            raise
+        self._port = self._runner.addresses[0][1]
+
+    async def aclose(self) -> None:
+        """Stop listening and cut every reply that still runs; harmless if it never started."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for reply in self._replies:
+            reply.cancel()
+        await runner.cleanup()
+
+    def _application(self) -> web.Application:
+        app = web.Application(client_max_size=_LARGEST_BODY)
+        for wire in FORMATS.values():
+            app.router.add_post(wire.path, partial(self._answer, wire))
+        app.router.add_get("/v1/models", _models)
+        app.router.add_get("/lab/health", _health)
+        app.router.add_get("/lab/clock", _clock)
+        app.router.add_get("/lab/ledger/{request}", self._ledger)
+        app.router.add_post(r"/lab/confirm/{request}/{number:\d{1,9}}", self._confirm)
+        return app
+
+    async def _answer(self, wire: WireFormat, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        arrived = time.monotonic()
+        try:
+            name = self._read_name(request)
+            asked = wire.read_ask(body)
+            plan = _read_plan(request.headers.get(PLAN_HEADER), asked.model)
+            schedule = make_schedule(plan, wire, asked)
+        except ValueError as error:
+            document = wire.error_body(wire.error_kind(400), str(error))
+            return web.Response(status=400, body=document, content_type="application/json")
+        version = f"{request.version.major}.{request.version.minor}"
+        record = self._book.open(name, version, plan.hold, arrived)
+        try:
+            with self._running():
+                return await ReplyWriter(request, plan, schedule, record).run()
+        finally:
+            self._book.close(record)
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Know the current task as a reply that `aclose` has to cut."""
+        reply = asyncio.current_task()
+        if reply is None:
+            raise RuntimeError("a reply is always a task")
+        self._replies.add(reply)
+        try:
+            yield
+        finally:
+            self._replies.discard(reply)
+
+    def _read_name(self, request: web.Request) -> str:
+        name = request.headers.get(REQUEST_HEADER) or next(self._names)
+        if not _REQUEST_ID.fullmatch(name):
+            raise ValueError(f"{REQUEST_HEADER}: {name[:40]!r} does not match {_REQUEST_ID.pattern}")
+        return name
+
+    async def _ledger(self, request: web.Request) -> web.Response:
+        attempts = self._book.read(request.match_info["request"])
+        if not attempts:
+            return web.json_response({"error": "no such request in the ledger"}, status=404)
+        return web.Response(body=_LEDGERS.dump_json(attempts), content_type="application/json")
+
+    async def _confirm(self, request: web.Request) -> web.Response:
+        known = self._book.confirm(request.match_info["request"], int(request.match_info["number"]))
+        return web.Response(status=204 if known else 404)
+
+
+def _read_plan(header: str | None, model: str) -> Plan:
+    """The plan of the header or of the model's name; the default plan where neither has one.
+
+    Raises:
+        ValueError: names the field at fault, or says that the two differ.
+    """
+    _, _, query = model.partition("?")
+    try:
+        in_model = plan_from_query(query)
+    except PlanError as error:
+        raise ValueError(f"model: {error}") from None
+    if header is None:
+        return in_model
+    try:
+        in_header = plan_from_query(header)
+    except PlanError as error:
+        raise ValueError(f"{PLAN_HEADER}: {error}") from None
+    if query and in_model != in_header:
+        raise ValueError(f"{PLAN_HEADER}: another plan stands in the model's name; give one of the two")
+    return in_header
+
+
+async def _models(_request: web.Request) -> web.Response:
+    entry = {"id": "lab", "object": "model", "created": 1_700_000_000, "owned_by": "token-stream-lab"}
+    return web.json_response({"object": "list", "data": [entry]})
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _clock(_request: web.Request) -> web.Response:
+    return web.json_response({"now": time.monotonic()})

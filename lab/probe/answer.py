@@ -1,0 +1,134 @@
+"""From the bytes of a body to events and tokens: one reading for the lockstep driver and the judge.
+
+The content coding is undone as the bytes come, so a gzip body that was cut still gives everything
+that could be decoded. Nothing here raises on what a network may bring: bad data is a fact like any other, and
+stands in `Answer.trouble`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+from lab.wire.events import Event, Text
+from lab.wire.format import Reader, WireFormat
+from lab.wire.tokens import Stamp, read_tokens
+
+# 16 + 15: a gzip header and the largest window; 15 alone is zlib's own, which HTTP calls deflate.
+_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_TOKEN_END = "⟩"
+
+
+@dataclass
+class ContentDecoder:
+    """Undoes one content coding piece by piece; lives as long as one body.
+
+    Args:
+        coding: the reply's `Content-Encoding`; empty or `identity` passes bytes through.
+
+    `trouble` says in words what could not be decoded, and is empty while all is well.
+    """
+
+    coding: str
+    trouble: str = ""
+    _inflater: zlib._Decompress | None = None
+
+    def __post_init__(self) -> None:
+        window = _WINDOWS.get(self.coding.strip().lower())
+        if window is not None:
+            self._inflater = zlib.decompressobj(window)
+        elif self.coding.strip().lower() not in ("", "identity"):
+            self.trouble = f"unknown content coding {self.coding!r}"
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a compressed body has begun and not come to its own end."""
+        return self._inflater is not None and not self._inflater.eof
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes; return what they decode to, which may be nothing yet."""
+        if self.trouble:
+            return b""
+        if self._inflater is None:
+            return data
+        try:
+            return self._inflater.decompress(data)
+        except zlib.error as error:
+            self.trouble = f"bad {self.coding} data: {error}"
+            return b""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one piece of the body brought: the events it completed, and the tokens in their text."""
+
+    events: tuple[Event, ...]
+    tokens: tuple[Stamp, ...]
+
+
+@dataclass
+class Answer:
+    """Reads one reply; `feed` takes body bytes cut anywhere, `close` is called once at the end.
+
+    Args:
+        wire_format: the dialect to read.
+        stream: whether a stream was asked for; a batch reply is read at `close`, for half a document
+            is none.
+        coding: the reply's `Content-Encoding`.
+
+    `stray` is the text in which no token was found: what stands between tokens beyond one word each.
+    """
+
+    wire_format: WireFormat
+    stream: bool
+    coding: str = ""
+    stray: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._decoder = ContentDecoder(self.coding)
+        self._reader: Reader | None = self.wire_format.reader() if self.stream else None
+        self._document = bytearray()
+        self._text = ""
+
+    @property
+    def trouble(self) -> str:
+        """What could not be decoded, in words; empty while all is well."""
+        return self._decoder.trouble
+
+    def feed(self, data: bytes) -> Piece:
+        """Take the next bytes of the body."""
+        decoded = self._decoder.feed(data)
+        if self._reader is None:
+            self._document += decoded
+            return Piece((), ())
+        return self._piece(self._reader.feed(decoded))
+
+    def close(self) -> Piece:
+        """The body has ended: what its unfinished tail, or the whole batch document, amounts to."""
+        if self._reader is None:
+            events = self.wire_format.read_batch(bytes(self._document)) if self._document else []
+        else:
+            events = self._reader.close()
+        piece = self._piece(events)
+        self._set_aside(self._text)
+        return piece
+
+    def _piece(self, events: list[Event]) -> Piece:
+        stamps = [stamp for event in events if isinstance(event, Text) for stamp in self._take_text(event.text)]
+        return Piece(tuple(events), tuple(stamps))
+
+    def _take_text(self, text: str) -> list[Stamp]:
+        """Find the tokens that a piece of text completes; a token may be split between two events."""
+        *whole, rest = (self._text + text).split(_TOKEN_END)
+        stamps: list[Stamp] = []
+        for part in whole:
+            found = read_tokens(part + _TOKEN_END)
+            stamps += found
+            self._set_aside(part.partition("⟨")[0] if found else part)
+        self._text = rest
+        return stamps
+
+    def _set_aside(self, between: str) -> None:
+        # One word belongs to each token; more than that was put in by somebody else.
+        if len(between.split()) > 1:
+            self.stray.append(between.strip())

@@ -1,0 +1,83 @@
+"""Brings back both ends of one exchange: what the probe saw and what the model server did."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from lab.evidence import Evidence
+from lab.model.plan import PLAN_HEADER, REQUEST_HEADER, Plan
+from lab.probe.exchange import Patience, exchange, ignore
+from lab.probe.lockstep import Lockstep
+from lab.probe.side_channel import SideChannel
+from lab.wire.format import WireFormat
+
+# What a proxy may take to tell the model server that the client has gone, beyond any machine's delay.
+SETTLING = 5.0
+# A request that has not reached the model server half a second after its exchange was over never will.
+_ARRIVAL = 0.5
+
+
+async def observe(
+    route_url: str,
+    model_url: str,
+    wire_format: WireFormat,
+    plan: Plan,
+    *,
+    stream: bool = True,
+    headers: Iterable[tuple[str, str]] = (),
+    patience: Patience | None = None,
+    channel: SideChannel | None = None,
+    leave_after: float | None = None,
+    settling: float = SETTLING,
+) -> Evidence:
+    """Run one plan over a route and collect the evidence.
+
+    Args:
+        route_url: the proxy's address (or the model server's own, for a route without hops).
+        model_url: the model server's address for the side channel.
+        wire_format: the dialect to ask in.
+        plan: what the model server is to do.
+        stream: whether to ask for a stream or a batch reply.
+        headers: further request headers, such as `Accept-Encoding: gzip`.
+        patience: the probe's own clocks.
+        channel: an open side channel to share; one is opened for the call otherwise.
+        leave_after: seconds after which the probe leaves.
+        settling: seconds that the ledger may take to be finished once the exchange is over.
+
+    Raises:
+        aiohttp.ClientError: the model server does not answer on the side channel.
+    """
+    request = uuid.uuid4().hex
+    ask = wire_format.ask("lab", stream=stream, max_tokens=max(plan.tokens, 1))
+    ours = ((PLAN_HEADER, plan.to_query()), (REQUEST_HEADER, request))
+    async with AsyncExitStack() as stack:
+        side = await stack.enter_async_context(SideChannel(model_url)) if channel is None else channel
+        # Measured before, so that it costs the exchange nothing.
+        await side.offset()
+        driver = Lockstep(wire_format, side, request) if plan.lockstep and stream else None
+        try:
+            trace = await exchange(
+                route_url,
+                ask,
+                headers=(*headers, *ours),
+                patience=patience,
+                on_head=driver.on_head if driver else ignore,
+                on_body=driver.on_body if driver else ignore,
+                leave_after=leave_after,
+            )
+        finally:
+            if driver is not None:
+                await driver.aclose()
+        attempts = await side.settled(request, settling, arrival=_ARRIVAL)
+    return Evidence(
+        wire_format.name,
+        stream,
+        trace,
+        plan=plan,
+        # The last attempt's reply is the one that came through.
+        ledger=replace(attempts[-1], attempts=len(attempts)) if attempts else None,
+        confirmed=driver.confirmed if driver else {},
+    )

@@ -1,0 +1,201 @@
+"""The HTML report: one file that opens offline and refers to nothing outside itself.
+
+Everything is laid out here, as frozen views, and only written down by the template. Two rules hold the
+page together: an anchor is the id of the scenario, the proxy or the side, and nothing else; and all sides
+of one proxy share one time scale, so that broken and fixed can be compared by eye. The exception is
+`real-defaults`, whose clocks are ten or a hundred times longer and would squash the others: it has its own.
+
+Log lines, configurations and READMEs are untrusted. The template escapes whatever is not `Markup`, and a
+content security policy forbids every fetch and every script but the page's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lab.reports import bars as bars_module
+from lab.reports import phrases, timeline
+from lab.reports.bars import Bars, full_lengths
+from lab.reports.changes import Changes, changes
+from lab.reports.phrases import CellLine, Phrase, cell_lines, needs_attention, phrase_of, proxy_id, side_id
+from lab.reports.scale import Scale, scale_for
+from lab.reports.story import Story, tell
+from lab.reports.timeline import Timeline
+from lab.results import ExchangeResult, ImageResult, ProxyResult, Results, ScenarioResult, SideResult
+from lab.words import Group, Side
+
+MOST_TIMELINES = 3
+"""A side with more exchanges than this is drawn as bars, one an exchange."""
+
+_GROUPS = {
+    Group.BUFFERING: "Buffering: tokens held back on the way",
+    Group.TIMEOUTS: "Time-outs: a clock shorter than the answer",
+    Group.PARTIAL: "Partial answers: a prefix that looks like a whole",
+    Group.CHOICE: "The choice: streaming or batch",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One exchange and its timeline; `id` names the picture's text alternative."""
+
+    id: str
+    exchange: ExchangeResult
+    timeline: Timeline
+
+
+@dataclass(frozen=True)
+class SideView:
+    """One side as the page shows it: either `pictures` or `bars`, and `changes` where it is a fix."""
+
+    id: str
+    side: SideResult
+    phrase: Phrase
+    attention: bool
+    pictures: tuple[Picture, ...]
+    bars: Bars | None
+    changes: Changes | None
+
+
+@dataclass(frozen=True)
+class ProxyView:
+    """One scenario behind one proxy: the pair that lies side by side, and what stands below it."""
+
+    id: str
+    proxy: ProxyResult
+    image: ImageResult | None
+    pair: tuple[SideView, ...]
+    further: tuple[SideView, ...]
+
+
+@dataclass(frozen=True)
+class ScenarioView:
+    """One scenario's section."""
+
+    scenario: ScenarioResult
+    story: Story
+    proxies: tuple[ProxyView, ...]
+
+    def cells(self, names: Sequence[str]) -> list[list[tuple[str, CellLine]]]:
+        """A cell for each of these proxies: its lines, each with the anchor of the first side it counts."""
+        proxies = {view.proxy.proxy: view.proxy for view in self.proxies}
+        return [
+            [(side_id(self.scenario, proxies[name], line.sides[0]), line) for line in cell_lines(proxies[name])]
+            if name in proxies
+            else []
+            for name in names
+        ]
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """The scenarios of one failure mode."""
+
+    title: str
+    scenarios: tuple[ScenarioView, ...]
+
+
+def html_report(results: Results) -> str:
+    """The whole page."""
+    groups = _groups(results)
+    every_side = [side for _, _, side in results.sides()]
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            groups=groups,
+            columns=phrases.proxies_of(results),
+            tally=phrases.tally(every_side),
+            attention=[
+                (side_id(scenario, proxy, side), phrase_of(side), _why(side))
+                for scenario, proxy, side in results.sides()
+                if needs_attention(side)
+            ],
+            style=_raw("report.css"),
+            script=_raw("report.js"),
+            script_hash=_hash(_raw("report.js")),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lab.reports"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update(seconds=phrases.seconds, printable=phrases.printable, token_count=phrases.token_count)
+    environment.globals.update(timeline=timeline, bars=bars_module)
+    return environment
+
+
+def _raw(name: str) -> Markup:
+    """A file of ours that goes into the page as it is."""
+    text = (files("lab.reports") / "templates" / name).read_text(encoding="utf-8")
+    return Markup(text)  # noqa: S704 - it is part of this package
+
+
+def _hash(script: str) -> str:
+    """What the content security policy calls a script's source: the digest of its exact text."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _why(side: SideResult) -> str:
+    return side.problem or "; ".join(finding.actual for finding in side.findings if not finding.met)
+
+
+def _groups(results: Results) -> list[GroupView]:
+    ids = {scenario.id for scenario in results.scenarios}
+    images = {image.key: image for image in results.images}
+    views: dict[Group, list[ScenarioView]] = {}
+    for scenario in results.scenarios:
+        proxies = tuple(_proxy(scenario, proxy, images.get(proxy.proxy)) for proxy in scenario.proxies)
+        views.setdefault(scenario.group, []).append(ScenarioView(scenario, tell(scenario.readme, ids), proxies))
+    return [GroupView(_GROUPS[group], tuple(views[group])) for group in _GROUPS if group in views]
+
+
+def _proxy(scenario: ScenarioResult, proxy: ProxyResult, image: ImageResult | None) -> ProxyView:
+    shared = [side for side in proxy.sides if side.side is not Side.REAL_DEFAULTS]
+    broken = next((side for side in proxy.sides if side.side is Side.BROKEN), None)
+    views = [
+        _side(side_id(scenario, proxy, side), side, broken, shared if side in shared else [side])
+        for side in proxy.sides
+    ]
+    pair = tuple(view for view in views if view.side.label in (Side.BROKEN, Side.FIXED))
+    further = tuple(view for view in views if view not in pair)
+    return ProxyView(proxy_id(scenario, proxy), proxy, image, pair, further)
+
+
+def _side(name: str, side: SideResult, broken: SideResult | None, together: Sequence[SideResult]) -> SideView:
+    """Lay one side out on the scale that it shares with all sides of `together`, itself among them."""
+    exchanges = [exchange for other in together for exchange in other.exchanges]
+    scale = scale_for(exchanges)
+    many = len(side.exchanges) > MOST_TIMELINES
+    return SideView(
+        id=name,
+        side=side,
+        phrase=phrase_of(side),
+        attention=needs_attention(side),
+        pictures=() if many else _pictures(name, side, scale),
+        bars=bars_module.bars(side.exchanges, full_lengths(exchanges), scale) if many else None,
+        changes=changes(broken, side) if broken is not None and side.side is Side.FIXED else None,
+    )
+
+
+def _pictures(name: str, side: SideResult, scale: Scale) -> tuple[Picture, ...]:
+    return tuple(
+        Picture(f"{name}::{number}", exchange, timeline.timeline(exchange, scale))
+        for number, exchange in enumerate(side.exchanges, start=1)
+    )

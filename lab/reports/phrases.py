@@ -1,0 +1,140 @@
+"""What every report says about a side, and how: its id, its words, its tone and its numbers.
+
+The words stand in two tables, one for sides that went as the scenario says and one for the others, so
+that the terminal, the page and the XML cannot drift apart. Reports never compare words: they ask for the
+tone. A broken side that *passed* is not good news about the proxy; it says that the symptom was reproduced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.results import ExchangeResult, ProxyResult, Results, ScenarioResult, SideResult
+from lab.words import Outcome, Side
+
+
+class Tone(StrEnum):
+    """How a phrase is coloured; each report maps these to colours of its own, never without the words."""
+
+    SHOWN = "shown"
+    GOOD = "good"
+    MEASURED = "measured"
+    FAILED = "failed"
+    FAULT = "fault"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """What became of a side, in full words, in words for a narrow column, and as one character."""
+
+    words: str
+    short: str
+    mark: str
+    tone: Tone
+
+
+_AS_REQUIRED = {
+    Side.BROKEN: Phrase("symptom reproduced", "reproduced", "▲", Tone.SHOWN),
+    Side.FIXED: Phrase("verified", "verified", "✓", Tone.GOOD),
+    Side.IMMUNE: Phrase("immune, shown", "immune", "✓", Tone.GOOD),
+    Side.REAL_DEFAULTS: Phrase("measured", "measured", "●", Tone.MEASURED),
+}
+
+_OTHERWISE = {
+    Outcome.FAILED: Phrase("FAILED", "FAILED", "✗", Tone.FAILED),
+    Outcome.SET_UP_FAILED: Phrase("set-up failed", "set-up failed", "!", Tone.FAULT),
+    Outcome.HARNESS_FAILED: Phrase("harness failed", "harness failed", "!", Tone.FAULT),
+    Outcome.INCONCLUSIVE: Phrase("inconclusive", "inconclusive", "?", Tone.FAULT),
+    Outcome.SKIPPED: Phrase("skipped", "skipped", "–", Tone.SKIPPED),
+}
+
+
+def phrase_of(side: SideResult) -> Phrase:
+    """The words for what became of this side."""
+    if side.outcome is Outcome.PASSED:
+        return _AS_REQUIRED[side.side]
+    return _OTHERWISE[side.outcome]
+
+
+def needs_attention(side: SideResult) -> bool:
+    """Whether a reader has to look at this side: it neither went as the scenario says nor was skipped."""
+    return side.outcome not in (Outcome.PASSED, Outcome.SKIPPED)
+
+
+def proxy_id(scenario: ScenarioResult, proxy: ProxyResult) -> str:
+    """The name of one scenario behind one proxy: a page's anchor and a test's prefix."""
+    return f"{scenario.id}::{proxy.proxy}"
+
+
+def side_id(scenario: ScenarioResult, proxy: ProxyResult, side: SideResult) -> str:
+    """The one name of a side: its test id, its anchor in the page, its name in JUnit."""
+    return f"{scenario.id}::{proxy.proxy}::{side.label}"
+
+
+def tally(sides: Iterable[SideResult]) -> list[tuple[Phrase, int]]:
+    """How often each phrase occurs, in the order of the tables, without those that never do."""
+    counts = Counter(phrase_of(side) for side in sides)
+    order = [*_AS_REQUIRED.values(), *_OTHERWISE.values()]
+    return [(phrase, counts[phrase]) for phrase in order if counts[phrase]]
+
+
+@dataclass(frozen=True)
+class CellLine:
+    """One line of a cell of the grid: sides of one kind and one phrase, in their order."""
+
+    phrase: Phrase
+    sides: tuple[SideResult, ...]
+
+    def text(self, *, short: bool = False) -> str:
+        """`verified x3` for three, `FAILED` for one; the short form fits a narrow column."""
+        words = self.phrase.short if short else self.phrase.words
+        return f"{words} x{len(self.sides)}" if len(self.sides) > 1 else words
+
+
+def cell_lines(proxy: ProxyResult) -> list[CellLine]:
+    """The sides of a cell, those condensed to one line that are of one kind and had one outcome."""
+    kinds: dict[tuple[Side, Outcome], list[SideResult]] = {}
+    for side in proxy.sides:
+        kinds.setdefault((side.side, side.outcome), []).append(side)
+    return [CellLine(phrase_of(sides[0]), tuple(sides)) for sides in kinds.values()]
+
+
+def proxies_of(results: Results) -> list[str]:
+    """The ids of all proxies that took part anywhere: the columns of a grid.
+
+    Products stand in the order of their first scenario, and the releases of one product side by side.
+    """
+    products: dict[str, list[str]] = {}
+    for scenario in results.scenarios:
+        for proxy in scenario.proxies:
+            releases = products.setdefault(proxy.product, [])
+            if proxy.proxy not in releases:
+                releases.append(proxy.proxy)
+    return [release for releases in products.values() for release in sorted(releases)]
+
+
+def seconds(value: float) -> str:
+    """A time with three significant figures or so: `0.04 s`, `12.3 s`, `140 s`."""
+    places = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{places}f} s"
+
+
+def token_count(exchange: ExchangeResult) -> str:
+    """How many tokens came of how many that the model server wrote: `10 of 24`."""
+    if exchange.written is None:
+        return str(exchange.received)
+    return f"{exchange.received} of {exchange.written}"
+
+
+_TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def printable(line: str) -> str:
+    """A line of a log without the colours of a terminal and without anything that would move its cursor."""
+    bare = _TERMINAL_COLOUR.sub("", line).expandtabs(4)
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in bare)

@@ -1,0 +1,176 @@
+"""The summary that ends a run in the terminal, and the text of a failed pytest item.
+
+The grid has a column a proxy as long as that is readable: with full words if they fit, else with short
+ones, else the grid becomes a list with a line a proxy. Whatever comes from outside (log lines, problems)
+is printed as text and never as Rich markup, and loses its control characters first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lab.reports.phrases import (
+    CellLine,
+    Tone,
+    cell_lines,
+    needs_attention,
+    phrase_of,
+    printable,
+    proxies_of,
+    seconds,
+    side_id,
+    tally,
+)
+from lab.results import Results, SideResult
+from lab.words import Outcome
+
+LOG_LINES = 12
+"""How many of a proxy's last log lines a failure shows; the page has all that were kept."""
+
+_SCENARIO_WIDTH = 24
+_COLUMN_EXTRA = 2  # the space on both sides of a column
+
+_STYLES = {
+    Tone.SHOWN: "yellow",
+    Tone.GOOD: "green",
+    Tone.MEASURED: "cyan",
+    Tone.FAILED: "bold red",
+    Tone.FAULT: "bold magenta",
+    Tone.SKIPPED: "dim",
+}
+
+
+def print_results(results: Results, console: Console, report: Path | None = None) -> None:
+    """Print the grid, the failures, the skips and the times of a run, and where its HTML report lies, if anywhere."""
+    console.print(_overview(results, console.width))
+    for scenario, proxy, side in results.sides():
+        if needs_attention(side):
+            console.print()
+            console.print(Text(f"{side_id(scenario, proxy, side)}: {phrase_of(side).words}", _style(side)))
+            console.print(_rows_as_table(_facts(side)))
+    for line in _skips(results):
+        console.print(line)
+    console.print()
+    console.print(_rows_as_table(_closing(results, report)))
+
+
+def describe_side(name: str, side: SideResult) -> str:
+    """What a failed test item says: id and outcome, Requirement, Expected and Actual, and the log's tail.
+
+    Args:
+        name: the side's id, `<scenario>::<proxy>::<side>`.
+        side: the side.
+    """
+    lines = [f"{name}: {phrase_of(side).words}"]
+    facts = list(_facts(side))
+    gutter = max((len(label) for label, _ in facts), default=0)
+    lines += [f"  {label:<{gutter}}  {text}".rstrip() for label, text in facts]
+    return "\n".join(lines)
+
+
+def _style(side: SideResult) -> str:
+    return _STYLES[phrase_of(side).tone]
+
+
+def _facts(side: SideResult) -> Iterator[tuple[str, str]]:
+    """Label and text of everything that explains a side; findings that were met only say so where all were."""
+    if side.problem:
+        yield "Problem", printable(side.problem)
+    unmet = [finding for finding in side.findings if not finding.met]
+    for finding in unmet or side.findings:
+        yield "Requirement", finding.requirement
+        yield "Expected", finding.expected
+        yield "Actual", finding.actual
+    log = side.log[-LOG_LINES:]
+    if log:
+        yield "Log", f"the proxy's last {'line' if len(log) == 1 else f'{len(log)} lines'}:"
+        yield from (("", printable(line)) for line in log)
+
+
+def _overview(results: Results, width: int) -> RenderableType:
+    proxies = proxies_of(results)
+    for short in (False, True):
+        columns = [_column_width(results, name, short=short) for name in proxies]
+        if _SCENARIO_WIDTH + sum(columns) + _COLUMN_EXTRA * (len(columns) + 1) <= width:
+            return _grid(results, proxies, short=short)
+    return _list(results)
+
+
+def _column_width(results: Results, name: str, *, short: bool) -> int:
+    """How wide a proxy's column must be for no line to break."""
+    cells = (proxy for scenario in results.scenarios for proxy in scenario.proxies if proxy.proxy == name)
+    return max(len(name), *(len(line.text(short=short)) for cell in cells for line in cell_lines(cell)))
+
+
+def _grid(results: Results, proxies: list[str], *, short: bool) -> Table:
+    table = Table(box=box.HORIZONTALS, show_lines=True, header_style="bold", expand=False)
+    table.add_column("Scenario", min_width=_SCENARIO_WIDTH, overflow="fold")
+    for name in proxies:
+        table.add_column(name, no_wrap=True)
+    for scenario in results.scenarios:
+        cells = {proxy.proxy: proxy for proxy in scenario.proxies}
+        table.add_row(
+            Text(scenario.id),
+            *(_cell(cell_lines(cells[name]), "\n", short=short) if name in cells else "" for name in proxies),
+        )
+    return table
+
+
+def _list(results: Results) -> Table:
+    table = Table(box=box.HORIZONTALS, header_style="bold")
+    table.add_column("Scenario", overflow="fold")
+    table.add_column("Proxy", no_wrap=True)
+    table.add_column("Outcome")
+    for scenario in results.scenarios:
+        for position, proxy in enumerate(scenario.proxies):
+            table.add_row(
+                Text("" if position else scenario.id),
+                Text(proxy.proxy),
+                _cell(cell_lines(proxy), ", ", short=True),
+                end_section=position == len(scenario.proxies) - 1,
+            )
+    return table
+
+
+def _cell(lines: list[CellLine], separator: str, *, short: bool) -> Text:
+    return Text(separator).join(Text(line.text(short=short), _STYLES[line.phrase.tone]) for line in lines)
+
+
+def _rows_as_table(rows: Iterator[tuple[str, str]]) -> Table:
+    """Labels in a gutter, texts folded beside them, so that a long log line cannot leave its place."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in rows:
+        table.add_row(Text(f"  {label}"), Text(text))
+    return table
+
+
+def _skips(results: Results) -> Iterator[RenderableType]:
+    """How many sides were skipped, and which ones for each reason: no skip is silent."""
+    reasons: dict[str, list[str]] = {}
+    for scenario, proxy, side in results.sides():
+        if side.outcome is Outcome.SKIPPED:
+            reasons.setdefault(printable(side.problem) or "no reason given", []).append(side_id(scenario, proxy, side))
+    if not reasons:
+        return
+    yield Text()
+    yield Text(f"{sum(map(len, reasons.values()))} skipped", _STYLES[Tone.SKIPPED])
+    for reason, names in reasons.items():
+        yield _rows_as_table(iter([(f"{len(names)} x", reason), *(("", name) for name in names)]))
+
+
+def _closing(results: Results, report: Path | None) -> Iterator[tuple[str, str]]:
+    counts = ", ".join(f"{count} {phrase.short}" for phrase, count in tally(side for _, _, side in results.sides()))
+    yield "Sides", f"{len(results.sides())}: {counts}" if counts else "none"
+    yield "Wall time", seconds(results.wall_seconds)
+    if results.longest:
+        yield "Longest", f"{seconds(results.longest_seconds)}, {results.longest}"
+    if report is not None:
+        yield "Report", str(report)

@@ -1,0 +1,188 @@
+"""`results.json`: everything that a report needs, and nothing that a report could ask a container for.
+
+The run writes it, the reports read it, and a saved file can be turned into any report again. Times are
+seconds from the start of their own exchange, so that two timelines can lie beside each other.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from lab.errors import BadInput
+from lab.words import Cause, Delivery, Ending, Group, Outcome, Side
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TokenTimes:
+    """One token: its number, when it left the model server and when it reached the probe.
+
+    Either time is None where that end never had the token; both in seconds from the request.
+    """
+
+    number: int
+    left: float | None
+    arrived: float | None
+
+
+@dataclass(frozen=True)
+class ExchangeResult:
+    """One exchange: the plan, the verdict and the two timelines."""
+
+    name: str
+    plan: str
+    wire_format: str
+    stream: bool
+    delivery: Delivery
+    ending: Ending
+    cause: Cause | None
+    sentence: str
+    flags: tuple[str, ...]
+    received: int
+    written: int | None
+    planned: int
+    status: int | None
+    transport_end: str
+    first_token: float | None
+    longest_silence: float
+    total: float
+    attempts: int
+    tokens: tuple[TokenTimes, ...]
+    heartbeats: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class FindingResult:
+    """One statement of the verdict: what was required, what was expected, and what came, with numbers."""
+
+    met: bool
+    requirement: str
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True)
+class SideResult:
+    """One side of one scenario behind one proxy.
+
+    Args:
+        label: `broken`, `fixed`, `fixed-<way>`, `immune` or `real-defaults`.
+        title: what this side is, in a few words; empty where the label says it all.
+        outcome: whether it went as the scenario says; for a broken side, passed means that the symptom
+            was reproduced.
+        seconds: wall time of its exchanges.
+        config_name: the configuration file's path below the scenarios' folder.
+        config: its text as the proxy was given it, before ports were filled in.
+        log: the proxy's last log lines.
+        problem: why there is no verdict, where the outcome is a fault of set-up or harness, or a skip.
+    """
+
+    label: str
+    side: Side
+    title: str
+    outcome: Outcome
+    findings: tuple[FindingResult, ...]
+    exchanges: tuple[ExchangeResult, ...]
+    seconds: float
+    config_name: str
+    config: str
+    log: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ProxyResult:
+    """One scenario behind one proxy: all its sides."""
+
+    proxy: str
+    product: str
+    sides: tuple[SideResult, ...]
+
+
+@dataclass(frozen=True)
+class ScenarioResult:
+    """One scenario: its story and its proxies."""
+
+    id: str
+    title: str
+    group: Group
+    requirement: str
+    readme: str
+    sources: tuple[str, ...]
+    proxies: tuple[ProxyResult, ...]
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image that took part: which it was, what its binary said, and how it was had."""
+
+    key: str
+    reference: str
+    image_id: str
+    version: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """One run of the lab.
+
+    Args:
+        started: local date and time in ISO 8601.
+        wall_seconds: from the first start of a container to the last verdict.
+        longest: the id of the side whose exchanges took longest.
+        longest_seconds: how long those took.
+    """
+
+    format_version: int
+    lab_version: str
+    started: str
+    machine: str
+    engine: str
+    wall_seconds: float
+    longest: str
+    longest_seconds: float
+    real_defaults: bool
+    images: tuple[ImageResult, ...]
+    scenarios: tuple[ScenarioResult, ...]
+
+    def sides(self) -> list[tuple[ScenarioResult, ProxyResult, SideResult]]:
+        """Every side with the proxy and the scenario that it belongs to, in order."""
+        return [
+            (scenario, proxy, side) for scenario in self.scenarios for proxy in scenario.proxies for side in proxy.sides
+        ]
+
+
+_ADAPTER = TypeAdapter(Results)
+
+
+def save(results: Results, path: Path) -> None:
+    """Write `results.json`, whole or not at all."""
+    part = path.with_suffix(".part")
+    part.write_bytes(_ADAPTER.dump_json(results, indent=1))
+    part.replace(path)
+
+
+def load(path: Path) -> Results:
+    """Read a saved `results.json`; `BadInput` names the file and what is wrong in it."""
+    try:
+        raw = path.read_bytes()
+        version = json.loads(raw).get("format_version")
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}", "Run `lab run` first, or name a results.json.") from None
+    except (ValueError, AttributeError):
+        raise BadInput(f"{path}: no JSON document", "Give the path of a results.json that `lab run` wrote.") from None
+    if version != FORMAT_VERSION:
+        why = f"format_version is {version!r}, not {FORMAT_VERSION}"
+        raise BadInput(f"{path}: {why}", "Run the lab again with this version.")
+    try:
+        return _ADAPTER.validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{path}: {place}: {first['msg']}", "Run the lab again with this version.") from None

@@ -1,0 +1,75 @@
+"""Replays an exchange to consumers and asks what each would tell its application.
+
+The probe's record is replayed, not the exchange: every consumer gets the same bytes in the same pieces
+and the same end, so a difference between two consumers is theirs alone. A careless consumer is a
+function in a file beside its scenario, named `file.py:function`; the careful one is `lab.consume`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+from lab import consume
+from lab.errors import BadInput
+from lab.evidence import Evidence, Trace, TransportEnd
+
+Consumer = Callable[..., consume.Answer | None]
+
+CAREFUL = "lab.consume"
+
+_TIME_OUTS = frozenset(end for end in TransportEnd if end.name.endswith("TIME_OUT"))
+_CLEAN = frozenset({TransportEnd.FRAMED, TransportEnd.CLOSED})
+
+
+def consumer_named(name: str, folder: Path) -> Consumer:
+    """The consumer of that name, for a scenario in that folder.
+
+    Raises:
+        BadInput: names the scenario's folder, the file and the function.
+    """
+    if name == CAREFUL:
+        return consume.consume
+    file, _, function = name.partition(":")
+    path = (folder / file).resolve()
+    if not path.is_file() or not function:
+        raise BadInput(f"{folder}: no consumer {name!r}", f"Write {CAREFUL}, or file.py:function beside the scenario.")
+    found = getattr(_load(path), function, None)
+    if not callable(found):
+        raise BadInput(f"{path}: no function {function!r}", "It must take what lab.consume.consume takes.")
+    consumer: Consumer = found
+    return consumer
+
+
+def replay(consumer: Consumer, evidence: Evidence) -> consume.Answer | None:
+    """What the consumer makes of the exchange; None where it reports nothing."""
+    trace = evidence.trace
+    return consumer(
+        _pieces(trace),
+        wire_format=evidence.wire_format,
+        status=trace.status or 0,
+        headers=trace.headers,
+    )
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"lab_consumer_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{path}: no Python module", "Name a .py file.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _pieces(trace: Trace) -> Iterator[bytes]:
+    """The body as a client library hands it over: pieces, then an exception if the end was not clean."""
+    for read in trace.body:
+        yield read.data
+    if trace.end in _TIME_OUTS:
+        raise TimeoutError(f"{trace.end}: {trace.detail}")
+    if trace.end is TransportEnd.RESET:
+        raise ConnectionResetError(trace.detail or "connection reset by peer")
+    if trace.end not in _CLEAN:
+        raise ConnectionError(f"{trace.end}: {trace.detail}")

@@ -1,0 +1,150 @@
+"""A whole run: engine, images, stage, every staging at once, and the results.
+
+The wall time of a run is meant to be close to that of its longest staging, since nearly all of it is
+waiting; so everything is started together, in one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+from typing import Protocol
+
+from lab.catalogue import Scenario, Staging
+from lab.errors import EnvironmentFault
+from lab.probe.side_channel import SideChannel
+from lab.results import FORMAT_VERSION, ImageResult, ProxyResult, Results, ScenarioResult, SideResult
+from lab.run.play import play
+from lab.stage import engine, images
+from lab.stage.images import MODEL, ImageInUse
+from lab.stage.stage import Post, Stage
+from lab.words import Outcome
+
+AT_ONCE = 100
+"""Stagings in flight: more than the lab ships, and a bound for catalogues of any size."""
+
+
+class Listener(Protocol):
+    """Hears how a run goes; called in the run's own event loop, so it must not block."""
+
+    def say(self, line: str) -> None:
+        """One line of progress while things are set up."""
+
+    def begins(self, stagings: Sequence[Staging]) -> None:
+        """The stage stands; these are about to be played."""
+
+    def ends(self, staging: Staging, result: SideResult) -> None:
+        """One staging is over."""
+
+
+@dataclass
+class _Diary:
+    """What has come of the stagings so far; lives as long as the run."""
+
+    results: dict[str, SideResult] = field(default_factory=dict)
+
+    def longest(self) -> tuple[str, float]:
+        if not self.results:
+            return "", 0.0
+        name = max(self.results, key=lambda each: self.results[each].seconds)
+        return name, self.results[name].seconds
+
+
+async def run_lab(scenarios: Sequence[Scenario], listener: Listener, *, real_defaults: bool = False) -> Results:
+    """Run every staging of the scenarios given, on a stage of their own.
+
+    Args:
+        scenarios: as `lab.catalogue.select` chose them.
+        listener: hears of progress.
+        real_defaults: noted in the results; the choice itself is already made.
+
+    Raises:
+        EnvironmentFault: no engine, or an image cannot be had.
+    """
+    stagings = [staging for scenario in scenarios for staging in scenario.stagings]
+    engine_name = await asyncio.to_thread(_engine_name, listener.say)
+    keys = [MODEL, *dict.fromkeys(staging.proxy.image for staging in stagings)]
+    in_use = await asyncio.to_thread(images.ensure, keys, listener.say)
+    began = datetime.now().astimezone()
+    started = time.monotonic()
+    diary = _Diary()
+    async with Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use) as stage:
+        listener.begins(stagings)
+        await _play_all(stagings, stage, listener, diary)
+        wall = time.monotonic() - started
+    longest, seconds = diary.longest()
+    return Results(
+        format_version=FORMAT_VERSION,
+        lab_version=version("token-stream-lab"),
+        started=began.isoformat(timespec="seconds"),
+        machine=f"{platform.system()} {platform.release()} {platform.machine()}",
+        engine=engine_name,
+        wall_seconds=wall,
+        longest=longest,
+        longest_seconds=seconds,
+        real_defaults=real_defaults,
+        images=tuple(_image(image) for image in in_use.values()),
+        scenarios=tuple(_scenario(scenario, diary.results) for scenario in scenarios),
+    )
+
+
+async def _play_all(stagings: Sequence[Staging], stage: Stage, listener: Listener, diary: _Diary) -> None:
+    free = asyncio.Semaphore(AT_ONCE)
+
+    async def one(staging: Staging) -> None:
+        async with free:
+            result = await play(staging, stage, channel)
+        diary.results[staging.id] = result
+        listener.ends(staging, result)
+
+    async with SideChannel(stage.model_url) as channel, asyncio.TaskGroup() as group:
+        for staging in stagings:
+            group.create_task(one(staging))
+
+
+def _engine_name(say: Callable[[str], None]) -> str:
+    client = engine.ensure_engine(say)
+    try:
+        return engine.describe(client)
+    finally:
+        client.close()
+
+
+def _image(image: ImageInUse) -> ImageResult:
+    return ImageResult(image.key, image.reference, image.image_id, image.version, image.how)
+
+
+def _scenario(scenario: Scenario, results: Mapping[str, SideResult]) -> ScenarioResult:
+    proxies = dict.fromkeys(staging.proxy for staging in scenario.stagings)
+    return ScenarioResult(
+        id=scenario.id,
+        title=scenario.title,
+        group=scenario.group,
+        requirement=scenario.requirement,
+        readme=scenario.readme,
+        sources=scenario.sources,
+        proxies=tuple(
+            ProxyResult(
+                proxy.id,
+                proxy.product.name,
+                tuple(results[staging.id] for staging in scenario.stagings if staging.proxy == proxy),
+            )
+            for proxy in proxies
+        ),
+    )
+
+
+def raise_if_engine_died(results: Results) -> None:
+    """An engine that died in the middle is the environment's fault, once the results are saved.
+
+    Raises:
+        EnvironmentFault: some side lost its model server or its container.
+    """
+    lost = [side for _, _, side in results.sides() if side.outcome is Outcome.HARNESS_FAILED]
+    if lost:
+        raise EnvironmentFault(f"{len(lost)} sides ended without a verdict: {lost[0].problem.strip().splitlines()[-1]}")

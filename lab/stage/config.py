@@ -1,0 +1,82 @@
+"""Configuration files as templates: where to listen and where the model server is.
+
+Only four names are replaced, in braces. Everything else that starts with a dollar belongs to the
+proxy, whose own variables look much the same. Pure except for reading the file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import BadInput
+
+_NAMES = re.compile(r"\$\{(PORT|MODEL|MODEL_HOST|MODEL_PORT)\}")
+
+COMPANIONS_LIMIT = 16 * 2**20
+"""Bytes of other files beside a configuration that are copied along: certificates and the like, no home folder."""
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Where the proxies find the model server, seen from inside the network of the containers."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def fill(template: str, port: int, model: Upstream) -> str:
+    """A template with its names replaced. Pure.
+
+    Args:
+        template: the text of a configuration file.
+        port: where the proxy is to listen.
+        model: what it is to ask.
+    """
+    values = {
+        "PORT": str(port),
+        "MODEL": str(model),
+        "MODEL_HOST": model.host,
+        "MODEL_PORT": str(model.port),
+    }
+    return _NAMES.sub(lambda match: values[match.group(1)], template)
+
+
+def read_template(path: Path) -> str:
+    """The text of a configuration file that says where to listen.
+
+    Raises:
+        BadInput: the file cannot be read as UTF-8, or has no `${PORT}`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}", "Give a text file in UTF-8.") from error
+    if "${PORT}" not in text:
+        raise BadInput(
+            f"{path} has no ${{PORT}}.",
+            "Write ${PORT} where the proxy is to listen (and ${MODEL} for the model server), so "
+            "that the lab can choose the port.",
+        )
+    return text
+
+
+def companions(path: Path) -> list[Path]:
+    """The other files in the folder of a configuration, which it may refer to.
+
+    Raises:
+        BadInput: they are so large that the folder is hardly the configuration's own.
+    """
+    files = sorted(each for each in path.parent.iterdir() if each.is_file() and each != path)
+    size = sum(each.stat().st_size for each in files)
+    if size > COMPANIONS_LIMIT:
+        raise BadInput(
+            f"The files beside {path} have {size / 2**20:.0f} MiB; the lab copies at most "
+            f"{COMPANIONS_LIMIT // 2**20} MiB into a container.",
+            "Keep the configuration in a folder of its own.",
+        )
+    return files

@@ -1,0 +1,57 @@
+"""Ready means: it answered a request. An open port proves nothing, for docker's own forwarder accepts always.
+
+Any HTTP status will do; what the proxy makes of the request is for the scenarios to judge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+HEALTH = "/lab/health"
+"""The model server's own path for this question; a proxy may answer it or forward it."""
+
+_REQUEST = f"GET {HEALTH} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode()
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.5
+
+
+async def await_answer(host: str, port: int, ended: asyncio.Event, limit: float) -> bool:
+    """Ask until something answers with an HTTP status line.
+
+    Args:
+        host: address to ask.
+        port: the same.
+        ended: set when the process behind it has ended; no use asking on.
+        limit: seconds.
+
+    Returns:
+        Whether it answered; False when the process ended or the time was up.
+    """
+    deadline = time.monotonic() + limit
+    pause = _FIRST_PAUSE
+    while (left := deadline - time.monotonic()) > 0 and not ended.is_set():
+        if await _answers(host, port, left):
+            return True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), min(pause, left))
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+    return False
+
+
+async def _answers(host: str, port: int, limit: float) -> bool:
+    """One request."""
+    writer = None
+    try:
+        async with asyncio.timeout(limit):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(_REQUEST)
+            return (await reader.readline()).startswith(b"HTTP/")
+    except (OSError, ValueError, TimeoutError):
+        return False
+    finally:
+        if writer is not None:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()

@@ -1,0 +1,311 @@
+"""The stage: every configuration of a run behind a port of its own, all with the same model server.
+
+    async with Stage(posts, images) as stage:
+        ask(stage.url("idle-clock::nginx-1.26::broken"))
+
+One network, one container for the model server, one for each proxy with a process for each
+configuration. A configuration that its proxy refuses costs only its own post: asking for its address
+raises what the proxy said. Whatever happens during the start or after it, containers and network are
+removed; only SIGKILL leaves them, for the sweep that each start begins with.
+
+Warning: docker-py blocks. Every call of it runs in a thread, and a thread cannot be cancelled, so
+leaving waits for the threads first; else a container could appear after the removal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import docker
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+
+import lab
+from lab.errors import EnvironmentFault, SetUpFault
+from lab.proxies import Proxy
+from lab.stage import _commands, _containers, _machine, _plan, engine, readiness
+from lab.stage._containers import Reach
+from lab.stage._faults import engine_faults
+from lab.stage._logs import LogBook, Voice
+from lab.stage._owner import new_run, temporary_folder
+from lab.stage._plan import Place, Post
+from lab.stage.builders import MODEL_CODE
+from lab.stage.config import Upstream
+from lab.stage.images import MODEL, ImageInUse
+from lab.stage.sweep import remove_run, sweep
+
+__all__ = ["MODEL_COMMAND", "Post", "Reach", "Stage"]
+
+MODEL_PORT = 8000
+MODEL_COMMAND = ("python3", "-m", "lab.model", "--host", "0.0.0.0", "--port", str(MODEL_PORT))  # noqa: S104  # inside a container
+PACKAGE = Path(lab.__file__).parent
+"""The package that is copied into the model server's container."""
+SNIPPETS = PACKAGE.parent / "nginx"
+"""The snippets that users copy."""
+
+READY_LIMIT = 20.0
+"""Seconds that a process gets to answer its first request."""
+_THREADS = 8
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Stand:
+    """What is known of one container: what it says, and where its ports are once it runs."""
+
+    book: LogBook
+    addresses: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+
+
+class Stage:
+    """All configurations of a run, up and answering while inside `async with`; used once.
+
+    Args:
+        posts: the configurations.
+        images: by key, as `images.ensure` returns them: those of the proxies and `model`.
+        model_command: what runs in the model server's container and listens on port 8000 there.
+        package: the Python package that is copied into that container before.
+        snippets: the folder whose files nginx's configurations may include from
+            `/etc/nginx/snippets/`.
+        reach: how to reach the containers; by default what `LAB_REACH` says, else the best way there is.
+    """
+
+    def __init__(
+        self,
+        posts: Sequence[Post],
+        images: Mapping[str, ImageInUse],
+        *,
+        model_command: Sequence[str] = MODEL_COMMAND,
+        package: Path = PACKAGE,
+        snippets: Path = SNIPPETS,
+        reach: Reach | None = None,
+    ) -> None:
+        self.run = new_run()
+        self.reach = reach or _containers.wanted_reach()
+        self._images = images
+        self._model_command = tuple(model_command)
+        self._package = package
+        self._snippets = snippets
+        self._plan = _plan.places(posts)
+        self._places = {place.post.key: place for stand in self._plan.values() for place in stand}
+        self._stands: dict[str, _Stand] = {}
+        self._containers: list[DockerContainer] = []
+        self._refused: dict[str, SetUpFault] = {}
+        self._client: docker.DockerClient | None = None
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="stage")
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._client = await self._in_thread(engine.connect)
+            await self._start(self._client)
+        except BaseException:
+            await self._strike()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._strike()
+
+    @property
+    def model_url(self) -> str:
+        """The model server, without any proxy between."""
+        return self._url(MODEL, MODEL_PORT)
+
+    def url(self, key: str) -> str:
+        """The way through a post's proxy to the model server: scheme, host and port.
+
+        Raises:
+            SetUpFault: the proxy refused the configuration or never answered; carries its words.
+        """
+        if key in self._refused:
+            raise self._refused[key]
+        place = self._places[key]
+        return self._url(place.post.proxy.id, place.port)
+
+    def log(self, key: str, lines: int = 20) -> list[str]:
+        """The last lines that a post's process wrote."""
+        return list(self._voice(self._places[key]).lines)[-lines:]
+
+    def log_of_model(self, lines: int = 20) -> list[str]:
+        """The last lines that the model server wrote."""
+        return list(self._stands[MODEL].book.voices[""].lines)[-lines:]
+
+    async def _start(self, client: docker.DockerClient) -> None:
+        with temporary_folder() as folder:
+            for proxy, stand in self._plan.items():
+                _plan.lay_out(_files(folder, proxy.id), stand, Upstream(MODEL, MODEL_PORT))
+            _plan.lay_out_package(folder / MODEL, self._package)
+            _plan.lay_out_snippets(folder / "snippets", self._snippets, ".conf")
+            network = await self._in_thread(lambda: self._open_network(client))
+            # First, because a proxy that resolves names at its start must find this one.
+            await self._up(MODEL, network, lambda: self._new_model(network, folder), [MODEL_PORT], [""])
+            await _together(
+                self._await_model(),
+                *(self._raise(proxy, stand, network, folder) for proxy, stand in self._plan.items()),
+            )
+
+    def _open_network(self, client: docker.DockerClient) -> Network:
+        with engine_faults("making a network"):
+            sweep(client)
+            _containers.settle(client)
+            network = _containers.new_network(self.run)
+            try:
+                network.create()
+                if self.reach is None:
+                    self.reach = _containers.best_reach(client, network)
+            finally:
+                # Testcontainers never closes it; the network is removed by its label.
+                network._docker.client.close()
+        return network
+
+    def _new_model(self, network: Network, folder: Path) -> DockerContainer:
+        container = self._new_container(MODEL, network, self._model_command, [MODEL_PORT])
+        code = Path(MODEL_CODE)
+        (folder / MODEL).rename(folder / code.name)
+        return container.with_copy_into_container(folder / code.name, str(code.parent))
+
+    def _new_container(
+        self, name: str, network: Network, command: Sequence[str], ports: Sequence[int]
+    ) -> DockerContainer:
+        published = ports if self.reach is Reach.PUBLISHED else ()
+        container = _containers.new_container(self._images[name], name, self.run, network, command, published)
+        self._containers.append(container)
+        return container
+
+    def _new_proxy(self, proxy: Proxy, ports: Sequence[int], network: Network, folder: Path) -> DockerContainer:
+        command = ("/bin/sh", f"{_plan.ROOT}/start.sh")
+        container = self._new_container(proxy.id, network, command, ports)
+        container.with_copy_into_container(_files(folder, proxy.id), str(Path(_plan.ROOT).parent))
+        if proxy.product.snippets:
+            target = Path(proxy.product.snippets)
+            container.with_copy_into_container(folder / target.name, str(target.parent))
+        return container
+
+    async def _raise(self, proxy: Proxy, stand: Sequence[Place], network: Network, folder: Path) -> None:
+        """Start a proxy's container and wait for each of its processes."""
+        ports = [place.port for place in stand]
+        slots = [place.slot for place in stand]
+        await self._up(proxy.id, network, lambda: self._new_proxy(proxy, ports, network, folder), ports, slots)
+        await _together(*(self._await_post(place) for place in stand))
+
+    async def _up(
+        self,
+        name: str,
+        network: Network,
+        make: Callable[[], DockerContainer],
+        ports: Sequence[int],
+        slots: Sequence[str],
+    ) -> None:
+        """Make and start a container, follow its log and find out where its ports are."""
+        stand = self._stands[name] = _Stand(LogBook(slots, asyncio.get_running_loop()))
+
+        def start() -> Mapping[int, tuple[str, int]]:
+            with engine_faults(f"starting the container of {name}"):
+                wrapped = make().start().get_wrapped_container()
+                stand.book.follow(lambda: wrapped.logs(stream=True, follow=True))
+                wrapped.reload()
+            return _addresses(wrapped.attrs["NetworkSettings"], network.name, ports)
+
+        stand.addresses = await self._in_thread(start)
+
+    async def _await_post(self, place: Place) -> None:
+        name, file = place.post.proxy.id, place.post.config
+        complaint = await self._complaint(name, place.port, self._voice(place))
+        if complaint is not None:
+            # The reader knows the file by its own path, not by the one inside the container.
+            said = complaint.replace(f"{place.folder}/", f"{file.parent}/")
+            self._refused[place.post.key] = SetUpFault(
+                f"{name} with {file} {said}", "Correct the configuration, or wait longer with LAB_PATIENCE=3."
+            )
+
+    async def _await_model(self) -> None:
+        complaint = await self._complaint(MODEL, MODEL_PORT, self._stands[MODEL].book.voices[""])
+        if complaint is not None:
+            raise EnvironmentFault(
+                f"The model server {complaint}",
+                "LAB_PATIENCE=3 waits longer; LAB_REACH=published goes another way to the containers.",
+            )
+
+    async def _complaint(self, name: str, port: int, voice: Voice) -> str | None:
+        """Wait until a process answers; if it does not, what became of it and what it said."""
+        limit = _machine.patience(READY_LIMIT)
+        address = self._stands[name].addresses.get(port)
+        if address is None:
+            # Its container has ended before it could be asked for its address; the log tells why.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(voice.ended.wait(), limit)
+        elif await readiness.await_answer(*address, voice.ended, limit):
+            return None
+        became = "ended at its start" if voice.ended.is_set() else f"did not answer within {limit:g} s"
+        said = _commands.last_lines("\n".join(voice.lines))
+        return f"{became}:\n{said or '  (it said nothing)'}"
+
+    def _voice(self, place: Place) -> Voice:
+        return self._stands[place.post.proxy.id].book.voices[place.slot]
+
+    def _url(self, name: str, port: int) -> str:
+        host, outside = self._stands[name].addresses[port]
+        return f"http://{host}:{outside}"
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def _strike(self) -> None:
+        """Remove everything; goes on to its end even when it is cancelled meanwhile."""
+        await asyncio.shield(asyncio.to_thread(self._remove))
+
+    def _remove(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._client is None:
+            return
+        try:
+            # By label and not by object: it also finds what a failed start left.
+            remove_run(self._client, self.run)
+        finally:
+            for stand in self._stands.values():
+                stand.book.close()
+            for container in self._containers:
+                container.get_docker_client().client.close()
+            self._client.close()
+
+
+def _files(folder: Path, name: str) -> Path:
+    """Where the files of a proxy's container are laid out; ends as `ROOT` does, since the copy keeps the name."""
+    return folder / name / Path(_plan.ROOT).name
+
+
+def _addresses(settings: Mapping[str, Any], network: str, ports: Sequence[int]) -> Mapping[int, tuple[str, int]]:
+    """Host and port outside for each port inside, from what the engine tells of a running container."""
+    address = settings["Networks"][network]["IPAddress"]
+    found: dict[int, tuple[str, int]] = {}
+    for port in ports:
+        bound = (settings["Ports"] or {}).get(f"{port}/tcp")
+        if bound:
+            found[port] = (bound[0]["HostIp"], int(bound[0]["HostPort"]))
+        elif address:
+            found[port] = (address, port)
+    return found
+
+
+async def _together(*work: Awaitable[None]) -> None:
+    """Await all; when one fails, stop the others before its error goes on."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,64 @@
+"""The version that a binary itself prints, asked once for each image and remembered by the image's id.
+
+An image's id is a hash of its contents, so what was remembered never goes stale.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import docker
+
+from lab.stage._faults import engine_faults
+from lab.stage._owner import labels, new_run
+
+
+def cache_file() -> Path:
+    """Where the versions are remembered: in the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "token-stream-lab" / "versions.json"
+
+
+def remembered() -> dict[str, str]:
+    """Output of the version command by image id; empty where nothing usable is stored."""
+    try:
+        stored = json.loads(cache_file().read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
+
+
+def remember(outputs: dict[str, str]) -> None:
+    """Store outputs; an unwritable cache only costs the next run some seconds."""
+    path = cache_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside and renamed: another run may be reading.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            json.dump(outputs, file, indent=1)
+        Path(file.name).replace(path)
+    except OSError:
+        return
+
+
+def ask(client: docker.DockerClient, image: str, command: tuple[str, ...]) -> str:
+    """What a command prints in a container of its own, both streams together.
+
+    Raises:
+        EnvironmentFault: the engine could not run it.
+    """
+    with engine_faults(f"running {' '.join(command)} in {image}"):
+        output: bytes = client.containers.run(
+            image,
+            list(command[1:]),
+            entrypoint=[command[0]],
+            stdout=True,
+            stderr=True,
+            remove=True,
+            network_disabled=True,
+            labels=labels(new_run()),
+        )
+    return output.decode(errors="replace")

@@ -1,0 +1,206 @@
+"""Anthropic Messages: named SSE events, ended by `message_stop`.
+
+An answer is whole when a `message_delta` carried a `stop_reason` and `message_stop` came. Every event
+must have its `event:` line: the official Python SDK drops a nameless event without a word. `ping` may
+stand anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lab.wire import sse
+from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Text, Unreadable, Usage
+from lab.wire.format import Ask, Asked, Reply, compact, read_limit, read_request, shortened
+
+_REASONS = {
+    FinishReason.STOP: "end_turn",
+    FinishReason.LENGTH: "max_tokens",
+    FinishReason.CONTENT_FILTER: "refusal",
+}
+_REASONS_READ = {word: reason for reason, word in _REASONS.items()} | {"stop_sequence": FinishReason.STOP}
+
+_ERROR_KINDS = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+class AnthropicMessages:
+    """The wire format of `POST /v1/messages`."""
+
+    name = "anthropic-messages"
+    path = "/v1/messages"
+    stream_type = "text/event-stream; charset=utf-8"
+
+    def ask(self, model: str, *, stream: bool, max_tokens: int) -> Ask:
+        """See `WireFormat.ask`."""
+        body = {
+            "model": model,
+            "max_tokens": max_tokens,
+            "messages": [{"role": "user", "content": "Count."}],
+            "stream": stream,
+        }
+        headers = (
+            ("Content-Type", "application/json"),
+            ("Accept", "text/event-stream" if stream else "application/json"),
+            ("anthropic-version", "2023-06-01"),
+        )
+        return Ask(self.path, headers, compact(body).encode())
+
+    def read_ask(self, body: bytes) -> Asked:
+        """See `WireFormat.read_ask`; `max_tokens` is required."""
+        fields = read_request(body)
+        limit = read_limit(fields, "max_tokens")
+        if limit is None:
+            raise ValueError("max_tokens: Field required")
+        return Asked(model=fields["model"], stream=bool(fields.get("stream")), max_tokens=limit)
+
+    def opening(self, reply: Reply) -> bytes:
+        """`message_start` and `content_block_start`."""
+        message = {**self._message(reply), "content": [], "stop_reason": None, "usage": _usage(reply, 1)}
+        block = {"index": 0, "content_block": {"type": "text", "text": ""}}
+        return _event("message_start", {"message": message}) + _event("content_block_start", block)
+
+    def text(self, reply: Reply, text: str) -> bytes:
+        """One `content_block_delta`."""
+        return _event("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": text}})
+
+    def heartbeat(self) -> bytes:
+        """The format's own `ping`."""
+        return _event("ping", {})
+
+    def finish(self, reply: Reply, reason: FinishReason, tokens: int) -> bytes:
+        """`content_block_stop` and the `message_delta` with the stop reason."""
+        delta = {"stop_reason": _REASONS[reason], "stop_sequence": None}
+        stop = _event("content_block_stop", {"index": 0})
+        return stop + _event("message_delta", {"delta": delta, "usage": {"output_tokens": tokens}})
+
+    def marker(self, reply: Reply) -> bytes:
+        """`message_stop`."""
+        return _event("message_stop", {})
+
+    def error_event(self, kind: str, message: str) -> bytes:
+        """An `error` event."""
+        return _event("error", {"error": {"type": kind, "message": message}})
+
+    def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
+        """A `message` document."""
+        document = {
+            **self._message(reply),
+            "content": [{"type": "text", "text": text}],
+            "stop_reason": None if reason is None else _REASONS[reason],
+            "usage": _usage(reply, tokens),
+        }
+        return compact(document).encode()
+
+    def error_kind(self, status: int) -> str:
+        """See `WireFormat.error_kind`."""
+        return _ERROR_KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
+
+    def error_body(self, kind: str, message: str) -> bytes:
+        """The vendor's error document."""
+        return compact({"type": "error", "error": {"type": kind, "message": message}}).encode()
+
+    def reader(self) -> AnthropicMessagesReader:
+        """See `WireFormat.reader`."""
+        return AnthropicMessagesReader()
+
+    def read_batch(self, body: bytes) -> list[Event]:
+        """See `WireFormat.read_batch`."""
+        try:
+            document = json.loads(body)
+            if document.get("type") == "error":
+                return [_read_error(document)]
+            events: list[Event] = [Text("".join(block["text"] for block in document["content"]))]
+            if document["stop_reason"] is not None:
+                events += [_read_finish(document["stop_reason"]), Marker()]
+            return [*events, Usage(document["usage"]["output_tokens"])]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            return [Unreadable(f"no message: {error!r}", shortened(body))]
+
+    def _message(self, reply: Reply) -> dict[str, Any]:
+        return {
+            "id": reply.id,
+            "type": "message",
+            "role": "assistant",
+            "model": reply.model,
+            "stop_sequence": None,
+        }
+
+
+class AnthropicMessagesReader:
+    """Reads one streamed message."""
+
+    def __init__(self) -> None:
+        self._parser = sse.EventParser()
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See `Reader.feed`."""
+        return [event for item in self._parser.feed(data) for event in self._read(item)]
+
+    def close(self) -> list[Event]:
+        """See `Reader.close`."""
+        tail = self._parser.tail
+        if tail is None:
+            return []
+        if tail.name == "message_stop":
+            return [Marker()]
+        return [Unreadable("the body ended inside an event", shortened(tail.data))]
+
+    def _read(self, item: sse.ServerSentEvent | sse.Comment) -> list[Event]:
+        if isinstance(item, sse.Comment):
+            return [Heartbeat()]
+        try:
+            return _read_document(json.loads(item.data))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            return [Unreadable(f"no message event: {error!r}", shortened(item.data))]
+
+
+def _read_document(document: dict[str, Any]) -> list[Event]:
+    match document["type"]:
+        case "content_block_delta":
+            text = document["delta"].get("text")
+            return [Text(text)] if text else []
+        case "message_start":
+            return [Opening()]
+        case "ping":
+            return [Heartbeat()]
+        case "message_delta":
+            raw = document["delta"].get("stop_reason")
+            usage = [Usage(document["usage"]["output_tokens"])] if document.get("usage") else []
+            return [*([_read_finish(raw)] if raw is not None else []), *usage]
+        case "message_stop":
+            return [Marker()]
+        case "error":
+            return [_read_error(document)]
+    # Unknown events are to be skipped, as the vendor's versioning policy asks of clients.
+    return []
+
+
+def _read_finish(raw: str) -> Finish:
+    return Finish(_REASONS_READ.get(raw), raw)
+
+
+def _read_error(document: dict[str, Any]) -> ErrorEvent:
+    error = document.get("error") or {}
+    return ErrorEvent(str(error.get("type") or "error"), str(error.get("message") or ""))
+
+
+def _event(name: str, fields: dict[str, Any]) -> bytes:
+    return sse.write_event(compact({"type": name, **fields}), name)
+
+
+def _usage(reply: Reply, tokens: int) -> dict[str, int]:
+    return {"input_tokens": reply.prompt_tokens, "output_tokens": tokens}
+
+
+FORMAT = AnthropicMessages()

@@ -1,0 +1,84 @@
+"""What a wire format can say, whichever dialect says it.
+
+A reader turns bytes into these events, and the judge and the consumer look at nothing else. Events
+are facts about the wire ("a marker came"), never conclusions ("the answer is complete").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped, in one vocabulary for all wire formats."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content-filter"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The reply announced itself without any text (a role chunk, `message_start`)."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """Bytes that carry nothing but life: an SSE comment, an Anthropic `ping`."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The model said why it stopped.
+
+    Args:
+        reason: the reason in the lab's words; None where the wire's own word is not among them.
+        raw: the word on the wire.
+    """
+
+    reason: FinishReason | None
+    raw: str
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The model counted the tokens that it wrote."""
+
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Marker:
+    """The terminal marker of the wire format."""
+
+
+@dataclass(frozen=True)
+class ErrorEvent:
+    """The model reported an error inside a reply that had begun as a success."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An event that breaks the wire format: bad JSON, bad UTF-8, or a tail that never ended.
+
+    Args:
+        why: what is wrong with it.
+        data: the offending bytes, shortened.
+    """
+
+    why: str
+    data: bytes
+
+
+Event = Opening | Text | Heartbeat | Finish | Usage | Marker | ErrorEvent | Unreadable

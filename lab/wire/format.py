@@ -1,0 +1,178 @@
+"""What every wire format must be able to do, in both directions.
+
+The model server writes with a format, the probe asks with it, and the judge and the consumer read with
+it; one object does all of it, so that there is no second opinion about what the wire looks like.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lab.wire.events import Event, FinishReason
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a format needs to know of the reply that it writes.
+
+    Args:
+        id: identifies the reply; made from the plan, so that the same plan gives the same bytes.
+        model: the model's name as the request gave it.
+        prompt_tokens: a count for the usage figures; the lab does not read the prompt.
+        include_usage: whether the request asked for a usage event (OpenAI's `stream_options`).
+    """
+
+    id: str
+    model: str
+    prompt_tokens: int = 1
+    include_usage: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request as the probe sends it: path, headers and body."""
+
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as the model server reads it.
+
+    Args:
+        model: the model's name, with whatever stands in it.
+        stream: whether a stream is wanted, or a batch reply.
+        max_tokens: the longest answer that is wanted; None where the request sets no limit.
+        include_usage: whether a usage event is wanted at the end of a stream.
+    """
+
+    model: str
+    stream: bool
+    max_tokens: int | None = None
+    include_usage: bool = False
+
+
+class Reader(Protocol):
+    """Reads one streamed reply; `feed` takes bytes cut anywhere, `close` is called once at the end."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes of the body; return the events that they completed."""
+        ...
+
+    def close(self) -> list[Event]:
+        """The body has ended: return what its unfinished tail amounts to."""
+        ...
+
+
+class WireFormat(Protocol):
+    """One dialect: how a streamed and a batch reply are written and read."""
+
+    name: str
+    path: str
+    stream_type: str
+
+    def ask(self, model: str, *, stream: bool, max_tokens: int) -> Ask:
+        """The request that a client of this format sends."""
+        ...
+
+    def read_ask(self, body: bytes) -> Asked:
+        """Read a request's body.
+
+        Raises:
+            ValueError: the body is no JSON object or lacks what the format requires; names the field.
+        """
+        ...
+
+    def opening(self, reply: Reply) -> bytes:
+        """The events before the first text."""
+        ...
+
+    def text(self, reply: Reply, text: str) -> bytes:
+        """One event that carries a piece of text."""
+        ...
+
+    def heartbeat(self) -> bytes:
+        """An event that carries nothing."""
+        ...
+
+    def finish(self, reply: Reply, reason: FinishReason, tokens: int) -> bytes:
+        """The events that say why and after how many tokens the model stopped."""
+        ...
+
+    def marker(self, reply: Reply) -> bytes:
+        """The terminal marker."""
+        ...
+
+    def error_event(self, kind: str, message: str) -> bytes:
+        """An error inside a stream that had begun as a success."""
+        ...
+
+    def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
+        """The whole reply as one JSON document; without a reason, one that never says why it stopped."""
+        ...
+
+    def error_kind(self, status: int) -> str:
+        """The vendor's word for an HTTP error of that status."""
+        ...
+
+    def error_body(self, kind: str, message: str) -> bytes:
+        """The JSON document of an HTTP error."""
+        ...
+
+    def reader(self) -> Reader:
+        """A new reader for one streamed reply."""
+        ...
+
+    def read_batch(self, body: bytes) -> list[Event]:
+        """Read a batch reply; a document that is no reply of this format gives one `Unreadable`."""
+        ...
+
+
+def read_request(body: bytes) -> dict[str, Any]:
+    """The fields of a request, checked for what every format requires: a model and messages.
+
+    Raises:
+        ValueError: names the field that is missing or makes no sense.
+    """
+    try:
+        fields = json.loads(body)
+    except ValueError as error:
+        raise ValueError(f"the body is no JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise ValueError("the body is no JSON object")
+    if not isinstance(fields.get("model"), str) or not fields["model"]:
+        raise ValueError("model: a name is required")
+    if not isinstance(fields.get("messages"), list) or not fields["messages"]:
+        raise ValueError("messages: at least one is required")
+    if not isinstance(fields.get("stream") or False, bool):
+        raise ValueError("stream: must be true or false")
+    return fields
+
+
+def read_limit(fields: dict[str, Any], *names: str) -> int | None:
+    """The first limit on the answer's length that the request sets under one of those names.
+
+    Raises:
+        ValueError: the limit is no whole number from 1.
+    """
+    name = next((name for name in names if fields.get(name) is not None), None)
+    if name is None:
+        return None
+    limit = fields[name]
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise ValueError(f"{name}: must be a whole number from 1")
+    return limit
+
+
+def compact(document: Any) -> str:
+    """JSON without spare spaces and with its characters unescaped, as the vendors send it."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def shortened(data: bytes, limit: int = 80) -> bytes:
+    """The first bytes of something that a message quotes."""
+    return data if len(data) <= limit else data[:limit] + b"..."

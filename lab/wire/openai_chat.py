@@ -1,0 +1,229 @@
+"""OpenAI Chat Completions: anonymous SSE events that hold JSON, ended by `data: [DONE]`.
+
+An answer is whole when every choice has a `finish_reason` and the marker came; either alone is no
+proof. The lab asks for one choice. Official SDKs leave the stream at the marker and drop an event
+whose empty line never came; this reader drops it too, but accepts a bare marker as the last line,
+since llama.cpp's server has been seen to end so.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lab.wire import sse
+from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Text, Unreadable, Usage
+from lab.wire.format import Ask, Asked, Reply, compact, read_limit, read_request, shortened
+
+_DONE = b"[DONE]"
+_REASONS = {
+    FinishReason.STOP: "stop",
+    FinishReason.LENGTH: "length",
+    FinishReason.CONTENT_FILTER: "content_filter",
+}
+_REASONS_READ = {word: reason for reason, word in _REASONS.items()}
+
+_ERROR_KINDS = {
+    400: "invalid_request_error",
+    401: "invalid_api_key",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_exceeded",
+    503: "overloaded",
+}
+
+# A fixed birthday: the same plan must give the same bytes.
+_CREATED = 1_700_000_000
+
+
+class OpenAIChat:
+    """The wire format of `POST /v1/chat/completions`."""
+
+    name = "openai-chat"
+    path = "/v1/chat/completions"
+    stream_type = "text/event-stream; charset=utf-8"
+
+    def ask(self, model: str, *, stream: bool, max_tokens: int) -> Ask:
+        """See `WireFormat.ask`."""
+        body = {
+            "model": model,
+            "messages": [{"role": "user", "content": "Count."}],
+            "stream": stream,
+            "max_completion_tokens": max_tokens,
+        }
+        headers = (
+            ("Content-Type", "application/json"),
+            ("Accept", "text/event-stream" if stream else "application/json"),
+        )
+        return Ask(self.path, headers, compact(body).encode())
+
+    def read_ask(self, body: bytes) -> Asked:
+        """See `WireFormat.read_ask`."""
+        fields = read_request(body)
+        options = fields.get("stream_options")
+        if options is not None and not isinstance(options, dict):
+            raise ValueError("stream_options: must be an object")
+        return Asked(
+            model=fields["model"],
+            stream=bool(fields.get("stream")),
+            max_tokens=read_limit(fields, "max_completion_tokens", "max_tokens"),
+            include_usage=bool((options or {}).get("include_usage")),
+        )
+
+    def opening(self, reply: Reply) -> bytes:
+        """The role chunk."""
+        return self._chunk(reply, {"role": "assistant", "content": "", "refusal": None})
+
+    def text(self, reply: Reply, text: str) -> bytes:
+        """One content chunk."""
+        return self._chunk(reply, {"content": text})
+
+    def heartbeat(self) -> bytes:
+        """An SSE comment; the format has no heartbeat of its own."""
+        return sse.write_comment("heartbeat")
+
+    def finish(self, reply: Reply, reason: FinishReason, tokens: int) -> bytes:
+        """The chunk with the finish reason, and the usage chunk where the request asked for it."""
+        finish = self._chunk(reply, {}, _REASONS[reason])
+        if not reply.include_usage:
+            return finish
+        return finish + sse.write_event(compact(self._envelope(reply, [], _usage(reply, tokens))))
+
+    def marker(self, reply: Reply) -> bytes:
+        """`data: [DONE]`."""
+        return sse.write_event(_DONE.decode())
+
+    def error_event(self, kind: str, message: str) -> bytes:
+        """An event with an `error` object."""
+        return sse.write_event(compact(_error(kind, message)))
+
+    def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
+        """A `chat.completion` document."""
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+        finish_reason = None if reason is None else _REASONS[reason]
+        document = {
+            "id": reply.id,
+            "object": "chat.completion",
+            "created": _CREATED,
+            "model": reply.model,
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
+            "usage": _usage(reply, tokens),
+        }
+        return compact(document).encode()
+
+    def error_kind(self, status: int) -> str:
+        """See `WireFormat.error_kind`."""
+        return _ERROR_KINDS.get(status, "server_error" if status >= 500 else "invalid_request_error")
+
+    def error_body(self, kind: str, message: str) -> bytes:
+        """The vendor's error document."""
+        return compact(_error(kind, message)).encode()
+
+    def reader(self) -> OpenAIChatReader:
+        """See `WireFormat.reader`."""
+        return OpenAIChatReader()
+
+    def read_batch(self, body: bytes) -> list[Event]:
+        """See `WireFormat.read_batch`."""
+        try:
+            document = json.loads(body)
+            if "error" in document and not document.get("choices"):
+                return [_read_error(document["error"])]
+            choice = document["choices"][0]
+            events: list[Event] = [Text(choice["message"]["content"])]
+            if choice["finish_reason"] is not None:
+                events += [_read_finish(choice["finish_reason"]), Marker()]
+            return [*events, *_read_usage(document)]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            return [Unreadable(f"no chat completion: {error!r}", shortened(body))]
+
+    def _chunk(self, reply: Reply, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return sse.write_event(compact(self._envelope(reply, [choice], None)))
+
+    def _envelope(self, reply: Reply, choices: list[dict[str, Any]], usage: dict[str, int] | None) -> dict[str, Any]:
+        document = {
+            "id": reply.id,
+            "object": "chat.completion.chunk",
+            "created": _CREATED,
+            "model": reply.model,
+            "system_fingerprint": "fp_lab",
+            "choices": choices,
+        }
+        return {**document, "usage": usage} if reply.include_usage else document
+
+
+class OpenAIChatReader:
+    """Reads one streamed chat completion."""
+
+    def __init__(self) -> None:
+        self._parser = sse.EventParser()
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See `Reader.feed`."""
+        return [event for item in self._parser.feed(data) for event in self._read(item)]
+
+    def close(self) -> list[Event]:
+        """See `Reader.close`."""
+        tail = self._parser.tail
+        if tail is None:
+            return []
+        if tail.data == _DONE:
+            return [Marker()]
+        return [Unreadable("the body ended inside an event", shortened(tail.data))]
+
+    def _read(self, item: sse.ServerSentEvent | sse.Comment) -> list[Event]:
+        if isinstance(item, sse.Comment):
+            return [Heartbeat()]
+        if item.data == _DONE:
+            return [Marker()]
+        try:
+            document = json.loads(item.data)
+            if document.get("error"):
+                return [_read_error(document["error"])]
+            events = [event for choice in document["choices"] for event in _read_choice(choice)]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            return [Unreadable(f"no chat completion chunk: {error!r}", shortened(item.data))]
+        return [*events, *_read_usage(document)]
+
+
+def _read_choice(choice: dict[str, Any]) -> list[Event]:
+    events: list[Event] = []
+    delta = choice.get("delta") or {}
+    if delta.get("content"):
+        events.append(Text(delta["content"]))
+    elif "role" in delta:
+        events.append(Opening())
+    if choice.get("finish_reason") is not None:
+        events.append(_read_finish(choice["finish_reason"]))
+    return events
+
+
+def _read_finish(raw: str) -> Finish:
+    return Finish(_REASONS_READ.get(raw), raw)
+
+
+def _read_usage(document: dict[str, Any]) -> list[Event]:
+    usage = document.get("usage")
+    return [Usage(usage["completion_tokens"])] if usage else []
+
+
+def _read_error(error: Any) -> ErrorEvent:
+    if not isinstance(error, dict):
+        return ErrorEvent("error", str(error))
+    return ErrorEvent(str(error.get("type") or "error"), str(error.get("message") or ""))
+
+
+def _error(kind: str, message: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+def _usage(reply: Reply, tokens: int) -> dict[str, int]:
+    return {
+        "prompt_tokens": reply.prompt_tokens,
+        "completion_tokens": tokens,
+        "total_tokens": reply.prompt_tokens + tokens,
+    }
+
+
+FORMAT = OpenAIChat()

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.catalogue import Scenario, discover, load_scenario
+from lab.errors import BadInput, ExitCode
+from lab.words import Cause, Ending, Side
+
+TABLE = """
+title = "A title"
+group = "timeouts"
+requirement = "survives-silence"
+
+[exchanges.gap]
+plan = { tokens = 10, gaps = ["6@4s"] }
+
+[symptom.gap]
+ending = "cut"
+cause = "idle-clock"
+
+[proxies.nginx]
+"""
+
+
+def write(folder: Path, table: str = TABLE, files: tuple[str, ...] = ("nginx/broken.conf", "nginx/fixed.conf")) -> Path:
+    """Lay out a scenario in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "README.md").write_text("# A story\n")
+    (folder / "scenario.toml").write_text(table)
+    for name in files:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("listen ${PORT};\n")
+    return folder
+
+
+def load(folder: Path, table: str = TABLE, **layout: tuple[str, ...]) -> Scenario:
+    """Lay out a scenario and read it."""
+    return load_scenario(write(folder, table, **layout))
+
+
+class TestGoodScenario:
+    def test_unfolds_into_one_staging_a_side_and_proxy(self, tmp_path: Path) -> None:
+        """Folder, proxy and label make the id by which everything else names a staging."""
+        scenario = load(tmp_path / "silent")
+        assert [staging.id for staging in scenario.stagings] == [
+            "silent::nginx-1.26::broken",
+            "silent::nginx-1.26::fixed",
+        ]
+
+    def test_broken_side_carries_its_symptom_and_fixed_side_none(self, tmp_path: Path) -> None:
+        """What is expected of the broken side must never be expected of the fixed one."""
+        broken, fixed = load(tmp_path / "silent").stagings
+        assert (broken.symptom["gap"].ending, broken.symptom["gap"].cause) == (Ending.CUT, Cause.IDLE_CLOCK)
+        assert fixed.symptom == {}
+
+    def test_a_proxys_own_symptom_overrides_the_common_one(self, tmp_path: Path) -> None:
+        """Proxies fail in different ways for the same reason."""
+        table = TABLE + '[proxies.nginx.symptom.gap]\nending = "proxy-error-status"\n'
+        assert load(tmp_path / "silent", table).stagings[0].symptom["gap"].ending is Ending.PROXY_ERROR_STATUS
+
+    def test_releases_multiply_the_stagings(self, tmp_path: Path) -> None:
+        """Both releases of a product use the product's one folder."""
+        table = TABLE + 'releases = ["1.26", "1.30"]\n'
+        ids = [staging.id for staging in load(tmp_path / "silent", table).stagings]
+        assert ids == [
+            f"silent::nginx-{release}::{side}" for release in ("1.26", "1.30") for side in ("broken", "fixed")
+        ]
+
+    def test_a_fix_outside_the_proxy_takes_the_broken_configuration(self, tmp_path: Path) -> None:
+        """Where the remedy is the model server's, the proxy's file must stay the same one."""
+        table = TABLE + '[fixes.heartbeats]\nplan = { heartbeat = "500ms" }\n'
+        fix = load(tmp_path / "silent", table).stagings[2]
+        assert fix.config.name == "broken.conf"
+        assert fix.exchanges[0].plan.heartbeat == 0.5
+        assert fix.exchanges[0].plan.gaps[0].length == 4.0
+
+    def test_an_immune_proxy_has_one_side(self, tmp_path: Path) -> None:
+        """There is nothing to fix where nothing breaks, but it is shown all the same."""
+        table = TABLE + '[immune.envoy]\nwhy = "it waits"\n'
+        immune = load(
+            tmp_path / "silent", table, files=("nginx/broken.conf", "nginx/fixed.conf", "envoy/immune.yaml")
+        ).stagings[-1]
+        assert (immune.side, immune.label, immune.title) == (Side.IMMUNE, "immune", "it waits")
+
+    def test_random_lengths_stand_on_both_sides_of_the_clock_and_clear_of_it(self, tmp_path: Path) -> None:
+        """A generation that ends near the clock would make the verdict depend on the machine."""
+        lengths = 'lengths = { count = 12, least = "300ms", most = "4s", clear_of = "2s", seed = 3 }'
+        table = TABLE.replace('plan = { tokens = 10, gaps = ["6@4s"] }', f'plan = {{ interval = "50ms" }}\n{lengths}')
+        exchanges = load(tmp_path / "silent", table).stagings[0].exchanges
+        ends = [(exchange.plan.tokens - 1) * 0.05 for exchange in exchanges]
+        assert len({exchange.name for exchange in exchanges}) == 12
+        assert min(ends) < 2.0 < max(ends)
+        assert all(abs(end - 2.0) > 0.45 for end in ends)
+
+    def test_real_defaults_are_a_side_of_their_own(self, tmp_path: Path) -> None:
+        """The unshortened clock has its own file, its own plan and its own symptom."""
+        table = TABLE + (
+            '[real_defaults.exchanges]\ngap = { gaps = ["6@70s"] }\n'
+            '[real_defaults.symptom.nginx.gap]\nending = "cut"\nclock = "60s"\n'
+        )
+        side = load(
+            tmp_path / "silent", table, files=("nginx/broken.conf", "nginx/fixed.conf", "nginx/real-defaults.conf")
+        ).stagings[-1]
+        assert side.side is Side.REAL_DEFAULTS
+        assert side.exchanges[0].plan.gaps[0].length == 70.0
+        assert side.symptom["gap"].clock == 60.0
+
+
+class TestBadScenario:
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            (("title =", "titel ="), "titel"),
+            (('title = "A title"', ""), "title"),
+            (('group = "timeouts"', 'group = "slowness"'), "group"),
+            (("survives-silence", "survives-everything"), "requirement"),
+            (("tokens = 10", "tokens = -1"), "exchanges.gap.plan.tokens"),
+            (("tokens = 10", "tokns = 10"), "exchanges.gap.plan.tokns"),
+            (("6@4s", "60@4s"), "exchanges.gap.plan.gaps"),
+            (("[symptom.gap]", "[symptom.gasp]"), "symptom.gasp"),
+            (('ending = "cut"', 'ending = "chopped"'), "symptom.gap.ending"),
+            (("[proxies.nginx]", "[proxies.ngnix]"), "proxies.ngnix"),
+            (("[proxies.nginx]", "[proxies.nginx]\nreleases = ['0.1']"), "proxies.nginx.releases"),
+            (("[exchanges.gap]", "[exchanges.gap]\nwire_format = 'morse'"), "exchanges.gap.wire_format"),
+            (("[proxies.nginx]", "[fixes.x]\nexchanges = { gasp = {} }\n[proxies.nginx]"), "fixes.x.exchanges.gasp"),
+            (('title = "A title"', 'title = "A title'), "no TOML"),
+        ],
+    )
+    def test_message_names_file_and_key(self, tmp_path: Path, change: tuple[str, str], named: str) -> None:
+        """Whoever writes a scenario must not have to search for the mistake."""
+        old, new = change
+        assert old in TABLE
+        with pytest.raises(BadInput) as caught:
+            load(tmp_path / "silent", TABLE.replace(old, new))
+        assert str(tmp_path / "silent" / "scenario.toml") in caught.value.problem
+        assert named in caught.value.problem
+        assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+    @pytest.mark.parametrize("missing", ["broken", "fixed"])
+    def test_a_missing_side_is_named(self, tmp_path: Path, missing: str) -> None:
+        """A scenario without one of its sides proves nothing."""
+        (there,) = {"broken", "fixed"} - {missing}
+        with pytest.raises(BadInput, match=f"nginx/{missing}.conf: the file is missing"):
+            load(tmp_path / "silent", files=(f"nginx/{there}.conf",))
+
+    def test_a_missing_story_is_named(self, tmp_path: Path) -> None:
+        """The story is part of the scenario."""
+        folder = write(tmp_path / "silent")
+        (folder / "README.md").unlink()
+        with pytest.raises(BadInput, match="README"):
+            load_scenario(folder)
+
+    def test_a_broken_side_without_symptom_is_refused(self, tmp_path: Path) -> None:
+        """Such a side would pass whatever happened."""
+        table = TABLE.replace('[symptom.gap]\nending = "cut"\ncause = "idle-clock"\n', "")
+        with pytest.raises(BadInput, match="symptom"):
+            load(tmp_path / "silent", table)
+
+
+class TestDiscover:
+    def test_a_folder_without_scenarios_is_refused(self, tmp_path: Path) -> None:
+        """An empty catalogue must not look like a green one."""
+        with pytest.raises(BadInput, match="scenario.toml"):
+            discover(tmp_path)
+
+    def test_two_scenarios_of_one_name_are_refused(self, tmp_path: Path) -> None:
+        """The folder's name is the id."""
+        write(tmp_path / "a" / "silent")
+        write(tmp_path / "b" / "silent")
+        with pytest.raises(BadInput, match="silent"):
+            discover(tmp_path)

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from lab.evidence import Hold, TransportEnd
+from lab.judge import judge
+from lab.words import Cause, Delivery
+
+from .builder import START, Build, lockstep
+
+TEN = Build(whole=10)
+
+
+def delivery(build: Build) -> Delivery:
+    """The delivery that the judge sees."""
+    return judge(build.evidence()).delivery
+
+
+def test_lockstep_with_every_hold_confirmed_at_once_is_incremental() -> None:
+    """Each token arrives a millisecond after it left."""
+    assert delivery(lockstep(TEN)) is Delivery.INCREMENTAL
+
+
+def test_lockstep_with_no_hold_confirmed_is_batched() -> None:
+    """Nothing arrives until the model server has given up holding and ended."""
+    verdict = judge(lockstep(TEN, confirmed=False).evidence())
+    assert (verdict.delivery, verdict.cause) == (Delivery.BATCHED, Cause.BUFFER)
+
+
+def test_a_floor_under_every_token_is_coalesced() -> None:
+    """A path that waits 200 ms for more confirms every hold, late (HAProxy's defaults)."""
+    verdict = judge(lockstep(TEN, late=0.2).evidence())
+    assert (verdict.delivery, verdict.cause) == (Delivery.COALESCED, Cause.BUFFER)
+
+
+def test_some_holds_that_ran_out_are_coalesced() -> None:
+    """Tokens 1 to 5 arrive together before the answer is over, the others at once."""
+    build = lockstep(TEN)
+    clump = {number: build.left(5) + 0.01 for number in range(1, 6)}
+    holds = tuple(
+        Hold(n, build.left(n) + 0.05, confirmed=False) if n < 5 else Hold(n, build.left(n) + 0.02, confirmed=True)
+        for n in range(1, 11)
+    )
+    assert delivery(build.but(arrivals={**build.arrivals, **clump}, holds=holds)) is Delivery.COALESCED
+
+
+def test_a_clump_with_every_hold_run_out_is_coalesced_if_it_came_before_the_end() -> None:
+    """A buffer of five tokens breaks every hold, and yet the first five come long before the last is written."""
+    build = lockstep(TEN, confirmed=False)
+    arrivals = {number: build.left(5 if number <= 5 else 10) + 0.06 for number in range(1, 11)}
+    assert delivery(build.but(arrivals=arrivals)) is Delivery.COALESCED
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_load_does_not_turn_an_incremental_path_into_another(seed: int) -> None:
+    """Nine tokens of ten are late by up to a second; one that is not shows that the path has no floor."""
+    draw = random.Random(seed)
+    build = lockstep(TEN.but(interval=1.5))
+    prompt = draw.randrange(1, 11)
+    arrivals = {n: build.left(n) + (0.02 if n == prompt else draw.uniform(0.02, 1.0)) for n in range(1, 11)}
+    holds = tuple(Hold(n, arrivals[n] + draw.uniform(0, 0.3), confirmed=True) for n in range(1, 11))
+    assert delivery(build.but(arrivals=arrivals, holds=holds)) is Delivery.INCREMENTAL
+
+
+def test_a_late_confirmation_of_a_token_that_had_come_is_no_fault_of_the_path() -> None:
+    """The side channel was slow: the token arrived before its hold ran out."""
+    build = lockstep(TEN)
+    late = Hold(4, build.left(4) + 0.09, confirmed=False)
+    holds = tuple(late if hold.number == 4 else hold for hold in build.holds)
+    assert delivery(build.but(holds=holds)) is Delivery.INCREMENTAL
+
+
+def test_a_hold_that_the_cut_ended_proves_nothing() -> None:
+    """The path's clock cut in a hold: the tokens before had come at once."""
+    build = lockstep(TEN).but(written=6, sent=range(1, 6), reason=None, marker=False, end=TransportEnd.RESET)
+    left = build.left(6) + 0.05
+    holds = (*build.holds[:5], Hold(6, left, confirmed=False))
+    verdict = judge(build.but(holds=holds, client_left=left, ended=left).evidence())
+    assert verdict.delivery is Delivery.INCREMENTAL
+
+
+def test_nothing_came_is_none() -> None:
+    """Without a token there is no delivery, whatever the holds say."""
+    build = lockstep(TEN, confirmed=False).but(sent=(), reason=None, marker=False, end=TransportEnd.NO_REPLY)
+    assert delivery(build) is Delivery.NONE
+
+
+STAMPED = {
+    "each at once": ({}, Delivery.INCREMENTAL),
+    "all at the end": (dict.fromkeys(range(1, 11), 101.02), Delivery.BATCHED),
+    "clumps of five": ({n: START + (0.52 if n <= 5 else 1.02) for n in range(1, 11)}, Delivery.COALESCED),
+    "one late read of three": (dict.fromkeys((2, 3, 4), 100.42), Delivery.INCREMENTAL),
+}
+
+
+@pytest.mark.parametrize("name", STAMPED)
+def test_stamped_delivery_is_told_by_when_tokens_left(name: str) -> None:
+    """Ten tokens leave over 0.9 s; one late read of a busy probe is not yet a clump."""
+    arrivals, expected = STAMPED[name]
+    assert delivery(TEN.but(arrivals=arrivals)) is expected
+
+
+@pytest.mark.parametrize("name", STAMPED)
+def test_due_stamps_stand_in_for_a_ledger(name: str) -> None:
+    """The same four without a ledger: the tokens themselves say how far apart they left."""
+    arrivals, expected = STAMPED[name]
+    assert delivery(TEN.but(arrivals=arrivals, has_ledger=False)) is expected
+
+
+def test_tokens_that_left_together_say_nothing_of_the_path() -> None:
+    """Ten tokens within 90 ms in one read: on a busy machine every path does that."""
+    build = TEN.but(interval=0.01, arrivals=dict.fromkeys(range(1, 11), 100.11))
+    assert delivery(build) is Delivery.INCREMENTAL
+
+
+FOREIGN = {
+    "steady": ([0.2 * n for n in range(1, 21)], Delivery.INCREMENTAL),
+    "all at the end": ([4.0] * 20, Delivery.BATCHED),
+    "four clumps": ([1.0] * 5 + [2.0] * 5 + [3.0] * 5 + [4.0] * 5, Delivery.COALESCED),
+    "too few to tell": ([4.0] * 3, Delivery.INCREMENTAL),
+    "too short to tell": ([0.3] * 20, Delivery.INCREMENTAL),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_foreign_endpoint_is_judged_by_gaps(name: str) -> None:
+    """Without plan, ledger and stamps only the times of arrival are known."""
+    times, expected = FOREIGN[name]
+    build = Build(whole=len(times), has_plan=False, has_ledger=False, sent=["word "] * len(times))
+    evidence = build.evidence()
+    body = tuple(
+        replace(read, at=START + at) for read, at in zip(evidence.trace.body, [*times, times[-1]], strict=True)
+    )
+    trace = replace(evidence.trace, body=body, reads=body, ended=START + times[-1] + 0.01)
+    assert judge(replace(evidence, trace=trace)).delivery is expected
+
+
+def test_a_batch_reply_that_was_asked_for_has_no_cause() -> None:
+    """All at once is what a batch reply is."""
+    verdict = judge(Build(stream=False).evidence())
+    assert (verdict.delivery, verdict.cause) == (Delivery.BATCHED, None)

@@ -1,0 +1,67 @@
+"""`python -m lab.model`, as the container runs it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+# What the image has: these three, and what they themselves need.
+ALLOWED = {
+    *("aiohttp", "uvloop", "pydantic", "lab"),
+    *("aiohappyeyeballs", "aiosignal", "attr", "attrs", "frozenlist", "idna", "multidict", "propcache", "yarl"),
+    # What compiled extensions put among the modules.
+    "cython_runtime",
+    *("annotated_types", "pydantic_core", "typing_extensions", "typing_inspection"),
+}
+
+
+@pytest.fixture
+def command() -> Iterator[subprocess.Popen[str]]:
+    """The server as a process of its own, on a free port."""
+    arguments = [sys.executable, "-m", "lab.model", "--port", "0"]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_and_stops_when_told(command: subprocess.Popen[str], number: int) -> None:
+    """One line with the real port; a signal ends it cleanly, which a container's first process must do itself."""
+    assert command.stdout is not None
+    line = command.stdout.readline()
+    match = re.fullmatch(r"listening on (http://127\.0\.0\.1:\d+)\n", line)
+    assert match, line
+    with urllib.request.urlopen(f"{match[1]}/lab/health", timeout=10) as reply:  # noqa: S310 - http
+        assert reply.status == 200
+    command.send_signal(number)
+    assert command.wait(10) == 0
+
+
+def test_it_imports_nothing_that_the_image_lacks() -> None:
+    """Every module that is loaded belongs to Python, to the lab or to what the image has."""
+    program = (
+        "import sys, lab.model.__main__; "
+        "print(*{name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))"
+    )
+    found = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+    # Names that begin with an underscore are the import machinery's own.
+    foreign = {name for name in found.stdout.split() if not name.startswith("_")} - ALLOWED
+    assert foreign == set()
+
+
+def test_an_address_that_cannot_be_had_is_the_environments_fault() -> None:
+    """Exit code 3 and one sentence, no traceback."""
+    arguments = [sys.executable, "-m", "lab.model", "--host", "192.0.2.1", "--port", "0"]
+    found = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
+    assert found.returncode == 3
+    assert found.stderr.startswith("cannot listen on 192.0.2.1:0: ")
+    assert len(found.stderr.splitlines()) == 1

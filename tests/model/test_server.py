@@ -1,0 +1,253 @@
+"""The model server's HTTP side: plans, refusals, the ledger, attempts, and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from pydantic import TypeAdapter
+
+from lab.evidence import Ledger
+from lab.model.server import ModelServer
+from lab.wire import FORMATS
+
+from .raw import connect, exchange, request
+
+_PATIENCE = 10.0
+
+
+async def fetch(server: ModelServer, path: str) -> tuple[int, Any]:
+    """GET a JSON document of the side channel."""
+    async with aiohttp.ClientSession() as client, client.get(server.base_url + path) as reply:
+        return reply.status, await reply.json()
+
+
+async def ledgers(server: ModelServer, name: str) -> list[Ledger]:
+    """The attempts of a request, read as the probe reads them."""
+    status, document = await fetch(server, f"/lab/ledger/{name}")
+    assert status == 200
+    return TypeAdapter(list[Ledger]).validate_python(document)
+
+
+async def settled(server: ModelServer, name: str, condition: Callable[[Ledger], bool]) -> Ledger:
+    """Ask for the last attempt until it is as awaited."""
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            ledger = (await ledgers(server, name))[-1]
+            if condition(ledger):
+                return ledger
+
+
+# Plans
+
+
+async def test_the_plan_comes_in_a_header_or_in_the_models_name(server: ModelServer) -> None:
+    """Either way; none at all is the default plan of twenty tokens."""
+    by_header = await exchange(server.base_url, request("tokens=3&interval=1ms"))
+    by_model = await exchange(server.base_url, request(model="lab?tokens=3&interval=1ms"))
+    assert by_header.numbers == by_model.numbers == [1, 2, 3]
+    assert json.loads(by_model.body.split(b"\n")[0].removeprefix(b"data: "))["model"] == "lab?tokens=3&interval=1ms"
+    assert len((await exchange(server.base_url, request("interval=0s"))).numbers) == 20
+
+
+async def test_the_same_plan_may_stand_in_both_places(server: ModelServer) -> None:
+    """Written differently, but equal."""
+    seen = await exchange(server.base_url, request("tokens=2&interval=1ms", model="lab?interval=0.001s&tokens=2"))
+    assert seen.numbers == [1, 2]
+
+
+async def test_usage_comes_where_it_is_asked_for(server: ModelServer) -> None:
+    """The count of tokens stands in a chunk of its own before the marker."""
+    data = request("tokens=3&interval=1ms", stream_options={"include_usage": True})
+    seen = await exchange(server.base_url, data)
+    chunks = [line.removeprefix(b"data: ") for line in seen.body.split(b"\n") if line.startswith(b"data: {")]
+    assert json.loads(chunks[-1])["usage"]["completion_tokens"] == 3
+    assert json.loads(chunks[-1])["choices"] == []
+
+
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+async def test_the_requests_limit_stops_the_answer(server: ModelServer, limit: str) -> None:
+    """Two of five tokens, and the finish reason says why."""
+    seen = await exchange(server.base_url, request("tokens=5&interval=1ms", **{limit: 2}))
+    assert seen.numbers == [1, 2]
+    assert b'"finish_reason":"length"' in seen.body
+
+
+REFUSALS = {
+    "a bad field": (request("colour=red", max_tokens=5), "X-Lab-Plan: colour"),
+    "a bad value": (request("tokens=many", max_tokens=5), "X-Lab-Plan: tokens"),
+    "a bad field in the model's name": (request(model="lab?colour=red", max_tokens=5), "model: colour"),
+    "two plans": (request("tokens=3", model="lab?tokens=4", max_tokens=5), "X-Lab-Plan: another plan"),
+    "heartbeats in a batch reply": (request("heartbeat=1s", stream=False, max_tokens=5), "heartbeat: "),
+    "a stream of known length": (request("framing=length", max_tokens=5), "framing: "),
+    "no messages": (request(messages=[], max_tokens=5), "messages: "),
+    "a bad limit": (request(max_tokens=0), "max_tokens: "),
+    "a bad request id": (request(name="a/b", max_tokens=5), "X-Lab-Request: "),
+}
+
+
+@pytest.mark.parametrize("path", [wire.path for wire in FORMATS.values()])
+@pytest.mark.parametrize(("data", "words"), REFUSALS.values(), ids=REFUSALS)
+async def test_what_makes_no_sense_is_refused_in_the_vendors_shape(
+    server: ModelServer, data: bytes, words: str, path: str
+) -> None:
+    """Status 400, the vendor's error document, and the name of what is at fault."""
+    seen = await exchange(server.base_url, data.replace(b"/v1/chat/completions", path.encode(), 1))
+    error = json.loads(seen.body)["error"]
+    assert (seen.status, error["type"]) == (400, "invalid_request_error")
+    assert words in error["message"]
+
+
+async def test_a_body_that_is_no_json_is_refused(server: ModelServer) -> None:
+    """As the vendors do."""
+    seen = await exchange(server.base_url, request(max_tokens=5).replace(b'{"model"', b'{"model;', 1))
+    assert (seen.status, json.loads(seen.body)["error"]["type"]) == (400, "invalid_request_error")
+
+
+# The side channel
+
+
+async def test_it_says_that_it_is_ready_and_what_models_there_are(server: ModelServer) -> None:
+    """Two documents that clients and readiness checks ask for."""
+    assert await fetch(server, "/lab/health") == (200, {"status": "ok"})
+    status, models = await fetch(server, "/v1/models")
+    assert (status, models["object"], models["data"][0]["id"]) == (200, "list", "lab")
+
+
+async def test_the_clock_is_the_ledgers(server: ModelServer) -> None:
+    """In one process it is this process's monotonic clock, so the reading lies between two of ours."""
+    before = time.monotonic()
+    _, document = await fetch(server, "/lab/clock")
+    assert before <= document["now"] <= time.monotonic()
+
+
+async def test_the_ledger_tells_what_was_written_and_when(server: ModelServer) -> None:
+    """Every token in order and not before it was due; headers, heartbeats, end."""
+    plan = "tokens=3&ttft=40ms&interval=20ms&heartbeat=15ms&heartbeat_from=start"
+    seen = await exchange(server.base_url, request(plan, name="whole"))
+    assert seen.headers["x-lab-request"] == "whole"
+    (ledger,) = await ledgers(server, "whole")
+    assert (ledger.request, ledger.attempt, ledger.attempts, ledger.http_version) == ("whole", 1, 1, "1.1")
+    assert [token.number for token in ledger.tokens] == [1, 2, 3]
+    for token, due in zip(ledger.tokens, (0.04, 0.06, 0.08), strict=True):
+        assert token.at >= ledger.started + due
+    # Two in the 40 ms before the first token, one in each 20 ms between tokens.
+    assert len(ledger.heartbeats) == 4
+    assert ledger.headers_at == ledger.heartbeats[0]
+    assert ledger.finished is not None
+    assert ledger.finished >= ledger.tokens[-1].at
+    assert (ledger.fault, ledger.fault_at, ledger.client_left, ledger.holds) == ("", None, None, ())
+
+
+async def test_the_ledger_names_the_fault_that_struck(server: ModelServer) -> None:
+    """Which one, and when: not before the token after which it stands."""
+    await exchange(server.base_url, request("tokens=4&interval=1ms&fault=fin@2", name="cut", version="1.0"))
+    (ledger,) = await ledgers(server, "cut")
+    assert (ledger.fault, len(ledger.tokens), ledger.http_version) == ("fin@2", 2, "1.0")
+    assert ledger.fault_at is not None
+    assert ledger.fault_at >= ledger.tokens[-1].at
+
+
+async def test_a_request_with_the_same_id_is_another_attempt(server: ModelServer) -> None:
+    """As a proxy's retry is: two records, each of which knows of both."""
+    for _ in range(2):
+        await exchange(server.base_url, request("tokens=1", name="again"))
+    found = await ledgers(server, "again")
+    assert [(ledger.attempt, ledger.attempts) for ledger in found] == [(1, 2), (2, 2)]
+
+
+async def test_a_request_without_an_id_gets_one(server: ModelServer) -> None:
+    """The reply names it, and the ledger knows it."""
+    first, second = [await exchange(server.base_url, request("tokens=1")) for _ in range(2)]
+    names = [seen.headers["x-lab-request"] for seen in (first, second)]
+    assert names[0] != names[1]
+    assert len(await ledgers(server, names[0])) == 1
+
+
+async def test_an_unknown_request_is_not_found(server: ModelServer) -> None:
+    """Neither in the ledger nor for a confirmation."""
+    assert (await fetch(server, "/lab/ledger/nobody"))[0] == 404
+    async with aiohttp.ClientSession() as client, client.post(f"{server.base_url}/lab/confirm/nobody/1") as reply:
+        assert reply.status == 404
+
+
+# Clients that leave
+
+
+@pytest.mark.parametrize(
+    "plan",
+    ["tokens=2&interval=1m", "ttft=1m&headers=early", "tokens=2&fault=freeze@1", "tokens=9&lockstep=yes&hold=1m"],
+    ids=["between tokens", "before the first", "while frozen", "while held"],
+)
+async def test_a_client_that_leaves_is_noted(server: ModelServer, plan: str) -> None:
+    """Whatever the reply was waiting for, it ends, and the ledger says when the other side went."""
+    connection = await connect(server.base_url)
+    connection.send(request(plan, name="gone"))
+    await connection.until(b"\r\n\r\n")
+    left = time.monotonic()
+    connection.close()
+    ledger = await settled(server, "gone", lambda ledger: ledger.client_left is not None)
+    assert ledger.client_left is not None
+    assert ledger.client_left >= left
+    assert ledger.finished is not None
+
+
+async def test_a_client_that_leaves_before_any_byte_is_noted(server: ModelServer) -> None:
+    """As a proxy does whose own clock for the first byte has run out."""
+    connection = await connect(server.base_url)
+    connection.send(request("ttft=1m", name="early"))
+    async with asyncio.timeout(_PATIENCE):
+        while (await fetch(server, "/lab/ledger/early"))[0] == 404:
+            continue
+    connection.close()
+    ledger = await settled(server, "early", lambda ledger: ledger.client_left is not None)
+    assert (ledger.tokens, ledger.headers_at) == ((), None)
+
+
+async def test_a_client_that_only_stops_sending_counts_as_gone(server: ModelServer) -> None:
+    """A half-close ends the reply: documented, since proxies are known to do it."""
+    connection = await connect(server.base_url)
+    connection.send(request("tokens=2&interval=1m", name="half"))
+    await connection.until(b":1@")
+    assert connection.transport is not None
+    connection.transport.write_eof()
+    assert await connection.until_end() == "fin"
+    ledger = await settled(server, "half", lambda ledger: ledger.client_left is not None)
+    assert [token.number for token in ledger.tokens] == [1]
+
+
+async def test_closing_cuts_the_replies_that_run() -> None:
+    """A frozen reply does not keep the server from closing, and its client is not said to have left."""
+    server = ModelServer()
+    await server.start()
+    connection = await connect(server.base_url)
+    connection.send(request("tokens=2&fault=freeze@1", name="open"))
+    await connection.until(b":1@")
+    async with asyncio.timeout(_PATIENCE):
+        await server.aclose()
+    assert await connection.until_end() in {"fin", "rst"}
+    assert server._book.read("open")[0].client_left is None
+
+
+async def test_a_port_that_is_taken_is_an_error(server: ModelServer) -> None:
+    """The second server on the same port says so, and can be closed all the same."""
+    second = ModelServer(port=int(server.base_url.rpartition(":")[2]))
+    with pytest.raises(OSError, match="address already in use"):
+        await second.start()
+    await second.aclose()
+
+
+async def test_four_hundred_streams_run_at_the_same_time(server: ModelServer) -> None:
+    """Each gets its own plan, whole, and none waits for another to end."""
+    began = time.monotonic()
+    plans = [f"tokens=5&ttft=500ms&interval=20ms&seed={seed}" for seed in range(400)]
+    found = await asyncio.gather(*(exchange(server.base_url, request(plan)) for plan in plans))
+    assert all(seen.whole and seen.numbers == [1, 2, 3, 4, 5] for seen in found)
+    # One after another they would take 232 s.
+    assert time.monotonic() - began < 60
+    assert len({seen.body for seen in found}) == 400

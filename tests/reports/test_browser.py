@@ -1,0 +1,100 @@
+"""The page in a real browser: quiet, within the window, and of use from the keyboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from lab.reports import write_reports
+from lab.results import Results
+
+from .browser import CHROMIUM, Page, open_page
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt install chromium)")
+
+FIX = "holds-the-answer-back::nginx-1.26::fixed"
+BUTTON = f"document.querySelector('[data-copies=\"{FIX}::config\"]')"
+
+
+PHONE, DESK = 360, 1280
+both_widths = pytest.mark.parametrize("width", [PHONE, DESK], ids=["phone", "desk"])
+
+
+@pytest.fixture(name="width")
+def _width() -> int:
+    return DESK
+
+
+@pytest_asyncio.fixture(name="page")
+async def _page(results: Results, tmp_path: Path, width: int) -> AsyncIterator[Page]:
+    path = write_reports(results, tmp_path)["html"]
+    async with open_page(path, tmp_path / "profile", width) as page:
+        yield page
+
+
+@both_widths
+async def test_the_page_is_quiet_and_fits(page: Page) -> None:
+    """Nothing on the console, nothing fetched but the file, and no sideways scrolling, with all details open."""
+    await page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    widths = await page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert widths[0] <= widths[1]
+    assert page.complaints == []
+    assert [address for address in page.requests if not address.startswith(("file:", "data:"))] == []
+
+
+async def test_the_copy_button_says_that_it_copied(page: Page) -> None:
+    """Whichever way the browser allows, the button's own text confirms it and then returns."""
+    before = await page.evaluate(f"{BUTTON}.textContent")
+    await page.evaluate(f"{BUTTON}.click()")
+    said = await page.evaluate(_once_changed(before))
+    assert said in ("Copied", "Selected below: press Ctrl+C")
+    assert await page.evaluate(_once_changed(said)) == before
+
+
+async def test_a_refused_copy_leaves_the_text_selected(page: Page, results: Results) -> None:
+    """Without clipboard and without the old command, the exact configuration is selected for the keyboard."""
+    await page.evaluate(
+        "Object.defineProperty(navigator, 'clipboard', {value: undefined}); document.execCommand = () => false; 1"
+    )
+    before = await page.evaluate(f"{BUTTON}.textContent")
+    await page.evaluate(f"{BUTTON}.click()")
+    assert await page.evaluate(_once_changed(before)) == "Selected below: press Ctrl+C"
+    selected = await page.evaluate("getSelection().toString()")
+    assert selected.strip() == results.scenarios[0].proxies[0].sides[1].config.strip()
+
+
+@both_widths
+async def test_the_keyboard_reaches_the_grid(page: Page) -> None:
+    """The first stop is the link that skips to the grid, and a few more stops lead to its first cell."""
+    await page.press("Tab", 9)
+    assert await page.evaluate("document.activeElement.className") == "skip"
+    stops = []
+    for _ in range(20):
+        await page.press("Tab", 9)
+        stops.append(await page.evaluate("document.activeElement.getAttribute('href')"))
+    assert f"#{FIX}" in stops
+
+
+async def test_every_stop_of_the_keyboard_has_a_name(page: Page) -> None:
+    """Links, buttons, summaries and scrolling regions all say what they are."""
+    nameless = await page.evaluate(
+        "[...document.querySelectorAll('a, button, summary, [tabindex=\"0\"]')]"
+        ".filter(one => !one.textContent.trim() && !one.ariaLabel).length"
+    )
+    assert nameless == 0
+
+
+async def test_a_link_of_the_grid_leads_to_its_side(page: Page) -> None:
+    """Following a cell marks its side as the target."""
+    await page.evaluate(f"document.querySelector('.matrix a[href={json.dumps('#' + FIX)}]').click()")
+    assert await page.evaluate("document.querySelector(':target').id") == FIX
+
+
+def _once_changed(text: str) -> str:
+    """A promise of the button's next text, once it is no longer this one."""
+    look = f"const now = {BUTTON}.textContent; if (now === {json.dumps(text)}) setTimeout(look, 20); else done(now);"
+    return f"new Promise(done => {{ const look = () => {{ {look} }}; look(); }})"

@@ -1,0 +1,30 @@
+"""An engine and the images, had once for all tests of the stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import docker
+import pytest
+
+from lab.proxies import PROXIES
+from lab.stage import images
+from lab.stage.engine import ensure_engine
+from lab.stage.images import ImageInUse
+
+_said: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """A client of the engine, which is brought if need be."""
+    client = ensure_engine(_said.append)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def images_in_use(engine: docker.DockerClient) -> Mapping[str, ImageInUse]:
+    """All images, pulled or built if need be."""
+    engine.ping()
+    return images.ensure([*PROXIES, images.MODEL], _said.append)

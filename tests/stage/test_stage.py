@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from lab.errors import BadInput, EnvironmentFault, SetUpFault
+from lab.proxies import PROXIES, Proxy
+from lab.stage._owner import LABEL, RUN_LABEL
+from lab.stage.images import ImageInUse
+from lab.stage.stage import Post, Reach, Stage
+from lab.stage.sweep import sweep
+
+CONFIGS = Path(__file__).parent / "configs"
+
+# Answers any GET at once; what a model server does with tokens is no matter here.
+STUB = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
+"""
+MODEL_STUB = ("python3", "-c", STUB)
+
+Images = Mapping[str, ImageInUse]
+
+
+def plain(proxy: Proxy, number: int = 0) -> Post:
+    """A post that forwards everything."""
+    product = proxy.product
+    return Post(f"plain::{proxy.id}::{number}", proxy, CONFIGS / product.name / f"plain{product.suffix}")
+
+
+def refused(proxy: Proxy) -> Post:
+    """A post whose configuration the proxy does not take."""
+    return Post(f"refused::{proxy.id}", proxy, CONFIGS / "refused" / f"refused{proxy.product.suffix}")
+
+
+@pytest.fixture
+def snippets(tmp_path: Path) -> Path:
+    """A folder with one snippet, which marks a reply."""
+    (tmp_path / "marked.conf").write_text("add_header X-Snippet seen;\n")
+    return tmp_path
+
+
+def stage_of(posts: Sequence[Post], images: Images, snippets: Path, **options: Any) -> Stage:
+    """A stage with the stand-in for the model server."""
+    return Stage(posts, images, **{"model_command": MODEL_STUB, "snippets": snippets, **options})
+
+
+def ask(url: str) -> tuple[bytes, Mapping[str, str]]:
+    """Body and headers of a GET."""
+    with urllib.request.urlopen(f"{url}/x", timeout=10) as reply:  # noqa: S310  # the address is ours
+        return reply.read(), dict(reply.headers)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that the engine's log brings a moment later; fails after 10 s."""
+    async with asyncio.timeout(10):
+        # The stage tells the end of a process, but not each line.
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def has_line(log: Callable[[str], list[str]], key: str) -> bool:
+    """Whether the request of `ask` is in the log."""
+    return any("GET /x" in line for line in log(key))
+
+
+def left_by(client: docker.DockerClient, run: str) -> list[str]:
+    """The names of what a run has in the engine."""
+    filters: dict[str, Any] = {"label": f"{RUN_LABEL}={run}"}
+    containers = client.containers.list(all=True, filters=filters)
+    networks = client.networks.list(filters=filters)
+    return [*(str(each.name) for each in containers), *(str(each.name) for each in networks)]
+
+
+def test_two_posts_of_one_name_are_bad_input() -> None:
+    """Keys are how results find their way back, so none may be there twice."""
+    proxy = PROXIES["nginx-1.26"]
+    with pytest.raises(BadInput, match="plain::nginx"):
+        Stage([plain(proxy), plain(proxy)], {})
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("reach", [None, Reach.PUBLISHED])
+async def test_every_proxy_forwards_and_every_refusal_is_told(
+    engine: docker.DockerClient, images_in_use: Images, snippets: Path, reach: Reach | None
+) -> None:
+    """Good configurations answer, refused ones raise what their proxy said, and nothing is left."""
+    good = [plain(proxy, number) for proxy in PROXIES.values() for number in range(2)]
+    bad = [refused(proxy) for proxy in PROXIES.values()]
+    async with stage_of([*bad, *good], images_in_use, snippets, reach=reach) as stage:
+        for post in good:
+            body, headers = await asyncio.to_thread(ask, stage.url(post.key))
+            assert body == b"ok"
+            if post.proxy.product.name == "nginx":
+                assert headers["X-Snippet"] == "seen"
+                assert headers["X-Beside"] == "GET"
+                await until(partial(has_line, stage.log, post.key))
+        for post in bad:
+            with pytest.raises(SetUpFault, match=r"no.such") as caught:
+                stage.url(post.key)
+            assert str(post.config) in str(caught.value)
+        assert (await asyncio.to_thread(ask, stage.model_url))[0] == b"ok"
+        await until(lambda: any("/x" in line for line in stage.log_of_model()))
+        assert left_by(engine, stage.run)
+    assert left_by(engine, stage.run) == []
+
+
+@pytest.mark.engine
+async def test_ports_are_published_on_loopback_only(
+    engine: docker.DockerClient, images_in_use: Images, snippets: Path
+) -> None:
+    """No port of a run can be reached from another machine."""
+    post = plain(PROXIES["haproxy-3.0"])
+    async with stage_of([post], images_in_use, snippets, reach=Reach.PUBLISHED) as stage:
+        assert stage.url(post.key).startswith("http://127.0.0.1:")
+        for container in engine.containers.list(filters={"label": f"{RUN_LABEL}={stage.run}"}):
+            bound = [each for ports in container.ports.values() for each in ports or []]
+            assert {each["HostIp"] for each in bound} == {"127.0.0.1"}
+
+
+@pytest.mark.engine
+async def test_a_model_server_that_does_not_start_is_told(
+    engine: docker.DockerClient, images_in_use: Images, snippets: Path
+) -> None:
+    """Without a model server there is no stage: its last words are shown and nothing is left."""
+    command = ("sh", "-c", "echo it is broken; exit 1")
+    stage = stage_of([plain(PROXIES["haproxy-3.0"])], images_in_use, snippets, model_command=command)
+    with pytest.raises(EnvironmentFault, match="it is broken"):
+        await stage.__aenter__()
+    assert left_by(engine, stage.run) == []
+
+
+@pytest.mark.engine
+async def test_a_start_that_fails_half_way_leaves_nothing(
+    engine: docker.DockerClient, images_in_use: Images, snippets: Path
+) -> None:
+    """When one container cannot be made, those that could are removed and the engine's words are shown."""
+    gone = ImageInUse("nginx-1.26", "token-stream-lab/none:1", "", images_in_use["nginx-1.26"].how, "")
+    posts = [plain(PROXIES["haproxy-3.0"]), plain(PROXIES["nginx-1.26"])]
+    stage = stage_of(posts, {**images_in_use, "nginx-1.26": gone}, snippets)
+    with pytest.raises(EnvironmentFault, match=r"nginx-1\.26"):
+        await stage.__aenter__()
+    assert left_by(engine, stage.run) == []
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("moment", [0.0, 0.1, 0.3, 0.5])
+async def test_a_start_that_is_cancelled_leaves_nothing(
+    engine: docker.DockerClient, images_in_use: Images, snippets: Path, moment: float
+) -> None:
+    """Ctrl-C at any moment of the start removes what has been started."""
+    stage = stage_of([plain(proxy) for proxy in PROXIES.values()], images_in_use, snippets)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(moment):
+            await stage.__aenter__()
+    assert left_by(engine, stage.run) == []
+
+
+RUN = """
+import asyncio, json, sys
+from functools import partial
+from pathlib import Path
+from lab.stage import images
+from lab.stage.stage import Stage
+
+async def main():
+    used = images.ensure(["model"], print)
+    async with Stage([], used, model_command=json.loads(sys.argv[1])) as stage:
+        print(stage.run, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def start_run() -> tuple[subprocess.Popen[str], str]:
+    """A run in a process of its own, up and waiting; with its name."""
+    process = subprocess.Popen([sys.executable, "-c", RUN, json.dumps(MODEL_STUB)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("images_in_use")
+def test_a_killed_run_is_swept_and_a_live_one_is_not(engine: docker.DockerClient) -> None:
+    """After kill -9 the next sweep removes what was left; until then it touches nothing."""
+    process, run = start_run()
+    with process:
+        sweep(engine)
+        assert len(left_by(engine, run)) == 2
+        process.kill()
+    sweep(engine)
+    assert left_by(engine, run) == []
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("images_in_use")
+def test_an_interrupted_run_leaves_nothing(engine: docker.DockerClient) -> None:
+    """Ctrl-C ends a run, and its containers are gone before it is."""
+    process, run = start_run()
+    with process:
+        assert len(left_by(engine, run)) == 2
+        os.kill(process.pid, signal.SIGINT)
+    assert process.returncode != 0
+    assert left_by(engine, run) == []
+
+
+def test_every_label_is_under_one_name() -> None:
+    """The lab's labels share a prefix, so that users can find everything by one filter."""
+    assert RUN_LABEL.startswith(LABEL)
+
+
+@pytest.mark.parametrize(("value", "reach"), [("", None), ("published", Reach.PUBLISHED), ("direct", Reach.DIRECT)])
+def test_the_user_may_choose_the_way(monkeypatch: pytest.MonkeyPatch, value: str, reach: Reach | None) -> None:
+    """LAB_REACH decides how containers are reached, where nothing else does."""
+    monkeypatch.setenv("LAB_REACH", value)
+    assert Stage([], {}).reach is reach
+    assert Stage([], {}, reach=Reach.DIRECT).reach is Reach.DIRECT
+
+
+def test_an_unknown_way_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A way that does not exist is answered with those that do."""
+    monkeypatch.setenv("LAB_REACH", "tunnel")
+    with pytest.raises(BadInput, match="direct or published"):
+        Stage([], {})
