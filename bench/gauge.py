@@ -1,8 +1,8 @@
 """How late is the machine itself? A process that does nothing but tick, on the core of the server.
 
-It ticks on an absolute grid, at the highest priority that it may have, and notes how late each tick
+It ticks on an absolute grid, before the server itself, and notes how late each tick
 comes: the same definition as a token's lateness, from a process that has no work. What it shows is
-what the machine (other processes, the hypervisor) takes away from whoever runs on that core. Run as a
+what the machine (the hypervisor, above all) takes away from whoever runs on that core. Run as a
 script, it ticks until SIGTERM and then prints its lateness.
 """
 
@@ -51,7 +51,7 @@ def main() -> None:
     if sys.argv[1]:
         os.sched_setaffinity(0, {int(sys.argv[1])})
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
     except PermissionError:
         sys.stderr.write("no right to a higher priority: the gauge also counts waiting for the server\n")
     lateness = array("d")

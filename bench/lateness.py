@@ -4,9 +4,11 @@ Run it as `python bench/lateness.py` (or `make bench`). Each server runs alone o
 on another; see `client.py` for what lateness is. The ratio says how many times later a peer's tokens
 are than the lab's, at the 99th percentile.
 
-A busy machine is late by itself, so a process that only ticks (`gauge.py`) runs beside each server, and
-each measurement is repeated: the round in which the machine itself was least late is the one shown. The
-gauge decides which round that is, never the server's own figures.
+Where the right to it can be had, server and client run before all other processes of their cores, since
+on a busy machine one would measure the neighbours otherwise. A process that only ticks (`gauge.py`) runs
+beside each server and shows what the machine itself is late by. With `--rounds` each measurement is
+repeated and the one with the quietest machine is shown; the gauge decides which that is, never the
+server's own figures.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ def main() -> int:
     parser.add_argument("--streams", type=int, nargs="+", default=[100, 400, 800])
     parser.add_argument("--rate", type=float, default=50.0, help="tokens a second in each stream")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each stream")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each; the quietest is shown")
+    parser.add_argument("--rounds", type=int, default=1, help="measurements of each; the quietest is shown")
     parser.add_argument("--only", choices=[maker.__name__ for maker in _MAKERS], help="measure one server")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))

@@ -27,7 +27,8 @@ def parse_duration(value: object) -> float:
 
 def write_duration(seconds: float) -> str:
     """The shortest text that `parse_duration` reads back as the same number of seconds."""
-    return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1e3:g}ms"
+    number, unit = (seconds, "s") if seconds >= 1 or seconds == 0 else (seconds * 1e3, "ms")
+    return f"{number:.6f}".rstrip("0").rstrip(".") + unit
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(write_duration)]

@@ -32,7 +32,11 @@ class TokenTimes:
 
 @dataclass(frozen=True)
 class ExchangeResult:
-    """One exchange: the plan, the verdict and the two timelines."""
+    """One exchange: the plan, the verdict and the two timelines.
+
+    `planned` counts the tokens of the whole answer, `written` those that left the model server, `received`
+    those that came. `heartbeats` are the times at which heartbeats left.
+    """
 
     name: str
     plan: str

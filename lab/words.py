@@ -23,12 +23,13 @@ class Side(StrEnum):
 
 
 class Group(StrEnum):
-    """The three failure modes that streaming adds to a batch call, and the choice between the two."""
+    """The failure modes that streaming adds to a batch call, the choice between both, and what to deploy."""
 
     BUFFERING = "buffering"
     TIMEOUTS = "timeouts"
     PARTIAL = "partial"
     CHOICE = "choice"
+    RECOMMENDED = "recommended"
 
 
 class Delivery(StrEnum):

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lab.catalogue.scenario import Exchange, Scenario, Staging
-from lab.catalogue.schema import ExchangeTable, Lengths, ScenarioTable, SideTable, SymptomTable
+from lab.catalogue.schema import ExchangeTable, Lengths, ProxyTable, ScenarioTable, SideTable, SymptomTable
 from lab.errors import BadInput
 from lab.judge.requirements import REQUIREMENTS
 from lab.model.plan import Plan, PlanError, make_plan
@@ -148,7 +148,8 @@ class _Loader:
             return
         for name, symptom in real.symptom.items():
             side = SideTable(exchanges=real.exchanges, title="the product's own clocks")
-            for proxy in self._proxies(f"real_defaults.symptom.{name}", name, []):
+            failing = self.table.proxies.get(name, ProxyTable())
+            for proxy in self._proxies(f"real_defaults.symptom.{name}", name, failing.releases):
                 yield self._staging(proxy, Side.REAL_DEFAULTS, "real-defaults", side, symptom)
 
     def _proxies(self, key: str, name: str, releases: list[str]) -> tuple[Proxy, ...]:

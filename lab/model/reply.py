@@ -72,16 +72,17 @@ class ReplyWriter:
 
     Args:
         request: the request that is answered; its body has been read.
+        transport: its connection.
         plan: the plan.
         schedule: what to write.
         record: where to note it; its start is the schedule's origin.
     """
 
-    def __init__(self, request: web.BaseRequest, plan: Plan, schedule: Schedule, record: Record) -> None:
-        if request.transport is None:
-            raise ConnectionResetError("the client left before its reply began")
+    def __init__(
+        self, request: web.BaseRequest, transport: asyncio.Transport, plan: Plan, schedule: Schedule, record: Record
+    ) -> None:
         self._request = request
-        self._transport = request.transport
+        self._transport = transport
         self._schedule = schedule
         self._record = record
         self._origin = record.started

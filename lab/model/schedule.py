@@ -4,7 +4,9 @@ Everything is worked out before the reply starts: each step has its payload seri
 from the request, so that the writing side does nothing but wait and write, and lateness never adds up.
 Pure: no clock, no socket. The same plan and request give the same steps, byte for byte.
 
-Warning: a heartbeat is planned into the silences of the schedule, not into those that lockstep adds.
+Warnings: a heartbeat is planned into the silences of the schedule, not into those that lockstep adds. And
+working a schedule out takes some 2 microseconds a token, during which no other reply of the process moves:
+nothing for a thousand tokens, two seconds for a million.
 """
 
 from __future__ import annotations

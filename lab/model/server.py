@@ -31,7 +31,7 @@ from pydantic import TypeAdapter
 from lab.evidence import Ledger
 from lab.model.ledger import Book
 from lab.model.plan import PLAN_HEADER, REQUEST_HEADER, Plan, PlanError, plan_from_query
-from lab.model.reply import ReplyWriter
+from lab.model.reply import ReplyWriter, WrittenReply
 from lab.model.schedule import make_schedule
 from lab.wire import FORMATS
 from lab.wire.format import WireFormat
@@ -125,8 +125,11 @@ class ModelServer:
         version = f"{request.version.major}.{request.version.minor}"
         record = self._book.open(name, version, plan.hold, arrived)
         try:
+            if request.transport is None:
+                record.client_left = arrived
+                return WrittenReply(survives=False)
             with self._running():
-                return await ReplyWriter(request, plan, schedule, record).run()
+                return await ReplyWriter(request, request.transport, plan, schedule, record).run()
         finally:
             self._book.close(record)
 

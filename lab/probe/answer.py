@@ -16,7 +16,7 @@ from lab.wire.tokens import Stamp, read_tokens
 
 # 16 + 15: a gzip header and the largest window; 15 alone is zlib's own, which HTTP calls deflate.
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
-_TOKEN_END = "⟩"
+_TOKEN_START, _TOKEN_END = "⟨⟩"
 
 
 @dataclass
@@ -110,7 +110,8 @@ class Answer:
         else:
             events = self._reader.close()
         piece = self._piece(events)
-        self._set_aside(self._text)
+        # Half a token that the end left behind is none, and not stray either.
+        self._set_aside(self._text.partition(_TOKEN_START)[0])
         return piece
 
     def _piece(self, events: list[Event]) -> Piece:
@@ -124,7 +125,7 @@ class Answer:
         for part in whole:
             found = read_tokens(part + _TOKEN_END)
             stamps += found
-            self._set_aside(part.partition("⟨")[0] if found else part)
+            self._set_aside(part.partition(_TOKEN_START)[0] if found else part)
         self._text = rest
         return stamps
 

@@ -40,6 +40,7 @@ _GROUPS = {
     Group.TIMEOUTS: "Time-outs: a clock shorter than the answer",
     Group.PARTIAL: "Partial answers: a prefix that looks like a whole",
     Group.CHOICE: "The choice: streaming or batch",
+    Group.RECOMMENDED: "What to deploy: all requirements at once",
 }
 
 

@@ -125,10 +125,8 @@ def seconds(value: float) -> str:
 
 
 def token_count(exchange: ExchangeResult) -> str:
-    """How many tokens came of how many that the model server wrote: `10 of 24`."""
-    if exchange.written is None:
-        return str(exchange.received)
-    return f"{exchange.received} of {exchange.written}"
+    """How many tokens came of how many that the whole answer has: `10 of 24`."""
+    return f"{exchange.received} of {exchange.planned}"
 
 
 _TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

@@ -34,7 +34,8 @@ LOG_LINES = 12
 """How many of a proxy's last log lines a failure shows; the page has all that were kept."""
 
 _SCENARIO_WIDTH = 24
-_COLUMN_EXTRA = 2  # the space on both sides of a column
+_COLUMN_EXTRA = 3  # the space on both sides of a column, and the divider behind it
+_EDGE = 1
 
 _STYLES = {
     Tone.SHOWN: "yellow",
@@ -97,7 +98,7 @@ def _overview(results: Results, width: int) -> RenderableType:
     proxies = proxies_of(results)
     for short in (False, True):
         columns = [_column_width(results, name, short=short) for name in proxies]
-        if _SCENARIO_WIDTH + sum(columns) + _COLUMN_EXTRA * (len(columns) + 1) <= width:
+        if _SCENARIO_WIDTH + sum(columns) + _COLUMN_EXTRA * (len(columns) + 1) + _EDGE <= width:
             return _grid(results, proxies, short=short)
     return _list(results)
 

@@ -69,7 +69,7 @@ class Timeline:
         title: what the picture shows, for readers who do not see it.
         description: the same facts in a sentence.
         left, arrived, joins, lost: path data in a view box of `WIDTH` by `HEIGHT`.
-        heartbeats: places of arrival in per cent of the width.
+        heartbeats: places of departure in per cent of the width.
         end: place of the end in per cent of the width.
     """
 

@@ -136,6 +136,39 @@ def test_two_clocks_on_one_route_are_each_found() -> None:
     assert causes(cut([], 2.0), cut(steady(10.0), 10.05), whole(steady(6.0))) == [FIRST, TOTAL, None]
 
 
+def test_two_silences_that_differ_are_not_one_idle_clock() -> None:
+    """One died after two seconds of silence and one after six, both eight seconds from the request."""
+    first, second = judge_all([cut([6.0], 8.0), cut([2.0], 8.0)])
+    assert first.cause is second.cause is TOTAL
+    assert "8.00 s" in first.sentence
+    assert "idle" not in first.sentence
+
+
+def test_a_complete_answer_whose_connection_was_dropped_early_is_no_death() -> None:
+    """The client had it all and left before the model server was done; that says nothing of a clock."""
+    control = whole(steady(10.0))
+    assert control.ledger is not None
+    control = replace(control, ledger=replace(control.ledger, client_left=START + 10.001))
+    silent, _ = judge_all([cut([0.1], 2.1), control])
+    assert silent.cause is IDLE
+    assert "also" not in silent.sentence, "the control outlived the total, and counts as a survivor"
+
+
+def test_a_model_that_died_does_not_mislead_about_another_exchange() -> None:
+    """A stream died of its model at the moment of another's 504; taken for a clock's, it would tell of a total."""
+    died = cut(steady(2.0), 2.05)
+    assert died.ledger is not None
+    ledger = replace(died.ledger, fault="fin@10", fault_at=START + 2.0, client_left=None, finished=None)
+    assert causes(cut([], 2.0), replace(died, ledger=ledger)) == [FIRST, Cause.MODEL_DIED]
+
+
+def test_the_clock_ran_out_when_the_proxy_left_the_model_not_when_the_client_heard_of_it() -> None:
+    """A proxy that leaves the model after two seconds of silence and tells its client a second later."""
+    evidence = cut(steady(2.0), 4.0)
+    evidence = replace(evidence, trace=replace(evidence.trace, ended=START + 5.0))
+    assert "an idle clock at 2.00 s" in judge(evidence).sentence
+
+
 def test_a_clean_end_by_a_clock_is_a_silent_truncation_by_that_clock() -> None:
     """A proxy that turns its own time-out into a clean end."""
     evidence = cut(steady(2.0), 4.0)

@@ -73,7 +73,9 @@ class Connection(asyncio.Protocol):
 async def connect(base_url: str) -> Connection:
     """Open a connection."""
     place = urlsplit(base_url)
-    _, connection = await asyncio.get_running_loop().create_connection(Connection, place.hostname, place.port)
+    _, connection = await asyncio.get_running_loop().create_connection(
+        Connection, place.hostname or "", place.port or 0
+    )
     return connection
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from lab.model import reply
 from lab.model.plan import plan_from_query
 from lab.model.schedule import make_schedule
 from lab.model.server import ModelServer
@@ -114,6 +115,13 @@ async def test_a_frozen_reply_stays_open_and_silent(
     seen = parse(connection.data, connection.end)
     assert (seen.numbers, seen.whole, seen.end) == (numbers, False, "")
     connection.close()
+
+
+async def test_a_frozen_reply_is_closed_in_the_end(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that never gives up does not hold a connection for ever."""
+    monkeypatch.setattr(reply, "LONGEST_FREEZE", 0.05)
+    seen = await exchange(server.base_url, request("tokens=4&interval=1ms&fault=freeze@2"))
+    assert (seen.numbers, seen.whole, seen.end) == ([1, 2], False, "fin")
 
 
 async def test_a_freeze_at_the_start_gives_no_byte(server: ModelServer) -> None:

@@ -110,7 +110,7 @@ async def test_openai_sees_a_cut(chat: openai.AsyncOpenAI, fault: str, error: ty
     pieces: list[str] = []
 
     async def read() -> None:
-        async for chunk in stream:
+        async for chunk in stream:  # type: ignore[union-attr]
             pieces.append(chunk.choices[0].delta.content or "")
 
     model = f"lab?tokens=5&interval=1ms&fault={fault}"

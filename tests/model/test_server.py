@@ -73,7 +73,7 @@ async def test_usage_comes_where_it_is_asked_for(server: ModelServer) -> None:
 @pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
 async def test_the_requests_limit_stops_the_answer(server: ModelServer, limit: str) -> None:
     """Two of five tokens, and the finish reason says why."""
-    seen = await exchange(server.base_url, request("tokens=5&interval=1ms", **{limit: 2}))
+    seen = await exchange(server.base_url, request("tokens=5&interval=1ms", **{limit: 2}))  # type: ignore[arg-type]
     assert seen.numbers == [1, 2]
     assert b'"finish_reason":"length"' in seen.body
 

@@ -55,6 +55,7 @@ def exchange(
     transport_end: str = "framed",
     flags: tuple[str, ...] = (),
     heartbeats: tuple[float, ...] = (),
+    planned: int | None = None,
 ) -> ExchangeResult:
     """One exchange, its figures worked out from its tokens."""
     arrivals = [token.arrived for token in tokens if token.arrived is not None]
@@ -72,6 +73,7 @@ def exchange(
         flags=flags,
         received=len(arrivals),
         written=len(tokens),
+        planned=len(tokens) if planned is None else planned,
         status=200,
         transport_end=transport_end,
         first_token=min(arrivals, default=None),
