@@ -47,7 +47,8 @@ def _read(path: Path) -> ScenarioTable:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: no TOML: {error}", "Mend the file at that place.") from None
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is also a missing one; the misspelling is what its author looks for.
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         remedy = "CONTRIBUTING.md lists the keys of a scenario."
         match first["type"]:
