@@ -159,7 +159,7 @@ class Consumer:
             self._keep(data)
         if not self._stream or self._status >= _NO_ANSWER:
             return ""
-        return "".join([self._take(event) for event in _read(lambda: self._reader.feed(data))])
+        return "".join([self._take(event) for event in self._reader.feed(data)])
 
     def close(self, error: Exception | None = None) -> Answer:
         """The body has ended, or `error` ended it: return what came of it, and log it if it is partial.
@@ -179,17 +179,17 @@ class Consumer:
 
     def _take(self, event: Event) -> str:
         """Note one event; return its text."""
-        # Whatever follows the marker is no part of the answer; a figure about it may follow, as in a batch reply.
-        if self._marker and not isinstance(event, Usage):
+        # Whatever follows the marker is no part of the answer.
+        if self._marker:
             return ""
         self._understood = self._understood or not isinstance(event, Unreadable)
         match event:
             case Text():
-                return self._take_text(event.text)
-            case Finish() if event.raw:
-                # Some servers put an empty reason into every chunk.
+                self._pieces.append(event.text)
+                return event.text
+            case Finish():
                 self._finish = event
-            case Usage() if isinstance(event.tokens, int):
+            case Usage():
                 self._usage = event.tokens
             case Marker():
                 self._marker = True
@@ -199,20 +199,10 @@ class Consumer:
                 self._unreadable = self._unreadable or event
         return ""
 
-    def _take_text(self, text: object) -> str:
-        """Note a piece of text; a reader passes on whatever JSON value stood there, null for a call of a tool."""
-        if not text:
-            return ""
-        if not isinstance(text, str):
-            self._unreadable = self._unreadable or Unreadable("text that is no string", shortened(repr(text).encode()))
-            return ""
-        self._pieces.append(text)
-        return text
-
     def _conclude(self, error: Exception | None) -> Answer:
         if self._status >= _NO_ANSWER:
             return self._judge_status(error)
-        for event in _read(self._reader.close if self._stream else lambda: self._format.read_batch(bytes(self._body))):
+        for event in self._reader.close() if self._stream else self._format.read_batch(bytes(self._body)):
             # Half an event is what every failed connection leaves; the failure is the reason then.
             if error is None or not isinstance(event, Unreadable):
                 self._take(event)
@@ -272,7 +262,7 @@ class Consumer:
 
     def _error_document(self) -> ErrorEvent | None:
         """The vendor's error document, if that is what the body is."""
-        events = _read(lambda: self._format.read_batch(bytes(self._body)))
+        events = self._format.read_batch(bytes(self._body))
         return next((event for event in events if isinstance(event, ErrorEvent)), None)
 
     def _refused(self, error: ErrorEvent) -> Refused:
@@ -368,14 +358,6 @@ def _warn(partial: Partial) -> None:
         len(partial.text),
         partial.detail,
     )
-
-
-def _read(read: Callable[[], list[Event]]) -> list[Event]:
-    """What a reader found; JSON nested deep enough to exhaust the stack breaks the format as well."""
-    try:
-        return read()
-    except RecursionError:
-        return [Unreadable("nested too deep", b"")]
 
 
 def _is_time_out(error: BaseException) -> bool:

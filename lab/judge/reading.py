@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from lab.evidence import Evidence, Trace
 from lab.model.plan import Plan
-from lab.probe.answer import Answer, Piece
+from lab.probe.body import BodyReader, Piece
 from lab.wire import format_named
 from lab.wire.events import ErrorEvent, Finish, Heartbeat, Marker, Text, Unreadable
 from lab.wire.tokens import Stamp
@@ -112,12 +112,12 @@ class _Gathering:
 def read(evidence: Evidence) -> Facts:
     """Read the body of an exchange."""
     trace = evidence.trace
-    answer = Answer(format_named(evidence.wire_format), evidence.stream, trace.header("content-encoding"))
+    body = BodyReader(format_named(evidence.wire_format), evidence.stream, trace.header("content-encoding"))
     gathering = _Gathering()
     for piece in trace.body:
-        gathering.take(piece.at, answer.feed(piece.data))
+        gathering.take(piece.at, body.feed(piece.data))
     # What the end completes came with the last byte; the end itself may have been long after.
-    gathering.take(trace.body[-1].at if trace.body else trace.ended, answer.close())
+    gathering.take(trace.body[-1].at if trace.body else trace.ended, body.close())
     arrivals = gathering.arrivals
     if evidence.plan is None and not arrivals:
         arrivals = [Arrival(number, at) for number, at in enumerate(gathering.text_times, 1)]
@@ -125,12 +125,12 @@ def read(evidence: Evidence) -> Facts:
     return Facts(
         arrivals=tuple(arrivals),
         right=_right(arrivals, tag),
-        spoilt=_spoilt(arrivals, tag, answer.stray, evidence.plan),
+        spoilt=_spoilt(arrivals, tag, body.stray, evidence.plan),
         whole=evidence.plan.tokens if evidence.plan else None,
         finish=gathering.finish,
         marker=gathering.marker,
         error=gathering.error,
-        unreadable=gathering.unreadable or answer.trouble,
+        unreadable=gathering.unreadable or body.trouble,
         recognised=gathering.counts.total() - gathering.counts[Unreadable],
         heartbeats=gathering.counts[Heartbeat],
         body_bytes=sum(len(piece.data) for piece in trace.body),

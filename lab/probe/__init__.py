@@ -5,6 +5,6 @@ conclusions. `exchange` is the ruler, `observe` brings back both ends of one exc
 (which is pure, and which the judge reads with as well) turns body bytes into events and tokens.
 Below stand the wire formats and the plan.
 
-This package's `__init__` imports nothing on purpose: the judge imports `lab.probe.answer`, and must
+This package's `__init__` imports nothing on purpose: the judge imports `lab.probe.body`, and must
 not load an event loop with it.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from lab.probe.answer import Answer
+from lab.probe.body import BodyReader
 from lab.probe.framing import Head
 from lab.probe.side_channel import SideChannel
 from lab.wire.format import WireFormat
@@ -29,18 +29,18 @@ class Lockstep:
         self._format = wire_format
         self._channel = channel
         self._request = request
-        self._answer = Answer(wire_format, stream=True)
+        self._body = BodyReader(wire_format, stream=True)
         self._arrived: asyncio.Queue[int | None] = asyncio.Queue()
         # One task in order: token i is never confirmed before token i-1.
         self._task = asyncio.get_running_loop().create_task(self._confirm_all())
 
     def on_head(self, head: Head) -> None:
         """Learn the content coding."""
-        self._answer = Answer(self._format, stream=True, coding=dict(head.headers).get("content-encoding", ""))
+        self._body = BodyReader(self._format, stream=True, coding=dict(head.headers).get("content-encoding", ""))
 
     def on_body(self, at: float, data: bytes) -> None:
         """Take the next piece of body."""
-        for stamp in self._answer.feed(data).tokens:
+        for stamp in self._body.feed(data).tokens:
             self._arrived.put_nowait(stamp.number)
 
     async def aclose(self) -> None:

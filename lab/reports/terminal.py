@@ -81,8 +81,8 @@ def _style(side: SideResult) -> str:
 
 def _facts(side: SideResult) -> Iterator[tuple[str, str]]:
     """Label and text of everything that explains a side; findings that were met only say so where all were."""
-    if side.problem:
-        yield "Problem", printable(side.problem)
+    for place, line in enumerate(side.problem.splitlines()):
+        yield "" if place else "Problem", printable(line)
     unmet = [finding for finding in side.findings if not finding.met]
     for finding in unmet or side.findings:
         yield "Requirement", finding.requirement

@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.wire import sse
 from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Text, Unreadable, Usage
-from lab.wire.format import Ask, Asked, Reply, compact, read_limit, read_request, shortened
+from lab.wire.format import BROKEN, Ask, Asked, Reply, compact, read_limit, read_request, read_text, shortened
 
 _REASONS = {
     FinishReason.STOP: "end_turn",
@@ -120,11 +120,13 @@ class AnthropicMessages:
             document = json.loads(body)
             if document.get("type") == "error":
                 return [_read_error(document)]
-            events: list[Event] = [Text("".join(block["text"] for block in document["content"]))]
+            text = "".join(read_text(block.get("text")) for block in document["content"])
+            usage = Usage(document["usage"]["output_tokens"])
+            events: list[Event] = [*([Text(text)] if text else []), usage]
             if document["stop_reason"] is not None:
                 events += [_read_finish(document["stop_reason"]), Marker()]
-            return [*events, Usage(document["usage"]["output_tokens"])]
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            return events
+        except BROKEN as error:
             return [Unreadable(f"no message: {error!r}", shortened(body))]
 
     def _message(self, reply: Reply) -> dict[str, Any]:
@@ -161,14 +163,14 @@ class AnthropicMessagesReader:
             return [Heartbeat()]
         try:
             return _read_document(json.loads(item.data))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except BROKEN as error:
             return [Unreadable(f"no message event: {error!r}", shortened(item.data))]
 
 
 def _read_document(document: dict[str, Any]) -> list[Event]:
     match document["type"]:
         case "content_block_delta":
-            text = document["delta"].get("text")
+            text = read_text(document["delta"].get("text"))
             return [Text(text)] if text else []
         case "message_start":
             return [Opening()]

@@ -132,6 +132,21 @@ class WireFormat(Protocol):
         ...
 
 
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading a document raises when it is not what its wire format says; JSON can be nested too deep."""
+
+
+def read_text(value: object) -> str:
+    """A text field; null counts as empty, as in a reply that calls a tool.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise TypeError(f"text that is {value!r}")
+
+
 def read_request(body: bytes) -> dict[str, Any]:
     """The fields of a request, checked for what every format requires: a model and messages.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lab.wire import sse
 from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Text, Unreadable, Usage
-from lab.wire.format import Ask, Asked, Reply, compact, read_limit, read_request, shortened
+from lab.wire.format import BROKEN, Ask, Asked, Reply, compact, read_limit, read_request, read_text, shortened
 
 _DONE = b"[DONE]"
 _REASONS = {
@@ -130,11 +130,12 @@ class OpenAIChat:
             if "error" in document and not document.get("choices"):
                 return [_read_error(document["error"])]
             choice = document["choices"][0]
-            events: list[Event] = [Text(choice["message"]["content"])]
+            text = read_text(choice["message"]["content"])
+            events: list[Event] = [*([Text(text)] if text else []), *_read_usage(document)]
             if choice["finish_reason"] is not None:
                 events += [_read_finish(choice["finish_reason"]), Marker()]
-            return [*events, *_read_usage(document)]
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            return events
+        except BROKEN as error:
             return [Unreadable(f"no chat completion: {error!r}", shortened(body))]
 
     def _chunk(self, reply: Reply, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
@@ -182,7 +183,7 @@ class OpenAIChatReader:
             if document.get("error"):
                 return [_read_error(document["error"])]
             events = [event for choice in document["choices"] for event in _read_choice(choice)]
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except BROKEN as error:
             return [Unreadable(f"no chat completion chunk: {error!r}", shortened(item.data))]
         return [*events, *_read_usage(document)]
 
@@ -190,11 +191,13 @@ class OpenAIChatReader:
 def _read_choice(choice: dict[str, Any]) -> list[Event]:
     events: list[Event] = []
     delta = choice.get("delta") or {}
-    if delta.get("content"):
-        events.append(Text(delta["content"]))
+    text = read_text(delta.get("content"))
+    if text:
+        events.append(Text(text))
     elif "role" in delta:
         events.append(Opening())
-    if choice.get("finish_reason") is not None:
+    # Some servers send an empty reason with every chunk.
+    if choice.get("finish_reason"):
         events.append(_read_finish(choice["finish_reason"]))
     return events
 

@@ -86,8 +86,10 @@ class EventParser:
 
     def _next_line(self) -> bytes | None:
         """Cut the next whole line off the buffer; a CR at its very end may be half a CRLF, so it waits."""
-        lf, cr = self._buffer.find(b"\n"), self._buffer.find(b"\r")
-        if cr != -1 and (lf == -1 or cr < lf):
+        lf = self._buffer.find(b"\n")
+        # Only before the LF: a search to the end of the buffer for every line would be quadratic.
+        cr = self._buffer.find(b"\r", 0, lf if lf != -1 else len(self._buffer))
+        if cr != -1:
             if cr == len(self._buffer) - 1:
                 return None
             end, skip = cr, 2 if self._buffer[cr + 1 : cr + 2] == b"\n" else 1

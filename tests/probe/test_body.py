@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from lab.probe.answer import Answer, ContentDecoder
+from lab.probe.body import BodyReader, ContentDecoder
 from lab.wire import format_named
 from lab.wire.format import Reply
 from lab.wire.tokens import write_token
@@ -20,10 +20,10 @@ def token(number: int) -> str:
 
 def numbers(*texts: str) -> tuple[list[int], list[str]]:
     """Token numbers and stray text in a stream of those texts."""
-    answer = Answer(CHAT, stream=True)
-    pieces = [answer.feed(CHAT.text(REPLY, text)) for text in texts]
-    pieces.append(answer.close())
-    return [stamp.number for piece in pieces for stamp in piece.tokens], answer.stray
+    body = BodyReader(CHAT, stream=True)
+    pieces = [body.feed(CHAT.text(REPLY, text)) for text in texts]
+    pieces.append(body.close())
+    return [stamp.number for piece in pieces for stamp in piece.tokens], body.stray
 
 
 TEXTS = {

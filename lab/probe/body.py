@@ -2,7 +2,7 @@
 
 The content coding is undone as the bytes come, so a gzip body that was cut still gives everything
 that could be decoded. Nothing here raises on what a network may bring: bad data is a fact like any other, and
-stands in `Answer.trouble`.
+stands in `BodyReader.trouble`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Piece:
 
 
 @dataclass
-class Answer:
+class BodyReader:
     """Reads one reply; `feed` takes body bytes cut anywhere, `close` is called once at the end.
 
     Args:

@@ -1,0 +1,177 @@
+"""What the pytest plugin collects and waits for; imported only where there is a `scenario.toml`.
+
+Once collection is over, one run of the lab starts in a thread with all selected stagings at once, and each
+item waits for its own result; so the whole takes about as long as the longest staging, and `-k`,
+`--deselect` and node ids choose what is run at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.catalogue import Scenario, Staging, load_scenario
+from lab.errors import LabError
+from lab.reports.terminal import describe_side
+from lab.results import SideResult
+from lab.run.lab import run_lab
+from lab.words import Outcome, Side
+
+RUN = pytest.StashKey["ScenarioRun"]()
+"""Where a pytest session keeps its run of the lab."""
+
+
+def start_run(session: pytest.Session) -> None:
+    """Start all selected stagings at once."""
+    items = [item for item in session.items if isinstance(item, StagingItem)]
+    if items:
+        session.config.stash[RUN] = ScenarioRun([(item.scenario, item.staging) for item in items])
+
+
+def stop_run(session: pytest.Session) -> None:
+    """Leave nothing behind, however the session ends."""
+    run = session.config.stash.get(RUN, None)
+    if run is not None:
+        run.close()
+
+
+class ScenarioFile(pytest.File):
+    """One `scenario.toml`; collects one level for the scenario, below it one a proxy, below that the items."""
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        """A faulty file is an error of collection with its own message."""
+        yield ScenarioLevel.from_parent(self, name=self.path.parent.name, scenario=load_scenario(self.path.parent))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
+        """The lab's own message instead of a traceback."""
+        return _words(excinfo) or super().repr_failure(excinfo)
+
+
+class ScenarioLevel(pytest.Collector):
+    """The scenario's own name in an item's id."""
+
+    def __init__(self, *, scenario: Scenario, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scenario = scenario
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        """One level a proxy."""
+        for proxy in dict.fromkeys(staging.proxy.id for staging in self.scenario.stagings):
+            yield ProxyLevel.from_parent(self, name=proxy, scenario=self.scenario)
+
+
+class ProxyLevel(pytest.Collector):
+    """The proxy's name in an item's id."""
+
+    def __init__(self, *, scenario: Scenario, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scenario = scenario
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """One item a side."""
+        for staging in self.scenario.stagings:
+            wanted = staging.side is not Side.REAL_DEFAULTS or self.config.option.real_defaults
+            if staging.proxy.id == self.name and wanted:
+                yield StagingItem.from_parent(self, name=staging.label, scenario=self.scenario, staging=staging)
+
+
+class StagingItem(pytest.Item):
+    """One staging; waits for the run that all of them share."""
+
+    def __init__(self, *, scenario: Scenario, staging: Staging, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scenario = scenario
+        self.staging = staging
+
+    def runtest(self) -> None:
+        """Wait for the result, and fail unless it is as the scenario says."""
+        result = self.config.stash[RUN].result(self.staging)
+        if result.outcome is Outcome.SKIPPED:
+            pytest.skip(result.problem)
+        if result.outcome is not Outcome.PASSED:
+            raise NotAsRequired(self.staging, result)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
+        """Requirement, Expected, Actual and the proxy's last log lines; a traceback only for faults of ours."""
+        return _words(excinfo) or super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """A headline; pytest takes a dot in it, as in a proxy's release, for a module's."""
+        return self.path, None, self.staging.id.replace("::", " ")
+
+
+class NotAsRequired(Exception):
+    """A staging did not go as its scenario says."""
+
+    def __init__(self, staging: Staging, result: SideResult) -> None:
+        super().__init__(staging.id)
+        self.staging = staging
+        self.result = result
+
+
+def _words(excinfo: pytest.ExceptionInfo[BaseException]) -> str | None:
+    """What an error of the lab says; None for any other."""
+    if isinstance(excinfo.value, NotAsRequired):
+        return describe_side(excinfo.value.staging.id, excinfo.value.result)
+    return str(excinfo.value) if isinstance(excinfo.value, LabError) else None
+
+
+class ScenarioRun:
+    """One run of the lab in a thread, which items wait for; lives as long as the pytest session."""
+
+    def __init__(self, chosen: Sequence[tuple[Scenario, Staging]]) -> None:
+        self._futures: dict[str, Future[SideResult]] = {staging.id: Future() for _, staging in chosen}
+        self._scenarios = tuple(_only_chosen(chosen))
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._work, name="token-stream-lab", daemon=True)
+        self._thread.start()
+
+    def result(self, staging: Staging) -> SideResult:
+        """The staging's result, as soon as it is there; raises what stopped the run, if anything did."""
+        return self._futures[staging.id].result()
+
+    def close(self) -> None:
+        """Stop the run if it still goes on, and wait until its containers are gone."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
+        self._thread.join()
+
+    def say(self, line: str) -> None:
+        """Part of `lab.run.lab.Listener`; pytest has no place for progress."""
+
+    def begins(self, stagings: Sequence[Staging]) -> None:
+        """Part of `lab.run.lab.Listener`."""
+
+    def ends(self, staging: Staging, result: SideResult) -> None:
+        """Part of `lab.run.lab.Listener`."""
+        self._futures[staging.id].set_result(result)
+
+    def _work(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._run())
+
+    async def _run(self) -> None:
+        self._task = asyncio.current_task()
+        try:
+            await run_lab(self._scenarios, self)
+        except BaseException as error:  # whatever it was, nobody may wait for ever
+            for future in self._futures.values():
+                if not future.done():
+                    future.set_exception(error)
+            if not isinstance(error, (Exception, asyncio.CancelledError)):
+                raise
+
+
+def _only_chosen(chosen: Sequence[tuple[Scenario, Staging]]) -> Iterator[Scenario]:
+    """Each scenario once, with just the stagings that were chosen."""
+    scenarios = {scenario.folder: scenario for scenario, _ in chosen}
+    for folder, scenario in scenarios.items():
+        yield replace(scenario, stagings=tuple(staging for other, staging in chosen if other.folder == folder))
