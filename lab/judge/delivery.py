@@ -31,6 +31,10 @@ CLEAR_SPREAD = 0.5
 CLEAR_CLUMP = 0.1
 """Seconds by which a token must have left before another that came in the same read, to count as held."""
 
+CLEAR_SHARE = 0.75
+"""Share of the tokens that must have been held so. In pairs, half of them are: HAProxy at ten tokens a second
+makes pairs or not from one run to the next, so a verdict at one half would be a toss."""
+
 FEW = 5
 """Tokens below which gaps alone say nothing."""
 
@@ -111,7 +115,7 @@ def _stamped(right: tuple[Arrival, ...], left: dict[int, float]) -> Delivered:
         clumps[arrival.at] = max(clumps.get(arrival.at, -inf), left[arrival.number])
     held = sum(1 for arrival in known if clumps[arrival.at] - left[arrival.number] >= CLEAR_CLUMP)
     sentence = f"{held} of {len(known)} tokens waited {_ms(CLEAR_CLUMP)} or more for a later one"
-    return Delivered(Delivery.COALESCED if 2 * held >= len(known) else Delivery.INCREMENTAL, sentence)
+    return Delivered(Delivery.COALESCED if held >= CLEAR_SHARE * len(known) else Delivery.INCREMENTAL, sentence)
 
 
 def _by_gaps(case: Case) -> Delivered:

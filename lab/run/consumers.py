@@ -8,11 +8,12 @@ function in a file beside its scenario, named `file.py:function`; the careful on
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 from lab import consume
+from lab.catalogue import Scenario
 from lab.errors import BadInput
 from lab.evidence import Evidence, Trace, TransportEnd
 
@@ -44,14 +45,33 @@ def consumer_named(name: str, folder: Path) -> Consumer:
 
 
 def replay(consumer: Consumer, evidence: Evidence) -> consume.Answer | None:
-    """What the consumer makes of the exchange; None where it reports nothing."""
+    """What the consumer makes of the exchange; None where it reports nothing.
+
+    A consumer that lets the client's exception through has told its application that the call failed.
+    """
     trace = evidence.trace
-    return consumer(
-        _pieces(trace),
-        wire_format=evidence.wire_format,
-        status=trace.status or 0,
-        headers=trace.headers,
-    )
+    try:
+        return consumer(
+            _pieces(trace),
+            wire_format=evidence.wire_format,
+            status=trace.status or 0,
+            headers=trace.headers,
+        )
+    except TimeoutError as error:
+        return consume.Failed(consume.FailedReason.TIME_OUT, str(error))
+    except ConnectionError as error:
+        return consume.Failed(consume.FailedReason.CUT, str(error))
+
+
+def check_consumers(scenarios: Iterable[Scenario]) -> None:
+    """Find every consumer that the scenarios name, before anything is started for them.
+
+    Raises:
+        BadInput: as `consumer_named`.
+    """
+    for scenario in scenarios:
+        for name in dict.fromkeys(name for staging in scenario.stagings for name in staging.consumers):
+            consumer_named(name, scenario.folder)
 
 
 def _load(path: Path) -> ModuleType:
@@ -59,7 +79,10 @@ def _load(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise BadInput(f"{path}: no Python module", "Name a .py file.")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise BadInput(f"{path}: cannot be imported: {error!r}", "Mend the consumer's file.") from error
     return module
 
 

@@ -19,6 +19,7 @@ from lab.catalogue import Scenario, Staging
 from lab.errors import EnvironmentFault
 from lab.probe.side_channel import SideChannel
 from lab.results import FORMAT_VERSION, ImageResult, ProxyResult, Results, ScenarioResult, SideResult
+from lab.run.consumers import check_consumers
 from lab.run.play import play
 from lab.stage import engine, images
 from lab.stage.images import MODEL, ImageInUse
@@ -42,11 +43,26 @@ class Listener(Protocol):
         """One staging is over."""
 
 
+class LeftStanding(EnvironmentFault):
+    """The engine failed when all was played: the results are whole, and containers may still stand.
+
+    Args:
+        fault: what the engine said.
+        results: of the run, as they would have been returned.
+    """
+
+    def __init__(self, fault: EnvironmentFault, results: Results) -> None:
+        remedy = f"{fault.remedy} The next run, or `lab clean`, removes what still stands.".strip()
+        super().__init__(fault.problem, remedy)
+        self.results = results
+
+
 @dataclass
 class _Diary:
     """What has come of the stagings so far; lives as long as the run."""
 
     results: dict[str, SideResult] = field(default_factory=dict)
+    wall: float | None = None
 
     def longest(self) -> tuple[str, float]:
         if not self.results:
@@ -64,8 +80,11 @@ async def run_lab(scenarios: Sequence[Scenario], listener: Listener, *, real_def
         real_defaults: noted in the results; the choice itself is already made.
 
     Raises:
+        BadInput: a consumer cannot be found.
         EnvironmentFault: no engine, or an image cannot be had.
+        LeftStanding: the engine failed at the end; carries the results.
     """
+    check_consumers(scenarios)
     stagings = [staging for scenario in scenarios for staging in scenario.stagings]
     engine_name = await asyncio.to_thread(_engine_name, listener.say)
     keys = [MODEL, *dict.fromkeys(staging.proxy.image for staging in stagings)]
@@ -73,24 +92,33 @@ async def run_lab(scenarios: Sequence[Scenario], listener: Listener, *, real_def
     began = datetime.now().astimezone()
     started = time.monotonic()
     diary = _Diary()
-    async with Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use) as stage:
-        listener.begins(stagings)
-        await _play_all(stagings, stage, listener, diary)
-        wall = time.monotonic() - started
+    fault = None
+    try:
+        async with Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use) as stage:
+            listener.begins(stagings)
+            await _play_all(stagings, stage, listener, diary)
+            diary.wall = time.monotonic() - started
+    except EnvironmentFault as error:
+        if diary.wall is None:
+            raise
+        fault = error
     longest, seconds = diary.longest()
-    return Results(
+    results = Results(
         format_version=FORMAT_VERSION,
         lab_version=version("token-stream-lab"),
         started=began.isoformat(timespec="seconds"),
         machine=f"{platform.system()} {platform.release()} {platform.machine()}",
         engine=engine_name,
-        wall_seconds=wall,
+        wall_seconds=diary.wall or 0.0,
         longest=longest,
         longest_seconds=seconds,
         real_defaults=real_defaults,
         images=tuple(_image(image) for image in in_use.values()),
         scenarios=tuple(_scenario(scenario, diary.results) for scenario in scenarios),
     )
+    if fault is not None:
+        raise LeftStanding(fault, results) from fault
+    return results
 
 
 async def _play_all(stagings: Sequence[Staging], stage: Stage, listener: Listener, diary: _Diary) -> None:

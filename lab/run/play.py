@@ -37,7 +37,6 @@ async def play(staging: Staging, stage: Stage, channel: SideChannel) -> SideResu
     started = time.monotonic()
     try:
         played = await _exchanges(staging, stage.url(staging.id), stage.model_url, channel)
-        outcome, findings = conclude(staging, played)
     except SetUpFault as fault:
         return _without_verdict(staging, Outcome.SET_UP_FAILED, str(fault), _log(staging, stage), started)
     except (aiohttp.ClientError, OSError, LabError) as error:
@@ -45,18 +44,10 @@ async def play(staging: Staging, stage: Stage, channel: SideChannel) -> SideResu
         return _without_verdict(staging, Outcome.HARNESS_FAILED, problem, (), started)
     except Exception:  # a fault of ours in one staging must not lose the results of the others
         return _without_verdict(staging, Outcome.HARNESS_FAILED, traceback.format_exc(), (), started)
-    return SideResult(
-        label=staging.label,
-        side=staging.side,
-        title=staging.title,
-        outcome=outcome,
-        findings=findings,
-        exchanges=tuple(exchange_result(each) for each in played),
-        seconds=time.monotonic() - started,
-        config_name=_config_name(staging),
-        config=staging.config.read_text("utf-8"),
-        log=_log(staging, stage),
-    )
+    try:
+        return _with_verdict(staging, played, _log(staging, stage), started)
+    except Exception:  # same; nothing here connects, so whatever it is, it is no fault of the environment's
+        return _without_verdict(staging, Outcome.HARNESS_FAILED, traceback.format_exc(), (), started)
 
 
 async def _exchanges(staging: Staging, url: str, model_url: str, channel: SideChannel) -> Sequence[Played]:
@@ -86,6 +77,22 @@ def _config_name(staging: Staging) -> str:
     return f"{staging.scenario}/{staging.config.parent.name}/{staging.config.name}"
 
 
+def _with_verdict(staging: Staging, played: Sequence[Played], log: tuple[str, ...], started: float) -> SideResult:
+    outcome, findings = conclude(staging, played)
+    return SideResult(
+        label=staging.label,
+        side=staging.side,
+        title=staging.title,
+        outcome=outcome,
+        findings=findings,
+        exchanges=tuple(exchange_result(each) for each in played),
+        seconds=time.monotonic() - started,
+        config_name=_config_name(staging),
+        config=_config(staging),
+        log=log,
+    )
+
+
 def _without_verdict(
     staging: Staging, outcome: Outcome, problem: str, log: tuple[str, ...], started: float
 ) -> SideResult:
@@ -98,7 +105,15 @@ def _without_verdict(
         exchanges=(),
         seconds=time.monotonic() - started,
         config_name=_config_name(staging),
-        config=staging.config.read_text("utf-8"),
+        config=_config(staging),
         log=log,
         problem=problem,
     )
+
+
+def _config(staging: Staging) -> str:
+    """The configuration's text; its author may be at work on it while it is being played."""
+    try:
+        return staging.config.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return f"(the file cannot be read any more: {error})\n"

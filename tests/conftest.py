@@ -1,4 +1,4 @@
-"""An engine and the images, had once for all tests of the stage."""
+"""An engine and the images, had once for all tests that need them."""
 
 from __future__ import annotations
 
