@@ -18,10 +18,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.table import Table
 
 from lab import results as saved
 from lab.catalogue import Scenario, discover, only_folder, select, shipped_scenarios
+from lab.cli_out import writing_to
 from lab.errors import ExitCode, LabError
 from lab.proxies import PROXIES
 from lab.words import Side
@@ -62,7 +64,9 @@ def run(
     real_defaults: Annotated[
         bool, typer.Option("--real-defaults", help="Measure the products' own clocks as well; takes over a minute.")
     ] = False,
-    to: Annotated[Path, typer.Option("--out", help="Folder for results.json, report.html and junit.xml.")] = RESULTS,
+    to: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Folder for results.json, report.html and junit.xml.")
+    ] = RESULTS,
 ) -> None:
     """Run scenarios: broken sides must show their symptom, fixed sides must meet their requirement."""
     from lab.cli_run import run_and_report
@@ -79,7 +83,7 @@ def list_(names: Names = None, proxy: Proxies = None) -> None:
     table = Table("Scenario", "Group", "What goes wrong", "Proxies", box=None, pad_edge=False)
     for scenario in select(_scenarios(names), _ids(names), proxy or ()):
         able = dict.fromkeys(s.proxy.id for s in scenario.stagings if s.side is not Side.IMMUNE)
-        table.add_row(scenario.id, scenario.group, scenario.title, " ".join(able))
+        table.add_row(scenario.id, scenario.group, escape(scenario.title), " ".join(able))
     out.print(table)
 
 
@@ -92,7 +96,7 @@ def show(name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenari
         out.print(Markdown(scenario.readme))
         for staging in scenario.stagings:
             if staging.side is Side.FIXED:
-                out.print(f"\n[bold]{staging.id}[/bold]  {staging.title}")
+                out.print(f"\n{staging.id}  {staging.title}".rstrip(), style="bold", highlight=False, markup=False)
                 out.print(fix_of(scenario, staging) or "The proxy's configuration stays as it is.", markup=False)
 
 
@@ -124,7 +128,7 @@ def serve(
 def report(
     file: Annotated[Path, typer.Argument(help="A results.json that lab run wrote.")] = RESULTS / "results.json",
     to: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the reports; the file's own if not given.")
+        Path | None, typer.Option("--out", file_okay=False, help="Folder for the reports; the file's own if not given.")
     ] = None,
 ) -> None:
     """Make the reports again from saved results; starts no container."""
@@ -132,7 +136,8 @@ def report(
     from lab.reports.terminal import print_results
 
     results = saved.load(file)
-    paths = write_reports(results, to or file.parent)
+    with writing_to(to or file.parent):
+        paths = write_reports(results, to or file.parent)
     print_results(results, out, paths.get("html"))
 
 

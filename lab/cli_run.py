@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from lab import results as saved
 from lab.catalogue import Exchange, Scenario, Staging
-from lab.errors import EnvironmentFault, ExitCode
+from lab.cli_out import writing_to
+from lab.errors import EnvironmentFault, ExitCode, SetUpFault
 from lab.model.plan import PLAN_HEADER
 from lab.reports import write_reports
 from lab.reports.terminal import print_results
 from lab.results import Results, SideResult
-from lab.run.lab import raise_if_engine_died, run_lab
+from lab.run.lab import LeftStanding, raise_if_engine_died, run_lab
 from lab.stage import engine, images
 from lab.stage.images import MODEL
 from lab.stage.stage import Post, Stage
@@ -69,20 +71,42 @@ class LiveProgress:
 def run_and_report(
     scenarios: Sequence[Scenario], to: Path, *, real_defaults: bool, out: Console, err: Console
 ) -> ExitCode:
-    """Run, save, report; returns the exit code."""
-    try:
+    """Run, save, report; returns the exit code.
+
+    Raises:
+        EnvironmentFault: also where the run itself went well and its results cannot be written; they are
+            printed before.
+    """
+    with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
-        with LiveProgress(err) as progress:
-            results = asyncio.run(run_lab(scenarios, progress, real_defaults=real_defaults))
-        saved.save(results, to / "results.json")
-        paths = write_reports(results, to)
-    except OSError as error:
-        raise EnvironmentFault(
-            f"{error.filename or to}: {error.strerror}", "Give another folder with --out."
-        ) from error
-    print_results(results, out, paths["html"])
+    fault: EnvironmentFault | None = None
+    report: Path | None = None
+    try:
+        results = _run(scenarios, err, real_defaults=real_defaults)
+    except LeftStanding as error:
+        results, fault = error.results, error
+    try:
+        with writing_to(to):
+            saved.save(results, to / "results.json")
+            report = write_reports(results, to)["html"]
+    except EnvironmentFault as error:
+        fault = fault or error
+    print_results(results, out, report)
+    if fault is not None:
+        raise fault
     raise_if_engine_died(results)
     return _exit_code(results)
+
+
+def _run(scenarios: Sequence[Scenario], err: Console, *, real_defaults: bool) -> Results:
+    try:
+        with LiveProgress(err) as progress:
+            return asyncio.run(run_lab(scenarios, progress, real_defaults=real_defaults))
+    except OSError as error:
+        # What the run writes are temporary files; no other error of this class leaves it.
+        place = error.filename or tempfile.gettempdir()
+        remedy = "Free some space there, or set TMPDIR to another folder."
+        raise EnvironmentFault(f"{place}: {error.strerror or error}", remedy) from error
 
 
 def _exit_code(results: Results) -> ExitCode:
@@ -99,11 +123,20 @@ async def keep_up(scenarios: Sequence[Scenario], *, out: Console, say: Callable[
     in_use = await asyncio.to_thread(images.ensure, keys, say)
     async with Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use) as stage:
         for staging in stagings:
-            out.print(f"\n{staging.id}  {staging.title}".rstrip(), style="bold", highlight=False)
-            for exchange in staging.exchanges[:3]:
-                out.print(curl_line(stage.url(staging.id), exchange), soft_wrap=True, highlight=False, markup=False)
+            out.print(f"\n{staging.id}  {staging.title}".rstrip(), style="bold", highlight=False, markup=False)
+            for line in _curl_lines(stage, staging):
+                out.print(line, soft_wrap=True, highlight=False, markup=False)
         out.print("\nUp until Ctrl-C.")
         await asyncio.Event().wait()
+
+
+def _curl_lines(stage: Stage, staging: Staging) -> list[str]:
+    """The commands of one side, or what its proxy said when it refused the configuration."""
+    try:
+        url = stage.url(staging.id)
+    except SetUpFault as fault:
+        return [str(fault)]
+    return [curl_line(url, exchange) for exchange in staging.exchanges[:3]]
 
 
 def curl_line(url: str, exchange: Exchange) -> str:

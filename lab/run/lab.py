@@ -61,8 +61,11 @@ class LeftStanding(EnvironmentFault):
 class _Diary:
     """What has come of the stagings so far; lives as long as the run."""
 
-    results: dict[str, SideResult] = field(default_factory=dict)
+    began: datetime = field(default_factory=lambda: datetime.now().astimezone())
+    started: float = field(default_factory=time.monotonic)
     wall: float | None = None
+    """Seconds from the first start of a container to the last verdict; None before that one."""
+    results: dict[str, SideResult] = field(default_factory=dict)
 
     def longest(self) -> tuple[str, float]:
         if not self.results:
@@ -89,24 +92,36 @@ async def run_lab(scenarios: Sequence[Scenario], listener: Listener, *, real_def
     engine_name = await asyncio.to_thread(_engine_name, listener.say)
     keys = [MODEL, *dict.fromkeys(staging.proxy.image for staging in stagings)]
     in_use = await asyncio.to_thread(images.ensure, keys, listener.say)
-    began = datetime.now().astimezone()
-    started = time.monotonic()
     diary = _Diary()
     fault = None
     try:
         async with Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use) as stage:
             listener.begins(stagings)
             await _play_all(stagings, stage, listener, diary)
-            diary.wall = time.monotonic() - started
+            diary.wall = time.monotonic() - diary.started
     except EnvironmentFault as error:
         if diary.wall is None:
             raise
         fault = error
+    results = _results(scenarios, diary, engine_name, in_use, real_defaults=real_defaults)
+    if fault is not None:
+        raise LeftStanding(fault, results) from fault
+    return results
+
+
+def _results(
+    scenarios: Sequence[Scenario],
+    diary: _Diary,
+    engine_name: str,
+    in_use: Mapping[str, ImageInUse],
+    *,
+    real_defaults: bool,
+) -> Results:
     longest, seconds = diary.longest()
-    results = Results(
+    return Results(
         format_version=FORMAT_VERSION,
         lab_version=version("token-stream-lab"),
-        started=began.isoformat(timespec="seconds"),
+        started=diary.began.isoformat(timespec="seconds"),
         machine=f"{platform.system()} {platform.release()} {platform.machine()}",
         engine=engine_name,
         wall_seconds=diary.wall or 0.0,
@@ -116,9 +131,6 @@ async def run_lab(scenarios: Sequence[Scenario], listener: Listener, *, real_def
         images=tuple(_image(image) for image in in_use.values()),
         scenarios=tuple(_scenario(scenario, diary.results) for scenario in scenarios),
     )
-    if fault is not None:
-        raise LeftStanding(fault, results) from fault
-    return results
 
 
 async def _play_all(stagings: Sequence[Staging], stage: Stage, listener: Listener, diary: _Diary) -> None:
@@ -175,4 +187,8 @@ def raise_if_engine_died(results: Results) -> None:
     """
     lost = [side for _, _, side in results.sides() if side.outcome is Outcome.HARNESS_FAILED]
     if lost:
-        raise EnvironmentFault(f"{len(lost)} sides ended without a verdict: {lost[0].problem.strip().splitlines()[-1]}")
+        last = lost[0].problem.strip().splitlines()[-1]
+        raise EnvironmentFault(
+            f"{len(lost)} of {len(results.sides())} sides ended without a verdict: {last}",
+            "The others' results are whole. Run the lab again once `lab doctor` finds nothing missing.",
+        )

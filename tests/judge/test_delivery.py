@@ -88,26 +88,29 @@ def test_nothing_came_is_none() -> None:
     assert delivery(build) is Delivery.NONE
 
 
+SLOW = TEN.but(interval=0.15)
+
 STAMPED = {
     "each at once": ({}, Delivery.INCREMENTAL),
-    "all at the end": (dict.fromkeys(range(1, 11), 101.02), Delivery.BATCHED),
-    "clumps of five": ({n: START + (0.52 if n <= 5 else 1.02) for n in range(1, 11)}, Delivery.COALESCED),
-    "one late read of three": (dict.fromkeys((2, 3, 4), 100.42), Delivery.INCREMENTAL),
+    "all at the end": (dict.fromkeys(range(1, 11), 101.52), Delivery.BATCHED),
+    "clumps of five": ({n: START + (0.77 if n <= 5 else 1.52) for n in range(1, 11)}, Delivery.COALESCED),
+    "in pairs": ({n: START + 0.02 + 0.15 * (n + n % 2) for n in range(1, 11)}, Delivery.INCREMENTAL),
+    "one late read of three": (dict.fromkeys((2, 3, 4), 100.62), Delivery.INCREMENTAL),
 }
 
 
 @pytest.mark.parametrize("name", STAMPED)
 def test_stamped_delivery_is_told_by_when_tokens_left(name: str) -> None:
-    """Ten tokens leave over 0.9 s; one late read of a busy probe is not yet a clump."""
+    """Ten tokens leave over 1.35 s; one late read of a busy probe is not yet a clump, and neither are pairs."""
     arrivals, expected = STAMPED[name]
-    assert delivery(TEN.but(arrivals=arrivals)) is expected
+    assert delivery(SLOW.but(arrivals=arrivals)) is expected
 
 
 @pytest.mark.parametrize("name", STAMPED)
 def test_due_stamps_stand_in_for_a_ledger(name: str) -> None:
-    """The same four without a ledger: the tokens themselves say how far apart they left."""
+    """The same without a ledger: the tokens themselves say how far apart they left."""
     arrivals, expected = STAMPED[name]
-    assert delivery(TEN.but(arrivals=arrivals, has_ledger=False)) is expected
+    assert delivery(SLOW.but(arrivals=arrivals, has_ledger=False)) is expected
 
 
 def test_tokens_that_left_together_say_nothing_of_the_path() -> None:
