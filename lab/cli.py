@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from lab import results as saved
 from lab.catalogue import Scenario, discover, only_folder, select, shipped_scenarios
@@ -54,7 +54,8 @@ Proxies = Annotated[
 
 def say(line: str) -> None:
     """Print one line of progress."""
-    err.print(line, highlight=False, markup=False)
+    # Never folded, so that a path in it can be copied.
+    err.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command(epilog="Example: lab run silent-gap --proxy nginx")
@@ -80,8 +81,10 @@ def run(
 @app.command("list", epilog="Example: lab list --proxy envoy")
 def list_(names: Names = None, proxy: Proxies = None) -> None:
     """List the scenarios, and behind which proxies each can be run."""
-    table = Table("Scenario", "Group", "What goes wrong", "Proxies", box=None, pad_edge=False)
-    for scenario in select(_scenarios(names), _ids(names), proxy or ()):
+    chosen = select(_scenarios(names), _ids(names), proxy or ())
+    name = Column("Scenario", no_wrap=True, min_width=max(len(scenario.id) for scenario in chosen))
+    table = Table(name, "Group", "What goes wrong", "Proxies", box=None, pad_edge=False)
+    for scenario in chosen:
         able = dict.fromkeys(s.proxy.id for s in scenario.stagings if s.side is not Side.IMMUNE)
         table.add_row(scenario.id, scenario.group, escape(scenario.title), " ".join(able))
     out.print(table)
@@ -97,7 +100,8 @@ def show(name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenari
         for staging in scenario.stagings:
             if staging.side is Side.FIXED:
                 out.print(f"\n{staging.id}  {staging.title}".rstrip(), style="bold", highlight=False, markup=False)
-                out.print(fix_of(scenario, staging) or "The proxy's configuration stays as it is.", markup=False)
+                difference = fix_of(scenario, staging) or "The proxy's configuration stays as it is."
+                out.print(difference, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command(epilog="Example: lab up silent-gap nginx")
@@ -167,7 +171,7 @@ def clean() -> None:
         client.close()
     for what, names in (("container", swept.containers), ("network", swept.networks), ("folder", swept.folders)):
         for name in names:
-            out.print(f"removed {what} {name}", highlight=False, markup=False)
+            out.print(f"removed {what} {name}", soft_wrap=True, highlight=False, markup=False)
     if not swept:
         out.print("Nothing of the lab's is left.")
 
@@ -179,9 +183,9 @@ def doctor() -> None:
 
     findings = examine()
     for finding in findings:
-        out.print(f"{'ok     ' if finding.ok else 'MISSING'}  {finding.what}", highlight=False, markup=False)
-        if not finding.ok:
-            out.print(f"         {finding.remedy}", highlight=False, markup=False)
+        lines = [f"{'ok     ' if finding.ok else 'MISSING'}  {finding.what}"]
+        lines += [] if finding.ok else [f"         {finding.remedy}"]
+        out.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(ExitCode.NO_ENVIRONMENT)
 
@@ -213,8 +217,12 @@ def _stopping() -> Iterator[None]:
 
 
 def _scenarios(names: Sequence[str] | None) -> tuple[Scenario, ...]:
-    return discover(only_folder(names or ()) or shipped_scenarios())
+    return discover(_folder(names) or shipped_scenarios())
 
 
 def _ids(names: Sequence[str] | None) -> Sequence[str]:
-    return () if only_folder(names or ()) else names or ()
+    return () if _folder(names) else names or ()
+
+
+def _folder(names: Sequence[str] | None) -> Path | None:
+    return only_folder(names or (), ids={folder.name for folder in shipped_scenarios().iterdir()})

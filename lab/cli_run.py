@@ -52,7 +52,7 @@ class LiveProgress:
 
     def say(self, line: str) -> None:
         """See `lab.run.lab.Listener`."""
-        self._progress.console.print(line, highlight=False, markup=False)
+        self._progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def begins(self, stagings: Sequence[Staging]) -> None:
         """See `lab.run.lab.Listener`."""

@@ -8,6 +8,7 @@ item waits for its own result; so the whole takes about as long as the longest s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -131,6 +132,7 @@ class ScenarioRun:
         self._scenarios = tuple(_only_chosen(chosen))
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         self._thread = threading.Thread(target=self._work, name="token-stream-lab", daemon=True)
         self._thread.start()
 
@@ -140,8 +142,8 @@ class ScenarioRun:
 
     def close(self) -> None:
         """Stop the run if it still goes on, and wait until its containers are gone."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
+            self._loop.call_soon_threadsafe(self._stop)
         self._thread.join()
 
     def say(self, line: str) -> None:
@@ -158,9 +160,17 @@ class ScenarioRun:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._run())
 
+    def _stop(self) -> None:
+        self._stopped = True
+        if self._task is not None:
+            self._task.cancel()
+
     async def _run(self) -> None:
         self._task = asyncio.current_task()
         try:
+            if self._stopped and self._task is not None:
+                # Stopped before it began: the first wait in the run ends it.
+                self._task.cancel()
             await run_lab(self._scenarios, self)
         except BaseException as error:  # whatever it was, nobody may wait for ever
             for future in self._futures.values():

@@ -34,8 +34,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start all selected stagings at once."""
-    if session.config.stash.get(_FOUND, False) and not session.config.option.collectonly:
+    """Start all selected stagings at once, unless pytest is about to stop without running any."""
+    option = session.config.option
+    faulty = session.testsfailed and not option.continue_on_collection_errors
+    if session.config.stash.get(_FOUND, False) and not option.collectonly and not faulty:
         from lab.pytest_items import start_run
 
         start_run(session)

@@ -12,13 +12,14 @@ from lab.catalogue.loader import FILE, load_scenario
 from lab.catalogue.scenario import Exchange, Scenario, Staging
 from lab.catalogue.selection import only_folder, select
 from lab.errors import BadInput
+from lab.shipped import shipped
 
 __all__ = ["Exchange", "Scenario", "Staging", "discover", "load_scenario", "only_folder", "select", "shipped_scenarios"]
 
 
 def shipped_scenarios() -> Path:
     """The folder of scenarios that comes with the lab."""
-    return Path(__file__).parents[2] / "scenarios"
+    return shipped("scenarios")
 
 
 def discover(root: Path) -> tuple[Scenario, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lab.catalogue.scenario import Exchange, Scenario, Staging
-from lab.catalogue.schema import ExchangeTable, Lengths, ProxyTable, ScenarioTable, SideTable, SymptomTable
+from lab.catalogue.schema import Lengths, ProxyTable, ScenarioTable, SideTable, SymptomTable
 from lab.errors import BadInput
 from lab.judge.requirements import REQUIREMENTS
 from lab.model.plan import Plan, PlanError, make_plan
@@ -77,6 +77,7 @@ class _Loader:
             title=table.title,
             group=table.group,
             requirement=table.requirement,
+            readme=self._story(),
             sources=tuple(table.sources),
             stagings=tuple(self._stagings()),
         )
@@ -86,8 +87,6 @@ class _Loader:
 
     def _check_names(self) -> None:
         table = self.table
-        if not (self.folder / "README.md").is_file():
-            raise BadInput(f"{self.folder}: README.md is missing", "Tell the scenario's story there.")
         if not table.proxies:
             raise self._fail("proxies", "no proxy can fail here", "Name at least one product, such as [proxies.nginx].")
         for key, requirement in self._requirements():
@@ -102,8 +101,17 @@ class _Loader:
             for name in symptoms:
                 self._known_exchange(f"{key}.{name}", name)
         for key, side in self._sides():
-            for name in side.exchanges:
+            for name in (*side.exchanges, *side.lengths):
                 self._known_exchange(f"{key}.exchanges.{name}", name)
+
+    def _story(self) -> str:
+        path = self.folder / "README.md"
+        if not path.is_file():
+            raise BadInput(f"{self.folder}: README.md is missing", "Tell the scenario's story there.")
+        try:
+            return path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{path} cannot be read: {error}", "Write it in UTF-8.") from None
 
     def _known_exchange(self, key: str, name: str) -> None:
         if name not in self.table.exchanges:
@@ -148,7 +156,7 @@ class _Loader:
         if real is None:
             return
         for name, symptom in real.symptom.items():
-            side = SideTable(exchanges=real.exchanges, title="the product's own clocks")
+            side = SideTable(exchanges=real.exchanges, lengths=real.lengths, title="the product's own clocks")
             failing = self.table.proxies.get(name, ProxyTable())
             for proxy in self._proxies(f"real_defaults.symptom.{name}", name, failing.releases):
                 yield self._staging(proxy, Side.REAL_DEFAULTS, "real-defaults", side, symptom)
@@ -199,7 +207,8 @@ class _Loader:
             fields = {**exchange.plan, **table.plan, **table.exchanges.get(name, {})}
             key = f"exchanges.{name}.plan" if label == "broken" else f"{label}, exchanges.{name}.plan"
             requirement = exchange.requirement or self.table.requirement
-            for exchange_name, plan in self._plans(key, name, exchange, fields):
+            lengths = table.lengths.get(name, exchange.lengths)
+            for exchange_name, plan in self._plans(key, name, lengths, fields):
                 yield Exchange(
                     exchange_name,
                     name,
@@ -211,20 +220,21 @@ class _Loader:
                 )
 
     def _plans(
-        self, key: str, name: str, exchange: ExchangeTable, fields: dict[str, Any]
+        self, key: str, name: str, lengths: Lengths | None, fields: dict[str, Any]
     ) -> Iterator[tuple[str, Plan]]:
         plan = self._plan(key, fields)
-        if exchange.lengths is None:
+        if lengths is None:
             yield name, plan
             return
-        for place, tokens in enumerate(self._draw(key, exchange.lengths, plan), start=1):
+        for place, tokens in enumerate(self._draw(key, lengths, plan), start=1):
             yield f"{name}-{place:02}", self._plan(key, {**fields, "tokens": tokens, "seed": place})
 
     def _plan(self, key: str, fields: dict[str, Any]) -> Plan:
         try:
             return make_plan(fields)
         except PlanError as error:
-            raise self._fail(f"{key}.{error.field}" if error.field else key, error.why) from None
+            remedy = f"The fields of a plan are {', '.join(Plan.model_fields)}."
+            raise self._fail(f"{key}.{error.field}" if error.field else key, error.why, remedy) from None
 
     def _draw(self, key: str, lengths: Lengths, plan: Plan) -> list[int]:
         """Token counts of random generations, some shorter and some longer than the clock."""

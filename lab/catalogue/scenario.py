@@ -69,7 +69,7 @@ class Staging:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One failure mode: its story and its stagings."""
+    """One failure mode: its story, as Markdown, and its stagings."""
 
     id: str
     folder: Path
@@ -77,10 +77,6 @@ class Scenario:
     title: str
     group: Group
     requirement: str
+    readme: str
     sources: tuple[str, ...]
     stagings: tuple[Staging, ...]
-
-    @property
-    def readme(self) -> str:
-        """The story, as Markdown."""
-        return (self.folder / "README.md").read_text("utf-8")

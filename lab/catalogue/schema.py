@@ -74,6 +74,7 @@ class SideTable(Closed):
     stream: bool | None = None
     plan: Fields = {}
     exchanges: dict[Name, Fields] = {}
+    lengths: dict[Name, Lengths] = {}
     consumers: list[str] = []
     shows: list[Flag] = []
     proxies: list[str] = []
@@ -98,6 +99,7 @@ class RealDefaultsTable(Closed):
     """The same failure with the product's own clocks."""
 
     exchanges: dict[Name, Fields]
+    lengths: dict[Name, Lengths] = {}
     symptom: dict[str, dict[Name, SymptomTable]]
 
 

@@ -6,7 +6,7 @@ A name is a scenario's id, a staging's id or the beginning of one (`silent-gap`,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,9 +49,9 @@ def select(
     return tuple(chosen)
 
 
-def only_folder(names: Sequence[str]) -> Path | None:
-    """The folder that a single name stands for, if it is one and no scenario's id."""
-    if len(names) == 1 and "::" not in names[0] and Path(names[0]).is_dir():
+def only_folder(names: Sequence[str], ids: Container[str] = ()) -> Path | None:
+    """The folder that a single name stands for, if it is one and no scenario's id; `./name` is always a folder."""
+    if len(names) == 1 and names[0] not in ids and "::" not in names[0] and Path(names[0]).is_dir():
         return Path(names[0])
     return None
 

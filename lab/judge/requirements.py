@@ -111,6 +111,10 @@ def check(requirement: str, exchanges: Exchanges, outcomes: Outcomes | None = No
     return Finding(found.met and found.conclusive, row.sentence, found.expected, found.actual, found.conclusive)
 
 
+SHOWN = 2
+"""How many exchanges a finding quotes; the report has all of them in figures."""
+
+
 def _each(
     exchanges: Exchanges, expected: str, concerns: Callable[[Exchanged], bool], holds: Callable[[Exchanged], bool]
 ) -> Checked:
@@ -119,7 +123,10 @@ def _each(
     if not concerned:
         return Checked(expected, f"none of {len(exchanges)} exchanges shows it either way", False, conclusive=False)
     bad = {name: each for name, each in concerned.items() if not holds(each)}
-    told = "; ".join(f"{name}: {_tell(each.verdict)}" for name, each in (bad or concerned).items())
+    shown = list((bad or concerned).items())
+    told = "; ".join(f"{name}: {_tell(each.verdict)}" for name, each in shown[:SHOWN])
+    if len(shown) > SHOWN:
+        told = f"{'not' if bad else 'all'} {len(shown)} of {len(concerned)}, such as {told}"
     return Checked(expected, told, met=not bad)
 
 

@@ -10,6 +10,7 @@ inconclusive: the tokens were late before they came to the proxy.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -112,8 +113,9 @@ def _tell(answer: Answer | None) -> Told:
 def _symptoms(staging: Staging, played: Sequence[Played]) -> Iterator[FindingResult]:
     """The symptom in each exchange that has one, and the requirement that these break."""
     concerned = [each for each in played if each.exchange.family in staging.symptom]
-    for each in concerned:
-        yield _symptom(each, staging.symptom[each.exchange.family])
+    for family, symptom in staging.symptom.items():
+        mine = [_symptom(each, symptom) for each in concerned if each.exchange.family == family]
+        yield from mine if len(mine) == 1 else _summed_up(family, symptom, mine)
     for requirement, exchanges in _by_requirement(concerned):
         for consumer in staging.consumers or ("",):
             finding = check(requirement, exchanges, _told(staging, consumer, exchanges))
@@ -123,6 +125,20 @@ def _symptoms(staging: Staging, played: Sequence[Played]) -> Iterator[FindingRes
                 f"not: {finding.expected}",
                 finding.actual,
             )
+
+
+def _summed_up(family: str, symptom: SymptomTable, findings: Sequence[FindingResult]) -> Iterator[FindingResult]:
+    """One finding for a batch of exchanges; those that are not as expected still speak for themselves."""
+    expected = Counter(finding.expected for finding in findings)
+    met = Counter(finding.expected for finding in findings if finding.met)
+    longer = "" if symptom.longer_than is None else f", where longer than {write_duration(symptom.longer_than)}"
+    yield FindingResult(
+        met == expected,
+        f"{family}: the symptom shows in each of {len(findings)}{longer}.",
+        "; ".join(f"{count} with {what}" for what, count in expected.items()),
+        "; ".join(f"{met[what]} with {what}" for what in expected),
+    )
+    yield from (finding for finding in findings if not finding.met)
 
 
 def _by_requirement(played: Iterable[Played]) -> Iterator[tuple[str, dict[str, Exchanged]]]:

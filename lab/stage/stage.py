@@ -30,6 +30,7 @@ from testcontainers.core.network import Network
 import lab
 from lab.errors import EnvironmentFault, SetUpFault
 from lab.proxies import Proxy
+from lab.shipped import shipped
 from lab.stage import _commands, _containers, _machine, _plan, engine, readiness
 from lab.stage._containers import Reach
 from lab.stage._faults import engine_faults
@@ -47,7 +48,7 @@ MODEL_PORT = 8000
 MODEL_COMMAND = ("python3", "-m", "lab.model", "--host", "0.0.0.0", "--port", str(MODEL_PORT))  # noqa: S104  # inside a container
 PACKAGE = Path(lab.__file__).parent
 """The package that is copied into the model server's container."""
-SNIPPETS = PACKAGE.parent / "nginx"
+SNIPPETS = shipped("nginx")
 """The snippets that users copy."""
 
 READY_LIMIT = 20.0

@@ -1,0 +1,97 @@
+"""The lab in a process of its own, stopped at a chosen moment; and what such a process has in the engine.
+
+Other runs may be at work on the same machine, so nothing here looks at more than one process's things.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+
+from lab.stage._owner import LABEL, OWNER_LABEL, Owner, folders
+
+LAB = Path(sys.executable).with_name("lab")
+LIMIT = 120.0
+"""Seconds after which a command is taken to hang; the longest takes ten on two free cores."""
+
+IMAGES, START, PLAY, ENDED = "-- images", "-- start", "-- play", "-- ended"
+"""What `ANNOUNCED` prints when a phase begins, and when one side is over."""
+
+ANNOUNCED = f"""
+import signal, sys
+from lab import cli, cli_run
+from lab.stage import images, readiness
+
+def announce(place, name, phase):
+    right = getattr(place, name)
+    def announced(*args, **kwargs):
+        print(phase, flush=True)
+        return right(*args, **kwargs)
+    setattr(place, name, announced)
+
+announce(images, "ensure", "{IMAGES}")
+announce(readiness, "await_answer", "{START}")
+announce(cli_run.LiveProgress, "begins", "{PLAY}")
+announce(cli_run.LiveProgress, "ends", "{ENDED}")
+# A shell starts what runs in its background deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(cli.main())
+"""
+"""The command line, announcing where it is."""
+
+
+@contextmanager
+def running(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """The command line in a process of its own, which announces its phases; killed if the block leaves it running."""
+    command = [sys.executable, "-c", ANNOUNCED, *map(str, arguments)]
+    environment = {**os.environ, **(env or {})}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def await_line(process: subprocess.Popen[str], wanted: str) -> None:
+    """Read what the process prints until that line comes."""
+    assert process.stdout is not None
+    seen: list[str] = []
+    for line in process.stdout:
+        seen.append(line)
+        if line.rstrip("\n") == wanted:
+            return
+    raise AssertionError(f"the process ended without {wanted!r}:\n{''.join(seen)}")
+
+
+def end_of(process: subprocess.Popen[str], number: signal.Signals | None = None) -> tuple[int, str, str]:
+    """Exit code and what is left of both outputs, after a signal if one is given."""
+    if number is not None:
+        process.send_signal(number)
+    out, err = process.communicate(timeout=LIMIT)
+    return process.returncode, out, err
+
+
+def left_by(client: docker.DockerClient, pid: int) -> list[str]:
+    """The names of all containers, networks and temporary folders of one process."""
+    labelled: dict[str, str | list[str] | bool] = {"label": LABEL}
+    containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
+    networks = client.networks.list(filters=labelled)
+    return [
+        *(str(each.name) for each in containers if _is_of(each.labels, pid)),
+        *(str(each.name) for each in networks if _is_of(each.attrs.get("Labels") or {}, pid)),
+        *(str(path) for path, owner in folders() if owner.pid == pid),
+    ]
+
+
+def _is_of(labels: Mapping[str, str], pid: int) -> bool:
+    owner = Owner.parse(labels.get(OWNER_LABEL, ""))
+    return owner is not None and owner.pid == pid

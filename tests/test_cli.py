@@ -1,0 +1,483 @@
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import typer.main
+from own_scenario import TABLE, write_scenario
+from processes import LAB, LIMIT, await_line, end_of, left_by, running
+from reports.sample import sample
+
+from lab import cli_run, results
+from lab.catalogue import discover, shipped_scenarios
+from lab.cli import app, main
+from lab.errors import EnvironmentFault, ExitCode
+from lab.results import Results
+from lab.run.lab import LeftStanding
+from lab.stage import images
+from lab.stage._pull import Registry
+from lab.stage.builders import Builder
+from lab.words import Outcome, Side
+
+COMMANDS = tuple(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """The command line sets a handler, which the tests' own process must not keep."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A socket at which nobody listens, and a lab that may install nothing."""
+    path = tmp_path / "dead.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    monkeypatch.setenv("LAB_INSTALL_ENGINE", "0")
+    return path
+
+
+def messages(text: str) -> list[str]:
+    """The lab's own messages in what a command printed on standard error."""
+    return [line for line in text.splitlines() if line.startswith("lab: ")]
+
+
+def unwrapped(text: str) -> str:
+    """What a command printed, as one line: the terminal's width is not the message's business."""
+    return " ".join(text.split())
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_every_command_shows_an_example(self, capsys: pytest.CaptureFixture[str], command: str) -> None:
+        """A reader of the help can copy a line that does something."""
+        assert main([command, "--help"]) == ExitCode.AS_REQUIRED
+        assert f"Example: lab {command}" in unwrapped(capsys.readouterr().out)
+
+    def test_the_overview_tells_every_command_and_exit_code(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Exit codes are part of the interface, so they are told where the commands are."""
+        assert main(["--help"]) == ExitCode.AS_REQUIRED
+        told = unwrapped(capsys.readouterr().out)
+        assert [name for name in COMMANDS if f" {name} " not in told] == []
+        assert "0 all as required, 1 a requirement failed, 2 bad usage or a bad file, 3 the environment" in told
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("arguments", "named"),
+        [
+            (["run", "silent-gasp"], "'silent-gasp'"),
+            (["list", "silent-gap::apache"], "'silent-gap::apache'"),
+            (["show", "silent-gasp"], "'silent-gasp'"),
+            (["up", "silent-gasp", "nginx"], "'silent-gasp'"),
+            (["up", "silent-gap", "apache"], "'apache'"),
+            (["run", "--proxy", "nginx-0.1"], "'nginx-0.1'"),
+            (["run", "clumps", "--proxy", "nginx", "--proxy", "apache"], "'apache'"),
+            (["run", "clumps::haproxy", "--proxy", "envoy"], "nothing is left to run"),
+        ],
+    )
+    @pytest.mark.usefixtures("no_engine")
+    def test_an_unknown_name_is_answered_with_the_known_ones(
+        self, capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
+    ) -> None:
+        """One message names what was not understood, and a remedy follows it."""
+        assert main(arguments) == ExitCode.BAD_INPUT
+        told = capsys.readouterr()
+        (message,) = messages(told.err)
+        assert named in message
+        assert len(unwrapped(told.err)) > len(message)
+        assert told.out == ""
+
+    @pytest.mark.parametrize(
+        ("arguments", "named"),
+        [
+            (["run", "--speed", "9"], "--speed"),
+            (["walk"], "walk"),
+            (["up", "silent-gap"], "PROXY"),
+            (["serve", "--port", "99999"], "--port"),
+            (["serve", "--port", "http"], "--port"),
+        ],
+    )
+    def test_unknown_usage_is_told_once(
+        self, capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
+    ) -> None:
+        """A misspelt option or command is bad usage, and what was misspelt is named."""
+        assert main(arguments) == ExitCode.BAD_INPUT
+        told = capsys.readouterr().err
+        assert told.count("Error") == 1
+        assert named in told
+
+    @pytest.mark.parametrize("command", [["run"], ["report"]])
+    @pytest.mark.usefixtures("no_engine")
+    def test_a_file_is_no_folder_for_reports(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str]
+    ) -> None:
+        """It is told before anything is run, not when the results are to be written."""
+        file = tmp_path / "file"
+        file.touch()
+        assert main([*command, "--out", str(file)]) == ExitCode.BAD_INPUT
+        told = capsys.readouterr().err
+        assert "--out" in told
+        assert str(file) in told
+
+
+class TestList:
+    def test_lists_every_scenario_with_its_proxies(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The names are what the other commands take, and they are the folders' names."""
+        assert main(["list"]) == ExitCode.AS_REQUIRED
+        told = capsys.readouterr().out
+        folders = sorted(path.parent.name for path in shipped_scenarios().glob("*/scenario.toml"))
+        assert [name for name in folders if not re.search(rf"^{name}\s", told, re.MULTILINE)] == []
+        assert "nginx-1.26" in told
+
+    def test_brackets_in_a_title_are_text(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        """A title is its author's, and nobody's markup."""
+        write_scenario(tmp_path / "mine", table=TABLE.replace("A stream", "[red]A stream"))
+        assert main(["list", str(tmp_path)]) == ExitCode.AS_REQUIRED
+        assert "[red]A stream" in unwrapped(capsys.readouterr().out)
+
+    def test_a_scenarios_name_is_no_folder(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A folder that happens to be called like a scenario does not hide it, and `./` says which is meant."""
+        (tmp_path / "clumps").mkdir()
+        monkeypatch.chdir(tmp_path)
+        assert main(["list", "clumps"]) == ExitCode.AS_REQUIRED
+        assert main(["list", "./clumps"]) == ExitCode.BAD_INPUT
+        assert "clumps: no scenario.toml below it" in capsys.readouterr().err
+
+
+class TestShow:
+    def test_tells_the_story_and_the_difference(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        """What the fixed file adds to the broken one stands there as an added line."""
+        write_scenario(tmp_path / "mine")
+        assert main(["show", str(tmp_path)]) == ExitCode.AS_REQUIRED
+        told = capsys.readouterr().out
+        assert "A story" in told
+        assert re.search(r"^\+ +proxy_http_version 1\.1;$", told, re.MULTILINE)
+
+    def test_shows_every_shipped_scenario(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Each fix is there under its side's id."""
+        for scenario in discover(shipped_scenarios()):
+            assert main(["show", scenario.id]) == ExitCode.AS_REQUIRED
+            told = unwrapped(capsys.readouterr().out)
+            assert [s.id for s in scenario.stagings if s.side is Side.FIXED and s.id not in told] == []
+
+
+class TestReport:
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        """Saved results."""
+        path = tmp_path / "results.json"
+        results.save(sample(), path)
+        return path
+
+    def test_makes_the_reports_beside_the_file(self, capsys: pytest.CaptureFixture[str], file: Path) -> None:
+        """A saved run can be read again without an engine."""
+        assert main(["report", str(file)]) == ExitCode.AS_REQUIRED
+        assert {path.name for path in file.parent.iterdir()} == {"results.json", "report.html", "junit.xml"}
+        assert "idle-clock" in capsys.readouterr().out
+
+    def test_makes_them_elsewhere_if_asked(self, file: Path, tmp_path: Path) -> None:
+        """The folder is made, and the saved file's own stays as it is."""
+        assert main(["report", str(file), "--out", str(tmp_path / "new" / "folder")]) == ExitCode.AS_REQUIRED
+        assert (tmp_path / "new" / "folder" / "report.html").is_file()
+        assert [path.name for path in file.parent.iterdir() if path.is_file()] == ["results.json"]
+
+    @pytest.mark.parametrize(
+        ("content", "named"),
+        [
+            (None, "No such file"),
+            ("{", "no JSON"),
+            ("[]", "no JSON document"),
+            ("{}", "format_version is None"),
+            ('{"format_version": 99}', "99"),
+            ('{"format_version": 1}', "lab_version"),
+        ],
+    )
+    def test_a_broken_file_is_bad_input(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None, named: str
+    ) -> None:
+        """The message names the file and what is wrong in it; no report is made of half a run."""
+        path = tmp_path / "results.json"
+        if content is not None:
+            path.write_text(content)
+        assert main(["report", str(path)]) == ExitCode.BAD_INPUT
+        (message,) = messages(capsys.readouterr().err)
+        assert str(path) in message
+        assert named in message
+        assert not (tmp_path / "report.html").exists()
+
+    def test_a_folder_that_cannot_be_made_is_named(self, capsys: pytest.CaptureFixture[str], file: Path) -> None:
+        """Below a file there is no room for a folder."""
+        assert main(["report", str(file), "--out", str(file / "below")]) == ExitCode.NO_ENVIRONMENT
+        (message,) = messages(capsys.readouterr().err)
+        assert str(file / "below") in message
+
+
+def test_a_taken_port_is_told_in_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever starts a second model server learns that the first has the port."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == ExitCode.NO_ENVIRONMENT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"127.0.0.1:{port}" in line
+    assert "in use" in line
+
+
+Change = Callable[[Path], object]
+
+
+def in_table(old: str, new: str) -> Change:
+    """Write something else into `scenario.toml`."""
+    assert old in TABLE
+
+    def change(folder: Path) -> None:
+        (folder / "scenario.toml").write_text(TABLE.replace(old, new))
+
+    return change
+
+
+BAD_SCENARIOS: dict[str, tuple[Change, Sequence[str]]] = {
+    "unknown key": (in_table("title =", "titel ="), ("scenario.toml", "unknown key titel")),
+    "bad value": (in_table('"batched"', '"slow"'), ("scenario.toml", "symptom.stream.delivery")),
+    "unknown requirement": (in_table("-as-they-come", "-at-once"), ("scenario.toml", "requirement")),
+    "unknown proxy": (in_table("[proxies.nginx]", "[proxies.apache]"), ("scenario.toml", "proxies.apache")),
+    "unknown plan field": (in_table("tokens =", "tokns ="), ("scenario.toml", "exchanges.stream.plan.tokns")),
+    "bad plan value": (in_table('"20ms"', '"20 parsecs"'), ("scenario.toml", "exchanges.stream.plan.interval")),
+    "no TOML": (in_table("[exchanges.stream]", "[exchanges"), ("scenario.toml", "line 6")),
+    "unknown consumer": (in_table("[proxies", '[fixed]\nconsumers = ["no.py:read"]\n[proxies'), ("mine", "no.py:read")),
+    "missing side": (lambda folder: (folder / "nginx" / "fixed.conf").unlink(), ("nginx/fixed.conf", "missing")),
+    "missing story": (lambda folder: (folder / "README.md").unlink(), ("mine", "README.md is missing")),
+    "unreadable story": (lambda folder: (folder / "README.md").write_bytes(b"\xff"), ("README.md", "utf-8")),
+}
+
+
+@pytest.mark.parametrize(("change", "named"), BAD_SCENARIOS.values(), ids=BAD_SCENARIOS)
+@pytest.mark.usefixtures("no_engine")
+def test_a_faulty_scenario_is_told_before_anything_starts(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, change: Change, named: Sequence[str]
+) -> None:
+    """One message names file and key, a remedy follows, and no engine is asked for (none answers here)."""
+    folder = write_scenario(tmp_path / "scenarios" / "mine")
+    change(folder)
+    assert main(["run", str(folder.parent), "--out", str(tmp_path / "out")]) == ExitCode.BAD_INPUT
+    told = capsys.readouterr().err
+    (message,) = messages(told)
+    assert [word for word in named if word not in message] == []
+    assert told.splitlines()[-1].startswith("     ")
+
+
+class TestNoEngine:
+    @pytest.mark.parametrize(
+        "arguments", [["run", "clumps"], ["up", "clumps", "haproxy"], ["images"], ["clean"], ["doctor"]], ids=" ".join
+    )
+    def test_is_the_environments_fault(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        no_engine: Path,
+        arguments: list[str],
+    ) -> None:
+        """Every command that needs one names the address at which none answers, and what to do."""
+        monkeypatch.chdir(tmp_path)
+        assert main(arguments) == ExitCode.NO_ENVIRONMENT
+        told = capsys.readouterr()
+        text = unwrapped(told.err + told.out)
+        assert str(no_engine) in text
+        assert "DOCKER_HOST" in text or "docker version" in text
+        assert len(messages(told.err)) == (0 if arguments == ["doctor"] else 1)
+
+
+def run_that(outcome: Results | BaseException) -> Callable[..., Any]:
+    """A run that comes to an end without having played."""
+
+    async def run_lab(*_: object, **__: object) -> Results:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    return run_lab
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for less than a report."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+class TestWhatBecomesOfResults:
+    """The run itself is made up: it is over at once and has brought the reports' sample, or a fault."""
+
+    def test_a_failed_side_is_exit_code_1(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """The sample has failed sides; what it has lost of sides is taken out, since that is another code."""
+        monkeypatch.setattr(cli_run, "run_lab", run_that(_without(Outcome.HARNESS_FAILED)))
+        assert main(["run", "--out", str(tmp_path / "new")]) == ExitCode.REQUIREMENT_FAILED
+        assert results.load(tmp_path / "new" / "results.json") == _without(Outcome.HARNESS_FAILED)
+
+    def test_passed_and_skipped_sides_are_exit_code_0(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """A skip has its reason in the report and fails nothing."""
+        fine = {Outcome.PASSED, Outcome.SKIPPED}
+        monkeypatch.setattr(cli_run, "run_lab", run_that(_without(*(set(Outcome) - fine))))
+        assert main(["run", "--out", str(tmp_path)]) == ExitCode.AS_REQUIRED
+
+    @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SET_UP_FAILED, Outcome.INCONCLUSIVE])
+    def test_any_other_outcome_is_exit_code_1(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outcome: Outcome
+    ) -> None:
+        """A CI job must not stay green when nothing is proved."""
+        only = _without(*(set(Outcome) - {Outcome.PASSED, outcome}))
+        assert outcome in {side.outcome for _, _, side in only.sides()}
+        monkeypatch.setattr(cli_run, "run_lab", run_that(only))
+        assert main(["run", "--out", str(tmp_path)]) == ExitCode.REQUIREMENT_FAILED
+
+    def test_lost_sides_are_exit_code_3_and_the_others_are_saved(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """An engine that died in the middle costs what it cost, and nothing that was finished before."""
+        monkeypatch.setattr(cli_run, "run_lab", run_that(sample()))
+        assert main(["run", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
+        assert results.load(tmp_path / "results.json") == sample()
+        (message,) = messages(capsys.readouterr().err)
+        assert "ended without a verdict" in message
+
+    def test_an_engine_that_fails_at_the_end_costs_no_result(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The reports are written, and the message says what may still stand."""
+        fault = LeftStanding(EnvironmentFault("The engine is gone."), sample())
+        monkeypatch.setattr(cli_run, "run_lab", run_that(fault))
+        assert main(["run", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
+        assert {path.name for path in tmp_path.iterdir()} == {"results.json", "report.html", "junit.xml"}
+        told = capsys.readouterr()
+        assert messages(told.err) == ["lab: The engine is gone."]
+        assert "Sides" in told.out
+
+    def test_a_full_disk_is_named_and_the_results_are_told(
+        self, monkeypatch: pytest.MonkeyPatch, tiny_disk: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What a minute's run has found is at least in the terminal."""
+        monkeypatch.setattr(cli_run, "run_lab", run_that(_without(Outcome.HARNESS_FAILED)))
+        assert main(["run", "--out", str(tiny_disk)]) == ExitCode.NO_ENVIRONMENT
+        told = capsys.readouterr()
+        (message,) = messages(told.err)
+        assert str(tiny_disk) in message
+        assert os.strerror(errno.ENOSPC) in message
+        assert "--out" in told.err
+        assert "Sides" in told.out
+
+    def test_a_full_disk_for_temporary_files_is_not_blamed_on_the_folder(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Another `--out` would not help."""
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/elsewhere/start.sh")
+        monkeypatch.setattr(cli_run, "run_lab", run_that(full))
+        assert main(["run", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
+        told = capsys.readouterr().err
+        (message,) = messages(told)
+        assert "/elsewhere/start.sh" in message
+        assert "TMPDIR" in told
+        assert "--out" not in told
+
+    def test_ctrl_c_ends_as_shells_expect(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """130 is what a shell itself tells of a command that Ctrl-C ended."""
+        monkeypatch.setattr(cli_run, "run_lab", run_that(KeyboardInterrupt()))
+        assert main(["run", "--out", str(tmp_path)]) == 130
+        assert messages(capsys.readouterr().err) == ["lab: stopped"]
+
+
+def _without(*outcomes: Outcome) -> Results:
+    """The sample without the sides of those outcomes."""
+    whole = sample()
+    scenarios = [
+        replace(
+            scenario,
+            proxies=tuple(
+                replace(proxy, sides=tuple(side for side in proxy.sides if side.outcome not in outcomes))
+                for proxy in scenario.proxies
+            ),
+        )
+        for scenario in whole.scenarios
+    ]
+    return replace(whole, scenarios=tuple(scenarios))
+
+
+@pytest.mark.engine
+def test_an_image_that_cannot_be_had_is_told_with_both_reasons(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: docker.DockerClient
+) -> None:
+    """Without image and network the message has the registry's refusal and the build's, and a remedy."""
+
+    def no_build(*_: object, **__: object) -> None:
+        raise EnvironmentFault("apt-get failed with exit code 100", "Is there a network?")
+
+    def no_pull(registry: Registry, reference: str) -> None:
+        registry.refusal = f"no such host, asked for {reference}"
+
+    monkeypatch.setattr(images, "_find", lambda *_: None)
+    monkeypatch.setattr(Registry, "pull", no_pull)
+    monkeypatch.setattr(Builder, "build", no_build)
+    assert engine.ping()
+    assert main(["run", "clumps::haproxy-3.0", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
+    told = capsys.readouterr().err
+    assert len(messages(told)) == 1
+    assert re.search(r"could not be pulled \(no such host.*not be built either", unwrapped(told))
+    assert "apt-get failed" in told
+    assert "Is there a network?" in told
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("images_in_use")
+class TestUp:
+    def test_prints_commands_that_work(self, engine: docker.DockerClient, tmp_path: Path) -> None:
+        """A reader repeats an exchange by hand, by copying the line; Ctrl-C tidies up."""
+        if shutil.which("curl") is None:
+            pytest.skip("there is no curl here to try the line with")
+        write_scenario(tmp_path / "mine")
+        with running("up", tmp_path, "nginx-1.26") as process:
+            await_line(process, "mine::nginx-1.26::fixed")
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("curl ")
+            reply = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True, timeout=LIMIT).stdout
+            assert reply.rstrip().endswith("data: [DONE]")
+            # Three tokens by number, whatever words they are.
+            assert [number for number in "1234" if re.search(rf":{number}@", reply)] == ["1", "2", "3"]
+            assert left_by(engine, process.pid)
+            code, _, err = end_of(process, signal.SIGINT)
+        assert code == 130
+        assert messages(err) == ["lab: stopped"]
+        assert left_by(engine, process.pid) == []
+
+
+def test_the_command_is_installed() -> None:
+    """What the documentation calls `lab` is there."""
+    done = subprocess.run([LAB, "--help"], capture_output=True, text=True, check=False, timeout=LIMIT)
+    assert done.returncode == 0
+    assert "Usage: lab" in done.stdout

@@ -1,0 +1,98 @@
+"""What ships is whole: scenarios, snippets, and the documents that speak of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lab.catalogue import Scenario, discover, shipped_scenarios
+from lab.catalogue.schema import Closed
+from lab.cli import app
+from lab.judge import REQUIREMENTS
+from lab.model.plan import Plan
+from lab.shipped import shipped
+from lab.words import Group, Side
+
+ROOT = Path(__file__).parents[1]
+SCENARIOS = discover(shipped_scenarios())
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.id)
+class TestScenario:
+    def test_tells_its_story(self, scenario: Scenario) -> None:
+        """A title, and more than a note."""
+        lines = scenario.readme.splitlines()
+        assert lines[0].startswith("# ")
+        assert len(lines) >= 20
+
+    def test_links_to_scenarios_that_exist(self, scenario: Scenario) -> None:
+        """A story that sends its reader on must send them somewhere."""
+        for target in re.findall(r"\]\((\.[^)#]*)\)", scenario.readme):
+            assert (scenario.folder / target).exists(), target
+
+    def test_breaks_and_mends_at_least_one_proxy(self, scenario: Scenario) -> None:
+        """A scenario without either proves nothing."""
+        sides = {staging.side for staging in scenario.stagings}
+        assert {Side.BROKEN, Side.FIXED} <= sides
+
+    def test_speaks_of_every_product(self, scenario: Scenario) -> None:
+        """Each product fails, or is shown to be immune, or the story says why the failure cannot be there."""
+        shown = {staging.proxy.product.name for staging in scenario.stagings}
+        for product in {"nginx", "haproxy", "envoy"} - shown:
+            assert product in scenario.readme.lower()
+
+    def test_has_no_configuration_that_nobody_runs(self, scenario: Scenario) -> None:
+        """A file that is never put before a proxy is a claim without a measurement."""
+        used = {staging.config for staging in scenario.stagings}
+        there = {path for path in scenario.folder.glob("*/*") if path.suffix in {".conf", ".cfg", ".yaml"}}
+        assert there == used
+
+
+def test_every_requirement_is_broken_and_met_somewhere() -> None:
+    """A requirement without a scenario is a promise that nobody checks."""
+    used = {exchange.requirement for s in SCENARIOS for staging in s.stagings for exchange in staging.exchanges}
+    assert used == set(REQUIREMENTS)
+
+
+def test_every_group_has_a_scenario() -> None:
+    """The report has a heading for each."""
+    assert {scenario.group for scenario in SCENARIOS} == set(Group)
+
+
+def test_every_snippet_is_what_some_fixed_side_includes() -> None:
+    """The file that users copy is the file that was tested."""
+    fixed = [s.config.read_text() for each in SCENARIOS for s in each.stagings if s.side is Side.FIXED]
+    for snippet in shipped("nginx").iterdir():
+        assert any(f"include /etc/nginx/snippets/{snippet.name};" in text for text in fixed), snippet.name
+
+
+def test_every_directive_of_a_snippet_says_why_and_its_default() -> None:
+    """Whoever copies a line must be able to read what it does."""
+    for snippet in shipped("nginx").iterdir():
+        for block in re.split(r"\n\n+", snippet.read_text()):
+            if not block.startswith("#") or block.rstrip().endswith(";"):
+                directive = block.rstrip().splitlines()[-1]
+                assert "# Default:" in block, directive
+
+
+def test_contributing_names_every_key() -> None:
+    """The keys of a scenario and of a plan are closed sets; the document lists them all."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    keys = {name for table in Closed.__subclasses__() for name in table.model_fields} | set(Plan.model_fields)
+    assert {key for key in keys if f"`{key}`" not in text and f"[{key}" not in text} == set()
+
+
+def test_readme_names_every_command() -> None:
+    """A command that nobody hears of is not there."""
+    text = (ROOT / "README.md").read_text()
+    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert [name for name in names if f"lab {name}" not in text] == []
+
+
+def test_readme_names_every_environment_variable() -> None:
+    """Each has one place where a user finds it."""
+    text = (ROOT / "README.md").read_text()
+    used = {name for path in (ROOT / "lab").rglob("*.py") for name in re.findall(r"\bLAB_[A-Z_]+", path.read_text())}
+    assert {name for name in used if name not in text} == set()
