@@ -32,6 +32,21 @@ class Group(StrEnum):
     RECOMMENDED = "recommended"
 
 
+class Requirement(StrEnum):
+    """What a streaming path must do; the sentence and the rule of each stand in `lab.judge.requirements`."""
+
+    DELIVERS_TOKENS_AS_THEY_COME = "delivers-tokens-as-they-come"
+    WAITS_FOR_THE_FIRST_TOKEN = "waits-for-the-first-token"
+    SURVIVES_SILENCE = "survives-silence"
+    LETS_LONG_ANSWERS_FINISH = "lets-long-answers-finish"
+    WAITS_FOR_BATCH_REPLIES = "waits-for-batch-replies"
+    SHOWS_A_CUT_AS_A_CUT = "shows-a-cut-as-a-cut"
+    DELIVERS_WHAT_WAS_SENT = "delivers-what-was-sent"
+    PASSES_ERRORS_ON = "passes-errors-on"
+    MOVES_THE_FIRST_TOKEN_FORWARD = "moves-the-first-token-forward"
+    MAKES_PARTIAL_ANSWERS_VISIBLE = "makes-partial-answers-visible"
+
+
 class Delivery(StrEnum):
     """How the tokens came."""
 
@@ -72,6 +87,35 @@ class Cause(StrEnum):
     COMPRESSION = "compression"
     LOST_IN_BUFFER = "lost-in-buffer"
     PROBE_GAVE_UP = "probe-gave-up"
+
+
+class Flag(StrEnum):
+    """What else the evidence shows; no flag changes the ending."""
+
+    DIRTY_CLOSE = "dirty-close"
+    """The answer was whole, and the connection did not end as it should have."""
+    MARKER_MISSING = "marker-missing"
+    """The answer was whole with a reason, and the terminal marker never came."""
+    FINISH_MISSING = "finish-missing"
+    """The terminal marker came without any reason."""
+    ALSO_ENDED = "also-ended"
+    """An error event came, and a reason or a marker too."""
+    RETRIED = "retried"
+    """The model server had the request more than once."""
+    LOST_TOKENS = "lost-tokens"
+    """The model wrote tokens that never came."""
+    HEARTBEATS_ONLY = "heartbeats-only"
+    """Heartbeats came, and never a token."""
+    UNREADABLE_EVENT = "unreadable-event"
+    """An event broke the wire format, or the body could not be decoded."""
+    WRONG_TYPE = "wrong-type"
+    """The content type is not that of what was asked for."""
+    COMPRESSED = "compressed"
+    """The body had a content coding."""
+    ASKED_WITH_HTTP_1_0 = "asked-with-http-1.0"
+    """The model server was asked with HTTP/1.0, which leaves it no way to mark the end of a stream."""
+    TRAILING_BYTES = "trailing-bytes"
+    """Bytes came after the end of the body."""
 
 
 class Outcome(StrEnum):

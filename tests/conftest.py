@@ -12,6 +12,9 @@ from lab.stage import images
 from lab.stage.engine import ensure_engine
 from lab.stage.images import ImageInUse
 
+pytest_plugins = ["pytester"]
+"""pytest tests its plugins with it; pytest asks for it at the top."""
+
 _said: list[str] = []
 
 

@@ -19,7 +19,6 @@ from pydantic import ValidationError
 from lab.catalogue.scenario import Exchange, Scenario, Staging
 from lab.catalogue.schema import Lengths, ProxyTable, ScenarioTable, SideTable, SymptomTable
 from lab.errors import BadInput
-from lab.judge.requirements import REQUIREMENTS
 from lab.model.plan import Plan, PlanError, make_plan
 from lab.proxies import PRODUCTS, Product, Proxy, resolve
 from lab.wire import format_named
@@ -89,9 +88,6 @@ class _Loader:
         table = self.table
         if not table.proxies:
             raise self._fail("proxies", "no proxy can fail here", "Name at least one product, such as [proxies.nginx].")
-        for key, requirement in self._requirements():
-            if requirement not in REQUIREMENTS:
-                raise self._fail(key, f"unknown requirement {requirement!r}", f"Known: {', '.join(REQUIREMENTS)}.")
         for name, exchange in table.exchanges.items():
             try:
                 format_named(exchange.wire_format)
@@ -116,12 +112,6 @@ class _Loader:
     def _known_exchange(self, key: str, name: str) -> None:
         if name not in self.table.exchanges:
             raise self._fail(key, "no such exchange", f"The file has: {', '.join(self.table.exchanges)}.")
-
-    def _requirements(self) -> Iterator[tuple[str, str]]:
-        yield "requirement", self.table.requirement
-        for name, exchange in self.table.exchanges.items():
-            if exchange.requirement:
-                yield f"exchanges.{name}.requirement", exchange.requirement
 
     def _symptoms(self) -> Iterator[tuple[str, Mapping[str, SymptomTable]]]:
         yield "symptom", self.table.symptom

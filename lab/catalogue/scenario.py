@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.catalogue.schema import SymptomTable
-from lab.judge.verdict import Flag
 from lab.model.plan import Plan
 from lab.proxies import Proxy
-from lab.words import Group, Side
+from lab.words import Flag, Group, Requirement, Side
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Exchange:
     stream: bool
     wire_format: str
     accept_encoding: str
-    requirement: str
+    requirement: Requirement
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Scenario:
     order: int
     title: str
     group: Group
-    requirement: str
+    requirement: Requirement
     readme: str
     sources: tuple[str, ...]
     stagings: tuple[Staging, ...]

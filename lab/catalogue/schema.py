@@ -12,8 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.durations import Duration
-from lab.judge.verdict import Flag
-from lab.words import Cause, Delivery, Ending, Group
+from lab.words import Cause, Delivery, Ending, Flag, Group, Requirement
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Fields = dict[str, Any]
@@ -47,7 +46,7 @@ class ExchangeTable(Closed):
     stream: bool = True
     wire_format: str = "openai-chat"
     accept_encoding: str = ""
-    requirement: str = ""
+    requirement: Requirement | None = None
     lengths: Lengths | None = None
 
 
@@ -108,7 +107,7 @@ class ScenarioTable(Closed):
 
     title: str
     group: Group
-    requirement: str
+    requirement: Requirement
     order: int = 100
     sources: list[str] = []
     exchanges: Annotated[dict[Name, ExchangeTable], Field(min_length=1)]

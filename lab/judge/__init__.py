@@ -6,8 +6,8 @@ Below stand the evidence, the wire formats and the vocabulary.
 """
 
 from lab.judge.clocks import ClockFinding, Exposure, blame
-from lab.judge.requirements import REQUIREMENTS, Exchanged, Finding, Requirement, Told, check
-from lab.judge.verdict import Flag, Verdict, judge, judge_all
+from lab.judge.requirements import REQUIREMENTS, Exchanged, Finding, Told, check
+from lab.judge.verdict import Verdict, judge, judge_all
 
 __all__ = [
     "REQUIREMENTS",
@@ -15,8 +15,6 @@ __all__ = [
     "Exchanged",
     "Exposure",
     "Finding",
-    "Flag",
-    "Requirement",
     "Told",
     "Verdict",
     "blame",

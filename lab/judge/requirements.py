@@ -17,7 +17,7 @@ from lab.judge.endings import Case
 from lab.judge.reading import read
 from lab.judge.verdict import Verdict
 from lab.model.plan import FaultKind
-from lab.words import Delivery, Ending
+from lab.words import Delivery, Ending, Requirement
 
 
 @dataclass(frozen=True)
@@ -87,24 +87,20 @@ Rule = Callable[[Exchanges, Outcomes], Checked]
 
 
 @dataclass(frozen=True)
-class Requirement:
-    """One thing that a streaming path must do."""
+class Row:
+    """A requirement in words and in code."""
 
-    id: str
     sentence: str
     rule: Rule
 
 
-def check(requirement: str, exchanges: Exchanges, outcomes: Outcomes | None = None) -> Finding:
+def check(requirement: Requirement, exchanges: Exchanges, outcomes: Outcomes | None = None) -> Finding:
     """Hold the exchanges of one side against a requirement.
 
     Args:
-        requirement: an id of `REQUIREMENTS`.
+        requirement: which one.
         exchanges: by name; one rule wants the names `stream` and `batch`.
         outcomes: what a consumer told of the exchanges, for the rule about consumers.
-
-    Raises:
-        KeyError: there is no such requirement.
     """
     row = REQUIREMENTS[requirement]
     found = row.rule(exchanges, outcomes or {})
@@ -234,22 +230,22 @@ def _partial_visible(exchanges: Exchanges, outcomes: Outcomes) -> Checked:
     return Checked(expected, told, met=not wrong)
 
 
-_TABLE: tuple[tuple[str, str, Rule], ...] = (
-    ("delivers-tokens-as-they-come", "The path hands on each token when it comes.", _incremental),
-    ("waits-for-the-first-token", "The path waits as long as the model takes to begin.", _all_complete),
-    ("survives-silence", "The path keeps a stream whose model is silent for a while.", _all_complete),
-    ("lets-long-answers-finish", "The path keeps a stream for as long as its answer takes.", _all_complete),
-    ("waits-for-batch-replies", "The path waits for a reply that comes all at once.", _all_complete),
-    ("shows-a-cut-as-a-cut", "A client can see that the model died amid its answer.", _cut_visible),
-    ("delivers-what-was-sent", "What the model wrote before it died reaches the client.", _nothing_lost),
-    ("passes-errors-on", "The model's errors reach the client as the model's errors.", _errors_pass),
-    (
-        "moves-the-first-token-forward",
-        "A stream takes as long as a batch reply, and its first token comes early.",
-        _first_token_forward,
+REQUIREMENTS: Mapping[Requirement, Row] = {
+    Requirement.DELIVERS_TOKENS_AS_THEY_COME: Row("The path hands on each token when it comes.", _incremental),
+    Requirement.WAITS_FOR_THE_FIRST_TOKEN: Row("The path waits as long as the model takes to begin.", _all_complete),
+    Requirement.SURVIVES_SILENCE: Row("The path keeps a stream whose model is silent for a while.", _all_complete),
+    Requirement.LETS_LONG_ANSWERS_FINISH: Row(
+        "The path keeps a stream for as long as its answer takes.", _all_complete
     ),
-    ("makes-partial-answers-visible", "A consumer tells part of an answer from the whole.", _partial_visible),
-)
-
-REQUIREMENTS: Mapping[str, Requirement] = {id_: Requirement(id_, sentence, rule) for id_, sentence, rule in _TABLE}
-"""Every requirement by its id, in the order of the reports."""
+    Requirement.WAITS_FOR_BATCH_REPLIES: Row("The path waits for a reply that comes all at once.", _all_complete),
+    Requirement.SHOWS_A_CUT_AS_A_CUT: Row("A client can see that the model died amid its answer.", _cut_visible),
+    Requirement.DELIVERS_WHAT_WAS_SENT: Row("What the model wrote before it died reaches the client.", _nothing_lost),
+    Requirement.PASSES_ERRORS_ON: Row("The model's errors reach the client as the model's errors.", _errors_pass),
+    Requirement.MOVES_THE_FIRST_TOKEN_FORWARD: Row(
+        "A stream takes as long as a batch reply, and its first token comes early.", _first_token_forward
+    ),
+    Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE: Row(
+        "A consumer tells part of an answer from the whole.", _partial_visible
+    ),
+}
+"""Every requirement, in the order of the reports."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from lab.evidence import Evidence
 from lab.judge.causes import cause_of, lost
@@ -13,36 +12,7 @@ from lab.judge.delivery import Delivered, delivery_of
 from lab.judge.endings import Case, ending_of, wrong_type
 from lab.judge.reading import longest_silence, read
 from lab.judge.sentences import sentence_of
-from lab.words import Cause, Delivery, Ending
-
-
-class Flag(StrEnum):
-    """What else the evidence shows; no flag changes the ending."""
-
-    DIRTY_CLOSE = "dirty-close"
-    """The answer was whole, and the connection did not end as it should have."""
-    MARKER_MISSING = "marker-missing"
-    """The answer was whole with a reason, and the terminal marker never came."""
-    FINISH_MISSING = "finish-missing"
-    """The terminal marker came without any reason."""
-    ALSO_ENDED = "also-ended"
-    """An error event came, and a reason or a marker too."""
-    RETRIED = "retried"
-    """The model server had the request more than once."""
-    LOST_TOKENS = "lost-tokens"
-    """The model wrote tokens that never came."""
-    HEARTBEATS_ONLY = "heartbeats-only"
-    """Heartbeats came, and never a token."""
-    UNREADABLE_EVENT = "unreadable-event"
-    """An event broke the wire format, or the body could not be decoded."""
-    WRONG_TYPE = "wrong-type"
-    """The content type is not that of what was asked for."""
-    COMPRESSED = "compressed"
-    """The body had a content coding."""
-    ASKED_WITH_HTTP_1_0 = "asked-with-http-1.0"
-    """The model server was asked with HTTP/1.0, which leaves it no way to mark the end of a stream."""
-    TRAILING_BYTES = "trailing-bytes"
-    """Bytes came after the end of the body."""
+from lab.words import Cause, Delivery, Ending, Flag
 
 
 @dataclass(frozen=True)

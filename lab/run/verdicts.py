@@ -23,7 +23,7 @@ from lab.judge import Exchanged, Told, check, judge_all
 from lab.judge.clocks import tolerance
 from lab.results import FindingResult
 from lab.run.consumers import CAREFUL, consumer_named, replay
-from lab.words import Ending, Outcome, Side
+from lab.words import Ending, Outcome, Requirement, Side
 
 LATENESS = 0.5
 """Seconds. A model server that is this late has lost its processor for so long; the scenarios' margins are
@@ -141,9 +141,9 @@ def _summed_up(family: str, symptom: SymptomTable, findings: Sequence[FindingRes
     yield from (finding for finding in findings if not finding.met)
 
 
-def _by_requirement(played: Iterable[Played]) -> Iterator[tuple[str, dict[str, Exchanged]]]:
+def _by_requirement(played: Iterable[Played]) -> Iterator[tuple[Requirement, dict[str, Exchanged]]]:
     """The exchanges by the requirement that judges them, in the order of the first of each."""
-    groups: dict[str, dict[str, Exchanged]] = {}
+    groups: dict[Requirement, dict[str, Exchanged]] = {}
     for each in played:
         groups.setdefault(each.exchange.requirement, {})[each.exchange.name] = each.exchanged
     yield from groups.items()

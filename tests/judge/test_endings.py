@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.evidence import Evidence, Read, TransportEnd
-from lab.judge import Flag, Verdict, judge
+from lab.judge import Verdict, judge
 from lab.judge.endings import RULES
 from lab.wire import FORMATS
-from lab.words import Cause, Delivery, Ending
+from lab.words import Cause, Delivery, Ending, Flag
 
 from .builder import Build, lockstep
 from .cases import CASES, ERROR_BODY, HTML, JSON, PAGE, PREFIX, WHOLE

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from lab.evidence import Evidence, TransportEnd
-from lab.judge import Flag, judge, judge_all
+from lab.judge import judge, judge_all
 from lab.model.plan import Plan, plan_from_query
 from lab.model.server import ModelServer
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
 from lab.wire import FORMATS, format_named
-from lab.words import Cause, Delivery, Ending
+from lab.words import Cause, Delivery, Ending, Flag
 
 from .conftest import Run
 from .fault_server import FaultServer

@@ -9,11 +9,10 @@ from judge.builder import Build
 
 from lab.catalogue import Exchange, Staging
 from lab.catalogue.schema import SymptomTable
-from lab.judge import Flag
 from lab.proxies import PROXIES
 from lab.results import FindingResult
 from lab.run.verdicts import Played, conclude
-from lab.words import Outcome, Side
+from lab.words import Flag, Outcome, Side
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 CARELESS = SCENARIOS / "model-dies"

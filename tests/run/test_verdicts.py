@@ -8,9 +8,8 @@ from judge.builder import START, Build, lockstep
 
 from lab.catalogue.schema import SymptomTable
 from lab.evidence import TransportEnd
-from lab.judge import Flag
 from lab.run.verdicts import lateness
-from lab.words import Cause, Delivery, Ending, Outcome, Side
+from lab.words import Cause, Delivery, Ending, Flag, Outcome, Side
 
 from .scenes import concluded
 
