@@ -12,8 +12,8 @@ from enum import StrEnum
 class Side(StrEnum):
     """Which of a scenario's configurations is on the route.
 
-    Every proxy that can fail has `broken` and `fixed`. A proxy that cannot fail in its defaults has
-    `immune` instead, and `real-defaults` is the broken side with the product's own, unshortened clocks.
+    Every proxy that can fail has `broken` and `fixed`. A proxy that does not show this failure has `immune`
+    instead, and `real-defaults` is the broken side with the product's own, unshortened clocks.
     """
 
     BROKEN = "broken"

@@ -64,6 +64,13 @@ class MadeUpRun:
         )
 
 
+@pytest.fixture(autouse=True)
+def _without_asyncio(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another plugin's warnings are not what is tested here."""
+    assert pytester.path
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio")
+
+
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> MadeUpRun:
     """A run without containers."""

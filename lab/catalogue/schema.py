@@ -87,7 +87,7 @@ class ProxyTable(Closed):
 
 
 class ImmuneTable(Closed):
-    """One product that does not fail in its defaults, and why."""
+    """One product that does not show this failure, and why."""
 
     why: str
     shows: list[Flag] = []

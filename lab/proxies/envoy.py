@@ -12,7 +12,9 @@ from lab.proxies._product import Product
 def _serve(path: str) -> list[str]:
     # Below `warning` Envoy writes some 80 lines at each start.
     quiet = ["--log-level", "warning"]
-    return ["envoy", "-c", path, "--concurrency", "1", "--disable-hot-restart", *quiet]
+    # Access log lines otherwise wait for up to ten seconds, longer than most exchanges.
+    prompt = ["--file-flush-interval-msec", "100"]
+    return ["envoy", "-c", path, "--concurrency", "1", "--disable-hot-restart", *quiet, *prompt]
 
 
 def _check(path: str) -> list[str]:

@@ -27,7 +27,7 @@ from lab.reports.phrases import (
     side_id,
     tally,
 )
-from lab.results import Results, SideResult
+from lab.results import ProxyResult, Results, SideResult
 from lab.words import Outcome
 
 LOG_LINES = 12
@@ -100,7 +100,9 @@ def _overview(results: Results, width: int) -> RenderableType:
         columns = [_column_width(results, name, short=short) for name in proxies]
         if _SCENARIO_WIDTH + sum(columns) + _COLUMN_EXTRA * (len(columns) + 1) + _EDGE <= width:
             return _grid(results, proxies, short=short)
-    return _list(results)
+    longest = max(len(_side_by_side(proxy, short=False)) for s in results.scenarios for proxy in s.proxies)
+    taken = max(map(len, proxies)) + max(len(scenario.id) for scenario in results.scenarios)
+    return _list(results, short=longest + taken + 3 * _COLUMN_EXTRA + _EDGE > width)
 
 
 def _column_width(results: Results, name: str, *, short: bool) -> int:
@@ -123,7 +125,11 @@ def _grid(results: Results, proxies: list[str], *, short: bool) -> Table:
     return table
 
 
-def _list(results: Results) -> Table:
+def _side_by_side(proxy: ProxyResult, *, short: bool) -> str:
+    return ", ".join(line.text(short=short) for line in cell_lines(proxy))
+
+
+def _list(results: Results, *, short: bool) -> Table:
     table = Table(box=box.HORIZONTALS, header_style="bold")
     table.add_column("Scenario", overflow="fold")
     table.add_column("Proxy", no_wrap=True)
@@ -133,7 +139,7 @@ def _list(results: Results) -> Table:
             table.add_row(
                 Text("" if position else scenario.id),
                 Text(proxy.proxy),
-                _cell(cell_lines(proxy), ", ", short=True),
+                _cell(cell_lines(proxy), ", ", short=short),
                 end_section=position == len(scenario.proxies) - 1,
             )
     return table

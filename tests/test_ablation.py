@@ -1,0 +1,101 @@
+"""Each line of the nginx snippet is taken out, and the failure that it is there for returns."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lab.catalogue import Scenario, load_scenario, select, shipped_scenarios
+from lab.judge.requirements import REQUIREMENTS
+from lab.results import Results
+from lab.run.lab import run_lab
+from lab.shipped import shipped
+from lab.words import Outcome, Requirement
+
+SNIPPET = (shipped("nginx") / "streaming.conf").read_text()
+DIRECTIVES = dict(re.findall(r"^((\w+) [^\n]*;)$", SNIPPET, flags=re.MULTILINE))
+
+# What breaks, by release, without the line. nginx 1.30 asks with HTTP/1.1 by itself, so it needs no line for it.
+# "gzip off" is a second guard: buffering off makes gzip flush, so nothing breaks until both are gone.
+WITHOUT = {
+    ("proxy_http_version",): {"1.26": {Requirement.SHOWS_A_CUT_AS_A_CUT}, "1.30": set()},
+    ("proxy_buffering",): {
+        release: {Requirement.DELIVERS_TOKENS_AS_THEY_COME, Requirement.DELIVERS_WHAT_WAS_SENT}
+        for release in ("1.26", "1.30")
+    },
+    ("proxy_read_timeout",): {
+        release: {
+            Requirement.WAITS_FOR_THE_FIRST_TOKEN,
+            Requirement.SURVIVES_SILENCE,
+            Requirement.WAITS_FOR_BATCH_REPLIES,
+        }
+        for release in ("1.26", "1.30")
+    },
+    ("gzip",): {"1.26": set(), "1.30": set()},
+}
+
+
+class Silence:
+    """A listener that says nothing."""
+
+    def say(self, line: str) -> None:
+        """See `lab.run.lab.Listener`."""
+
+    def begins(self, stagings: object) -> None:
+        """See `lab.run.lab.Listener`."""
+
+    def ends(self, staging: object, result: object) -> None:
+        """See `lab.run.lab.Listener`."""
+
+
+def way(names: tuple[str, ...]) -> str:
+    """The label of a side without those lines."""
+    return "without-" + "-and-".join(name.replace("_", "-") for name in names)
+
+
+def ablated(folder: Path) -> Scenario:
+    """The recommended scenario, with a side for each line that is taken out."""
+    root = folder / "recommended"
+    shutil.copytree(shipped_scenarios() / "recommended", root)
+    table = (root / "scenario.toml").read_text()
+    include = "include /etc/nginx/snippets/streaming.conf;"
+    fixed = (root / "nginx" / "fixed.conf").read_text()
+    for names in WITHOUT:
+        left = [line for line, name in DIRECTIVES.items() if name not in names]
+        assert include in fixed
+        (root / "nginx" / f"fixed-{way(names)}.conf").write_text(fixed.replace(include, "\n".join(left)))
+        table += f'\n[fixes.{way(names)}]\nproxies = ["nginx"]\n'
+    (root / "scenario.toml").write_text(table)
+    return load_scenario(root)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """One run of all of them behind both releases."""
+    scenario = ablated(tmp_path_factory.mktemp("ablation"))
+    return asyncio.run(run_lab(select([scenario], [], ["nginx"]), Silence()))
+
+
+def test_every_line_has_its_ablation() -> None:
+    """A line that is added to the snippet must be taken out here as well."""
+    assert set(DIRECTIVES.values()) == {name for names in WITHOUT for name in names}
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("release", ["1.26", "1.30"])
+@pytest.mark.parametrize("names", WITHOUT, ids=way)
+def test_without_the_line_its_requirement_is_broken(results: Results, names: tuple[str, ...], release: str) -> None:
+    """Just the requirements that the snippet's comments promise, and no other."""
+    (side,) = [
+        side
+        for _, proxy, side in results.sides()
+        if proxy.proxy == f"nginx-{release}" and side.label == f"fixed-{way(names)}"
+    ]
+    sentences = {row.sentence: requirement for requirement, row in REQUIREMENTS.items()}
+    broken = {sentences[finding.requirement] for finding in side.findings if not finding.met}
+    assert broken == WITHOUT[names][release]
+    assert side.outcome is (Outcome.FAILED if broken else Outcome.PASSED)
