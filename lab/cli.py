@@ -110,11 +110,11 @@ def up(
     proxy: Annotated[str, typer.Argument(metavar="PROXY", help="A product or a release, e.g. nginx or nginx-1.26.")],
 ) -> None:
     """Start a scenario's sides and print a curl command for each; ends at Ctrl-C."""
-    from lab.cli_run import keep_up
+    from lab.cli_run import keep_up, stoppable
 
     chosen = select(_scenarios([name]), _ids([name]), [proxy])
     with _stopping():
-        asyncio.run(keep_up(chosen, out=out, say=say))
+        asyncio.run(stoppable(keep_up(chosen, out=out, say=say)))
 
 
 @app.command(epilog="Example: lab serve --port 8000")
@@ -192,7 +192,7 @@ def doctor() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (see `lab.errors.ExitCode`)."""
-    # kill is to tidy up like Ctrl-C does.
+    # Where no event loop runs; see lab.cli_run.stoppable.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app(None if argv is None else list(argv))
@@ -208,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _stopping() -> Iterator[None]:
-    """Ctrl-C ends a command as the shell expects it, after everything was tidied up."""
+    """A command that is stopped ends as the shell expects it, after everything was tidied up."""
     try:
         yield
     except KeyboardInterrupt:

@@ -65,10 +65,9 @@ class MadeUpRun:
 
 
 @pytest.fixture(autouse=True)
-def _without_asyncio(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another plugin's warnings are not what is tested here."""
-    assert pytester.path
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio")
+def _quiet(pytester: pytest.Pytester) -> None:
+    """What another plugin warns of is not what is tested here."""
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
 
 
 @pytest.fixture

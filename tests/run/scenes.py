@@ -12,7 +12,7 @@ from lab.catalogue.schema import SymptomTable
 from lab.proxies import PROXIES
 from lab.results import FindingResult
 from lab.run.verdicts import Played, conclude
-from lab.words import Flag, Outcome, Side
+from lab.words import Flag, Outcome, Requirement, Side
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 CARELESS = SCENARIOS / "model-dies"
@@ -21,7 +21,7 @@ CARELESS = SCENARIOS / "model-dies"
 
 def staging(
     side: Side,
-    requirement: str,
+    requirement: Requirement,
     builds: Mapping[str, Build],
     *,
     symptom: Mapping[str, SymptomTable] | None = None,
@@ -57,7 +57,7 @@ def staging(
 
 def concluded(
     side: Side,
-    requirement: str,
+    requirement: Requirement,
     builds: Mapping[str, Build],
     *,
     symptom: Mapping[str, SymptomTable] | None = None,

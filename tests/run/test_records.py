@@ -8,14 +8,14 @@ from lab.model.plan import plan_from_query
 from lab.results import ExchangeResult
 from lab.run.records import exchange_result
 from lab.run.verdicts import Played
-from lab.words import Ending, Side
+from lab.words import Ending, Requirement, Side
 
 from .scenes import staging
 
 
 def record(build: Build) -> ExchangeResult:
     """What is kept of one exchange."""
-    (exchange,) = staging(Side.FIXED, "survives-silence", {"gap": build}).exchanges
+    (exchange,) = staging(Side.FIXED, Requirement.SURVIVES_SILENCE, {"gap": build}).exchanges
     (played,) = Played.judged([exchange], [build.evidence()])
     return exchange_result(played)
 

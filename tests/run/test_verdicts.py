@@ -9,13 +9,13 @@ from judge.builder import START, Build, lockstep
 from lab.catalogue.schema import SymptomTable
 from lab.evidence import TransportEnd
 from lab.run.verdicts import lateness
-from lab.words import Cause, Delivery, Ending, Flag, Outcome, Side
+from lab.words import Cause, Delivery, Ending, Flag, Outcome, Requirement, Side
 
 from .scenes import concluded
 
-IDLE = "survives-silence"
-DELIVERS = "delivers-tokens-as-they-come"
-VISIBLE = "makes-partial-answers-visible"
+IDLE = Requirement.SURVIVES_SILENCE
+DELIVERS = Requirement.DELIVERS_TOKENS_AS_THEY_COME
+VISIBLE = Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE
 
 WHOLE = Build()
 DEAD = Build(sent=(1, 2, 3), written=3, reason=None, marker=False, end=TransportEnd.SHORT_FIN, fault="fin@3")
@@ -72,7 +72,7 @@ class TestBrokenSide:
     def test_an_inconclusive_requirement_is_no_broken_one(self) -> None:
         """A model server that never died neither breaks nor meets a requirement about dying."""
         symptom = {"fin": SymptomTable(ending=Ending.COMPLETE)}
-        outcome, findings = concluded(Side.BROKEN, "shows-a-cut-as-a-cut", {"fin": WHOLE}, symptom=symptom)
+        outcome, findings = concluded(Side.BROKEN, Requirement.SHOWS_A_CUT_AS_A_CUT, {"fin": WHOLE}, symptom=symptom)
         assert outcome is Outcome.FAILED
         assert "either way" in findings[-1].actual
 
@@ -163,7 +163,7 @@ class TestOtherSides:
 
     def test_an_inconclusive_requirement_is_not_met(self) -> None:
         """A side may not pass because nothing happened in it."""
-        assert concluded(Side.FIXED, "shows-a-cut-as-a-cut", {"fin": WHOLE})[0] is Outcome.FAILED
+        assert concluded(Side.FIXED, Requirement.SHOWS_A_CUT_AS_A_CUT, {"fin": WHOLE})[0] is Outcome.FAILED
 
     @pytest.mark.parametrize(("confirmed", "outcome"), [(True, Outcome.PASSED), (False, Outcome.FAILED)])
     def test_lockstep_decides_about_delivery(self, confirmed: bool, outcome: Outcome) -> None:

@@ -21,7 +21,7 @@ from lab.run import lab as whole
 from lab.run import play
 from lab.run.lab import LeftStanding, raise_if_engine_died, run_lab
 from lab.stage import images
-from lab.words import Group, Outcome, Side
+from lab.words import Group, Outcome, Requirement, Side
 
 from .scenes import staging
 
@@ -106,7 +106,7 @@ async def theatre(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Theatre]:
 
 def scenario(*changes: Callable[[Staging], Staging]) -> Scenario:
     """Three fixed sides with a short stream each, the first ones changed."""
-    side = staging(Side.FIXED, "survives-silence", {"gap": Build(whole=3, interval=0.01)})
+    side = staging(Side.FIXED, Requirement.SURVIVES_SILENCE, {"gap": Build(whole=3, interval=0.01)})
     stagings = [replace(side, label=label) for label in LABELS]
     for place, change in enumerate(changes):
         stagings[place] = change(stagings[place])
@@ -116,7 +116,7 @@ def scenario(*changes: Callable[[Staging], Staging]) -> Scenario:
         order=1,
         title="A title",
         group=Group.TIMEOUTS,
-        requirement="survives-silence",
+        requirement=Requirement.SURVIVES_SILENCE,
         readme="# A story",
         sources=(),
         stagings=tuple(stagings),
@@ -195,13 +195,16 @@ async def test_a_consumers_own_fault_costs_its_own_side_only(tmp_path: Path) -> 
     """A consumer that breaks by itself is told with its traceback, and not taken for the engine's death."""
     (tmp_path / "mine.py").write_text("def read(chunks, **given):\n    raise OSError('no such table')\n")
     (tmp_path / "nginx").mkdir()
+    visible = Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE
 
     def with_consumer(side: Staging) -> Staging:
         return replace(
             side,
             config=tmp_path / "nginx" / "broken.conf",
             consumers=("mine.py:read",),
-            exchanges=tuple(replace(each, requirement="makes-partial-answers-visible") for each in side.exchanges),
+            exchanges=tuple(
+                replace(each, requirement=Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE) for each in side.exchanges
+            ),
         )
 
     results = await run_lab([replace(scenario(with_consumer), folder=tmp_path)], Audience())
@@ -254,7 +257,9 @@ async def test_an_engine_that_fails_at_the_start_ends_the_run(theatre: Theatre) 
 async def test_every_exchange_of_a_side_is_made_at_once() -> None:
     """Twenty streams of half a second take nearer to half a second than to ten, on any machine."""
     build = Build(whole=6, interval=0.1)
-    exchanges = staging(Side.FIXED, "survives-silence", {f"gap-{number}": build for number in range(20)}).exchanges
+    exchanges = staging(
+        Side.FIXED, Requirement.SURVIVES_SILENCE, {f"gap-{number}": build for number in range(20)}
+    ).exchanges
 
     def many(side: Staging) -> Staging:
         return replace(side, exchanges=exchanges)
