@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,11 +109,11 @@ def up(
     proxy: Annotated[str, typer.Argument(metavar="PROXY", help="A product or a release, e.g. nginx or nginx-1.26.")],
 ) -> None:
     """Start a scenario's sides and print a curl command for each; ends at Ctrl-C."""
-    from lab.cli_run import keep_up, stoppable
+    from lab.cli_run import keep_up
 
     chosen = select(_scenarios([name]), _ids([name]), [proxy])
     with _stopping():
-        asyncio.run(stoppable(keep_up(chosen, out=out, say=say)))
+        asyncio.run(keep_up(chosen, out=out, say=say))
 
 
 @app.command(epilog="Example: lab serve --port 8000")
@@ -151,9 +150,11 @@ def images() -> None:
     from lab.stage.engine import ensure_engine
     from lab.stage.images import TABLE, ensure
 
-    ensure_engine(say).close()
+    with _stopping():
+        ensure_engine(say).close()
+        had = ensure(TABLE, say)
     table = Table("Image", "Reference", "Version", "How", box=None, pad_edge=False)
-    for image in ensure(TABLE, say).values():
+    for image in had.values():
         table.add_row(image.key, image.reference, image.version, image.how)
     out.print(table)
 
@@ -192,18 +193,37 @@ def doctor() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (see `lab.errors.ExitCode`)."""
-    # Where no event loop runs; see lab.cli_run.stoppable.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    stop = _Stop()
+    signal.signal(signal.SIGTERM, stop.by_kill)
     try:
         app(None if argv is None else list(argv))
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else ExitCode.BAD_INPUT
+        return stop.exit_code(end.code if isinstance(end.code, int) else ExitCode.BAD_INPUT)
     except LabError as error:
         say(f"lab: {error.problem}")
         if error.remedy:
             say(f"     {error.remedy}")
         return error.exit_code
     return ExitCode.AS_REQUIRED
+
+
+class _Stop:
+    """`kill` tidies up like Ctrl-C does, and only the exit code tells which of the two it was."""
+
+    def __init__(self) -> None:
+        self._killed = False
+
+    def by_kill(self, *_: object) -> None:
+        """The handler: hands on to Ctrl-C's own, which cancels whatever the event loop is at.
+
+        An exception from here would not do: it may come up in any task and end that one only.
+        """
+        self._killed = True
+        signal.raise_signal(signal.SIGINT)
+
+    def exit_code(self, code: int) -> int:
+        """The code that the shell expects of a command that ended with `code`."""
+        return 128 + signal.SIGTERM if self._killed else code
 
 
 @contextmanager

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import signal
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -27,8 +25,6 @@ from lab.stage.images import MODEL
 from lab.stage.stage import Post, Stage
 from lab.wire import format_named
 from lab.words import Outcome
-
-T = TypeVar("T")
 
 
 class LiveProgress:
@@ -105,23 +101,12 @@ def run_and_report(
 def _run(scenarios: Sequence[Scenario], err: Console, *, real_defaults: bool) -> Results:
     try:
         with LiveProgress(err) as progress:
-            return asyncio.run(stoppable(run_lab(scenarios, progress, real_defaults=real_defaults)))
+            return asyncio.run(run_lab(scenarios, progress, real_defaults=real_defaults))
     except OSError as error:
         # What the run writes are temporary files; no other error of this class leaves it.
         place = error.filename or tempfile.gettempdir()
         remedy = "Free some space there, or set TMPDIR to another folder."
         raise EnvironmentFault(f"{place}: {error.strerror or error}", remedy) from error
-
-
-async def stoppable(work: Awaitable[T]) -> T:
-    """The work's result; `kill` cancels it as Ctrl-C does, and leaves as CancelledError when it has tidied up.
-
-    An exception out of a signal handler would not do: it may come up in any task and end that one only.
-    """
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await work
 
 
 def _exit_code(results: Results) -> ExitCode:
