@@ -195,6 +195,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (see `lab.errors.ExitCode`)."""
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop.by_kill)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A script starts what it puts into the background deaf to Ctrl-C, and kill goes the same way.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app(None if argv is None else list(argv))
     except SystemExit as end:

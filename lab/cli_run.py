@@ -39,6 +39,8 @@ class LiveProgress:
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            # Into a file it would write nothing but an empty line.
+            disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("setting up", total=None)
         self._waiting: dict[str, None] = {}

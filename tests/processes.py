@@ -25,7 +25,7 @@ IMAGES, START, PLAY, ENDED = "-- images", "-- start", "-- play", "-- ended"
 """What `ANNOUNCED` prints when a phase begins, and when one side is over."""
 
 ANNOUNCED = f"""
-import signal, sys
+import sys
 from lab import cli, cli_run
 from lab.stage import images, readiness
 
@@ -40,17 +40,25 @@ announce(images, "ensure", "{IMAGES}")
 announce(readiness, "await_answer", "{START}")
 announce(cli_run.LiveProgress, "begins", "{PLAY}")
 announce(cli_run.LiveProgress, "ends", "{ENDED}")
-# A shell starts what runs in its background deaf to Ctrl-C.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(cli.main())
 """
 """The command line, announcing where it is."""
 
 
 @contextmanager
-def running(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """The command line in a process of its own, which announces its phases; killed if the block leaves it running."""
+def running(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, in_background: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """The command line in a process of its own, which announces its phases; killed if the block leaves it running.
+
+    Args:
+        arguments: of the command line.
+        env: variables beside those of this process.
+        in_background: start it as a shell's script starts what stands before an ampersand: deaf to Ctrl-C.
+    """
     command = [sys.executable, "-c", ANNOUNCED, *map(str, arguments)]
+    if in_background:
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
     environment = {**os.environ, **(env or {})}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -8,12 +8,11 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.errors import BadInput
+from lab.errors import BadInput, EnvironmentFault
 
 
 def is_debian_family() -> bool:
@@ -51,10 +50,23 @@ def patience(seconds: float) -> float:
     return seconds * factor
 
 
+def cache_folder() -> Path:
+    """The user's cache folder for the lab; made if need be.
+
+    Raises:
+        EnvironmentFault: it cannot be made.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "token-stream-lab"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFault(f"{folder}: {error.strerror}", "Set XDG_CACHE_HOME to a folder of yours.") from error
+    return folder
+
+
 @contextmanager
 def machine_lock(name: str) -> Iterator[None]:
-    """Let one run at a time through on this machine; the lock dies with its process."""
-    path = Path(tempfile.gettempdir()) / f"token-stream-lab-{os.geteuid()}-{name}.lock"
-    with path.open("w") as file:
+    """Let one run at a time through; the lock dies with its process, and its file stays in the cache."""
+    with (cache_folder() / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -6,20 +6,19 @@ An image's id is a hash of its contents, so what was remembered never goes stale
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
 
 import docker
 
 from lab.stage._faults import engine_faults
+from lab.stage._machine import cache_folder
 from lab.stage._owner import labels, new_run
 
 
 def cache_file() -> Path:
-    """Where the versions are remembered: in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "token-stream-lab" / "versions.json"
+    """Where the versions are remembered."""
+    return cache_folder() / "versions.json"
 
 
 def remembered() -> dict[str, str]:
@@ -35,7 +34,6 @@ def remember(outputs: dict[str, str]) -> None:
     """Store outputs; an unwritable cache only costs the next run some seconds."""
     path = cache_file()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed: another run may be reading.
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
             json.dump(outputs, file, indent=1)

@@ -34,6 +34,16 @@ def test_a_stopped_run_leaves_nothing(
     assert left_by(engine, process.pid) == []
 
 
+def test_kill_reaches_a_run_in_the_background(scenarios: Path, engine: docker.DockerClient) -> None:
+    """A script's `lab run &` does not hear Ctrl-C; the script's `kill` must stop it all the same."""
+    with running("run", scenarios, "--out", scenarios.parent / "out", in_background=True) as process:
+        await_line(process, PLAY)
+        code, told, err = end_of(process, signal.SIGTERM)
+    assert (code, err) == (143, "lab: stopped\n")
+    assert "Sides" not in told
+    assert left_by(engine, process.pid) == []
+
+
 def test_ctrl_c_twice_leaves_nothing(scenarios: Path, engine: docker.DockerClient) -> None:
     """An impatient user presses it again while the containers are being removed; they are removed all the same."""
     with running("run", scenarios, "--out", scenarios.parent / "out") as process:
@@ -55,8 +65,8 @@ def test_what_a_killed_run_left_is_gone_after_the_next(
         killed.kill()
     write_scenario(scenarios.parent / "next" / "short")
     with running("run", scenarios.parent / "next", "--out", scenarios.parent / "out") as process:
-        code, _, _ = end_of(process)
-    assert code == 0
+        code, _, err = end_of(process)
+    assert (code, err) == (0, "")
     assert left_by(engine, killed.pid) == []
     assert left_by(engine, process.pid) == []
 

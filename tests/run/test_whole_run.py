@@ -195,7 +195,6 @@ async def test_a_consumers_own_fault_costs_its_own_side_only(tmp_path: Path) -> 
     """A consumer that breaks by itself is told with its traceback, and not taken for the engine's death."""
     (tmp_path / "mine.py").write_text("def read(chunks, **given):\n    raise OSError('no such table')\n")
     (tmp_path / "nginx").mkdir()
-    visible = Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE
 
     def with_consumer(side: Staging) -> Staging:
         return replace(
