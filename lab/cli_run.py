@@ -112,9 +112,11 @@ def _run(scenarios: Sequence[Scenario], err: Console, *, real_defaults: bool) ->
 
 
 def _exit_code(results: Results) -> ExitCode:
-    fine = {Outcome.PASSED, Outcome.SKIPPED}
-    as_required = all(side.outcome in fine for _, _, side in results.sides())
-    return ExitCode.AS_REQUIRED if as_required else ExitCode.REQUIREMENT_FAILED
+    outcomes = {side.outcome for _, _, side in results.sides()} - {Outcome.PASSED, Outcome.SKIPPED}
+    if not outcomes:
+        return ExitCode.AS_REQUIRED
+    # A configuration that its proxy refuses is a bad file; a pipeline must be able to tell it from a regression.
+    return ExitCode.BAD_INPUT if outcomes == {Outcome.SET_UP_FAILED} else ExitCode.REQUIREMENT_FAILED
 
 
 async def keep_up(scenarios: Sequence[Scenario], *, out: Console, say: Callable[[str], None]) -> None:

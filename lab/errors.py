@@ -56,4 +56,4 @@ class SetUpFault(LabError):
     The outcome of the sides concerned is *set-up failed*; the other scenarios go on.
     """
 
-    exit_code = ExitCode.REQUIREMENT_FAILED
+    exit_code = ExitCode.BAD_INPUT

@@ -35,7 +35,8 @@ class ExchangeResult:
     """One exchange: the plan, the verdict and the two timelines.
 
     `planned` counts the tokens of the whole answer, `written` those that left the model server, `received`
-    those that came. `heartbeats` are the times at which heartbeats left.
+    those that came. `clock` is the value, in seconds, of the clock that ended it. `heartbeats` are the times at
+    which heartbeats left.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ExchangeResult:
     delivery: Delivery
     ending: Ending
     cause: Cause | None
+    clock: float | None
     sentence: str
     flags: tuple[str, ...]
     received: int

@@ -48,11 +48,12 @@ class Requirement(StrEnum):
 
 
 class Delivery(StrEnum):
-    """How the tokens came."""
+    """How the tokens came; `unproven` where nothing shows that they were held, nor that they were not."""
 
     INCREMENTAL = "incremental"
     COALESCED = "coalesced"
     BATCHED = "batched"
+    UNPROVEN = "unproven"
     NONE = "none"
 
 

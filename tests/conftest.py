@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
 
 import docker
@@ -16,6 +17,15 @@ pytest_plugins = ["pytester"]
 """pytest tests its plugins with it; pytest asks for it at the top."""
 
 _said: list[str] = []
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """The command line sets handlers, which the tests' own process must not keep."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -88,6 +88,11 @@ def end_of(process: subprocess.Popen[str], number: signal.Signals | None = None)
     return process.returncode, out, err
 
 
+def messages(text: str) -> list[str]:
+    """The lab's own messages in what a command printed on standard error."""
+    return [line for line in text.splitlines() if line.startswith("lab: ")]
+
+
 def left_by(client: docker.DockerClient, pid: int) -> list[str]:
     """The names of all containers, networks and temporary folders of one process."""
     labelled: dict[str, str | list[str] | bool] = {"label": LABEL}

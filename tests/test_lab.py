@@ -63,6 +63,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, images_in_use: object, engine:
     command = [str(LAB), "run", "--out", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         code, out, err = end_of(process)
+    assert (folder / "results.json").is_file(), err
     return WholeRun(code, out, err, process.pid, folder, results.load(folder / "results.json"))
 
 

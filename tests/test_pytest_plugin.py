@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -18,7 +21,7 @@ from processes import LIMIT, await_line, end_of, left_by
 from reports.making import finding, side
 
 from lab import pytest_items
-from lab.catalogue import Scenario
+from lab.catalogue import Scenario, load_scenario
 from lab.errors import EnvironmentFault
 from lab.results import SideResult
 from lab.run.lab import Listener
@@ -34,12 +37,16 @@ class MadeUpRun:
     Args:
         outcomes: by label; passed where nothing is said.
         fault: raised instead.
+        hangs: after the first result no other comes, until the run is stopped.
         ran: the ids of what was run, in order.
+        struck: whether the stage was struck after it was stopped, which takes its time.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     fault: BaseException | None = None
+    hangs: bool = False
     ran: list[str] = field(default_factory=list)
+    struck: bool = False
 
     async def __call__(self, scenarios: Sequence[Scenario], listener: Listener) -> None:
         """Part of the run's interface that the plugin uses."""
@@ -50,6 +57,15 @@ class MadeUpRun:
         listener.begins(stagings)
         for staging in stagings:
             listener.ends(staging, self._result(staging.label))
+            if self.hangs:
+                await self._hang()
+
+    async def _hang(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.to_thread(time.sleep, 0.5)
+            self.struck = True
 
     def _result(self, label: str) -> SideResult:
         outcome = self.outcomes.get(label, Outcome.PASSED)
@@ -210,6 +226,49 @@ class TestItems:
         result = pytester.runpytest_inprocess(scenarios / "held")
         result.assert_outcomes(failed=2)
         result.stdout.fnmatch_lines(["*ZeroDivisionError: a fault of ours"])
+
+    def test_pytest_ends_only_when_the_stage_is_struck(
+        self, pytester: pytest.Pytester, scenarios: Path, made_up: MadeUpRun
+    ) -> None:
+        """`-x` stops a run that still goes on; its containers are gone before pytest is."""
+        made_up.outcomes = {"broken": Outcome.FAILED}
+        made_up.hangs = True
+        pytester.runpytest_inprocess("-x", scenarios).assert_outcomes(failed=1)
+        assert made_up.struck
+
+    def test_a_run_is_stopped_before_it_began(
+        self, scenarios: Path, made_up: MadeUpRun, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever presses Ctrl-C that early does not wait for a whole run."""
+        made_up.hangs = True
+        asked = threading.Event()
+        work = pytest_items.ScenarioRun._work
+
+        def late(run: pytest_items.ScenarioRun) -> None:
+            asked.wait()
+            work(run)
+
+        monkeypatch.setattr(pytest_items.ScenarioRun, "_work", late)
+        scenario = load_scenario(scenarios / "held")
+        run = pytest_items.ScenarioRun([(scenario, staging) for staging in scenario.stagings])
+        queue = run._loop.call_soon_threadsafe
+
+        def queue_and_tell(*given: Any) -> object:
+            handle = queue(*given)
+            asked.set()
+            return handle
+
+        monkeypatch.setattr(run._loop, "call_soon_threadsafe", queue_and_tell)
+        run.close()
+        assert made_up.struck
+
+    def test_a_run_that_is_over_can_be_stopped(self, scenarios: Path, made_up: MadeUpRun) -> None:
+        """Its thread and its event loop are gone by then."""
+        scenario = load_scenario(scenarios / "held")
+        run = pytest_items.ScenarioRun([(scenario, staging) for staging in scenario.stagings])
+        run.close()
+        run.close()
+        assert len(made_up.ran) == 2
 
     def test_no_thread_outlives_the_tests(self, pytester: pytest.Pytester, scenarios: Path, made_up: MadeUpRun) -> None:
         """The run's thread is gone when pytest is, whether all items were asked for or `-x` stopped at the first."""

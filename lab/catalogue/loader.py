@@ -99,6 +99,14 @@ class _Loader:
         for key, side in self._sides():
             for name in (*side.exchanges, *side.lengths):
                 self._known_exchange(f"{key}.exchanges.{name}", name)
+            for name in side.proxies:
+                if name not in table.proxies:
+                    raise self._fail(
+                        f"{key}.proxies", f"no proxy {name!r}", f"The file has: {', '.join(table.proxies)}."
+                    )
+        if table.real_defaults:
+            for name in (*table.real_defaults.exchanges, *table.real_defaults.lengths):
+                self._known_exchange(f"real_defaults.exchanges.{name}", name)
 
     def _story(self) -> str:
         path = self.folder / "README.md"
@@ -156,6 +164,8 @@ class _Loader:
             raise self._fail(key, f"unknown proxy {name!r}", f"Known: {', '.join(sorted(PRODUCTS))}.")
         product = PRODUCTS[name]
         wanted = releases or [product.releases[0]]
+        if len(set(wanted)) < len(wanted):
+            raise self._fail(f"{key}.releases", "the same release twice", "Name each once.")
         try:
             return tuple(proxy for release in wanted for proxy in resolve(f"{name}-{release}"))
         except BadInput as error:

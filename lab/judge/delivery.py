@@ -6,8 +6,9 @@ never comes. A path that waits for a clock (HAProxy: up to 200 ms) lets every co
 is told by the *least* delay of all tokens. Load adds delay to some tokens, and to many if it is heavy,
 but it does not take away a floor of 200 ms from every one, nor put one of 50 ms under all of them.
 
-Warning: without lockstep, delivery is information, not a verdict. The stamped rules are slow to speak:
-on a busy machine the probe itself reads late, so clumps count only where the path must have made them.
+Warning: without lockstep, no stopwatch proves that tokens were handed on at once, so nothing without it is
+ever called incremental. The stamped rules speak only where the path must have held tokens: on a busy machine
+the probe itself reads late.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ CLEAR_SHARE = 0.75
 makes pairs or not from one run to the next, so a verdict at one half would be a toss."""
 
 FEW = 5
-"""Tokens below which gaps alone say nothing."""
+"""Tokens below which neither gaps nor a least delay say anything: a busy machine can be late with all of them."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _in_lockstep(evidence: Evidence, ledger: Ledger, facts: Facts) -> Delivered:
     # A token that had arrived was not held by the path, even if its confirmation came late.
     broken = [hold for hold in holds if not hold.confirmed and arrived.get(hold.number, hold.at) >= hold.at]
     if not ledger.tokens:
-        return Delivered(Delivery.INCREMENTAL, "the ledger knows of no token, so nothing tells")
+        return Delivered(Delivery.UNPROVEN, "the ledger knows of no token, so nothing tells")
     delays = [arrived[token.number] - token.at for token in ledger.tokens if token.number in arrived]
     least = min(delays, default=0.0)
     nothing_before = min(arrived.values()) >= max(token.at for token in ledger.tokens) - LEAST_DELAY
@@ -77,7 +78,11 @@ def _in_lockstep(evidence: Evidence, ledger: Ledger, facts: Facts) -> Delivered:
         sentence = f"{len(broken)} of {len(holds)} holds ran out, the first at token {first}"
         return Delivered(Delivery.COALESCED, sentence)
     sentence = f"{len(holds)} holds confirmed, least path delay {_ms(least)}"
-    return Delivered(Delivery.INCREMENTAL if least < LEAST_DELAY else Delivery.COALESCED, sentence)
+    if least < LEAST_DELAY:
+        return Delivered(Delivery.INCREMENTAL, sentence)
+    if len(delays) < FEW:
+        return Delivered(Delivery.UNPROVEN, f"{sentence}, of too few tokens to blame the path")
+    return Delivered(Delivery.COALESCED, sentence)
 
 
 def _cut_short(hold: Hold, evidence: Evidence, ledger: Ledger) -> bool:
@@ -106,7 +111,7 @@ def _stamped(right: tuple[Arrival, ...], left: dict[int, float]) -> Delivered:
     spread = times[-1] - times[0]
     known = [arrival for arrival in right if arrival.number in left]
     if spread < CLEAR_SPREAD or len(known) < 2:
-        return Delivered(Delivery.INCREMENTAL, f"tokens left within {_ms(spread)}, too close together to tell")
+        return Delivered(Delivery.UNPROVEN, f"tokens left within {_ms(spread)}, too close together to tell")
     first = min(arrival.at for arrival in known)
     if first >= times[-1]:
         return Delivered(Delivery.BATCHED, f"nothing came while tokens left over {_ms(spread)}")
@@ -115,7 +120,7 @@ def _stamped(right: tuple[Arrival, ...], left: dict[int, float]) -> Delivered:
         clumps[arrival.at] = max(clumps.get(arrival.at, -inf), left[arrival.number])
     held = sum(1 for arrival in known if clumps[arrival.at] - left[arrival.number] >= CLEAR_CLUMP)
     sentence = f"{held} of {len(known)} tokens waited {_ms(CLEAR_CLUMP)} or more for a later one"
-    return Delivered(Delivery.COALESCED if held >= CLEAR_SHARE * len(known) else Delivery.INCREMENTAL, sentence)
+    return Delivered(Delivery.COALESCED if held >= CLEAR_SHARE * len(known) else Delivery.UNPROVEN, sentence)
 
 
 def _by_gaps(case: Case) -> Delivered:
@@ -125,10 +130,10 @@ def _by_gaps(case: Case) -> Delivered:
     moments = len(set(times))
     sentence = f"{len(times)} pieces at {moments} moments over {_ms(span)} of {_ms(total)}"
     rules: tuple[tuple[Delivery, Callable[[], bool]], ...] = (
-        (Delivery.INCREMENTAL, lambda: len(times) < FEW or total < 2 * CLEAR_SPREAD),
+        (Delivery.UNPROVEN, lambda: len(times) < FEW or total < 2 * CLEAR_SPREAD),
         (Delivery.BATCHED, lambda: span <= total / 20),
         (Delivery.COALESCED, lambda: len(times) >= 4 * moments and span / moments >= CLEAR_CLUMP),
-        (Delivery.INCREMENTAL, lambda: True),
+        (Delivery.UNPROVEN, lambda: True),
     )
     return Delivered(next(delivery for delivery, holds in rules if holds()), sentence)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.evidence import Evidence
 from lab.judge.causes import cause_of, lost
@@ -32,7 +32,9 @@ class Verdict:
         last_token: seconds from the request to the last new token; None if none came.
         total: seconds from the request to the end.
         longest_silence: the longest time without a byte, in seconds.
-        clock: the value of the path's clock that ended the exchange, in seconds; None if none did.
+        clock: the value of the path's clock that ended the exchange, in seconds; None if none did, or if the
+            request came to the model server more than once, so that nobody knows when that clock began.
+        clocks: every kind of clock that the evidence leaves possible, the likeliest first.
     """
 
     delivery: Delivery
@@ -48,6 +50,7 @@ class Verdict:
     total: float
     longest_silence: float
     clock: float | None = None
+    clocks: tuple[Cause, ...] = ()
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -60,17 +63,18 @@ def judge_all(evidences: Sequence[Evidence]) -> list[Verdict]:
     cases = [Case(evidence, read(evidence)) for evidence in evidences]
     exposures = [exposure_of(case) for case in cases]
     joint = blame(exposures)
-    survivors = [exposure for exposure in exposures if not exposure.died]
-    return [
-        _verdict(case, _clock_of(exposure, joint, survivors)) for case, exposure in zip(cases, exposures, strict=True)
-    ]
+    return [_verdict(case, _clock_of(place, exposures, joint)) for place, case in enumerate(cases)]
 
 
-def _clock_of(exposure: Exposure, joint: ClockFinding, survivors: list[Exposure]) -> ClockFinding:
-    """The one clock of the route, or where several are at work, this exchange's own against the survivors."""
-    if not exposure.died:
+def _clock_of(place: int, exposures: Sequence[Exposure], joint: ClockFinding) -> ClockFinding:
+    """The one clock of the route, or where several are at work, this exchange's own.
+
+    What the others survived before they ended is a control for it, however they ended.
+    """
+    if not exposures[place].died:
         return blame([])
-    return joint if joint.kinds else blame([exposure, *survivors])
+    others = [replace(other, died=False) for number, other in enumerate(exposures) if number != place]
+    return joint if joint.kinds else blame([exposures[place], *others])
 
 
 def _verdict(case: Case, clock: ClockFinding) -> Verdict:
@@ -90,7 +94,8 @@ def _verdict(case: Case, clock: ClockFinding) -> Verdict:
         last_token=facts.right[-1].at - trace.started if facts.right else None,
         total=trace.ended - trace.started,
         longest_silence=longest_silence(trace),
-        clock=clock.value,
+        clock=None if ledger is not None and ledger.attempts > 1 else clock.value,
+        clocks=clock.kinds,
     )
 
 
@@ -105,7 +110,7 @@ def _flags(case: Case, ending: Ending, delivered: Delivered) -> Iterable[Flag]:
         (Flag.RETRIED, ledger is not None and ledger.attempts > 1),
         (Flag.LOST_TOKENS, bool(lost(case))),
         (Flag.HEARTBEATS_ONLY, delivered.delivery is Delivery.NONE and facts.heartbeats > 0),
-        (Flag.UNREADABLE_EVENT, bool(facts.unreadable)),
+        (Flag.UNREADABLE_EVENT, not case.is_error and bool(facts.unreadable)),
         (Flag.WRONG_TYPE, not case.is_error and wrong_type(case)),
         (Flag.COMPRESSED, trace.header("content-encoding").strip().lower() not in ("", "identity")),
         (Flag.ASKED_WITH_HTTP_1_0, ledger is not None and ledger.http_version == "1.0"),

@@ -168,6 +168,10 @@ GapsField = Annotated[
 ]
 
 
+_MOST_HEARTBEATS = 100_000
+"""They are all planned before the reply starts."""
+
+
 class Plan(BaseModel):
     """What the model server does for one request; durations in seconds, token numbers from 1."""
 
@@ -231,6 +235,10 @@ class Plan(BaseModel):
                 raise ValueError(f"gaps: {gap} stands before token {gap.before} of {self.tokens}")
         if self.fault_delay and (fault is None or fault.kind not in _EDGE_FAULTS or fault.edge == "start"):
             raise ValueError("fault_delay: needs a fin, rst or freeze after a token")
+        if self.retry_after and (fault is None or fault.kind is not FaultKind.STATUS):
+            raise ValueError("retry_after: needs a status fault")
+        if self.heartbeat and (self.length + self.fault_delay) / self.heartbeat > _MOST_HEARTBEATS:
+            raise ValueError(f"heartbeat: {write_duration(self.heartbeat)} makes more than {_MOST_HEARTBEATS} of them")
         if self.lockstep and self.hold == 0:
             raise ValueError("hold: 0s would release every token at once; lockstep needs a hold")
         if self.heartbeat_from is HeartbeatFrom.START and not self.heartbeat:

@@ -187,8 +187,11 @@ def raise_if_engine_died(results: Results) -> None:
     """
     lost = [side for _, _, side in results.sides() if side.outcome is Outcome.HARNESS_FAILED]
     if lost:
-        last = lost[0].problem.strip().splitlines()[-1]
+        first = lost[0].problem.strip()
+        ours = first.startswith("Traceback")
         raise EnvironmentFault(
-            f"{len(lost)} of {len(results.sides())} sides ended without a verdict: {last}",
-            "The others' results are whole. Run the lab again once `lab doctor` finds nothing missing.",
+            f"{len(lost)} of {len(results.sides())} sides ended without a verdict: {first.splitlines()[-1]}",
+            "That is a fault of the lab's own; the report has the traceback."
+            if ours
+            else "Run the lab again once `lab doctor` finds nothing missing.",
         )

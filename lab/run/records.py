@@ -19,6 +19,7 @@ def exchange_result(played: Played) -> ExchangeResult:
         delivery=verdict.delivery,
         ending=verdict.ending,
         cause=verdict.cause,
+        clock=verdict.clock,
         sentence=verdict.sentence,
         flags=tuple(sorted(verdict.flags)),
         received=verdict.received,

@@ -155,7 +155,7 @@ def read_request(body: bytes) -> dict[str, Any]:
     """
     try:
         fields = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is no JSON: {error}") from None
     if not isinstance(fields, dict):
         raise ValueError("the body is no JSON object")

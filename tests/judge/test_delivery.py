@@ -91,11 +91,11 @@ def test_nothing_came_is_none() -> None:
 SLOW = TEN.but(interval=0.15)
 
 STAMPED = {
-    "each at once": ({}, Delivery.INCREMENTAL),
+    "each at once": ({}, Delivery.UNPROVEN),
     "all at the end": (dict.fromkeys(range(1, 11), 101.52), Delivery.BATCHED),
     "clumps of five": ({n: START + (0.77 if n <= 5 else 1.52) for n in range(1, 11)}, Delivery.COALESCED),
-    "in pairs": ({n: START + 0.02 + 0.15 * (n + n % 2) for n in range(1, 11)}, Delivery.INCREMENTAL),
-    "one late read of three": (dict.fromkeys((2, 3, 4), 100.62), Delivery.INCREMENTAL),
+    "in pairs": ({n: START + 0.02 + 0.15 * (n + n % 2) for n in range(1, 11)}, Delivery.UNPROVEN),
+    "one late read of three": (dict.fromkeys((2, 3, 4), 100.62), Delivery.UNPROVEN),
 }
 
 
@@ -116,15 +116,15 @@ def test_due_stamps_stand_in_for_a_ledger(name: str) -> None:
 def test_tokens_that_left_together_say_nothing_of_the_path() -> None:
     """Ten tokens within 90 ms in one read: on a busy machine every path does that."""
     build = TEN.but(interval=0.01, arrivals=dict.fromkeys(range(1, 11), 100.11))
-    assert delivery(build) is Delivery.INCREMENTAL
+    assert delivery(build) is Delivery.UNPROVEN
 
 
 FOREIGN = {
-    "steady": ([0.2 * n for n in range(1, 21)], Delivery.INCREMENTAL),
+    "steady": ([0.2 * n for n in range(1, 21)], Delivery.UNPROVEN),
     "all at the end": ([4.0] * 20, Delivery.BATCHED),
     "four clumps": ([1.0] * 5 + [2.0] * 5 + [3.0] * 5 + [4.0] * 5, Delivery.COALESCED),
-    "too few to tell": ([4.0] * 3, Delivery.INCREMENTAL),
-    "too short to tell": ([0.3] * 20, Delivery.INCREMENTAL),
+    "too few to tell": ([4.0] * 3, Delivery.UNPROVEN),
+    "too short to tell": ([0.3] * 20, Delivery.UNPROVEN),
 }
 
 

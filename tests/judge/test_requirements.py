@@ -34,7 +34,7 @@ NOT_MET: dict[str, list[dict[str, Build]]] = {
     "delivers-tokens-as-they-come": [
         {"stream": lockstep(TEN, confirmed=False)},
         {"stream": lockstep(TEN, late=0.2)},
-        {"stream": lockstep(TEN), "other": CASES["no-reply"][0]},
+        {"stream": lockstep(TEN), "other": lockstep(TEN, confirmed=False)},
     ],
     "waits-for-the-first-token": [{"stream": CASES["i-proxy-page"][0]}],
     "survives-silence": [{"stream": CUT, "control": WHOLE}],
@@ -65,7 +65,7 @@ NOT_MET: dict[str, list[dict[str, Build]]] = {
 }
 
 NOTHING_TO_SEE: dict[str, dict[str, Build]] = {
-    "delivers-tokens-as-they-come": {"batch": BATCH},
+    "delivers-tokens-as-they-come": {"batch": BATCH, "without lockstep": WHOLE},
     "waits-for-the-first-token": {},
     "survives-silence": {},
     "lets-long-answers-finish": {},

@@ -54,7 +54,7 @@ def plans(draw: st.DrawFn) -> Plan:
         "accel_buffering": draw(st.booleans()),
         "finish": draw(st.sampled_from(FinishReason)),
         "fault": fault,
-        "retry_after": draw(DURATIONS),
+        "retry_after": draw(DURATIONS) if fault and fault.kind is FaultKind.STATUS else 0.0,
         "lockstep": draw(st.booleans()),
         "hold": draw(DURATIONS.filter(bool)),
     }

@@ -69,6 +69,7 @@ def exchange(
         delivery=delivery,
         ending=ending,
         cause=cause,
+        clock=None,
         sentence=sentence,
         flags=flags,
         received=len(arrivals),

@@ -6,7 +6,7 @@ from typing import Any
 import docker
 import pytest
 from own_scenario import LONG, REFUSED, write_scenario
-from processes import ENDED, PLAY, START, await_line, end_of, left_by, running
+from processes import ENDED, PLAY, START, await_line, end_of, left_by, messages, running
 
 from lab import results
 from lab.errors import ExitCode
@@ -22,11 +22,6 @@ def outcomes(folder: Path) -> dict[str, Outcome]:
     """What a run has saved, by the side's id."""
     sides = results.load(folder / "results.json").sides()
     return {f"{scenario.id}::{proxy.proxy}::{side.label}": side.outcome for scenario, proxy, side in sides}
-
-
-def messages(text: str) -> list[str]:
-    """The lab's own messages."""
-    return [line for line in text.splitlines() if line.startswith("lab: ")]
 
 
 @pytest.fixture

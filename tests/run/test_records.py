@@ -53,8 +53,8 @@ def test_without_ledger_nothing_is_known_to_have_left() -> None:
 
 def test_a_token_that_came_twice_arrived_when_it_came_first() -> None:
     """A timeline has one point for a token."""
-    result = record(Build(whole=3, sent=(1, 2, 2, 3), fault="repeat@2"))
-    assert [token.number for token in result.tokens] == [1, 2, 3]
+    result = record(Build(whole=3, sent=(1, 2, 3, 2), interval=0.1, delay=0.02))
+    assert [(token.number, token.arrived) for token in result.tokens] == [(1, 0.12), (2, 0.22), (3, 0.32)]
     assert result.ending is Ending.CORRUPT
 
 

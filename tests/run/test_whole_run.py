@@ -174,8 +174,9 @@ async def test_a_fault_in_one_judgement_loses_nothing_of_the_others(
     assert sorted(outcomes(results).values()) == [Outcome.HARNESS_FAILED, Outcome.PASSED, Outcome.PASSED]
     (lost,) = [side for _, _, side in results.sides() if side.outcome is Outcome.HARNESS_FAILED]
     assert "ZeroDivisionError: judged badly" in lost.problem
-    with pytest.raises(EnvironmentFault, match=r"1 of 3 sides.*judged badly"):
+    with pytest.raises(EnvironmentFault, match=r"1 of 3 sides.*judged badly") as caught:
         raise_if_engine_died(results)
+    assert "fault of the lab's own" in caught.value.remedy
 
 
 @pytest.mark.usefixtures("theatre")

@@ -1,0 +1,149 @@
+"""What becomes of results; the run itself is made up: it is over at once, with the reports' sample or a fault."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import messages
+from reports.sample import sample
+
+from lab import cli_run, results
+from lab.cli import main
+from lab.errors import EnvironmentFault, ExitCode
+from lab.results import Results
+from lab.run.lab import LeftStanding
+from lab.words import Outcome
+
+pytestmark = pytest.mark.usefixtures("own_signals")
+
+
+def run_that(outcome: Results | BaseException) -> Callable[..., Any]:
+    """A run that comes to an end without having played."""
+
+    async def run_lab(*_: object, **__: object) -> Results:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    return run_lab
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for less than a report."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_failed_side_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The sample has failed sides; what it has lost of sides is taken out, since that is another code."""
+    monkeypatch.setattr(cli_run, "run_lab", run_that(_without(Outcome.HARNESS_FAILED)))
+    assert main(["run", "--out", str(tmp_path / "new")]) == ExitCode.REQUIREMENT_FAILED
+    assert results.load(tmp_path / "new" / "results.json") == _without(Outcome.HARNESS_FAILED)
+
+
+def test_passed_and_skipped_sides_are_exit_code_0(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A skip has its reason in the report and fails nothing."""
+    fine = {Outcome.PASSED, Outcome.SKIPPED}
+    monkeypatch.setattr(cli_run, "run_lab", run_that(_without(*(set(Outcome) - fine))))
+    assert main(["run", "--out", str(tmp_path)]) == ExitCode.AS_REQUIRED
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SET_UP_FAILED, Outcome.INCONCLUSIVE])
+def test_any_other_outcome_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outcome: Outcome) -> None:
+    """A CI job must not stay green when nothing is proved."""
+    only = _without(*(set(Outcome) - {Outcome.PASSED, outcome}))
+    assert outcome in {side.outcome for _, _, side in only.sides()}
+    monkeypatch.setattr(cli_run, "run_lab", run_that(only))
+    assert main(["run", "--out", str(tmp_path)]) == ExitCode.REQUIREMENT_FAILED
+
+
+def test_lost_sides_are_exit_code_3_and_the_others_are_saved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An engine that died in the middle costs what it cost, and nothing that was finished before."""
+    monkeypatch.setattr(cli_run, "run_lab", run_that(sample()))
+    assert main(["run", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
+    assert results.load(tmp_path / "results.json") == sample()
+    (message,) = messages(capsys.readouterr().err)
+    assert "ended without a verdict" in message
+
+
+def test_an_engine_that_fails_at_the_end_costs_no_result(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reports are written, and the message says what may still stand."""
+    fault = LeftStanding(EnvironmentFault("The engine is gone."), sample())
+    monkeypatch.setattr(cli_run, "run_lab", run_that(fault))
+    assert main(["run", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "report.html", "junit.xml"}
+    told = capsys.readouterr()
+    assert messages(told.err) == ["lab: The engine is gone."]
+    assert "Sides" in told.out
+
+
+def test_a_full_disk_is_named_and_the_results_are_told(
+    monkeypatch: pytest.MonkeyPatch, tiny_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a minute's run has found is at least in the terminal."""
+    monkeypatch.setattr(cli_run, "run_lab", run_that(_without(Outcome.HARNESS_FAILED)))
+    assert main(["run", "--out", str(tiny_disk)]) == ExitCode.NO_ENVIRONMENT
+    told = capsys.readouterr()
+    (message,) = messages(told.err)
+    assert str(tiny_disk) in message
+    assert os.strerror(errno.ENOSPC) in message
+    assert "--out" in told.err
+    assert "Sides" in told.out
+
+
+def test_a_full_disk_for_temporary_files_is_not_blamed_on_the_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another `--out` would not help."""
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/elsewhere/start.sh")
+    monkeypatch.setattr(cli_run, "run_lab", run_that(full))
+    assert main(["run", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
+    told = capsys.readouterr().err
+    (message,) = messages(told)
+    assert "/elsewhere/start.sh" in message
+    assert "TMPDIR" in told
+    assert "--out" not in told
+
+
+def test_ctrl_c_ends_as_shells_expect(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """130 is what a shell itself tells of a command that Ctrl-C ended."""
+    monkeypatch.setattr(cli_run, "run_lab", run_that(KeyboardInterrupt()))
+    assert main(["run", "--out", str(tmp_path)]) == 130
+    assert messages(capsys.readouterr().err) == ["lab: stopped"]
+
+
+def _without(*outcomes: Outcome) -> Results:
+    """The sample without the sides of those outcomes."""
+    whole = sample()
+    scenarios = [
+        replace(
+            scenario,
+            proxies=tuple(
+                replace(proxy, sides=tuple(side for side in proxy.sides if side.outcome not in outcomes))
+                for proxy in scenario.proxies
+            ),
+        )
+        for scenario in whole.scenarios
+    ]
+    return replace(whole, scenarios=tuple(scenarios))
