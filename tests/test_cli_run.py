@@ -63,13 +63,24 @@ def test_passed_and_skipped_sides_are_exit_code_0(monkeypatch: pytest.MonkeyPatc
     assert main(["run", "--out", str(tmp_path)]) == ExitCode.AS_REQUIRED
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SET_UP_FAILED, Outcome.INCONCLUSIVE])
-def test_any_other_outcome_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outcome: Outcome) -> None:
-    """A CI job must not stay green when nothing is proved."""
-    only = _without(*(set(Outcome) - {Outcome.PASSED, outcome}))
-    assert outcome in {side.outcome for _, _, side in only.sides()}
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        ({Outcome.FAILED}, ExitCode.REQUIREMENT_FAILED),
+        ({Outcome.INCONCLUSIVE}, ExitCode.REQUIREMENT_FAILED),
+        ({Outcome.SET_UP_FAILED}, ExitCode.BAD_INPUT),
+        ({Outcome.SET_UP_FAILED, Outcome.FAILED}, ExitCode.REQUIREMENT_FAILED),
+    ],
+    ids=lambda value: " and ".join(sorted(value)) if isinstance(value, set) else "",
+)
+def test_any_other_outcome_has_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outcomes: set[Outcome], code: ExitCode
+) -> None:
+    """A CI job must not stay green when nothing is proved, and may tell a refused file from a regression."""
+    only = _without(*(set(Outcome) - {Outcome.PASSED} - outcomes))
+    assert outcomes <= {side.outcome for _, _, side in only.sides()}
     monkeypatch.setattr(cli_run, "run_lab", run_that(only))
-    assert main(["run", "--out", str(tmp_path)]) == ExitCode.REQUIREMENT_FAILED
+    assert main(["run", "--out", str(tmp_path)]) == code
 
 
 def test_lost_sides_are_exit_code_3_and_the_others_are_saved(

@@ -337,7 +337,7 @@ class TestWithContainers:
         for told in (
             r"wrong::nginx-1\.26::fixed: ",
             r"Requirement +The path hands on each token when it comes\.",
-            r"Expected +every stream incremental",
+            r"Expected +every stream in lockstep incremental",
             r"Actual +stream: batched",
             r"POST /v1/chat/completions",
             r"refused::nginx-1\.26::fixed: ",

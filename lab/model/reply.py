@@ -43,10 +43,6 @@ _BURST = 32
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-UNNAMED = "unnamed-"
-"""How the names begin that are made up for requests without one."""
-
-
 class WrittenReply(web.StreamResponse):
     """What a handler returns once its reply is on the wire: aiohttp has nothing left to write.
 
@@ -205,22 +201,22 @@ def choose_framing(plan: Plan, schedule: Schedule, http_version: str) -> Framing
 def write_head(schedule: Schedule, framing: Framing, request: str, plan: Plan, *, keep_alive: bool) -> bytes:
     """Status line and headers.
 
-    There is no `Date` and no name that was made up, so that the same plan gives the same bytes; and the
-    version is 1.1 even to an HTTP/1.0 request, as servers are asked to name the highest that they speak.
+    There is no `Date`, so that the same plan gives the same bytes, but for the name that is made up for a
+    request without one; and the version is 1.1 even to an HTTP/1.0 request, as servers are asked to name the
+    highest that they speak.
     """
     lines = [
         f"HTTP/1.1 {schedule.status} {_reason_phrase(schedule.status)}",
         "Server: token-stream-lab",
         f"Content-Type: {schedule.content_type}",
         "Cache-Control: no-cache",
+        f"{REQUEST_HEADER}: {request}",
         f"Connection: {'keep-alive' if keep_alive else 'close'}",
     ]
     if framing is Framing.CHUNKED:
         lines.append("Transfer-Encoding: chunked")
     elif framing is Framing.LENGTH:
         lines.append(f"Content-Length: {schedule.length}")
-    if not request.startswith(UNNAMED):
-        lines.append(f"{REQUEST_HEADER}: {request}")
     if not plan.accel_buffering:
         lines.append("X-Accel-Buffering: no")
     if schedule.status != 200 and plan.retry_after:

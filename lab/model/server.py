@@ -31,7 +31,7 @@ from pydantic import TypeAdapter
 from lab.evidence import Ledger
 from lab.model.ledger import Book
 from lab.model.plan import PLAN_HEADER, REQUEST_HEADER, Plan, PlanError, plan_from_query
-from lab.model.reply import UNNAMED, ReplyWriter, WrittenReply
+from lab.model.reply import ReplyWriter, WrittenReply
 from lab.model.schedule import make_schedule
 from lab.wire import FORMATS
 from lab.wire.format import WireFormat
@@ -57,7 +57,7 @@ class ModelServer:
         self._port = port
         self._book = Book()
         self._replies: set[asyncio.Task[object]] = set()
-        self._names = (f"{UNNAMED}{number}" for number in count(1))
+        self._names = (f"unnamed-{number}" for number in count(1))
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:

@@ -126,6 +126,12 @@ class TestBadScenario:
             (("[proxies.nginx]", "[proxies.nginx]\nreleases = ['0.1']"), "proxies.nginx.releases"),
             (("[exchanges.gap]", "[exchanges.gap]\nwire_format = 'morse'"), "exchanges.gap.wire_format"),
             (("[proxies.nginx]", "[fixes.x]\nexchanges = { gasp = {} }\n[proxies.nginx]"), "fixes.x.exchanges.gasp"),
+            (("[proxies.nginx]", "[fixes.x]\nproxies = ['ngnix']\n[proxies.nginx]"), "fixes.x.proxies"),
+            (("[proxies.nginx]", "[proxies.nginx]\nreleases = ['1.26', '1.26']"), "proxies.nginx.releases"),
+            (
+                ("[proxies.nginx]", "[real_defaults]\nexchanges = { gasp = {} }\nsymptom = {}\n[proxies.nginx]"),
+                "real_defaults.exchanges.gasp",
+            ),
             (('title = "A title"', 'title = "A title'), "no TOML"),
         ],
     )

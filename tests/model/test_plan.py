@@ -37,7 +37,7 @@ def plans(draw: st.DrawFn) -> Plan:
         | st.builds(Fault, st.just(FaultKind.STATUS), st.integers(400, 599), st.just(""))
         | st.builds(Fault, EDGES, st.just(0), st.sampled_from(["start", "end"]))
     )
-    heartbeat = draw(DURATIONS)
+    heartbeat = draw(st.just(0.0) | st.integers(1, 999).map(float))
     fields = {
         "tokens": tokens,
         "ttft": draw(DURATIONS),
@@ -119,6 +119,10 @@ BAD = {
     "fault=status@600": "fault",
     "lockstep=yes&hold=0s": "hold",
     "tokens=1000000&padding=1000000": "padding",
+    "ttft=3h&heartbeat=1ms&heartbeat_from=start": "heartbeat",
+    "retry_after=3s": "retry_after",
+    "fault_delay=1s": "fault_delay",
+    "fault=error@3&fault_delay=1s": "fault_delay",
     "tokens": "",
 }
 

@@ -109,6 +109,14 @@ async def test_a_body_that_is_no_json_is_refused(server: ModelServer) -> None:
     assert (seen.status, json.loads(seen.body)["error"]["type"]) == (400, "invalid_request_error")
 
 
+async def test_a_body_nested_too_deep_is_refused(server: ModelServer) -> None:
+    """JSON that exhausts the stack is the client's mistake, and no fault of the server's."""
+    body = b"[" * 200_000
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: lab\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    seen = await exchange(server.base_url, head + body)
+    assert (seen.status, json.loads(seen.body)["error"]["type"]) == (400, "invalid_request_error")
+
+
 # The side channel
 
 

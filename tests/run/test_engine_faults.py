@@ -34,13 +34,13 @@ def relay(tmp_path: Path) -> Any:
 
 
 def test_a_refused_configuration_costs_its_own_side_only(tmp_path: Path, engine: docker.DockerClient) -> None:
-    """Nginx's own words are in the terminal and in the results, the other sides pass, and the exit code is 1."""
+    """Nginx's own words are in the terminal and in the results, the other sides pass, and it is a bad file."""
     write_scenario(tmp_path / "all" / "good")
     write_scenario(tmp_path / "all" / "refused", fixed=REFUSED)
     out = tmp_path / "out"
     with running("run", tmp_path / "all", "--out", out) as process:
         code, told, _ = end_of(process)
-    assert code == ExitCode.REQUIREMENT_FAILED
+    assert code == ExitCode.BAD_INPUT
     assert outcomes(out) == {
         "good::nginx-1.26::broken": Outcome.PASSED,
         "good::nginx-1.26::fixed": Outcome.PASSED,
