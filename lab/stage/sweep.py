@@ -18,6 +18,9 @@ from docker.models.containers import Container
 from lab.stage._faults import engine_faults
 from lab.stage._owner import LABEL, OWNER_LABEL, RUN_LABEL, Owner, folders
 
+REMOVAL_LIMIT = 30
+"""Seconds that somebody else's removal of a container may take."""
+
 
 @dataclass(frozen=True)
 class Swept:
@@ -98,6 +101,14 @@ def _remove(container: Container) -> None:
     except docker.errors.NotFound:
         pass
     except docker.errors.APIError as error:
-        # Somebody else, such as a sweep at the same time, is already at it.
         if error.status_code != 409:
             raise
+        # Somebody else, such as a sweep at the same time, is already at it; its network goes only after it.
+        _await_removal(container)
+
+
+def _await_removal(container: Container) -> None:
+    try:
+        container.wait(condition="removed", timeout=REMOVAL_LIMIT)
+    except docker.errors.NotFound:
+        return
