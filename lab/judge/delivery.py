@@ -4,7 +4,7 @@ Strategy. In lockstep the verdict does not depend on the machine's speed. The mo
 i+1 until token i is confirmed, so a path that waits for more bytes shows itself by a confirmation that
 never comes. A path that waits for a clock (HAProxy: up to 200 ms) lets every confirmation come, late; it
 is told by the *least* delay of all tokens. Load adds delay to some tokens, and to many if it is heavy,
-but it does not take away a floor of 200 ms from every one, nor put one of 50 ms under all of them.
+but it does not take away a floor of 200 ms from every one, nor put one of 100 ms under all of them.
 
 Warning: without lockstep, no stopwatch proves that tokens were handed on at once, so nothing without it is
 ever called incremental. The stamped rules speak only where the path must have held tokens: on a busy machine
@@ -22,9 +22,10 @@ from lab.judge.endings import Case
 from lab.judge.reading import Arrival, Facts
 from lab.words import Delivery
 
-LEAST_DELAY = 0.05
-"""Seconds. Above the least delay of twenty tokens on any path that hands them on at once (well below
-5 ms, measured), and a quarter of the shortest hold known (HAProxy's 200 ms)."""
+LEAST_DELAY = 0.1
+"""Seconds. Half of the shortest hold known (HAProxy's 200 ms). The least delay of twenty tokens on a path that
+hands them on at once is below 5 ms; on two cores with a load of sixteen, the least of only six was seen above
+50 ms, so the scenarios send twenty over most of a second."""
 
 CLEAR_SPREAD = 0.5
 """Seconds over which tokens must have left before their arriving all together says anything."""

@@ -145,7 +145,7 @@ def _in_lockstep(each: Exchanged) -> bool:
 def _incremental(exchanges: Exchanges, _: Outcomes) -> Checked:
     return _each(
         exchanges,
-        "every stream in lockstep incremental: each token comes before the next is written, at least one within 50 ms",
+        "every stream in lockstep incremental: each token comes before the next is written, at least one within 100 ms",
         _in_lockstep,
         lambda each: each.verdict.delivery is Delivery.INCREMENTAL,
     )
