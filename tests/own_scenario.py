@@ -10,7 +10,7 @@ group = "buffering"
 requirement = "delivers-tokens-as-they-come"
 
 [exchanges.stream]
-plan = { tokens = 3, interval = "20ms", lockstep = true, hold = "1s" }
+plan = { tokens = 10, interval = "20ms", lockstep = true, hold = "2s" }
 
 [symptom.stream]
 delivery = "batched"
@@ -19,7 +19,7 @@ delivery = "batched"
 """
 """nginx 1.26 asks with HTTP/1.0 unless told otherwise, and then collects the reply."""
 
-LONG = TABLE.replace('tokens = 3, interval = "20ms", lockstep = true, hold = "1s"', 'tokens = 200, interval = "50ms"')
+LONG = TABLE.replace('tokens = 10, interval = "20ms", lockstep = true, hold = "2s"', 'tokens = 200, interval = "50ms"')
 """The same with ten seconds of answer, to be disturbed in the middle."""
 
 HELD = ""
