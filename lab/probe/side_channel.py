@@ -20,7 +20,7 @@ from lab.evidence import Ledger
 _LEDGERS = TypeAdapter(list[Ledger])
 _CLOCK = TypeAdapter(dict[str, float])
 
-# The offset is wrong by at most half the round trip. Two milliseconds is far below the 50 ms that
+# The offset is wrong by at most half the round trip. Two milliseconds is far below the 100 ms that
 # separates an incremental path; a busy machine is asked up to forty times for one such moment.
 _GOOD_ROUND_TRIP = 0.002
 _CLOCK_TRIES = (5, 40)
