@@ -31,7 +31,7 @@ app = typer.Typer(
     name="lab",
     help="What nginx, HAProxy and Envoy do to a stream of tokens: every failure reproduced, every fix verified.",
     epilog="Exit codes: 0 all as required, 1 a requirement failed, 2 bad usage or a bad file, "
-    "such as a configuration that its proxy refuses, 3 the environment (no engine, no image). Example: lab run silent-gap --proxy nginx",
+    "3 the environment (no engine, no image). Example: lab run silent-gap --proxy nginx",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
