@@ -15,7 +15,7 @@ from lab import results as saved
 from lab.catalogue import Exchange, Scenario, Staging
 from lab.cli_out import writing_to
 from lab.errors import EnvironmentFault, ExitCode, SetUpFault
-from lab.model.plan import PLAN_HEADER
+from lab.plan import PLAN_HEADER
 from lab.reports import write_reports
 from lab.reports.terminal import print_results
 from lab.results import Results, SideResult

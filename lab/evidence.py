@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lab.model.plan import Plan
+from lab.plan import Plan
 
 
 class TransportEnd(StrEnum):

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from lab.catalogue import load_scenario, shipped_scenarios
 from lab.consume import Answer, Complete, Consumer, Partial, PartialReason
-from lab.model.plan import PLAN_HEADER
+from lab.plan import PLAN_HEADER
 from lab.proxies import PROXIES
 from lab.stage.images import ImageInUse
 from lab.stage.stage import Post, Stage

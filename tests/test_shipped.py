@@ -11,7 +11,7 @@ from lab.catalogue import Scenario, discover, shipped_scenarios
 from lab.catalogue.schema import Closed
 from lab.cli import app
 from lab.judge import REQUIREMENTS
-from lab.model.plan import Plan
+from lab.plan import Plan
 from lab.shipped import shipped
 from lab.words import Group, Side
 

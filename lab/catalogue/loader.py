@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from lab.catalogue.scenario import Exchange, Scenario, Staging
 from lab.catalogue.schema import Lengths, ProxyTable, ScenarioTable, SideTable, SymptomTable
 from lab.errors import BadInput
-from lab.model.plan import Plan, PlanError, make_plan
+from lab.plan import Plan, PlanError, make_plan
 from lab.proxies import PRODUCTS, Product, Proxy, resolve
 from lab.wire import format_named
 from lab.words import Side

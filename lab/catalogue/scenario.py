@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.catalogue.schema import SymptomTable
-from lab.model.plan import Plan
+from lab.plan import Plan
 from lab.proxies import Proxy
 from lab.words import Flag, Group, Requirement, Side
 

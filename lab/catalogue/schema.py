@@ -16,7 +16,7 @@ from lab.words import Cause, Delivery, Ending, Flag, Group, Requirement
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Fields = dict[str, Any]
-"""Fields of a plan; checked by `lab.model.plan` once the overlays are joined."""
+"""Fields of a plan; checked by `lab.plan` once the overlays are joined."""
 
 
 class Closed(BaseModel):

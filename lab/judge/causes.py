@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from lab.judge.clocks import ClockFinding
 from lab.judge.endings import Case
-from lab.model.plan import FaultKind
+from lab.plan import FaultKind
 from lab.wire.events import FinishReason
 from lab.words import Cause, Delivery, Ending
 

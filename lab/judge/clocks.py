@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from lab.evidence import Evidence, Ledger, TransportEnd
 from lab.judge.endings import BROKEN_ENDS, OWN_ENDS, Case, ending_of
-from lab.model.plan import FaultKind
+from lab.plan import FaultKind
 from lab.words import Cause, Ending
 
 TOLERANCE = (0.5, 0.1)

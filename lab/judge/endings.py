@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lab.evidence import Evidence, Trace, TransportEnd
 from lab.judge.reading import Facts
-from lab.model.plan import FaultKind
+from lab.plan import FaultKind
 from lab.wire import format_named
 from lab.wire.events import ErrorEvent, FinishReason
 from lab.words import Ending

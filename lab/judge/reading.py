@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from lab.evidence import Evidence, Trace
-from lab.model.plan import Plan
+from lab.plan import Plan
 from lab.probe.body import BodyReader, Piece
 from lab.wire import format_named
 from lab.wire.events import ErrorEvent, Finish, Heartbeat, Marker, Text, Unreadable

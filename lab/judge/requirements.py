@@ -16,7 +16,7 @@ from lab.judge.causes import WELL_BEFORE, lost, model_died, well_before
 from lab.judge.endings import Case
 from lab.judge.reading import read
 from lab.judge.verdict import Verdict
-from lab.model.plan import FaultKind
+from lab.plan import FaultKind
 from lab.words import Delivery, Ending, Flag, Requirement
 
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from lab.model.plan import NEED_NEXT, Fault, FaultKind
 from lab.model.steps import End, Schedule, Script, Step, find_stamps
+from lab.plan import NEED_NEXT, Fault, FaultKind
 from lab.wire.tokens import read_tokens
 
 _JSON = "application/json"

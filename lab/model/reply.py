@@ -28,8 +28,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from lab.model.ledger import Record
-from lab.model.plan import REQUEST_HEADER, Framing, Headers, Plan
 from lab.model.steps import End, Schedule, Step, stamped, write_chunk
+from lab.plan import REQUEST_HEADER, Framing, Headers, Plan
 
 LONGEST_FREEZE = 600.0
 """Seconds after which a frozen reply's connection is closed if the other side has not done so."""

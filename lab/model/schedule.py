@@ -18,8 +18,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 from lab.model.faults import batch_schedule, stream_schedule
-from lab.model.plan import Framing, HeartbeatFrom, Plan, PlanError
 from lab.model.steps import End, Schedule, Script, Step
+from lab.plan import Framing, HeartbeatFrom, Plan, PlanError
 from lab.wire.events import FinishReason
 from lab.wire.format import Asked, Reply, WireFormat
 

@@ -30,9 +30,9 @@ from pydantic import TypeAdapter
 
 from lab.evidence import Ledger
 from lab.model.ledger import Book
-from lab.model.plan import PLAN_HEADER, REQUEST_HEADER, Plan, PlanError, plan_from_query
 from lab.model.reply import ReplyWriter, WrittenReply
 from lab.model.schedule import make_schedule
+from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan, PlanError, plan_from_query
 from lab.wire import FORMATS
 from lab.wire.format import WireFormat
 

@@ -15,7 +15,7 @@ from enum import Enum
 from functools import cached_property
 from typing import NamedTuple
 
-from lab.model.plan import Plan, StampKind
+from lab.plan import Plan, StampKind
 from lab.wire.events import FinishReason
 from lab.wire.format import Reply, WireFormat
 from lab.wire.tokens import WORDS, write_token

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from lab.evidence import Evidence
-from lab.model.plan import PLAN_HEADER, REQUEST_HEADER, Plan
+from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan
 from lab.probe.exchange import Patience, exchange, ignore
 from lab.probe.lockstep import Lockstep
 from lab.probe.side_channel import SideChannel

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from lab.evidence import Evidence, Hold, Ledger, Read, Trace, TransportEnd, Written
-from lab.model.plan import Plan, make_plan
+from lab.plan import Plan, make_plan
 from lab.wire import format_named
 from lab.wire.events import FinishReason
 from lab.wire.format import Reply

@@ -15,6 +15,8 @@ import pytest
 ALLOWED = {
     *("aiohttp", "uvloop", "pydantic", "lab"),
     *("aiohappyeyeballs", "aiosignal", "attr", "attrs", "frozenlist", "idna", "multidict", "propcache", "yarl"),
+    # aiohttp takes it where it is, and does without where it is not.
+    "brotli",
     # What compiled extensions put among the modules.
     "cython_runtime",
     *("annotated_types", "pydantic_core", "typing_extensions", "typing_inspection"),

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from lab.model import reply
-from lab.model.plan import plan_from_query
 from lab.model.schedule import make_schedule
 from lab.model.server import ModelServer
+from lab.plan import plan_from_query
 from lab.wire import FORMATS, format_named
 from lab.wire.format import Asked
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.model.plan import FaultKind, Plan, PlanError, plan_from_query
 from lab.model.schedule import End, Schedule, make_schedule
 from lab.model.steps import find_stamps, stamped, write_chunk
+from lab.plan import FaultKind, Plan, PlanError, plan_from_query
 from lab.wire import FORMATS, format_named
 from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Text, Unreadable
 from lab.wire.format import Asked, WireFormat
@@ -351,7 +351,7 @@ def test_an_empty_payload_is_no_chunk() -> None:
 def test_the_plan_and_the_schedule_import_no_event_loop() -> None:
     """The judge and the catalogue import them; they must stay pure."""
     program = (
-        "import sys, lab.model.plan, lab.model.schedule, lab.wire; "
+        "import sys, lab.plan, lab.model.schedule, lab.wire; "
         "print([name for name in ('asyncio', 'aiohttp', 'uvloop') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

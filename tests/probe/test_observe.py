@@ -9,8 +9,8 @@ import pytest
 
 from lab.evidence import Evidence, TransportEnd
 from lab.judge import judge, judge_all
-from lab.model.plan import Plan, plan_from_query
 from lab.model.server import ModelServer
+from lab.plan import Plan, plan_from_query
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel

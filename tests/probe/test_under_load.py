@@ -17,8 +17,8 @@ import pytest
 
 from lab.evidence import Evidence, TransportEnd
 from lab.judge import Verdict, judge
-from lab.model.plan import Plan, plan_from_query
 from lab.model.server import ModelServer
+from lab.plan import Plan, plan_from_query
 from lab.probe.exchange import Patience, exchange
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel

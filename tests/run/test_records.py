@@ -4,7 +4,7 @@ import pytest
 from judge.builder import Build
 
 from lab.evidence import TransportEnd
-from lab.model.plan import plan_from_query
+from lab.plan import plan_from_query
 from lab.results import ExchangeResult
 from lab.run.records import exchange_result
 from lab.run.verdicts import Played

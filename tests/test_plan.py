@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.model.plan import (
+from lab.plan import (
     Fault,
     FaultKind,
     Framing,

@@ -1,0 +1,60 @@
+"""What an audit collects: one sample for each exchange, with the way it went and how it was asked.
+
+A sample joins the setting (which way, which HTTP version, which coding was offered, how many at once) to
+the evidence. The measuring side writes samples and the drawing of conclusions reads them; between the two
+there is nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.evidence import Evidence
+
+
+class HttpVersion(StrEnum):
+    """The version to ask in; over TLS it is what is offered, and `Trace.version` says what was agreed."""
+
+    HTTP_1_1 = "1.1"
+    HTTP_2 = "2"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One address under audit.
+
+    Args:
+        name: `path` for the audited URL, `direct` for the model's own address, else the hop's name.
+        url: scheme, host, port and path of the endpoint; never a key.
+    """
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one exchange was asked for.
+
+    Args:
+        way: which address.
+        http: the HTTP version.
+        accept_encoding: the value of `Accept-Encoding`; empty where none was sent.
+        at_once: how many exchanges ran at the same time, this one included.
+        stream: whether a stream was asked for, or a batch reply.
+    """
+
+    way: Way
+    http: HttpVersion = HttpVersion.HTTP_1_1
+    accept_encoding: str = ""
+    at_once: int = 1
+    stream: bool = True
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One exchange of an audit: how it was asked for, and what came of it."""
+
+    setting: Setting
+    evidence: Evidence
