@@ -23,7 +23,8 @@ from rich.table import Column, Table
 from lab import results as saved
 from lab.catalogue import Scenario, discover, only_folder, select, shipped_scenarios
 from lab.cli_out import writing_to
-from lab.errors import ExitCode, LabError
+from lab.durations import parse_duration
+from lab.errors import BadInput, ExitCode, LabError
 from lab.proxies import PROXIES
 from lab.words import Side
 
@@ -125,6 +126,36 @@ def serve(
     from lab.model.__main__ import main as serve_model
 
     raise typer.Exit(serve_model(["--host", host, "--port", str(port)]))
+
+
+@app.command(epilog="Example: lab compare --over silent-batch-reply::nginx-1.30::broken")
+def compare(
+    over: Annotated[
+        str, typer.Option("--over", metavar="SIDE", help="A side of a scenario: SCENARIO::PROXY::SIDE.")
+    ] = "recommended::nginx-1.30::fixed",
+    wire_format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="The wire format.")] = "openai-chat",
+    levels: Annotated[str, typer.Option(metavar="N,N", help="How many at once, one level after another.")] = "1,4,16",
+    rounds: Annotated[int, typer.Option(min=1, help="How often each level; below 6 no interval has 95 %.")] = 6,
+    program: Annotated[bool, typer.Option("--program", help="No person waits for the answer.")] = False,
+    whole_only: Annotated[bool, typer.Option("--whole-only", help="Half an answer is of no use.")] = False,
+    longest: Annotated[str, typer.Option(metavar="DURATION", help="The longest generation to expect.")] = "",
+    to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for compare.json.")] = RESULTS,
+) -> None:
+    """Ask for the same generations streamed and batch, and say which to use, by rules."""
+    from lab.cli_compare import Extent, Subject, compare_and_report, read_levels
+    from lab.compare.advice import Need
+    from lab.compare.own import GENERATIONS, own_path, side_named
+
+    try:
+        extent = Extent(read_levels(levels), rounds)
+        need = Need(not program, not whole_only, parse_duration(longest) if longest else None)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    staging = side_named(discover(shipped_scenarios()), over)
+    subject = Subject(own_path(staging, wire_format, say), staging.id, wire_format, GENERATIONS)
+    with _stopping():
+        code = compare_and_report(subject, extent, need, to, out=out, err=err)
+    raise typer.Exit(code)
 
 
 @app.command(epilog="Example: lab report lab-results/results.json --out /tmp/report")

@@ -1,0 +1,64 @@
+"""`compare.json`: what was compared, the figures and the advice; text can be made from it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from lab.compare.advice import Advice, Need
+from lab.compare.figures import LevelFigures
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison.
+
+    Args:
+        over: the audited address, or the side of a scenario.
+        wire_format: the dialect.
+        generations: what was generated, in words.
+        rounds: how often each level was repeated.
+        started: local date and time in ISO 8601.
+        need: what the application needs, as the user said.
+        levels: the figures.
+        advice: what follows; None where nothing was measured both ways.
+        stopped: why the comparison ended early; empty if it did not.
+    """
+
+    format_version: int
+    lab_version: str
+    over: str
+    wire_format: str
+    generations: str
+    rounds: int
+    started: str
+    need: Need
+    levels: tuple[LevelFigures, ...]
+    advice: Advice | None
+    stopped: str = ""
+
+
+_COMPARISON = TypeAdapter(Comparison)
+
+
+def save(comparison: Comparison, path: Path) -> None:
+    """Write `compare.json`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.write_bytes(_COMPARISON.dump_json(comparison, indent=1))
+
+
+def load(path: Path) -> Comparison:
+    """Read it back.
+
+    Raises:
+        OSError: the file cannot be read.
+        pydantic.ValidationError: it is no comparison.
+    """
+    return _COMPARISON.validate_json(path.read_bytes())

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from judge.builder import START, Build
+
+from lab.compare.figures import Loss, figures
+from lab.compare.intervals import Interval
+from lab.compare.made import Made, Turn
+from lab.evidence import TransportEnd
+from lab.wire.events import FinishReason
+from lab.words import Cause, Ending
+
+ONE_SECOND = Build(whole=10, interval=0.1)
+
+
+def turn(stream: bool, *builds: Build, first: int = 0, seconds: float = 1.0) -> Turn:
+    """All requests of one way, numbered from `first`."""
+    made = [
+        Made(number, stream, len(builds), build.but(stream=stream).evidence())
+        for number, build in enumerate(builds, first)
+    ]
+    return Turn(tuple(made), seconds)
+
+
+def timed_out(after: float) -> Build:
+    """A batch reply that the path ended with a 504; the model server saw the connection close."""
+    at = START + after
+    return Build(whole=50, status=504, body=b"<html>", ended=at, written=0, finished=False, client_left=at)
+
+
+def test_a_stream_and_its_batch_reply_are_compared_pair_by_pair() -> None:
+    """Of three generations of different length, each stream's total is held against its own batch reply's."""
+    builds = [Build(whole=whole, interval=0.1) for whole in (5, 20, 40)]
+    (level,) = figures([turn(True, *builds), turn(False, *builds)])
+    assert level.difference is not None
+    # The builder ends a stream one millisecond after the last token, the finish taking another.
+    assert level.difference.count == 3
+    assert 0 <= level.difference.value < 0.01
+
+
+def test_the_first_text_of_a_stream_is_early_and_that_of_a_batch_reply_is_its_end() -> None:
+    """With ten tokens 100 ms apart, the first comes after 0.1 s one way and after 1 s the other."""
+    (level,) = figures([turn(True, ONE_SECOND), turn(False, ONE_SECOND)])
+    assert level.stream.first_text is not None
+    assert level.batch.first_text is not None
+    assert abs(level.stream.first_text.value - 0.1) < 0.01
+    assert abs(level.batch.first_text.value - 1.0) < 0.01
+
+
+def test_a_rate_counts_whole_answers_only() -> None:
+    """Two requests in a turn of two seconds, one of them lost, are half an answer a second."""
+    (level,) = figures(
+        [turn(True, ONE_SECOND, ONE_SECOND, seconds=2), turn(False, ONE_SECOND, timed_out(0.9), seconds=2)]
+    )
+    assert (level.stream.rate, level.batch.rate) == (Interval(1.0, None, None, 1), Interval(0.5, None, None, 1))
+
+
+def test_batch_replies_that_died_of_silence_are_put_down_to_a_clock() -> None:
+    """Two 504 after two seconds without a byte, streams outlived that moment: a first-byte clock of 2 s."""
+    longer = Build(whole=50, interval=0.1)
+    (level,) = figures([turn(True, longer, longer), turn(False, timed_out(2.0), timed_out(2.01))])
+    assert level.stream.losses == ()
+    assert [(loss.to, loss.count, loss.by_clock) for loss in level.batch.losses] == [(Cause.FIRST_BYTE_CLOCK, 2, True)]
+    assert level.batch.losses[0].clock is not None
+    assert abs(level.batch.losses[0].clock - 2.0) < 0.05
+    assert level.difference is None
+
+
+def test_a_loss_without_a_cause_is_called_by_its_ending() -> None:
+    """A stranger's reply that ends cleanly without a marker has no cause that the evidence carries."""
+    silent = Build(whole=10, marker=False, reason=None, has_ledger=False, has_plan=False)
+    (level,) = figures([turn(True, silent), turn(False, ONE_SECOND)])
+    assert level.stream.losses == (Loss(Ending.SILENTLY_TRUNCATED, 1),)
+
+
+def test_a_token_limit_is_no_loss() -> None:
+    """The model itself said where it stopped, which is what an audit's own limit brings about."""
+    limited = ONE_SECOND.but(reason=FinishReason.LENGTH)
+    (level,) = figures([turn(True, limited), turn(False, limited)])
+    assert level.stream.losses == level.batch.losses == ()
+
+
+def test_held_counts_lost_answers_too() -> None:
+    """A connection that ended in a 504 was held as well."""
+    (level,) = figures([turn(True, ONE_SECOND), turn(False, timed_out(2.0))])
+    assert level.batch.total is None
+    assert level.batch.held is not None
+    assert level.batch.held.value == 2.0
+
+
+def test_levels_stand_in_the_order_of_measuring_and_only_where_both_ways_were_measured() -> None:
+    """A comparison that was stopped after the streams of the second level has figures of the first."""
+    turns = [turn(True, ONE_SECOND), turn(False, ONE_SECOND), turn(True, ONE_SECOND, ONE_SECOND, first=1)]
+    assert [level.at_once for level in figures(turns)] == [1]
+    assert [level.at_once for level in figures([*turns, turn(False, ONE_SECOND, ONE_SECOND, first=1)])] == [1, 2]
+
+
+def test_a_cut_is_lost() -> None:
+    """Half an answer is no answer for the rate."""
+    cut = ONE_SECOND.but(
+        sent=[1, 2, 3], reason=None, marker=False, end=TransportEnd.SHORT_FIN, has_ledger=False, has_plan=False
+    )
+    (level,) = figures([turn(True, cut), turn(False, ONE_SECOND)])
+    assert level.stream.lost is not None
+    assert level.stream.lost.value == 1.0
