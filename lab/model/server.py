@@ -1,6 +1,8 @@
 """The model server over HTTP: the vendors' endpoints, and the lab's own side channel.
 
-    POST /v1/chat/completions, /v1/messages     each wire format's path, streaming and batch
+    POST /v1/chat/completions, /v1/responses, /v1/messages, /api/chat, /v1/sse, /v1/ndjson
+                                                each wire format's path, streaming and batch
+    GET  /v1/sse?PLAN                           a stream for a browser's EventSource, which cannot post
     GET  /v1/models                             for clients that ask first
     GET  /lab/health                            ready
     GET  /lab/clock                             the ledger's clock: {"now": seconds}
@@ -34,7 +36,8 @@ from lab.model.reply import ReplyWriter, WrittenReply
 from lab.model.schedule import make_schedule
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan, PlanError, plan_from_query
 from lab.wire import FORMATS
-from lab.wire.format import WireFormat
+from lab.wire.format import Asked, WireFormat
+from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
 _LEDGERS = TypeAdapter(list[Ledger])
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,200}")
@@ -104,6 +107,8 @@ class ModelServer:
         app = web.Application(client_max_size=_LARGEST_BODY)
         for wire in FORMATS.values():
             app.router.add_post(wire.path, partial(self._answer, wire))
+        # Not HEAD too: it would generate an answer for nobody.
+        app.router.add_get(PLAIN_SSE.path, partial(self._answer, PLAIN_SSE), allow_head=False)
         app.router.add_get("/v1/models", _models)
         app.router.add_get("/lab/health", _health)
         app.router.add_get("/lab/clock", _clock)
@@ -116,7 +121,8 @@ class ModelServer:
         arrived = time.monotonic()
         try:
             name = self._read_name(request)
-            asked = wire.read_ask(body)
+            get = request.method == "GET"
+            asked = Asked(f"lab?{request.query_string}", stream=True) if get else wire.read_ask(body)
             plan = _read_plan(request.headers.get(PLAN_HEADER), asked.model)
             schedule = make_schedule(plan, wire, asked)
         except ValueError as error:

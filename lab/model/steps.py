@@ -1,8 +1,8 @@
 """Steps and schedules: what is written for one request, as values; and the script they are made from.
 
-Pure: no clock, no socket. A token's event is not serialised anew each time: the format writes one event
-around a placeholder, and the token's text takes its place. That is sound because a token's text needs
-no escaping in JSON.
+Pure: no clock, no socket. A token's event is not serialised anew each time, unless its format numbers its
+events: the format writes one event around a placeholder, and the token's text takes its place. That is
+sound because a token's text needs no escaping in JSON.
 
 Warning: HTTP's own framing (chunks, headers) is not in a step; its payload is body.
 """
@@ -151,8 +151,11 @@ class Script:
 
     def token_steps(self) -> list[Step]:
         """One step for each token, the opening not yet among them."""
-        before, _, after = self.wire.text(self.reply, _PLACEHOLDER).rpartition(_PLACEHOLDER.encode())
-        payloads = [before + text.encode() + after for text in self.texts]
+        if self.wire.numbered:
+            payloads = [self.wire.text(self.reply, text, number) for number, text in enumerate(self.texts, 1)]
+        else:
+            before, _, after = self.wire.text(self.reply, _PLACEHOLDER).rpartition(_PLACEHOLDER.encode())
+            payloads = [before + text.encode() + after for text in self.texts]
         clock = self.plan.stamp is StampKind.CLOCK
         return [
             Step(offset, payload, (number,), find_stamps(payload) if clock else ())
@@ -161,7 +164,9 @@ class Script:
 
     def finish_step(self, tokens: int, reason: FinishReason) -> Step:
         """Finish reason and marker in one write, right after that many tokens."""
-        payload = self.wire.finish(self.reply, reason, tokens) + self.wire.marker(self.reply)
+        # With clock stamps nobody knows the text before it has left.
+        text = "" if self.plan.stamp is StampKind.CLOCK else "".join(self.texts[:tokens])
+        payload = self.wire.finish(self.reply, reason, tokens, text) + self.wire.marker(self.reply)
         return Step(self.offset_after(tokens), payload)
 
     def opened(self, steps: list[Step]) -> list[Step]:

@@ -1,8 +1,8 @@
 """Wire formats: one module each, which writes the events and reads them back.
 
 What belongs here is bytes to events and events to bytes, and nothing that waits, connects or judges.
-Below stand only the server-sent-event framing and the tokens' own text. A new format is a module with
-a `FORMAT`; it is found by walking the package.
+Below stand only the two framings (server-sent events, lines of JSON) and the tokens' own text. A new format
+is a module with a `FORMAT`; it is found by walking the package.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from lab.errors import BadInput
 from lab.wire.format import WireFormat
@@ -30,3 +31,15 @@ def format_named(name: str) -> WireFormat:
         return FORMATS[name]
     except KeyError:
         raise BadInput(f"unknown wire format {name!r}", f"Known: {', '.join(sorted(FORMATS))}.") from None
+
+
+def format_for_url(url: str) -> WireFormat | None:
+    """The wire format that an endpoint's path points to; None where it points to none.
+
+    The path is a guess: `/api/chat`, Ollama's, is also a common name for an application's own endpoint.
+    """
+    try:
+        path = urlsplit(url).path.rstrip("/")
+    except ValueError:
+        return None
+    return next((wire for wire in FORMATS.values() if path.endswith(wire.url_end)), None)

@@ -11,8 +11,31 @@ import json
 from typing import Any
 
 from lab.wire import sse
-from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Text, Unreadable, Usage
-from lab.wire.format import BROKEN, Ask, Asked, Reply, compact, read_limit, read_request, read_text, shortened
+from lab.wire.events import (
+    ErrorEvent,
+    Event,
+    Finish,
+    FinishReason,
+    Heartbeat,
+    Marker,
+    Opening,
+    Reasoning,
+    Text,
+    Unreadable,
+)
+from lab.wire.format import (
+    BROKEN,
+    Ask,
+    Asked,
+    Reply,
+    compact,
+    read_limit,
+    read_request,
+    read_stream,
+    read_text,
+    read_usage,
+    shortened,
+)
 
 _REASONS = {
     FinishReason.STOP: "end_turn",
@@ -39,14 +62,17 @@ class AnthropicMessages:
 
     name = "anthropic-messages"
     path = "/v1/messages"
+    url_end = "/v1/messages"
     stream_type = "text/event-stream; charset=utf-8"
+    has_marker = True
+    numbered = False
 
-    def ask(self, model: str, *, stream: bool, max_tokens: int) -> Ask:
+    def ask(self, model: str, *, stream: bool, max_tokens: int, prompt: str = "Count.") -> Ask:
         """See `WireFormat.ask`."""
         body = {
             "model": model,
             "max_tokens": max_tokens,
-            "messages": [{"role": "user", "content": "Count."}],
+            "messages": [{"role": "user", "content": prompt}],
             "stream": stream,
         }
         headers = (
@@ -56,13 +82,17 @@ class AnthropicMessages:
         )
         return Ask(self.path, headers, compact(body).encode())
 
+    def key_header(self, key: str) -> tuple[str, str]:
+        """See `WireFormat.key_header`."""
+        return ("x-api-key", key)
+
     def read_ask(self, body: bytes) -> Asked:
         """See `WireFormat.read_ask`; `max_tokens` is required."""
-        fields = read_request(body)
+        fields = read_request(body, "messages")
         limit = read_limit(fields, "max_tokens")
         if limit is None:
             raise ValueError("max_tokens: Field required")
-        return Asked(model=fields["model"], stream=bool(fields.get("stream")), max_tokens=limit)
+        return Asked(model=fields["model"], stream=read_stream(fields, default=False), max_tokens=limit)
 
     def opening(self, reply: Reply) -> bytes:
         """`message_start` and `content_block_start`."""
@@ -70,7 +100,7 @@ class AnthropicMessages:
         block = {"index": 0, "content_block": {"type": "text", "text": ""}}
         return _event("message_start", {"message": message}) + _event("content_block_start", block)
 
-    def text(self, reply: Reply, text: str) -> bytes:
+    def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
         """One `content_block_delta`."""
         return _event("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": text}})
 
@@ -78,7 +108,7 @@ class AnthropicMessages:
         """The format's own `ping`."""
         return _event("ping", {})
 
-    def finish(self, reply: Reply, reason: FinishReason, tokens: int) -> bytes:
+    def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
         """`content_block_stop` and the `message_delta` with the stop reason."""
         delta = {"stop_reason": _REASONS[reason], "stop_sequence": None}
         stop = _event("content_block_stop", {"index": 0})
@@ -120,9 +150,10 @@ class AnthropicMessages:
             document = json.loads(body)
             if document.get("type") == "error":
                 return [_read_error(document)]
+            thinking = "".join(read_text(block.get("thinking")) for block in document["content"])
             text = "".join(read_text(block.get("text")) for block in document["content"])
-            usage = Usage(document["usage"]["output_tokens"])
-            events: list[Event] = [*([Text(text)] if text else []), usage]
+            events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
+            events += read_usage(document.get("usage") or {}, "output_tokens")
             if document["stop_reason"] is not None:
                 events += [_read_finish(document["stop_reason"]), Marker()]
             return events
@@ -170,15 +201,17 @@ class AnthropicMessagesReader:
 def _read_document(document: dict[str, Any]) -> list[Event]:
     match document["type"]:
         case "content_block_delta":
-            text = read_text(document["delta"].get("text"))
-            return [Text(text)] if text else []
+            return _read_block(document["delta"])
+        # The vendor begins with an empty block; some that speak its format do not.
+        case "content_block_start":
+            return _read_block(document["content_block"])
         case "message_start":
             return [Opening()]
         case "ping":
             return [Heartbeat()]
         case "message_delta":
             raw = document["delta"].get("stop_reason")
-            usage = [Usage(document["usage"]["output_tokens"])] if document.get("usage") else []
+            usage = read_usage(document.get("usage") or {}, "output_tokens")
             return [*([_read_finish(raw)] if raw is not None else []), *usage]
         case "message_stop":
             return [Marker()]
@@ -186,6 +219,11 @@ def _read_document(document: dict[str, Any]) -> list[Event]:
             return [_read_error(document)]
     # Unknown events are to be skipped, as the vendor's versioning policy asks of clients.
     return []
+
+
+def _read_block(block: dict[str, Any]) -> list[Event]:
+    text, thinking = (read_text(block.get(name)) for name in ("text", "thinking"))
+    return [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
 
 
 def _read_finish(raw: str) -> Finish:

@@ -31,6 +31,13 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Reasoning:
+    """A piece of the model's thinking; no part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Heartbeat:
     """Bytes that carry nothing but life: an SSE comment, an Anthropic `ping`."""
 
@@ -81,4 +88,4 @@ class Unreadable:
     data: bytes
 
 
-Event = Opening | Text | Heartbeat | Finish | Usage | Marker | ErrorEvent | Unreadable
+Event = Opening | Text | Reasoning | Heartbeat | Finish | Usage | Marker | ErrorEvent | Unreadable

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lab.wire.events import Event, FinishReason
+from lab.wire.events import Event, FinishReason, Usage
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,22 @@ class WireFormat(Protocol):
 
     name: str
     path: str
+    """Where the vendor serves it, and the model server too."""
+    url_end: str
+    """How the path of a URL ends that speaks this format, whatever a gateway puts in front."""
     stream_type: str
+    """The content type of a streamed reply."""
+    has_marker: bool
+    """False where no terminal marker is standard, so that a stranger's clean end may be a truncation."""
+    numbered: bool
+    """Whether each event carries its own number, so that no two of them are alike but for their text."""
 
-    def ask(self, model: str, *, stream: bool, max_tokens: int) -> Ask:
-        """The request that a client of this format sends."""
+    def ask(self, model: str, *, stream: bool, max_tokens: int, prompt: str = "Count.") -> Ask:
+        """The request that a client of this format sends; `max_tokens` bounds the answer."""
+        ...
+
+    def key_header(self, key: str) -> tuple[str, str]:
+        """The header, name and value, in which a key travels."""
         ...
 
     def read_ask(self, body: bytes) -> Asked:
@@ -88,23 +100,30 @@ class WireFormat(Protocol):
         ...
 
     def opening(self, reply: Reply) -> bytes:
-        """The events before the first text."""
+        """The events before the first text; empty where the format has none."""
         ...
 
-    def text(self, reply: Reply, text: str) -> bytes:
-        """One event that carries a piece of text."""
+    def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
+        """One event that carries a piece of text; `number` is its place among them, from 1."""
         ...
 
     def heartbeat(self) -> bytes:
         """An event that carries nothing."""
         ...
 
-    def finish(self, reply: Reply, reason: FinishReason, tokens: int) -> bytes:
-        """The events that say why and after how many tokens the model stopped."""
+    def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
+        """The events that say why and after how many tokens the model stopped.
+
+        Args:
+            reply: the reply.
+            reason: why the model stopped.
+            tokens: after how many tokens.
+            text: the whole answer, for a format that repeats it; empty where it is not known beforehand.
+        """
         ...
 
     def marker(self, reply: Reply) -> bytes:
-        """The terminal marker."""
+        """The terminal marker; empty where the event that gives the reason is the marker too."""
         ...
 
     def error_event(self, kind: str, message: str) -> bytes:
@@ -147,8 +166,12 @@ def read_text(value: object) -> str:
     raise TypeError(f"text that is {value!r}")
 
 
-def read_request(body: bytes) -> dict[str, Any]:
-    """The fields of a request, checked for what every format requires: a model and messages.
+def read_request(body: bytes, *questions: str) -> dict[str, Any]:
+    """The fields of a request, checked for what every format requires: a model, and something to answer.
+
+    Args:
+        body: the request's body.
+        questions: the fields in which the format takes it, of which one is enough: `messages`, `input`.
 
     Raises:
         ValueError: names the field that is missing or makes no sense.
@@ -161,11 +184,34 @@ def read_request(body: bytes) -> dict[str, Any]:
         raise ValueError("the body is no JSON object")
     if not isinstance(fields.get("model"), str) or not fields["model"]:
         raise ValueError("model: a name is required")
-    if not isinstance(fields.get("messages"), list) or not fields["messages"]:
-        raise ValueError("messages: at least one is required")
-    if not isinstance(fields.get("stream") or False, bool):
-        raise ValueError("stream: must be true or false")
+    if not any(_is_question(name, fields.get(name)) for name in questions):
+        raise ValueError(f"{' or '.join(questions)}: at least one is required")
     return fields
+
+
+def _is_question(name: str, value: object) -> bool:
+    """Whether it is a conversation, or, in every field but `messages`, a text; neither may be empty."""
+    return bool(value) and (isinstance(value, list) or (isinstance(value, str) and name != "messages"))
+
+
+def read_stream(fields: dict[str, Any], *, default: bool) -> bool:
+    """Whether a request wants a stream.
+
+    Raises:
+        ValueError: `stream` is neither true nor false.
+    """
+    stream = fields.get("stream")
+    if stream is None:
+        return default
+    if not isinstance(stream, bool):
+        raise ValueError("stream: must be true or false")
+    return stream
+
+
+def read_usage(document: dict[str, Any], name: str) -> list[Usage]:
+    """The count of tokens under that name; nothing where there is no such number."""
+    count = document.get(name)
+    return [Usage(count)] if isinstance(count, int) and not isinstance(count, bool) else []
 
 
 def read_limit(fields: dict[str, Any], *names: str) -> int | None:

@@ -12,8 +12,21 @@ import json
 from typing import Any
 
 from lab.wire import sse
-from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Text, Unreadable, Usage
-from lab.wire.format import BROKEN, Ask, Asked, Reply, compact, read_limit, read_request, read_text, shortened
+from lab.wire.events import Event, Finish, FinishReason, Heartbeat, Marker, Opening, Reasoning, Text, Unreadable
+from lab.wire.format import (
+    BROKEN,
+    Ask,
+    Asked,
+    Reply,
+    compact,
+    read_limit,
+    read_request,
+    read_stream,
+    read_text,
+    read_usage,
+    shortened,
+)
+from lab.wire.openai_errors import error_document, error_kind, read_error
 
 _DONE = b"[DONE]"
 _REASONS = {
@@ -22,15 +35,6 @@ _REASONS = {
     FinishReason.CONTENT_FILTER: "content_filter",
 }
 _REASONS_READ = {word: reason for reason, word in _REASONS.items()}
-
-_ERROR_KINDS = {
-    400: "invalid_request_error",
-    401: "invalid_api_key",
-    403: "permission_error",
-    404: "not_found_error",
-    429: "rate_limit_exceeded",
-    503: "overloaded",
-}
 
 # A fixed birthday: the same plan must give the same bytes.
 _CREATED = 1_700_000_000
@@ -41,13 +45,20 @@ class OpenAIChat:
 
     name = "openai-chat"
     path = "/v1/chat/completions"
+    url_end = "/chat/completions"
     stream_type = "text/event-stream; charset=utf-8"
+    has_marker = True
+    numbered = False
 
-    def ask(self, model: str, *, stream: bool, max_tokens: int) -> Ask:
-        """See `WireFormat.ask`."""
+    def ask(self, model: str, *, stream: bool, max_tokens: int, prompt: str = "Count.") -> Ask:
+        """See `WireFormat.ask`.
+
+        Usage is not asked for (`stream_options`): no verdict needs it, and some servers that speak this
+        format refuse a field that they do not know.
+        """
         body = {
             "model": model,
-            "messages": [{"role": "user", "content": "Count."}],
+            "messages": [{"role": "user", "content": prompt}],
             "stream": stream,
             "max_completion_tokens": max_tokens,
         }
@@ -57,15 +68,19 @@ class OpenAIChat:
         )
         return Ask(self.path, headers, compact(body).encode())
 
+    def key_header(self, key: str) -> tuple[str, str]:
+        """See `WireFormat.key_header`."""
+        return ("Authorization", f"Bearer {key}")
+
     def read_ask(self, body: bytes) -> Asked:
         """See `WireFormat.read_ask`."""
-        fields = read_request(body)
+        fields = read_request(body, "messages")
         options = fields.get("stream_options")
         if options is not None and not isinstance(options, dict):
             raise ValueError("stream_options: must be an object")
         return Asked(
             model=fields["model"],
-            stream=bool(fields.get("stream")),
+            stream=read_stream(fields, default=False),
             max_tokens=read_limit(fields, "max_completion_tokens", "max_tokens"),
             include_usage=bool((options or {}).get("include_usage")),
         )
@@ -74,7 +89,7 @@ class OpenAIChat:
         """The role chunk."""
         return self._chunk(reply, {"role": "assistant", "content": "", "refusal": None})
 
-    def text(self, reply: Reply, text: str) -> bytes:
+    def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
         """One content chunk."""
         return self._chunk(reply, {"content": text})
 
@@ -82,7 +97,7 @@ class OpenAIChat:
         """An SSE comment; the format has no heartbeat of its own."""
         return sse.write_comment("heartbeat")
 
-    def finish(self, reply: Reply, reason: FinishReason, tokens: int) -> bytes:
+    def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
         """The chunk with the finish reason, and the usage chunk where the request asked for it."""
         finish = self._chunk(reply, {}, _REASONS[reason])
         if not reply.include_usage:
@@ -95,7 +110,7 @@ class OpenAIChat:
 
     def error_event(self, kind: str, message: str) -> bytes:
         """An event with an `error` object."""
-        return sse.write_event(compact(_error(kind, message)))
+        return sse.write_event(compact(error_document(kind, message)))
 
     def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
         """A `chat.completion` document."""
@@ -113,11 +128,11 @@ class OpenAIChat:
 
     def error_kind(self, status: int) -> str:
         """See `WireFormat.error_kind`."""
-        return _ERROR_KINDS.get(status, "server_error" if status >= 500 else "invalid_request_error")
+        return error_kind(status)
 
     def error_body(self, kind: str, message: str) -> bytes:
         """The vendor's error document."""
-        return compact(_error(kind, message)).encode()
+        return compact(error_document(kind, message)).encode()
 
     def reader(self) -> OpenAIChatReader:
         """See `WireFormat.reader`."""
@@ -128,10 +143,9 @@ class OpenAIChat:
         try:
             document = json.loads(body)
             if "error" in document and not document.get("choices"):
-                return [_read_error(document["error"])]
+                return [read_error(document["error"])]
             choice = document["choices"][0]
-            text = read_text(choice["message"]["content"])
-            events: list[Event] = [*([Text(text)] if text else []), *_read_usage(document)]
+            events = [*_read_texts(choice["message"]), *_read_usage(document)]
             if choice["finish_reason"] is not None:
                 events += [_read_finish(choice["finish_reason"]), Marker()]
             return events
@@ -181,20 +195,17 @@ class OpenAIChatReader:
         try:
             document = json.loads(item.data)
             if document.get("error"):
-                return [_read_error(document["error"])]
+                return [read_error(document["error"])]
             events = [event for choice in document["choices"] for event in _read_choice(choice)]
+            return [*events, *_read_usage(document)]
         except BROKEN as error:
             return [Unreadable(f"no chat completion chunk: {error!r}", shortened(item.data))]
-        return [*events, *_read_usage(document)]
 
 
 def _read_choice(choice: dict[str, Any]) -> list[Event]:
-    events: list[Event] = []
     delta = choice.get("delta") or {}
-    text = read_text(delta.get("content"))
-    if text:
-        events.append(Text(text))
-    elif "role" in delta:
+    events = _read_texts(delta)
+    if not events and "role" in delta:
         events.append(Opening())
     # Some servers send an empty reason with every chunk.
     if choice.get("finish_reason"):
@@ -202,23 +213,31 @@ def _read_choice(choice: dict[str, Any]) -> list[Event]:
     return events
 
 
+def _read_texts(message: dict[str, Any]) -> list[Event]:
+    """Thinking and text of a delta or a message.
+
+    Vendors that show the thinking do so in a field of their own, under one of two names, or as one part of a
+    list (Mistral). A refusal in words is an answer: without it the reply would read as an empty one.
+    """
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    inner = [part for outer in parts for part in outer.get("thinking") or []]
+    thinking = read_text(message.get("reasoning_content")) or read_text(message.get("reasoning"))
+    thinking += _join(inner)
+    texts = (_join(parts), read_text(message.get("refusal")))
+    return [*([Reasoning(thinking)] if thinking else []), *(Text(text) for text in texts if text)]
+
+
+def _join(parts: list[dict[str, Any]]) -> str:
+    return "".join(read_text(part.get("text")) for part in parts)
+
+
 def _read_finish(raw: str) -> Finish:
     return Finish(_REASONS_READ.get(raw), raw)
 
 
 def _read_usage(document: dict[str, Any]) -> list[Event]:
-    usage = document.get("usage")
-    return [Usage(usage["completion_tokens"])] if usage else []
-
-
-def _read_error(error: Any) -> ErrorEvent:
-    if not isinstance(error, dict):
-        return ErrorEvent("error", str(error))
-    return ErrorEvent(str(error.get("type") or "error"), str(error.get("message") or ""))
-
-
-def _error(kind: str, message: str) -> dict[str, Any]:
-    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+    return [*read_usage(document.get("usage") or {}, "completion_tokens")]
 
 
 def _usage(reply: Reply, tokens: int) -> dict[str, int]:

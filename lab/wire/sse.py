@@ -47,6 +47,7 @@ class EventParser:
     """Turns bytes, cut anywhere, into events and comments; lives as long as one stream."""
 
     _buffer: bytearray = field(default_factory=bytearray)
+    _searched: int = 0
     _at_start: bool = True
     _name: str = ""
     _data: list[bytes] = field(default_factory=list)
@@ -86,17 +87,21 @@ class EventParser:
 
     def _next_line(self) -> bytes | None:
         """Cut the next whole line off the buffer; a CR at its very end may be half a CRLF, so it waits."""
-        lf = self._buffer.find(b"\n")
-        # Only before the LF: a search to the end of the buffer for every line would be quadratic.
-        cr = self._buffer.find(b"\r", 0, lf if lf != -1 else len(self._buffer))
+        # Only behind what has been searched, and only before the LF: all else would be quadratic, with a long
+        # line in small pieces or with many lines in a large one.
+        lf = self._buffer.find(b"\n", self._searched)
+        cr = self._buffer.find(b"\r", self._searched, lf if lf != -1 else len(self._buffer))
         if cr != -1:
             if cr == len(self._buffer) - 1:
+                self._searched = cr
                 return None
             end, skip = cr, 2 if self._buffer[cr + 1 : cr + 2] == b"\n" else 1
         elif lf != -1:
             end, skip = lf, 1
         else:
+            self._searched = len(self._buffer)
             return None
+        self._searched = 0
         line = bytes(self._buffer[:end])
         del self._buffer[: end + skip]
         return line

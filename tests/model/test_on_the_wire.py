@@ -49,7 +49,8 @@ async def test_the_same_plan_gives_the_same_bytes(server: ModelServer) -> None:
 async def test_every_format_has_its_path(server: ModelServer, path: str) -> None:
     """The model server writes whatever the wire package knows."""
     seen = await exchange(server.base_url, request("tokens=2&interval=1ms", path=path, max_tokens=99))
-    assert (seen.status, seen.whole, seen.numbers) == (200, True, [1, 2])
+    # OpenAI's Responses repeat the whole text at the end.
+    assert (seen.status, seen.whole, set(seen.numbers)) == (200, True, {1, 2})
 
 
 # How each fault ends: whether the framing's end came, the socket's end, the tokens that came.

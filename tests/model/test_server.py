@@ -15,6 +15,8 @@ from pydantic import TypeAdapter
 from lab.evidence import Ledger
 from lab.model.server import ModelServer
 from lab.wire import FORMATS
+from lab.wire.events import ErrorEvent
+from lab.wire.format import WireFormat
 
 from .raw import connect, exchange, request
 
@@ -85,22 +87,37 @@ REFUSALS = {
     "two plans": (request("tokens=3", model="lab?tokens=4", max_tokens=5), "X-Lab-Plan: another plan"),
     "heartbeats in a batch reply": (request("heartbeat=1s", stream=False, max_tokens=5), "heartbeat: "),
     "a stream of known length": (request("framing=length", max_tokens=5), "framing: "),
-    "no messages": (request(messages=[], max_tokens=5), "messages: "),
-    "a bad limit": (request(max_tokens=0), "max_tokens: "),
+    "no question": (request(messages=[], input="", max_tokens=5), ": at least one is required"),
+    "a bad limit": (
+        request(max_tokens=0, max_output_tokens=0, options={"num_predict": 0}),
+        ": must be a whole number from 1",
+    ),
     "a bad request id": (request(name="a/b", max_tokens=5), "X-Lab-Request: "),
 }
 
 
-@pytest.mark.parametrize("path", [wire.path for wire in FORMATS.values()])
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize(("data", "words"), REFUSALS.values(), ids=REFUSALS)
 async def test_what_makes_no_sense_is_refused_in_the_vendors_shape(
-    server: ModelServer, data: bytes, words: str, path: str
+    server: ModelServer, data: bytes, words: str, wire: WireFormat
 ) -> None:
     """Status 400, the vendor's error document, and the name of what is at fault."""
-    seen = await exchange(server.base_url, data.replace(b"/v1/chat/completions", path.encode(), 1))
-    error = json.loads(seen.body)["error"]
-    assert (seen.status, error["type"]) == (400, "invalid_request_error")
-    assert words in error["message"]
+    seen = await exchange(server.base_url, data.replace(b"/v1/chat/completions", wire.path.encode(), 1))
+    (error,) = wire.read_batch(seen.body)
+    assert isinstance(error, ErrorEvent)
+    assert (seen.status, error.kind) == (400, wire.error_kind(400))
+    assert words in error.message
+
+
+async def test_an_event_source_may_get_a_plain_stream(server: ModelServer) -> None:
+    """The plan stands in the URL; a bad one is refused, and asking for the head alone generates nothing."""
+    ask = "%s /v1/sse?%s HTTP/1.1\r\nHost: lab\r\nAccept: text/event-stream\r\n\r\n"
+    seen = await exchange(server.base_url, (ask % ("GET", "tokens=3&interval=1ms")).encode())
+    assert (seen.status, seen.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert (seen.whole, seen.numbers) == (True, [1, 2, 3])
+    assert seen.body.endswith(b"event: done\ndata: {}\n\n")
+    assert (await exchange(server.base_url, (ask % ("GET", "colour=red")).encode())).status == 400
+    assert (await exchange(server.base_url, (ask % ("HEAD", "")).encode())).status == 405
 
 
 async def test_a_body_that_is_no_json_is_refused(server: ModelServer) -> None:

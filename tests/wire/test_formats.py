@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import BadInput
-from lab.wire import FORMATS, format_named
+from lab.wire import FORMATS, format_for_url, format_named
 from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Text, Unreadable, Usage
 from lab.wire.format import Asked, Reply, WireFormat
 
@@ -19,14 +19,23 @@ TEXT = "amber ⟨9f3c:1@0ms⟩ "
 
 EveryFormat = pytest.mark.parametrize("wire", FORMATS.values(), ids=FORMATS)
 
+NO_OPENING = {"ollama-chat", "sse", "ndjson"}
+"""Formats in which the first event has text already."""
+ONE_END = {"ollama-chat", "openai-responses"}
+"""Formats in which one event is reason and marker."""
+
 # What is written, and what must be read back: the events that any format has to be able to say.
-ROUND_TRIPS: dict[str, tuple[Callable[[WireFormat], bytes], list[Event]]] = {
-    "opening": (lambda wire: wire.opening(REPLY), [Opening()]),
-    "text": (lambda wire: wire.text(REPLY, TEXT), [Text(TEXT)]),
-    "text that JSON escapes": (lambda wire: wire.text(REPLY, '"\\\n\u2028é'), [Text('"\\\n\u2028é')]),
-    "heartbeat": (lambda wire: wire.heartbeat(), [Heartbeat()]),
-    "marker": (lambda wire: wire.marker(REPLY), [Marker()]),
-    "error": (lambda wire: wire.error_event("kind", "words"), [ErrorEvent("kind", "words")]),
+ROUND_TRIPS: dict[str, tuple[Callable[[WireFormat], bytes], Callable[[WireFormat], list[Event]]]] = {
+    "opening": (lambda wire: wire.opening(REPLY), lambda wire: [] if wire.name in NO_OPENING else [Opening()]),
+    "text": (lambda wire: wire.text(REPLY, TEXT), lambda _: [Text(TEXT)]),
+    "text that JSON escapes": (lambda wire: wire.text(REPLY, '"\\\n\u2028é'), lambda _: [Text('"\\\n\u2028é')]),
+    "heartbeat": (lambda wire: wire.heartbeat(), lambda _: [Heartbeat()]),
+    "marker": (lambda wire: wire.marker(REPLY), lambda wire: [] if wire.name in ONE_END else [Marker()]),
+    # Ollama's errors have no kind but one.
+    "error": (
+        lambda wire: wire.error_event(wire.error_kind(500), "words"),
+        lambda wire: [ErrorEvent(wire.error_kind(500), "words")],
+    ),
 }
 
 
@@ -44,13 +53,13 @@ def one_by_one(raw: bytes) -> list[bytes]:
 @EveryFormat
 @pytest.mark.parametrize("case", ROUND_TRIPS.values(), ids=ROUND_TRIPS)
 def test_what_is_written_is_read_back(
-    wire: WireFormat, case: tuple[Callable[[WireFormat], bytes], list[Event]]
+    wire: WireFormat, case: tuple[Callable[[WireFormat], bytes], Callable[[WireFormat], list[Event]]]
 ) -> None:
     """Whole and byte by byte, each event comes back as what was meant."""
     write, expected = case
     raw = write(wire)
-    assert read(wire, [raw]) == expected
-    assert read(wire, one_by_one(raw)) == expected
+    assert read(wire, [raw]) == expected(wire)
+    assert read(wire, one_by_one(raw)) == expected(wire)
 
 
 @EveryFormat
@@ -60,7 +69,8 @@ def test_every_finish_reason_is_read_back_with_the_count_of_tokens(wire: WireFor
     events = read(wire, [wire.finish(REPLY, reason, 7)])
     assert [event.reason for event in events if isinstance(event, Finish)] == [reason]
     assert Usage(7) in events
-    assert not any(isinstance(event, (Marker, Unreadable)) for event in events)
+    assert not any(isinstance(event, Unreadable) for event in events)
+    assert (Marker() in events) is (wire.name in ONE_END)
 
 
 @EveryFormat
@@ -72,15 +82,16 @@ def test_a_stream_is_read_alike_however_it_is_cut(wire: WireFormat, data: st.Dat
             wire.opening(REPLY),
             wire.text(REPLY, TEXT),
             wire.heartbeat(),
-            wire.finish(REPLY, FinishReason.STOP, 1),
+            wire.finish(REPLY, FinishReason.STOP, 1, TEXT),
             wire.marker(REPLY),
         ]
     )
     cuts = sorted(data.draw(st.sets(st.integers(1, len(raw) - 1), max_size=30)))
     pieces = [raw[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     events = [event for event in read(wire, pieces) if not isinstance(event, Usage)]
-    assert [type(event) for event in events] == [Opening, Text, Heartbeat, Finish, Marker]
-    assert events[1] == Text(TEXT)
+    opening = [] if wire.name in NO_OPENING else [Opening()]
+    assert events[:-2] == [*opening, Text(TEXT), Heartbeat()]
+    assert [type(event) for event in events[-2:]] == [Finish, Marker]
 
 
 @EveryFormat
@@ -96,8 +107,9 @@ def test_an_event_cut_inside_a_character_is_unreadable(wire: WireFormat) -> None
 @EveryFormat
 def test_broken_json_in_a_whole_event_is_unreadable_and_the_stream_goes_on(wire: WireFormat) -> None:
     """One bad event does not hide those after it."""
-    events = read(wire, [b'data: {"half\n\n', wire.marker(REPLY)])
-    assert [type(event) for event in events] == [Unreadable, Marker]
+    bad = b'data: {"half\n\n' if "event-stream" in wire.stream_type else b'{"half\n'
+    events = read(wire, [wire.text(REPLY, "one"), bad, wire.text(REPLY, "two", 2)])
+    assert [type(event) for event in events] == [Text, Unreadable, Text]
 
 
 @EveryFormat
@@ -127,7 +139,8 @@ def test_a_batch_reply_without_a_reason_has_no_end(wire: WireFormat) -> None:
 @EveryFormat
 def test_an_error_document_is_read_back(wire: WireFormat) -> None:
     """The document of an HTTP error, and of an error in a 200, is an error event."""
-    assert wire.read_batch(wire.error_body("kind", "words")) == [ErrorEvent("kind", "words")]
+    kind = wire.error_kind(429)
+    assert wire.read_batch(wire.error_body(kind, "words")) == [ErrorEvent(kind, "words")]
 
 
 @EveryFormat
@@ -139,16 +152,27 @@ def test_the_server_reads_what_the_client_asks(wire: WireFormat, stream: bool) -
     assert wire.read_ask(ask.body) == Asked("lab?tokens=3", stream, 9)
 
 
+QUESTION = {"messages": [{}], "input": "x", "prompt": "x"}
+LIMIT_FIELDS = {"openai-responses": "max_output_tokens", "ollama-chat": "num_predict"}
+
+
+def bad_ask(**fields: object) -> bytes:
+    """A request with a question and a limit for every format, but for what is given."""
+    limit = fields.pop("limit", 1)
+    limits = {"max_tokens": limit, "max_output_tokens": limit, "options": {"num_predict": limit}}
+    return json.dumps({"model": "m", **QUESTION, **limits, **fields}).encode()
+
+
 BAD_ASKS = {
     "no JSON": (b"{", "JSON"),
     "no object": (b"[]", "object"),
-    "no model": (b'{"messages":[{}],"max_tokens":1}', "model"),
-    "an empty model": (b'{"model":"","messages":[{}],"max_tokens":1}', "model"),
-    "no messages": (b'{"model":"m","max_tokens":1}', "messages"),
-    "empty messages": (b'{"model":"m","messages":[],"max_tokens":1}', "messages"),
-    "stream is a text": (b'{"model":"m","messages":[{}],"stream":"yes","max_tokens":1}', "stream"),
-    "no tokens at all": (b'{"model":"m","messages":[{}],"max_tokens":0}', "max_tokens"),
-    "a limit that is true": (b'{"model":"m","messages":[{}],"max_tokens":true}', "max_tokens"),
+    "no model": (bad_ask(model=None), "model"),
+    "an empty model": (bad_ask(model=""), "model"),
+    "no question": (bad_ask(messages=None, input=None, prompt=None), "at least one is required"),
+    "empty questions": (bad_ask(messages=[], input="", prompt=[]), "at least one is required"),
+    "stream is a text": (bad_ask(stream="yes"), "stream"),
+    "no tokens at all": (bad_ask(limit=0), "limit"),
+    "a limit that is true": (bad_ask(limit=True), "limit"),
     "bytes that are no UTF-8": (b'{"model":"\xff"}', "JSON"),
 }
 
@@ -157,8 +181,95 @@ BAD_ASKS = {
 @pytest.mark.parametrize(("body", "field"), BAD_ASKS.values(), ids=BAD_ASKS)
 def test_a_bad_request_names_its_field(wire: WireFormat, body: bytes, field: str) -> None:
     """What lacks what the format requires is refused with the field's name."""
-    with pytest.raises(ValueError, match=field):
+    with pytest.raises(ValueError, match=LIMIT_FIELDS.get(wire.name, "max_tokens") if field == "limit" else field):
         wire.read_ask(body)
+
+
+ASKS: dict[str, tuple[str, dict[str, object], Asked]] = {
+    "responses, a conversation": ("openai-responses", {"input": [{}]}, Asked("m", stream=False)),
+    "ollama streams unless told otherwise": ("ollama-chat", {"messages": [{}]}, Asked("m", stream=True)),
+    "ollama, batch": ("ollama-chat", {"messages": [{}], "stream": False}, Asked("m", stream=False)),
+    "ollama, no limit": (
+        "ollama-chat",
+        {"messages": [{}], "options": {"num_predict": -1}},
+        Asked("m", stream=True),
+    ),
+    "sse, a prompt": ("sse", {"prompt": "x"}, Asked("m", stream=True)),
+    "sse, an input": ("sse", {"input": "x", "max_tokens": 3}, Asked("m", stream=True, max_tokens=3)),
+    "ndjson, messages": ("ndjson", {"messages": [{}], "stream": False}, Asked("m", stream=False)),
+}
+
+
+@pytest.mark.parametrize(("name", "fields", "asked"), ASKS.values(), ids=ASKS)
+def test_each_format_has_its_own_defaults(name: str, fields: dict[str, object], asked: Asked) -> None:
+    """Where the question and the limit stand, and whether silence about `stream` means a stream."""
+    assert format_named(name).read_ask(json.dumps({"model": "m", **fields}).encode()) == asked
+
+
+def test_messages_that_are_a_text_are_refused() -> None:
+    """A conversation is a list, whatever a prompt may be."""
+    with pytest.raises(ValueError, match="messages"):
+        format_named("openai-chat").read_ask(b'{"model":"m","messages":"x"}')
+
+
+# What each vendor's documentation requires of a request, headers in lower case.
+REQUIRED: dict[str, tuple[dict[str, object], dict[str, str]]] = {
+    "openai-chat": (
+        {"messages": [{"role": "user", "content": "Go on."}], "max_completion_tokens": 16},
+        {"authorization": "Bearer k"},
+    ),
+    "openai-responses": ({"input": "Go on.", "max_output_tokens": 16}, {"authorization": "Bearer k"}),
+    "anthropic-messages": (
+        {"messages": [{"role": "user", "content": "Go on."}], "max_tokens": 16},
+        {"anthropic-version": "2023-06-01", "x-api-key": "k"},
+    ),
+    "ollama-chat": (
+        {"messages": [{"role": "user", "content": "Go on."}], "options": {"num_predict": 16}},
+        {"authorization": "Bearer k"},
+    ),
+    "sse": ({"prompt": "Go on.", "max_tokens": 16}, {"authorization": "Bearer k"}),
+    "ndjson": ({"prompt": "Go on.", "max_tokens": 16}, {"authorization": "Bearer k"}),
+}
+
+
+@EveryFormat
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_request_is_what_the_vendor_accepts(wire: WireFormat, stream: bool) -> None:
+    """Nothing is missing that the vendor requires, and no field is sent that it does not document."""
+    fields, headers = REQUIRED[wire.name]
+    ask = wire.ask("m", stream=stream, max_tokens=16, prompt="Go on.")
+    assert json.loads(ask.body) == {"model": "m", "stream": stream, **fields}
+    sent = {name.lower(): value for name, value in [*ask.headers, wire.key_header("k")]}
+    assert sent.items() >= {**headers, "content-type": "application/json"}.items()
+    assert sent["accept"] in wire.stream_type if stream else sent["accept"] == "application/json"
+
+
+URLS = {
+    "https://api.openai.com/v1/chat/completions": "openai-chat",
+    "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=2025-01-01": "openai-chat",
+    "https://openrouter.ai/api/v1/chat/completions": "openai-chat",
+    "https://api.openai.com/v1/responses": "openai-responses",
+    "https://api.anthropic.com/v1/messages": "anthropic-messages",
+    "http://localhost:11434/api/chat": "ollama-chat",
+    "http://localhost:8080/v1/sse/": "sse",
+    "http://localhost:8080/v1/ndjson": "ndjson",
+    "https://example.com/": None,
+    "https://example.com/api/messages": None,
+    "https://example.com/?next=/v1/messages": None,
+    "http://[": None,
+}
+
+
+@pytest.mark.parametrize(("url", "name"), URLS.items(), ids=URLS)
+def test_a_url_names_its_format_by_its_path(url: str, name: str | None) -> None:
+    """A gateway's prefix and a query change nothing; an unknown path names none."""
+    found = format_for_url(url)
+    assert (found.name if found else None) == name
+
+
+def test_every_path_of_the_model_server_names_its_format() -> None:
+    """The lab's own URLs need no further word."""
+    assert [format_for_url(f"http://127.0.0.1:1{wire.path}") for wire in FORMATS.values()] == [*FORMATS.values()]
 
 
 def test_anthropic_requires_a_limit_and_openai_does_not() -> None:
@@ -180,87 +291,6 @@ def test_an_unknown_format_names_those_that_there_are() -> None:
     """A typing error is answered with the choice."""
     with pytest.raises(BadInput, match="openai-chat"):
         format_named("openai-chta")
-
-
-# Written by hand from the vendors' documents, so that writer and reader cannot be wrong together.
-
-OPENAI = (
-    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","service_tier":"default",'
-    b'"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,'
-    b'"finish_reason":null}],"usage":null}\n\n'
-    b": OPENROUTER PROCESSING\n\n"
-    b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":null}],"usage":null}\n\n'
-    b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}\n\n'
-    b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":10,"total_tokens":13}}\n\n'
-)
-ANTHROPIC = (
-    b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message","role":"assistant",'
-    b'"content":[],"stop_reason":null,"usage":{"input_tokens":3,"output_tokens":1}}}\n\n'
-    b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
-    b'"content_block":{"type":"text","text":""}}\n\n'
-    b'event: ping\ndata: {"type":"ping"}\n\n'
-    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
-    b'"delta":{"type":"text_delta","text":"Hello"}}\n\n'
-    b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
-    b'event: something_new\ndata: {"type":"something_new"}\n\n'
-    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},'
-    b'"usage":{"output_tokens":10}}\n\n'
-)
-STOP = Finish(FinishReason.STOP, "stop")
-END_TURN = Finish(FinishReason.STOP, "end_turn")
-
-RECORDED: dict[str, tuple[str, bytes, list[Event]]] = {
-    "openai, whole": (
-        "openai-chat",
-        OPENAI + b"data: [DONE]\n\n",
-        [Opening(), Heartbeat(), Text("Hello"), STOP, Usage(10), Marker()],
-    ),
-    "openai, a marker without its empty line (llama.cpp)": (
-        "openai-chat",
-        b"data: [DONE]",
-        [Marker()],
-    ),
-    "openai, an error in the stream": (
-        "openai-chat",
-        b'data: {"error":{"message":"gone","type":"server_error","param":null,"code":null}}\n\n',
-        [ErrorEvent("server_error", "gone")],
-    ),
-    "openai, a finish reason that the lab has no word for": (
-        "openai-chat",
-        b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\n',
-        [Finish(None, "tool_calls")],
-    ),
-    "openai, text and reason in one chunk": (
-        "openai-chat",
-        b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"length"}]}\n\n',
-        [Text("x"), Finish(FinishReason.LENGTH, "length")],
-    ),
-    "anthropic, whole": (
-        "anthropic-messages",
-        ANTHROPIC + b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
-        [Opening(), Heartbeat(), Text("Hello"), END_TURN, Usage(10), Marker()],
-    ),
-    "anthropic, an error in the stream": (
-        "anthropic-messages",
-        b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n',
-        [ErrorEvent("overloaded_error", "Overloaded")],
-    ),
-    "anthropic, a refusal": (
-        "anthropic-messages",
-        b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"refusal"}}\n\n',
-        [Finish(FinishReason.CONTENT_FILTER, "refusal")],
-    ),
-}
-
-
-@pytest.mark.parametrize(("name", "raw", "expected"), RECORDED.values(), ids=RECORDED)
-def test_the_vendors_own_bytes_are_read(name: str, raw: bytes, expected: list[Event]) -> None:
-    """Bytes as the vendors document them, whole, byte by byte, and with CRLF."""
-    wire = format_named(name)
-    assert read(wire, [raw]) == expected
-    assert read(wire, one_by_one(raw)) == expected
-    if raw.endswith(b"\n"):
-        assert read(wire, [raw.replace(b"\n", b"\r\n")]) == expected
 
 
 def test_every_anthropic_event_is_named() -> None:

@@ -1,0 +1,129 @@
+"""Reads JSON objects of streams that follow no vendor's rules, by the usual names of their fields.
+
+Applications and gateways have their own dialects, most of them near a vendor's. A field is looked for
+under each of its usual names, and an object that has none of them is an event without text.
+
+Warning: this is guessing. A status message in a field named `text` is read as text, and an event of which
+the name says that it ends the stream is not searched for text, since many repeat the whole answer there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Reasoning, Text, Usage
+from lab.wire.format import read_usage
+
+END_NAMES = frozenset({"done", "end", "complete", "finish"})
+"""Names of an event that say that the stream is over."""
+
+_BEAT_NAMES = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+
+# In this order; the first that has any text counts, for some objects repeat it further on.
+_TEXT_FIELDS = (
+    "delta",
+    "text",
+    "content",
+    "token",
+    "message",
+    "choices",
+    "response",
+    "completion",
+    "answer",
+    "candidates",
+    "parts",
+    "output",
+    "generated_text",
+)
+# Where these are a mere text they are a status message.
+_OBJECTS_ONLY = frozenset({"message", "choices", "candidates"})
+
+_THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+_REASON_FIELDS = ("finish_reason", "stop_reason", "done_reason", "finishReason")
+_HOLDERS = ("delta", "message", "choices", "candidates")
+_COUNTS = ("tokens", "completion_tokens", "output_tokens", "eval_count")
+
+_REASONS = {
+    "stop": FinishReason.STOP,
+    "end_turn": FinishReason.STOP,
+    "eos_token": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "content-filter": FinishReason.CONTENT_FILTER,
+    "refusal": FinishReason.CONTENT_FILTER,
+    "safety": FinishReason.CONTENT_FILTER,
+}
+
+
+def read_object(document: dict[str, Any], name: str = "") -> list[Event]:
+    """The events of one object.
+
+    Args:
+        document: the object.
+        name: the name of the event that carried it, in lower case; its own `type` where it had none.
+
+    Raises:
+        RecursionError: it is nested too deep.
+    """
+    own = str(document.get("type") or "").lower()
+    kind = name or own
+    if document.get("error") or "error" in (name, own):
+        return [_read_error(document)]
+    if kind in _BEAT_NAMES:
+        return [Heartbeat()]
+    thinks = "reasoning" in kind or "thinking" in kind
+    text = "" if kind in END_NAMES else _find_text(document)
+    thinking = text if thinks else _find_field(document, _THINKING_FIELDS)
+    events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text and not thinks else [])]
+    raw = _find_field(document, _REASON_FIELDS)
+    if raw:
+        events.append(Finish(_REASONS.get(raw.lower()), raw))
+    events += _find_usage(document)
+    if document.get("done") is True or kind in END_NAMES:
+        events.append(Marker())
+    return events or [Opening()]
+
+
+def _find_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_find_text(item) for item in value)
+    if not isinstance(value, dict):
+        return ""
+    inner = ((field, value.get(field)) for field in _TEXT_FIELDS)
+    texts = (_find_text(item) for field, item in inner if not (field in _OBJECTS_ONLY and isinstance(item, str)))
+    return next((text for text in texts if text), "")
+
+
+def _find_field(document: dict[str, Any], names: tuple[str, ...]) -> str:
+    """The first text under one of those names, at the top or in what usually holds it."""
+    values = (holder.get(name) for holder in _holders(document) for name in names)
+    return next((value for value in values if isinstance(value, str) and value), "")
+
+
+def _holders(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield document
+    for name in _HOLDERS:
+        held = document.get(name)
+        for item in held if isinstance(held, list) else [held]:
+            if isinstance(item, dict):
+                yield from _holders(item)
+
+
+def _find_usage(document: dict[str, Any]) -> list[Usage]:
+    usage = document.get("usage")
+    holders = [document, usage] if isinstance(usage, dict) else [document]
+    return [count for holder in holders for name in _COUNTS for count in read_usage(holder, name)][:1]
+
+
+def _read_error(document: dict[str, Any]) -> ErrorEvent:
+    error = document.get("error") or document
+    if not isinstance(error, dict):
+        return ErrorEvent("error", str(error))
+    kind = error.get("code") if error is document else error.get("type") or error.get("code")
+    message = error.get("message") or error.get("errorText") or error.get("detail") or ""
+    return ErrorEvent(str(kind or "error"), str(message))

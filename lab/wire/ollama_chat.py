@@ -1,0 +1,219 @@
+"""Ollama chat: one JSON object a line, the last of which says `"done":true`.
+
+An answer is whole when that line has a `done_reason`: it is reason and marker in one, so nothing is left for
+`marker` to write. Without a reason it is a cut, for that is how Ollama's server ends when its own model
+process has died. Streaming is the default. There is no opening, and no heartbeat of the format's own: the
+one written here is a piece without text, since an empty line makes the official Python client raise.
+
+Warnings: an error has no kind on the wire, only words. The durations that the last line gives are nominal,
+one millisecond a token, so that the same plan gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lab.wire.events import (
+    ErrorEvent,
+    Event,
+    Finish,
+    FinishReason,
+    Heartbeat,
+    Marker,
+    Opening,
+    Reasoning,
+    Text,
+    Unreadable,
+)
+from lab.wire.format import (
+    BROKEN,
+    Ask,
+    Asked,
+    Reply,
+    compact,
+    read_limit,
+    read_request,
+    read_stream,
+    read_text,
+    read_usage,
+    shortened,
+)
+from lab.wire.lines import LineParser, write_line
+
+_REASONS = {
+    FinishReason.STOP: "stop",
+    FinishReason.LENGTH: "length",
+    # Ollama has no filter; the word is the one that its OpenAI-compatible clients know.
+    FinishReason.CONTENT_FILTER: "content_filter",
+}
+_REASONS_READ = {word: reason for reason, word in _REASONS.items()}
+
+_ERROR = "error"
+_CREATED = "2023-11-14T22:13:20Z"
+_NANOSECONDS = 1_000_000
+
+
+class OllamaChat:
+    """The wire format of `POST /api/chat`."""
+
+    name = "ollama-chat"
+    path = "/api/chat"
+    url_end = "/api/chat"
+    stream_type = "application/x-ndjson"
+    has_marker = True
+    numbered = False
+
+    def ask(self, model: str, *, stream: bool, max_tokens: int, prompt: str = "Count.") -> Ask:
+        """See `WireFormat.ask`."""
+        body = {
+            "model": model,
+            "messages": [{"role": "user", "content": prompt}],
+            "stream": stream,
+            "options": {"num_predict": max_tokens},
+        }
+        headers = (
+            ("Content-Type", "application/json"),
+            ("Accept", self.stream_type if stream else "application/json"),
+        )
+        return Ask(self.path, headers, compact(body).encode())
+
+    def key_header(self, key: str) -> tuple[str, str]:
+        """See `WireFormat.key_header`; for Ollama's cloud and for gateways, since a local server asks for none."""
+        return ("Authorization", f"Bearer {key}")
+
+    def read_ask(self, body: bytes) -> Asked:
+        """See `WireFormat.read_ask`; a negative `num_predict` is Ollama's way to ask for no limit."""
+        fields = read_request(body, "messages")
+        options = fields.get("options") or {}
+        if not isinstance(options, dict):
+            raise ValueError("options: must be an object")
+        limit = options.get("num_predict")
+        unlimited = isinstance(limit, int) and limit < 0
+        return Asked(
+            model=fields["model"],
+            stream=read_stream(fields, default=True),
+            max_tokens=None if unlimited else read_limit(options, "num_predict"),
+        )
+
+    def opening(self, reply: Reply) -> bytes:
+        """Nothing: the first line has text already."""
+        return b""
+
+    def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
+        """One line with a piece of text."""
+        return write_line(_piece(reply.model, text))
+
+    def heartbeat(self) -> bytes:
+        """A line with a piece that has no text."""
+        return write_line(_piece("lab", ""))
+
+    def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
+        """The last line."""
+        return write_line(_last(reply, "", reason, tokens))
+
+    def marker(self, reply: Reply) -> bytes:
+        """Nothing: the last line is the marker."""
+        return b""
+
+    def error_event(self, kind: str, message: str) -> bytes:
+        """A line with the error's words."""
+        return write_line({"error": message})
+
+    def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
+        """The last line with the whole text in it."""
+        return compact(_last(reply, text, reason, tokens)).encode()
+
+    def error_kind(self, status: int) -> str:
+        """See `WireFormat.error_kind`; there is but one."""
+        return _ERROR
+
+    def error_body(self, kind: str, message: str) -> bytes:
+        """The vendor's error document."""
+        return compact({"error": message}).encode()
+
+    def reader(self) -> OllamaChatReader:
+        """See `WireFormat.reader`."""
+        return OllamaChatReader()
+
+    def read_batch(self, body: bytes) -> list[Event]:
+        """See `WireFormat.read_batch`."""
+        try:
+            document = json.loads(body)
+            events = _read_document(document)
+            return [event for event in events if not isinstance(event, (Heartbeat, Opening))]
+        except BROKEN as error:
+            return [Unreadable(f"no chat reply: {error!r}", shortened(body))]
+
+
+class OllamaChatReader:
+    """Reads one streamed chat reply."""
+
+    def __init__(self) -> None:
+        self._parser = LineParser()
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See `Reader.feed`."""
+        return [event for line in self._parser.feed(data) for event in _read_line(line)]
+
+    def close(self) -> list[Event]:
+        """See `Reader.close`; a whole object counts without its line end."""
+        tail = self._parser.tail
+        return _read_line(tail) if tail else []
+
+
+def _read_line(line: bytes) -> list[Event]:
+    if not line.strip():
+        return [Heartbeat()]
+    try:
+        return _read_document(json.loads(line))
+    except BROKEN as error:
+        return [Unreadable(f"no chat line: {error!r}", shortened(line))]
+
+
+def _read_document(document: dict[str, Any]) -> list[Event]:
+    if document.get("error"):
+        return [_read_error(document["error"])]
+    done = document["done"] is True
+    message = document.get("message") or {}
+    thinking, text = read_text(message.get("thinking")), read_text(message.get("content"))
+    events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
+    if done:
+        events += _read_end(document)
+    if events:
+        return events
+    return [Opening() if message.get("tool_calls") or done else Heartbeat()]
+
+
+def _read_end(document: dict[str, Any]) -> list[Event]:
+    raw, usage = document.get("done_reason"), read_usage(document, "eval_count")
+    if not raw:
+        return [*usage]
+    return [Finish(_REASONS_READ.get(raw), str(raw)), *usage, Marker()]
+
+
+def _read_error(error: Any) -> ErrorEvent:
+    return ErrorEvent(_ERROR, str(error.get("message") or error) if isinstance(error, dict) else str(error))
+
+
+def _piece(model: str, text: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    return {"model": model, "created_at": _CREATED, "message": message, "done": False}
+
+
+def _last(reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> dict[str, Any]:
+    """The last line; without a reason, the one of a server whose model process has died."""
+    return {
+        **_piece(reply.model, text),
+        "done": True,
+        **({} if reason is None else {"done_reason": _REASONS[reason]}),
+        "total_duration": (reply.prompt_tokens + tokens) * _NANOSECONDS,
+        "load_duration": 0,
+        "prompt_eval_count": reply.prompt_tokens,
+        "prompt_eval_duration": reply.prompt_tokens * _NANOSECONDS,
+        "eval_count": tokens,
+        "eval_duration": tokens * _NANOSECONDS,
+    }
+
+
+FORMAT = OllamaChat()

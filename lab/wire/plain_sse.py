@@ -1,0 +1,108 @@
+"""Plain SSE: server-sent events without a vendor's rules, as applications stream to their own pages.
+
+The model server writes JSON objects (see `lab.wire.plain`) and ends with the event `done`. Of others, data
+that is no JSON object is text as it stands, and a JSON string is the text in it; `data: [DONE]`, an event
+named `done`, `end`, `complete` or `finish`, and `"done":true` are read as markers.
+
+Warning: data that begins like an object and is none counts as broken only in a stream that has sent
+objects before. In a stream of bare text it is a piece of code.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lab.wire import sse
+from lab.wire.events import ErrorEvent, Event, FinishReason, Heartbeat, Marker, Unreadable
+from lab.wire.format import BROKEN, Reply, compact, shortened
+from lab.wire.guess import read_object
+from lab.wire.plain import PlainFormat, error_document, finish_document, text_document
+
+
+class PlainSse(PlainFormat):
+    """Server-sent events at the model server's own path."""
+
+    name = "sse"
+    path = "/v1/sse"
+    url_end = "/sse"
+    stream_type = "text/event-stream; charset=utf-8"
+
+    def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
+        """One event with a piece of text."""
+        return sse.write_event(compact(text_document(text)))
+
+    def heartbeat(self) -> bytes:
+        """An SSE comment."""
+        return sse.write_comment("heartbeat")
+
+    def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
+        """An event with the finish reason."""
+        return sse.write_event(compact(finish_document(reason, tokens)))
+
+    def marker(self, reply: Reply) -> bytes:
+        """An event named `done`."""
+        return sse.write_event("{}", "done")
+
+    def error_event(self, kind: str, message: str) -> bytes:
+        """An event named `error`."""
+        return sse.write_event(compact(error_document(kind, message)), "error")
+
+    def reader(self) -> PlainSseReader:
+        """See `WireFormat.reader`."""
+        return PlainSseReader()
+
+
+class PlainSseReader:
+    """Reads one stream of events."""
+
+    def __init__(self) -> None:
+        self._parser = sse.EventParser()
+        self._sends_objects = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See `Reader.feed`."""
+        return [event for item in self._parser.feed(data) for event in self._read(item)]
+
+    def close(self) -> list[Event]:
+        """See `Reader.close`; a marker counts without its empty line."""
+        tail = self._parser.tail
+        if tail is None:
+            return []
+        events = self._read(tail)
+        if Marker() in events:
+            return events
+        return [Unreadable("the body ended inside an event", shortened(tail.data))]
+
+    def _read(self, item: sse.ServerSentEvent | sse.Comment) -> list[Event]:
+        if isinstance(item, sse.Comment):
+            return [Heartbeat()]
+        if item.data.strip() == b"[DONE]":
+            return [Marker()]
+        try:
+            return self._read_data(item.data.decode(), "" if item.name == "message" else item.name.lower())
+        except BROKEN as error:
+            return [Unreadable(f"no event: {error!r}", shortened(item.data))]
+
+    def _read_data(self, data: str, name: str) -> list[Event]:
+        document = _parse(data)
+        if isinstance(document, dict):
+            self._sends_objects = True
+            return read_object(document, name)
+        if self._sends_objects and data.lstrip().startswith("{"):
+            return [Unreadable("an object that is no JSON", shortened(data.encode()))]
+        text = document if isinstance(document, str) else data
+        if name == "error":
+            return [ErrorEvent("error", text)]
+        # An event's name says the same of a bare text as of an object.
+        return read_object({"text": text}, name) if text else read_object({}, name or "ping")
+
+
+def _parse(data: str) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+FORMAT = PlainSse()
