@@ -13,30 +13,42 @@ from enum import StrEnum
 from lab.plan import Plan
 
 
+class HttpVersion(StrEnum):
+    """The version to ask in; over TLS it is what is offered, and `Trace.version` says what was agreed."""
+
+    HTTP_1_1 = "1.1"
+    HTTP_2 = "2"
+
+
 class TransportEnd(StrEnum):
     """How the exchange ended at the transport, as the probe's socket saw it."""
 
     FRAMED = "framed"
-    """The body's own end came: the last chunk, or the last byte of its Content-Length."""
+    """The body's own end came: the last chunk, the last byte of its Content-Length, or END_STREAM."""
     CLOSED = "closed"
     """FIN on a body that is delimited by close: the legitimate end, or a cut that looks like it."""
     SHORT_FIN = "short-fin"
     """FIN in the middle of a body whose framing promised more."""
     RESET = "reset"
-    """RST, at whatever place."""
+    """RST, at whatever place; RST_STREAM of HTTP/2, or a fatal alert of TLS amid the reply."""
     NO_REPLY = "no-reply"
     """FIN before a whole status line and headers."""
     NOT_HTTP = "not-http"
-    """Bytes that no HTTP/1.1 parser accepts."""
+    """Bytes that no parser of the HTTP version in use accepts."""
+    UNRESOLVED = "unresolved"
+    """The host's name was not found."""
     REFUSED = "refused"
     """The connection could not be opened."""
+    TLS_FAILED = "tls-failed"
+    """The certificate does not verify, or the handshake failed; the detail has the words."""
     CONNECT_TIME_OUT = "connect-time-out"
     HEADERS_TIME_OUT = "headers-time-out"
     FIRST_TOKEN_TIME_OUT = "first-token-time-out"
     MIDDLE_TIME_OUT = "middle-time-out"
+    TOTAL_TIME_OUT = "total-time-out"
     """The probe's own patience ran out, waiting for what the name says."""
     LEFT = "left"
-    """The probe closed of its own accord, as it had been told to."""
+    """The probe closed of its own accord: at the time that it had been told, or because too much came."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,14 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Stall:
+    """A time in which the probe itself did not run, so that whatever came then was read at its end."""
+
+    since: float
+    until: float
+
+
+@dataclass(frozen=True)
 class Trace:
     """What the probe saw of one exchange.
 
@@ -56,14 +76,17 @@ class Trace:
             was never opened).
         ended: when the end was known.
         end: how it ended at the transport.
-        detail: the transport's own words on an unclean end (an errno, a parser's message).
+        detail: the transport's own words on an unclean end (an errno, a parser's message); after a FIN on TLS,
+            whether the other side had said that it would close.
         status: the HTTP status, or None if none came.
-        version: the reply's HTTP version, such as `1.1`.
+        version: the reply's HTTP version, such as `1.1` or `2`.
         headers: the reply's headers, names in lower case, in order.
         headers_at: when the last byte of the headers had come.
-        framing: `chunked`, `length` or `close`; empty without headers.
-        reads: every read from the socket, headers included.
+        framing: `chunked`, `length`, `close` or `h2`; empty without headers.
+        reads: every read from the socket, headers included. Of TLS what it decrypted to, with the time of the
+            read; of HTTP/2 only the reads that brought something of the reply, for pings are no sign of it.
         body: the decoded body, each piece with the time of the read that brought it.
+        stalls: when the probe itself was late; what the reads show of those times is no fault of the path's.
     """
 
     started: float
@@ -77,10 +100,15 @@ class Trace:
     framing: str = ""
     reads: tuple[Read, ...] = ()
     body: tuple[Read, ...] = ()
+    stalls: tuple[Stall, ...] = ()
 
     def header(self, name: str) -> str:
         """The first header of that name (lower case), or an empty text."""
         return next((value for key, value in self.headers if key == name), "")
+
+    def stalled(self, since: float, until: float) -> float:
+        """Seconds between two times in which the probe did not run."""
+        return sum(max(0.0, min(until, stall.until) - max(since, stall.since)) for stall in self.stalls)
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,10 @@ there is nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from lab.evidence import Evidence
+from lab.evidence import Evidence, HttpVersion
 
-
-class HttpVersion(StrEnum):
-    """The version to ask in; over TLS it is what is offered, and `Trace.version` says what was agreed."""
-
-    HTTP_1_1 = "1.1"
-    HTTP_2 = "2"
+__all__ = ["HttpVersion", "Sample", "Setting", "Way"]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lab.evidence import Evidence, Ledger, TransportEnd
-from lab.judge.endings import BROKEN_ENDS, OWN_ENDS, Case, ending_of
+from lab.evidence import Evidence, Ledger
+from lab.judge.endings import BROKEN_ENDS, NEVER_OPENED, OWN_ENDS, Case, ending_of
 from lab.plan import FaultKind
 from lab.words import Cause, Ending
 
@@ -166,7 +166,7 @@ def _tell_total(deaths: Sequence[Exposure], exposures: Sequence[Exposure]) -> bo
 
 def _died(case: Case) -> bool:
     trace, ledger = case.trace, case.evidence.ledger
-    if trace.end in OWN_ENDS or trace.end is TransportEnd.REFUSED:
+    if trace.end in OWN_ENDS or trace.end in NEVER_OPENED:
         return False
     if case.clean and ending_of(case) in (Ending.COMPLETE, Ending.DECLARED_PARTIAL):
         return False

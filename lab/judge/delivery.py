@@ -13,12 +13,12 @@ the probe itself reads late.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from lab.evidence import Evidence, Hold, Ledger
+from lab.evidence import Evidence, Hold, Ledger, Trace
 from lab.judge.endings import Case
+from lab.judge.gaps import FEW, Pattern, delivery_by_gaps
 from lab.judge.reading import Arrival, Facts
 from lab.words import Delivery
 
@@ -37,8 +37,9 @@ CLEAR_SHARE = 0.75
 """Share of the tokens that must have been held so. In pairs, half of them are: HAProxy at ten tokens a second
 makes pairs or not from one run to the next, so a verdict at one half would be a toss."""
 
-FEW = 5
-"""Tokens below which neither gaps nor a least delay say anything: a busy machine can be late with all of them."""
+
+ASLEEP = 0.5
+"""Part of a hold in which the probe itself may have been late; beyond it, the hold says nothing of the path."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,28 @@ def delivery_of(case: Case) -> Delivered:
     if evidence.plan is not None and evidence.plan.lockstep and evidence.ledger is not None:
         return _in_lockstep(evidence, evidence.ledger, facts)
     left = _left_times(evidence, facts)
-    return _by_gaps(case) if left is None else _stamped(facts.right, left)
+    return _by_gaps(case) if left is None else _stamped(evidence.trace, facts.right, left)
 
 
 def _in_lockstep(evidence: Evidence, ledger: Ledger, facts: Facts) -> Delivered:
-    arrived = {arrival.number: arrival.at for arrival in facts.right}
-    holds = [hold for hold in ledger.holds if hold.confirmed or not _cut_short(hold, evidence, ledger)]
-    # A token that had arrived was not held by the path, even if its confirmation came late.
-    broken = [hold for hold in holds if not hold.confirmed and arrived.get(hold.number, hold.at) >= hold.at]
     if not ledger.tokens:
         return Delivered(Delivery.UNPROVEN, "the ledger knows of no token, so nothing tells")
-    delays = [arrived[token.number] - token.at for token in ledger.tokens if token.number in arrived]
+    trace = evidence.trace
+    arrived = {arrival.number: arrival.at for arrival in facts.right}
+    left = {token.number: token.at for token in ledger.tokens}
+    ran_out = [hold for hold in ledger.holds if not hold.confirmed and not _cut_short(hold, evidence, ledger)]
+    # A token that had arrived was not held by the path, even if its confirmation came late.
+    ran_out = [hold for hold in ran_out if arrived.get(hold.number, hold.at) >= hold.at]
+    broken = [hold for hold in ran_out if _awake(trace, left.get(hold.number, hold.at), hold.at)]
+    holds = [*(hold for hold in ledger.holds if hold.confirmed), *broken]
+    late = len(ran_out) - len(broken)
+    if late and late >= len(broken):
+        return Delivered(Delivery.UNPROVEN, f"{late} holds ran out while the probe itself was late")
+    delays = [
+        arrived[token.number] - token.at - trace.stalled(token.at, arrived[token.number])
+        for token in ledger.tokens
+        if token.number in arrived
+    ]
     least = min(delays, default=0.0)
     nothing_before = min(arrived.values()) >= max(token.at for token in ledger.tokens) - LEAST_DELAY
     if holds and len(broken) == len(holds) and nothing_before:
@@ -84,6 +96,11 @@ def _in_lockstep(evidence: Evidence, ledger: Ledger, facts: Facts) -> Delivered:
     if len(delays) < FEW:
         return Delivered(Delivery.UNPROVEN, f"{sentence}, of too few tokens to blame the path")
     return Delivered(Delivery.COALESCED, sentence)
+
+
+def _awake(trace: Trace, since: float, until: float) -> bool:
+    """Whether the probe ran for most of a time, so that it would have read what was there."""
+    return trace.stalled(since, until) <= ASLEEP * (until - since)
 
 
 def _cut_short(hold: Hold, evidence: Evidence, ledger: Ledger) -> bool:
@@ -107,36 +124,33 @@ def _left_times(evidence: Evidence, facts: Facts) -> dict[int, float] | None:
     return {number: left + shift for number, left in stamped.items()}
 
 
-def _stamped(right: tuple[Arrival, ...], left: dict[int, float]) -> Delivered:
+def _stamped(trace: Trace, right: tuple[Arrival, ...], left: dict[int, float]) -> Delivered:
     times = sorted(left.values())
     spread = times[-1] - times[0]
     known = [arrival for arrival in right if arrival.number in left]
     if spread < CLEAR_SPREAD or len(known) < 2:
         return Delivered(Delivery.UNPROVEN, f"tokens left within {_ms(spread)}, too close together to tell")
     first = min(arrival.at for arrival in known)
-    if first >= times[-1]:
+    if first - trace.stalled(times[0], first) >= times[-1]:
         return Delivered(Delivery.BATCHED, f"nothing came while tokens left over {_ms(spread)}")
     clumps: dict[float, float] = {}
     for arrival in known:
         clumps[arrival.at] = max(clumps.get(arrival.at, -inf), left[arrival.number])
-    held = sum(1 for arrival in known if clumps[arrival.at] - left[arrival.number] >= CLEAR_CLUMP)
+    held = sum(
+        clumps[arrival.at] - left[arrival.number] - trace.stalled(left[arrival.number], arrival.at) >= CLEAR_CLUMP
+        for arrival in known
+    )
     sentence = f"{held} of {len(known)} tokens waited {_ms(CLEAR_CLUMP)} or more for a later one"
     return Delivered(Delivery.COALESCED if held >= CLEAR_SHARE * len(known) else Delivery.UNPROVEN, sentence)
 
 
 def _by_gaps(case: Case) -> Delivered:
     """The rules for a foreign endpoint: only when things came is known, not when they left."""
-    trace, times = case.trace, sorted(arrival.at for arrival in case.facts.right)
-    span, total = times[-1] - times[0], trace.ended - trace.started
-    moments = len(set(times))
-    sentence = f"{len(times)} pieces at {moments} moments over {_ms(span)} of {_ms(total)}"
-    rules: tuple[tuple[Delivery, Callable[[], bool]], ...] = (
-        (Delivery.UNPROVEN, lambda: len(times) < FEW or total < 2 * CLEAR_SPREAD),
-        (Delivery.BATCHED, lambda: span <= total / 20),
-        (Delivery.COALESCED, lambda: len(times) >= 4 * moments and span / moments >= CLEAR_CLUMP),
-        (Delivery.UNPROVEN, lambda: True),
-    )
-    return Delivered(next(delivery for delivery, holds in rules if holds()), sentence)
+    trace = case.trace
+    times = tuple(sorted(arrival.at - trace.started for arrival in case.facts.right))
+    delivery, sentence = delivery_by_gaps(Pattern(times, trace.ended - trace.started))
+    # One exchange, of which nobody has looked where its bursts end, is too little for that word.
+    return Delivered(Delivery.UNPROVEN if delivery is Delivery.INCREMENTAL else delivery, sentence)
 
 
 def _ms(seconds: float) -> str:

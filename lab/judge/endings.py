@@ -27,12 +27,16 @@ OWN_ENDS = frozenset(
         TransportEnd.HEADERS_TIME_OUT,
         TransportEnd.FIRST_TOKEN_TIME_OUT,
         TransportEnd.MIDDLE_TIME_OUT,
+        TransportEnd.TOTAL_TIME_OUT,
         TransportEnd.LEFT,
     }
 )
 """Ends that the probe brought about itself."""
 
-BROKEN_ENDS = frozenset({TransportEnd.SHORT_FIN, TransportEnd.RESET, TransportEnd.NO_REPLY, TransportEnd.REFUSED})
+NEVER_OPENED = frozenset({TransportEnd.UNRESOLVED, TransportEnd.REFUSED, TransportEnd.TLS_FAILED})
+"""Ends before any request was made: the endpoint's address is at fault, and nothing on a path of tokens."""
+
+BROKEN_ENDS = frozenset({TransportEnd.SHORT_FIN, TransportEnd.RESET, TransportEnd.NO_REPLY, *NEVER_OPENED})
 """Ends that every client can see to be wrong."""
 
 _PARTIAL = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
@@ -68,17 +72,27 @@ class Case:
         """Whether the status alone says that there is no answer."""
         return (self.trace.status or 0) >= 400
 
+    @property
+    def is_redirect(self) -> bool:
+        """Whether the answer, if there is one, is somewhere else; no client reads the body of such a reply."""
+        return 300 <= (self.trace.status or 0) < 400
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether the status lets the body be an answer; without one, nothing speaks against it."""
+        return not self.is_error and not self.is_redirect
+
 
 def _corrupt(case: Case) -> bool:
-    return not case.is_error and bool(case.facts.spoilt)
+    return case.may_answer and bool(case.facts.spoilt)
 
 
 def _error_in_stream(case: Case) -> bool:
-    return not case.is_error and case.facts.error is not None
+    return case.may_answer and case.facts.error is not None
 
 
 def _claims_an_end(case: Case) -> bool:
-    return not case.is_error and (case.facts.finish is not None or case.facts.marker)
+    return case.may_answer and (case.facts.finish is not None or case.facts.marker)
 
 
 def _forged(case: Case) -> bool:
@@ -117,6 +131,8 @@ def wrong_type(case: Case) -> bool:
 def _wrong_reply(case: Case) -> bool:
     if case.trace.status is None:
         return False
+    if case.is_redirect:
+        return True
     nothing = case.facts.recognised == case.facts.heartbeats
     no_event = bool(case.facts.body_bytes) and not case.facts.recognised and not case.facts.unreadable
     return nothing and (case.trace.status != 200 or wrong_type(case) or (no_event and case.clean))

@@ -8,20 +8,24 @@ from lab.evidence import TransportEnd
 from lab.judge.endings import Case
 from lab.words import Cause, Ending
 
-_TRANSPORT: Mapping[TransportEnd, str] = {
+TRANSPORT: Mapping[TransportEnd, str] = {
     TransportEnd.FRAMED: "the body's own end came",
     TransportEnd.CLOSED: "the connection was closed, which is this body's only end",
     TransportEnd.SHORT_FIN: "the connection was closed in the middle of the body",
     TransportEnd.RESET: "the connection was reset",
     TransportEnd.NO_REPLY: "the connection was closed before any reply",
     TransportEnd.NOT_HTTP: "the bytes are no HTTP",
+    TransportEnd.UNRESOLVED: "the host's name was not found",
     TransportEnd.REFUSED: "the connection was refused",
+    TransportEnd.TLS_FAILED: "no verified TLS connection was made",
     TransportEnd.CONNECT_TIME_OUT: "the probe gave up connecting",
     TransportEnd.HEADERS_TIME_OUT: "the probe gave up waiting for headers",
     TransportEnd.FIRST_TOKEN_TIME_OUT: "the probe gave up waiting for the body",
     TransportEnd.MIDDLE_TIME_OUT: "the probe gave up waiting for more",
+    TransportEnd.TOTAL_TIME_OUT: "the probe gave up on the whole exchange",
     TransportEnd.LEFT: "the probe left as it was told to",
 }
+"""How an exchange ended at the transport, in words."""
 
 _CLOCKS = frozenset({Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK})
 
@@ -48,7 +52,7 @@ def _tokens(case: Case) -> str:
 def _end(case: Case, ending: Ending) -> str:
     trace, facts = case.trace, case.facts
     took = f"{(trace.ended - trace.started) * 1e3:,.0f} ms"
-    how = _TRANSPORT[trace.end] + (f" ({trace.detail})" if trace.detail else "")
+    how = TRANSPORT[trace.end] + (f" ({trace.detail})" if trace.detail else "")
     details: Mapping[Ending, str] = {
         Ending.CORRUPT: facts.spoilt,
         Ending.MODEL_ERROR_IN_STREAM: f"error event {facts.error.kind!r}" if facts.error else "",

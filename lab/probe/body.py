@@ -1,61 +1,22 @@
 """From the bytes of a body to events and tokens: one reading for the lockstep driver and the judge.
 
-The content coding is undone as the bytes come, so a gzip body that was cut still gives everything
-that could be decoded. Nothing here raises on what a network may bring: bad data is a fact like any other, and
-stands in `BodyReader.trouble`.
+The content coding is undone as the bytes come (`lab.probe.codings`), so a compressed body that was cut still gives
+everything that could be decoded. Nothing here raises on what a network may bring: bad data is a fact like any other,
+and stands in `BodyReader.trouble`.
 """
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field
 
+from lab.probe.codings import ContentDecoder
 from lab.wire.events import Event, Text
 from lab.wire.format import Reader, WireFormat
 from lab.wire.tokens import Stamp, read_tokens
 
-# 16 + 15: a gzip header and the largest window; 15 alone is zlib's own, which HTTP calls deflate.
-_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+__all__ = ["BodyReader", "ContentDecoder", "Piece"]
+
 _TOKEN_START, _TOKEN_END = "⟨⟩"
-
-
-@dataclass
-class ContentDecoder:
-    """Undoes one content coding piece by piece; lives as long as one body.
-
-    Args:
-        coding: the reply's `Content-Encoding`; empty or `identity` passes bytes through.
-
-    `trouble` says in words what could not be decoded, and is empty while all is well.
-    """
-
-    coding: str
-    trouble: str = ""
-    _inflater: zlib._Decompress | None = None
-
-    def __post_init__(self) -> None:
-        window = _WINDOWS.get(self.coding.strip().lower())
-        if window is not None:
-            self._inflater = zlib.decompressobj(window)
-        elif self.coding.strip().lower() not in ("", "identity"):
-            self.trouble = f"unknown content coding {self.coding!r}"
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether a compressed body has begun and not come to its own end."""
-        return self._inflater is not None and not self._inflater.eof
-
-    def feed(self, data: bytes) -> bytes:
-        """Take the next bytes; return what they decode to, which may be nothing yet."""
-        if self.trouble:
-            return b""
-        if self._inflater is None:
-            return data
-        try:
-            return self._inflater.decompress(data)
-        except zlib.error as error:
-            self.trouble = f"bad {self.coding} data: {error}"
-            return b""
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,38 @@
-"""The HTTP/1.1 side of the probe: writes one request and takes its reply apart, with h11.
+"""What the two HTTP versions have in common for the probe: the request, the head of a reply, and a parser.
 
-Pure: bytes in, body pieces out. It runs after the log, so whatever it makes of the bytes, none is lost.
-A reply that h11 refuses is a fact (`trouble`), never an exception.
+A parser is pure: bytes in, body pieces out. It runs after the log, so whatever it makes of the bytes, none is lost,
+and a reply that breaks its protocol is a fact (`NOT_HTTP`), never an exception. `lab.probe.http1` and
+`lab.probe.http2` are the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
-import h11
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from lab.evidence import TransportEnd
 
-# h11's own 16 KiB is less than some proxies let through; 256 KiB is more than any of them does.
-_LARGEST_HEAD = 256 * 1024
+LARGEST_HEAD = 256 * 1024
+"""Bytes of headers that are read: some gateways send tens of kilobytes, and none sends more than this."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A POST request before it is written in either version.
+
+    Args:
+        scheme: `http` or `https`.
+        authority: host and port as the URL has them, without user name and password.
+        target: path and query.
+        headers: without Host and Content-Length; kept out of any message, for a key may stand there.
+        body: the content.
+    """
+
+    scheme: str
+    authority: str
+    target: str
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -27,75 +45,39 @@ class Head:
     framing: str
 
 
-class ReplyParser:
+@dataclass(frozen=True)
+class End:
+    """How the reply ended, and what there is to say about it."""
+
+    end: TransportEnd
+    detail: str = ""
+
+
+class ReplyParser(Protocol):
     """Parses the one reply to one request.
 
-    `head` is None until the headers are whole; `done` turns true when the body's own end has come;
-    `trouble` says why the bytes are no HTTP, and is empty while they are; `interim` counts 1xx
-    replies, which are skipped; `trailing` counts the bytes that came after the end.
+    `head` is None until the headers are whole; `ended` is None until the bytes themselves say that the reply is
+    over, well or badly; `interim` counts 1xx replies, which are skipped; `heard` is True once the last `feed` brought
+    anything of the reply, and False where it was the connection's own business.
     """
 
-    def __init__(self) -> None:
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
-        self.head: Head | None = None
-        self.done = False
-        self.trouble = ""
-        self.interim = 0
-        self.trailing = 0
+    head: Head | None
+    ended: End | None
+    interim: int
+    heard: bool
 
-    def write_request(self, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
-        """Serialise a POST request; the headers must hold Host and no Content-Length."""
-        request = h11.Request(method="POST", target=target, headers=[*headers, ("Content-Length", str(len(body)))])
-        parts = [self._h11.send(event) for event in (request, h11.Data(data=body), h11.EndOfMessage())]
-        return b"".join(part or b"" for part in parts)
+    def write_request(self, request: Request) -> bytes:
+        """Serialise the request with whatever the version wants in front of it."""
+        ...
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes; return the pieces of body in them."""
-        if self.done:
-            self.trailing += len(data)
-        if self.done or self.trouble:
-            return []
-        self._h11.receive_data(data)
-        return self._advance()
+        ...
 
-    def finish(self) -> TransportEnd:
-        """The other side sent FIN: say what that means at this place."""
-        if self.head is None:
-            return TransportEnd.NOT_HTTP if self.trouble else TransportEnd.NO_REPLY
-        if self.trouble:
-            return TransportEnd.NOT_HTTP
-        return TransportEnd.CLOSED if self.head.framing == "close" else TransportEnd.SHORT_FIN
+    def to_send(self) -> bytes:
+        """What the protocol owes the other side by now."""
+        ...
 
-    def _advance(self) -> list[bytes]:
-        pieces: list[bytes] = []
-        try:
-            while True:
-                event = self._h11.next_event()
-                if isinstance(event, h11.InformationalResponse):
-                    self.interim += 1
-                elif isinstance(event, h11.Response):
-                    self.head = _read_head(event)
-                elif isinstance(event, h11.Data):
-                    pieces.append(bytes(event.data))
-                elif isinstance(event, h11.EndOfMessage):
-                    self.done = True
-                    self.trailing = len(self._h11.trailing_data[0])
-                    return pieces
-                else:
-                    return pieces
-        except h11.RemoteProtocolError as error:
-            self.trouble = str(error)
-            return pieces
-
-
-def _read_head(reply: h11.Response) -> Head:
-    headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in reply.headers)
-    return Head(reply.status_code, reply.http_version.decode("ascii"), headers, _framing(reply.status_code, headers))
-
-
-def _framing(status: int, headers: tuple[tuple[str, str], ...]) -> str:
-    """RFC 9112, section 6.3, for a reply to POST."""
-    names = dict(headers)
-    if "transfer-encoding" in names:
-        return "chunked"
-    return "length" if "content-length" in names or status in (204, 304) else "close"
+    def closed(self) -> End:
+        """The other side sent FIN before `ended`: say what that means at this place."""
+        ...

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 import uuid
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from lab.evidence import Evidence
+from lab.evidence import Evidence, HttpVersion
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan
 from lab.probe.exchange import Patience, exchange, ignore
 from lab.probe.lockstep import Lockstep
@@ -32,6 +33,9 @@ async def observe(
     channel: SideChannel | None = None,
     leave_after: float | None = None,
     settling: float = SETTLING,
+    tls: ssl.SSLContext | None = None,
+    http: HttpVersion = HttpVersion.HTTP_1_1,
+    pace: float | None = None,
 ) -> Evidence:
     """Run one plan over a route and collect the evidence.
 
@@ -46,6 +50,9 @@ async def observe(
         channel: an open side channel to share; one is opened for the call otherwise.
         leave_after: seconds after which the probe leaves.
         settling: seconds that the ledger may take to be finished once the exchange is over.
+        tls: as for `exchange`.
+        http: the same.
+        pace: the same.
 
     Raises:
         aiohttp.ClientError: the model server does not answer on the side channel.
@@ -67,6 +74,9 @@ async def observe(
                 on_head=driver.on_head if driver else ignore,
                 on_body=driver.on_body if driver else ignore,
                 leave_after=leave_after,
+                tls=tls,
+                http=http,
+                pace=pace,
             )
         finally:
             if driver is not None:

@@ -4,8 +4,8 @@ A broken side passes when it shows the symptom that its scenario names, in every
 requirement; any other side passes when its exchanges meet their requirements. Where consumers read the
 exchanges, each careless one must be seen to fail, and the careful one must not.
 
-A side that did not go as it should, on a machine that could not keep the model server's own schedule, is
-inconclusive: the tokens were late before they came to the proxy.
+A side that did not go as it should, on a machine that could not keep the model server's own schedule or let the
+probe run, is inconclusive: the tokens were late before they came to the proxy, or after they had left it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.answers import Answer, Complete, Failed, Partial, Refused
 from lab.catalogue import Exchange, Staging
 from lab.catalogue.schema import SymptomTable
+from lab.consume import Answer, Complete, Failed, Partial, Refused
 from lab.durations import write_duration
 from lab.evidence import Evidence
 from lab.judge import Exchanged, Told, Verdict, check, judge_all
@@ -54,16 +54,28 @@ def conclude(staging: Staging, played: Sequence[Played]) -> tuple[Outcome, tuple
     findings = (*judged, *_shown(staging, played))
     if all(finding.met for finding in findings):
         return Outcome.PASSED, findings
+    busy = tuple(_too_busy(played))
+    return (Outcome.INCONCLUSIVE if busy else Outcome.FAILED), (*busy, *findings)
+
+
+def _too_busy(played: Sequence[Played]) -> Iterator[FindingResult]:
+    """What the machine was too busy for; whatever came of it, the proxy cannot be blamed."""
     late = max((lateness(each.exchanged.evidence) for each in played), default=0.0)
     if late > LATENESS:
-        busy = FindingResult(
+        yield FindingResult(
             False,
             "The model server keeps its schedule.",
             f"no token more than {LATENESS * 1e3:.0f} ms late",
             f"a token left {late * 1e3:.0f} ms late: the machine is too busy to blame the proxy",
         )
-        return Outcome.INCONCLUSIVE, (busy, *findings)
-    return Outcome.FAILED, findings
+    stalls = [stall.until - stall.since for each in played for stall in each.exchanged.evidence.trace.stalls]
+    if max(stalls, default=0.0) > LATENESS:
+        yield FindingResult(
+            False,
+            "The probe keeps up.",
+            f"it never stops for more than {LATENESS * 1e3:.0f} ms",
+            f"it stopped for {max(stalls) * 1e3:.0f} ms: the machine is too busy to blame the proxy",
+        )
 
 
 def lateness(evidence: Evidence) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from lab.evidence import Evidence, Hold, Ledger, Read, Trace, TransportEnd, Written
+from lab.evidence import Evidence, Hold, Ledger, Read, Stall, Trace, TransportEnd, Written
 from lab.plan import Plan, make_plan
 from lab.wire import format_named
 from lab.wire.events import FinishReason
@@ -49,6 +49,7 @@ class Build:
     holds: tuple[Hold, ...] = ()
     arrivals: dict[int, float] = field(default_factory=dict)
     attempts: int = 1
+    stalls: tuple[Stall, ...] = ()
     plan: dict[str, object] = field(default_factory=dict)
 
     def but(self, **changes: object) -> Build:
@@ -91,6 +92,7 @@ class Build:
             framing="chunked" if has_reply else "",
             reads=tuple(body) if body or not has_reply else (Read(ended, b"HTTP/1.1 ..."),),
             body=tuple(body),
+            stalls=self.stalls,
         )
         plan = self.the_plan if self.has_plan else None
         return Evidence(self.wire_format, self.stream, trace, plan, self._ledger(ended) if self.has_ledger else None)

@@ -88,6 +88,17 @@ CASES: dict[str, tuple[Build, Ending, Cause | None]] = {
     ),
     "i-page-with-200": (WHOLE.but(body=PAGE, headers=HTML, written=0), Ending.WRONG_REPLY, None),
     "i-redirect": (WHOLE.but(status=302, body=b"", written=0), Ending.WRONG_REPLY, None),
+    "i-redirect-with-a-body": (
+        WHOLE.but(status=307, body=ERROR_BODY, headers=JSON, written=0),
+        Ending.WRONG_REPLY,
+        None,
+    ),
+    "i-redirect-with-an-answer": (WHOLE.but(status=308), Ending.WRONG_REPLY, None),
+    "i-redirect-cut": (
+        WHOLE.but(status=302, body=PAGE, headers=HTML, written=0, end=TransportEnd.SHORT_FIN),
+        Ending.WRONG_REPLY,
+        None,
+    ),
     "k-token-limit": (WHOLE.but(reason=FinishReason.LENGTH), Ending.DECLARED_PARTIAL, Cause.TOKEN_LIMIT),
     "k-filter": (WHOLE.but(reason=FinishReason.CONTENT_FILTER), Ending.DECLARED_PARTIAL, Cause.CONTENT_FILTER),
     "k-limit-on-a-prefix": (
@@ -109,6 +120,21 @@ CASES: dict[str, tuple[Build, Ending, Cause | None]] = {
         WHOLE.but(sent=(), reason=None, marker=False, status=0, end=TransportEnd.REFUSED, has_ledger=False),
         Ending.CUT,
         None,
+    ),
+    "unresolved": (
+        WHOLE.but(sent=(), reason=None, marker=False, status=0, end=TransportEnd.UNRESOLVED, has_ledger=False),
+        Ending.CUT,
+        None,
+    ),
+    "tls-failed": (
+        WHOLE.but(sent=(), reason=None, marker=False, status=0, end=TransportEnd.TLS_FAILED, has_ledger=False),
+        Ending.CUT,
+        None,
+    ),
+    "a-stream-without-an-end": (
+        PREFIX.but(end=TransportEnd.TOTAL_TIME_OUT, fault="freeze@3"),
+        Ending.TIME_OUT,
+        Cause.PROBE_GAVE_UP,
     ),
     "no-reply": (
         WHOLE.but(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.evidence import Hold, TransportEnd
+from lab.evidence import Hold, Stall, TransportEnd
 from lab.judge import judge
 from lab.words import Cause, Delivery
 
@@ -80,6 +80,33 @@ def test_a_hold_that_the_cut_ended_proves_nothing() -> None:
     holds = (*build.holds[:5], Hold(6, left, confirmed=False))
     verdict = judge(build.but(holds=holds, client_left=left, ended=left).evidence())
     assert verdict.delivery is Delivery.INCREMENTAL
+
+
+class TestTheProbeWasLateItself:
+    """What lay in the probe's socket while it did not run was not held by the path."""
+
+    def test_holds_that_ran_out_meanwhile_prove_nothing(self) -> None:
+        """A probe that stands still for the whole exchange reads everything at its end."""
+        build = lockstep(TEN, confirmed=False).but(stalls=(Stall(START, START + 60),))
+        assert delivery(build) is Delivery.UNPROVEN
+
+    def test_holds_that_ran_out_while_it_ran_still_prove_their_case(self) -> None:
+        """It stood still during one hold of ten, and none of the other nine was confirmed either."""
+        stall = Stall(TEN.left(3), TEN.left(3) + 0.05)
+        assert delivery(lockstep(TEN, confirmed=False).but(stalls=(stall,))) is Delivery.BATCHED
+
+    def test_a_floor_that_the_probe_made_is_none_of_the_paths(self) -> None:
+        """Every token is 200 ms late, of which the probe slept 150."""
+        slow = lockstep(TEN.but(interval=0.3), late=0.2)
+        asleep = tuple(Stall(slow.left(n), slow.left(n) + 0.15) for n in range(1, 11))
+        assert delivery(slow) is Delivery.COALESCED
+        assert delivery(slow.but(stalls=asleep)) is Delivery.INCREMENTAL
+
+    def test_stamped_tokens_that_waited_for_the_probe_were_not_held(self) -> None:
+        """Ten tokens over a second, all read when the probe woke up after the last: batched, or nobody knows."""
+        late = TEN.but(arrivals={number: TEN.left(10) + 0.01 for number in range(1, 11)})
+        assert delivery(late) is Delivery.BATCHED
+        assert delivery(late.but(stalls=(Stall(TEN.left(1), TEN.left(10) + 0.01),))) is Delivery.UNPROVEN
 
 
 def test_nothing_came_is_none() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import socket
+import ssl
 import struct
 import termios
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -69,8 +71,14 @@ class Peer:
             self.over.wait(0.001)
 
     def fin(self) -> None:
-        """End the sending direction."""
+        """End the sending direction; on TLS without a word."""
         self.sock.shutdown(socket.SHUT_WR)
+
+    def notify(self) -> None:
+        """Say on TLS that nothing more will be sent; the client may have left when it would answer."""
+        assert isinstance(self.sock, ssl.SSLSocket)
+        with suppress(OSError):
+            self.sock.unwrap()
 
     def rst(self) -> None:
         """Reset, once everything has arrived."""
@@ -92,15 +100,26 @@ class Peer:
 
 
 class FaultServer:
-    """Listens on a free port and runs the script for each connection; a context manager."""
+    """Listens on a free port and runs the script for each connection; a context manager.
 
-    def __init__(self, script: Script) -> None:
+    Args:
+        script: what happens to each connection.
+        tls: certificate and key; without them the connections are plain.
+        family: of the address.
+    """
+
+    def __init__(
+        self, script: Script, tls: ssl.SSLContext | None = None, family: socket.AddressFamily = socket.AF_INET
+    ) -> None:
         self._script = script
+        self._tls = tls
         self._over = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        host = "::1" if family is socket.AF_INET6 else "127.0.0.1"
+        self._listener = socket.create_server((host, 0), backlog=128, family=family)
         self._threads: list[threading.Thread] = []
         self.failures: list[BaseException] = []
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        name = "[::1]" if family is socket.AF_INET6 else "127.0.0.1"
+        self.url = f"http{'s' if tls else ''}://{name}:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
         self._start(self._accept)
@@ -134,6 +153,8 @@ class FaultServer:
 
     def _serve(self, sock: socket.socket) -> None:
         try:
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True)
             self._script(Peer(sock, self._over))
         except OSError as error:
             self.failures.append(error)

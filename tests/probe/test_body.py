@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import zlib
-
 import pytest
 
-from lab.probe.body import BodyReader, ContentDecoder
+from lab.probe.body import BodyReader
 from lab.wire import format_named
 from lab.wire.format import Reply
 from lab.wire.tokens import write_token
@@ -42,26 +40,3 @@ def test_tokens_and_stray_text_are_found(name: str) -> None:
     """Tokens are found however they are spread over events; text beyond a word each is set aside."""
     texts, found, stray = TEXTS[name]
     assert numbers(*texts) == (found, stray)
-
-
-@pytest.mark.parametrize(("coding", "window"), [("gzip", 31), ("X-Gzip", 31), ("deflate", 15)])
-@pytest.mark.parametrize("keep", [1.0, 0.6])
-def test_codings_are_undone_piece_by_piece(coding: str, window: int, keep: float) -> None:
-    """Byte by byte, and cut in the middle: what could be decoded is there, and a whole body is known as whole."""
-    data = bytes(range(256)) * 40
-    deflater = zlib.compressobj(wbits=window)
-    packed = deflater.compress(data) + deflater.flush()
-    packed = packed[: round(len(packed) * keep)]
-    decoder = ContentDecoder(coding)
-    decoded = b"".join(decoder.feed(bytes([byte])) for byte in packed)
-    assert data.startswith(decoded)
-    assert decoded
-    assert (decoder.trouble, decoder.unfinished, len(decoded) == len(data)) == ("", keep < 1, keep == 1.0)
-
-
-def test_unknown_and_bad_codings_are_trouble_in_words() -> None:
-    """Nothing raises: the decoder says what is wrong and gives nothing more."""
-    unknown, bad = ContentDecoder("br"), ContentDecoder("gzip")
-    assert (unknown.feed(b"x"), bad.feed(b"plain text"), bad.feed(b"more")) == (b"", b"", b"")
-    assert "br" in unknown.trouble
-    assert "gzip" in bad.trouble

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -10,8 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lab.evidence import Trace, TransportEnd
-from lab.probe.exchange import Patience, _Conversation, exchange, ignore
+from lab.evidence import HttpVersion, Trace, TransportEnd
+from lab.probe.conversation import Conversation
+from lab.probe.exchange import Patience, exchange
+from lab.probe.framing import Request
+from lab.probe.terms import Terms
 from lab.wire.format import Ask
 
 from .conftest import Run
@@ -84,12 +88,15 @@ ENDS: dict[str, tuple[Script, TransportEnd, bytes, str]] = {
 }
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("name", ENDS)
-def test_every_end_is_told_with_every_byte(run: Run, name: str) -> None:
-    """Whatever the server does to the connection, the trace names it and holds the whole body."""
+def test_every_end_is_told_with_every_byte(
+    run: Run, name: str, secure: bool, certified: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    """Whatever the server does to the connection, the trace names it and holds the whole body; TLS changes nothing."""
     script, end, expected, framing = ENDS[name]
-    with FaultServer(script) as server:
-        trace = run(exchange(server.url, ASK, patience=PATIENCE.get(end)))
+    with FaultServer(script, certified if secure else None) as server:
+        trace = run(exchange(server.url, ASK, patience=PATIENCE.get(end), tls=trusting))
     assert (trace.end, body(trace), trace.framing) == (end, expected, framing), trace.detail
     assert trace.started <= trace.ended <= trace.started + 60, "a patience of two minutes ended a wait of 0.3 s"
     assert all(trace.started <= read.at <= trace.ended for read in trace.reads)
@@ -121,9 +128,14 @@ def test_nobody_listens_is_refused(run: Run) -> None:
     assert "refused" in trace.detail.lower()
 
 
-def test_an_unknown_name_is_refused(run: Run) -> None:
-    """A name that does not resolve cannot be connected to either."""
-    assert run(exchange("http://no-such-host.invalid", ASK)).end is TransportEnd.REFUSED
+@pytest.mark.parametrize(
+    "name", ["no-such-host.invalid", "a" * 70 + ".invalid", "b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.invalid"]
+)
+def test_a_name_that_is_not_found_is_unresolved(run: Run, name: str) -> None:
+    """A name that does not exist, that no name can be, or that is written with letters beyond ASCII."""
+    trace = run(exchange(f"http://{name}", ASK))
+    assert (trace.end, trace.status, trace.reads) == (TransportEnd.UNRESOLVED, None, ())
+    assert trace.detail
 
 
 def test_a_connection_that_is_never_accepted_runs_out_of_patience(run: Run) -> None:
@@ -282,10 +294,9 @@ def test_what_came_before_the_request_met_the_reset_is_kept(run: Run) -> None:
         poll.register(sock, 0)
         assert poll.poll(20_000), "the reset never came"
         sock.setblocking(False)
-        conversation = _Conversation(Patience(), ignore, ignore)
-        request = conversation.parser.write_request("/", [("Host", "x")], b"")
+        conversation = Conversation(Request("http", "x", "/"), Terms(), HttpVersion.HTTP_1_1)
         await asyncio.get_running_loop().create_connection(lambda: conversation, sock=sock)
-        await conversation.run(request, None)
+        await conversation.run()
         return conversation.trace()
 
     def script(peer: Peer) -> None:
@@ -333,7 +344,7 @@ def _end_of_file(sock: socket.socket) -> Trace:
         def get_extra_info(self, name: str, default: object = None) -> object:
             return sock if name == "socket" else default
 
-    conversation = _Conversation(Patience(), ignore, ignore)
+    conversation = Conversation(Request("http", "x", "/"), Terms(), HttpVersion.HTTP_1_1)
     conversation.connection_made(Transport())
     conversation.eof_received()
     return conversation.trace()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab.evidence import Evidence, TransportEnd
+from lab.evidence import Evidence, HttpVersion, TransportEnd
 from lab.judge import Verdict, judge
 from lab.model.server import ModelServer
 from lab.plan import Plan, plan_from_query
@@ -28,6 +29,7 @@ from lab.wire.format import Reply
 from lab.wire.tokens import write_token
 from lab.words import Delivery, Ending
 
+from . import h2_peer
 from .conftest import Run
 from .fault_server import CHUNKED, CLOSE, FaultServer, Peer, chunk
 
@@ -164,7 +166,9 @@ RAW: dict[str, tuple[Callable[[Peer], None], bool, bool, TransportEnd, Ending]] 
 }
 
 
-async def raw(name: str, k: int) -> tuple[TransportEnd, Verdict]:
+async def raw(
+    name: str, k: int, certified: ssl.SSLContext | None = None, trusting: ssl.SSLContext | None = None
+) -> tuple[TransportEnd, Verdict]:
     """One exchange with the tests' own server: `k` tokens, the end of an answer or not, and what the case does."""
     finally_, chunked, whole, _, _ = RAW[name]
     wrap = chunk if chunked else bytes
@@ -178,8 +182,8 @@ async def raw(name: str, k: int) -> tuple[TransportEnd, Verdict]:
             peer.send(wrap(END))
         finally_(peer)
 
-    with FaultServer(script) as server:
-        trace = await exchange(server.url, CHAT.ask("lab", stream=True, max_tokens=TOKENS))
+    with FaultServer(script, certified) as server:
+        trace = await exchange(server.url, CHAT.ask("lab", stream=True, max_tokens=TOKENS), tls=trusting)
     return trace.end, judge(Evidence(CHAT.name, True, trace))
 
 
@@ -192,3 +196,46 @@ def test_no_fault_of_a_plain_socket_server_is_misjudged_on_a_busy_machine(run: R
             k = draw.randrange(1, TOKENS)
             seen, verdict = run(raw(name, k))
             assert (seen, verdict.ending, verdict.received) == (end, ending, k), f"{name}: {verdict}"
+
+
+@pytest.mark.usefixtures("busy_cores")
+def test_no_fault_is_misjudged_over_tls_on_a_busy_machine(
+    run: Run, certified: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    """The same with every byte encrypted: each token that came before a reset is there."""
+    draw = random.Random(2)
+    for _ in range(6 * ROUNDS):
+        for name, (*_, end, ending) in RAW.items():
+            k = draw.randrange(1, TOKENS)
+            seen, verdict = run(raw(name, k, certified, trusting))
+            assert (seen, verdict.ending, verdict.received) == (end, ending, k), f"{name}: {verdict}"
+
+
+# What comes after the tokens, and what must be seen.
+FRAMES: dict[str, tuple[tuple[h2_peer.Step, ...], TransportEnd, Ending]] = {
+    "whole": ((h2_peer.data(END, end=True),), TransportEnd.FRAMED, Ending.COMPLETE),
+    "whole, reset": ((h2_peer.data(END), h2_peer.reset(2)), TransportEnd.RESET, Ending.COMPLETE),
+    "end of stream": ((h2_peer.data(b"", end=True),), TransportEnd.FRAMED, Ending.SILENTLY_TRUNCATED),
+    "stream reset": ((h2_peer.reset(2),), TransportEnd.RESET, Ending.CUT),
+    "going away, fin": ((h2_peer.goaway(1, 0), Peer.fin), TransportEnd.SHORT_FIN, Ending.CUT),
+    "fin": ((Peer.fin,), TransportEnd.SHORT_FIN, Ending.CUT),
+    "rst": ((Peer.rst,), TransportEnd.RESET, Ending.CUT),
+}
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["h2c", "h2"])
+@pytest.mark.usefixtures("busy_cores")
+def test_no_fault_is_misjudged_in_http_2_on_a_busy_machine(
+    run: Run, secure: bool, certified: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    """Resets of stream and connection at every place: each verdict and each token count is right."""
+    draw = random.Random(3)
+    ask = CHAT.ask("lab", stream=True, max_tokens=TOKENS)
+    for _ in range(6 * ROUNDS):
+        for name, (after, end, ending) in FRAMES.items():
+            k = draw.randrange(1, TOKENS)
+            script = h2_peer.after_request(h2_peer.headers(), *map(h2_peer.data, SENT[:k]), *after)
+            with FaultServer(script, certified if secure else None) as server:
+                trace = run(exchange(server.url, ask, tls=trusting, http=HttpVersion.HTTP_2))
+            verdict = judge(Evidence(CHAT.name, True, trace))
+            assert (trace.end, verdict.ending, verdict.received) == (end, ending, k), f"{name}: {verdict}"

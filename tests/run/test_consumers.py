@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from judge.builder import Build
 
-from lab.answers import Answer, Complete, Failed, FailedReason, Partial, PartialReason
 from lab.catalogue import Scenario, load_scenario
-from lab.consume import consume
+from lab.consume import Answer, Complete, Failed, FailedReason, Partial, PartialReason, consume
 from lab.errors import BadInput
 from lab.evidence import Evidence, TransportEnd
 from lab.run.consumers import check_consumers, consumer_named, replay
@@ -24,11 +23,14 @@ EXCEPTIONS: dict[TransportEnd, type[Exception] | None] = {
     TransportEnd.RESET: ConnectionResetError,
     TransportEnd.NO_REPLY: ConnectionError,
     TransportEnd.NOT_HTTP: ConnectionError,
+    TransportEnd.UNRESOLVED: ConnectionError,
     TransportEnd.REFUSED: ConnectionError,
+    TransportEnd.TLS_FAILED: ConnectionError,
     TransportEnd.CONNECT_TIME_OUT: TimeoutError,
     TransportEnd.HEADERS_TIME_OUT: TimeoutError,
     TransportEnd.FIRST_TOKEN_TIME_OUT: TimeoutError,
     TransportEnd.MIDDLE_TIME_OUT: TimeoutError,
+    TransportEnd.TOTAL_TIME_OUT: TimeoutError,
     TransportEnd.LEFT: ConnectionError,
 }
 

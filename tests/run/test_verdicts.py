@@ -7,7 +7,7 @@ import pytest
 from judge.builder import START, Build, lockstep
 
 from lab.catalogue.schema import SymptomTable
-from lab.evidence import TransportEnd
+from lab.evidence import Stall, TransportEnd
 from lab.run.verdicts import lateness
 from lab.words import Cause, Delivery, Ending, Flag, Outcome, Requirement, Side
 
@@ -241,11 +241,21 @@ class TestLateModelServer:
         assert lateness(whole.evidence()) > 0.5
         assert concluded(Side.FIXED, IDLE, {"gap": whole})[0] is Outcome.PASSED
 
+    def test_a_probe_that_stopped_is_no_fault_of_the_proxys(self) -> None:
+        """The probe stood still for a second: what it saw afterwards, it may have seen too late."""
+        stopped = DEAD.but(stalls=(Stall(START, START + 1.0),))
+        outcome, findings = concluded(Side.FIXED, IDLE, {"gap": stopped})
+        assert outcome is Outcome.INCONCLUSIVE
+        assert "1000 ms" in findings[0].actual
+        assert concluded(Side.FIXED, IDLE, {"gap": WHOLE.but(stalls=stopped.stalls)})[0] is Outcome.PASSED
+
     def test_a_little_late_is_no_excuse(self) -> None:
         """What is late by less than the scenarios' margins cannot have brought the failure about."""
         late = DEAD.but(interval=0.2, plan={"interval": 0.1})
         assert 0 < lateness(late.evidence()) < 0.5
         assert concluded(Side.FIXED, IDLE, {"gap": late})[0] is Outcome.FAILED
+        stopped = DEAD.but(stalls=(Stall(START, START + 0.4),))
+        assert concluded(Side.FIXED, IDLE, {"gap": stopped})[0] is Outcome.FAILED
 
     @pytest.mark.parametrize(
         "build",

@@ -8,28 +8,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.evidence import TransportEnd
-from lab.probe.framing import ReplyParser
+from lab.probe.framing import End, Request
+from lab.probe.http1 import Http1
 
 from .fault_server import CHUNKED, CLOSE, chunk, length
 
 BODY = "data: ⟨9f3c:1@0ms⟩\n\n".encode() * 3
 
 REPLIES = {
-    "chunked": (CHUNKED + chunk(BODY) + b"0\r\n\r\n", "chunked", BODY, True, TransportEnd.SHORT_FIN),
-    "chunked with trailers": (CHUNKED + chunk(BODY) + b"0\r\nX: y\r\n\r\n", "chunked", BODY, True, None),
-    "chunk extension": (CHUNKED + b"2;a=b\r\nok\r\n0\r\n\r\n", "chunked", b"ok", True, None),
+    "chunked": (CHUNKED + chunk(BODY) + b"0\r\n\r\n", "chunked", BODY, True, TransportEnd.FRAMED),
+    "chunked with trailers": (CHUNKED + chunk(BODY) + b"0\r\nX: y\r\n\r\n", "chunked", BODY, True, TransportEnd.FRAMED),
+    "chunk extension": (CHUNKED + b"2;a=b\r\nok\r\n0\r\n\r\n", "chunked", b"ok", True, TransportEnd.FRAMED),
     "chunked, open": (CHUNKED + chunk(BODY), "chunked", BODY, False, TransportEnd.SHORT_FIN),
-    "length": (length(len(BODY)) + BODY, "length", BODY, True, None),
+    "length": (length(len(BODY)) + BODY, "length", BODY, True, TransportEnd.FRAMED),
     "length, short": (length(len(BODY) + 1) + BODY, "length", BODY, False, TransportEnd.SHORT_FIN),
     "close": (CLOSE + BODY, "close", BODY, False, TransportEnd.CLOSED),
-    "interim first": (b"HTTP/1.1 100 Continue\r\n\r\n" + length(2) + b"ok", "length", b"ok", True, None),
+    "interim first": (b"HTTP/1.1 100 Continue\r\n\r\n" + length(2) + b"ok", "length", b"ok", True, TransportEnd.FRAMED),
 }
 
 
-def parser() -> ReplyParser:
+def parser() -> Http1:
     """A parser whose request has been sent."""
-    fresh = ReplyParser()
-    fresh.write_request("/", [("Host", "x")], b"")
+    fresh = Http1()
+    fresh.write_request(Request("http", "x", "/"))
     return fresh
 
 
@@ -45,9 +46,9 @@ def test_where_reads_are_cut_changes_nothing(name: str, seed: int, cuts: int) ->
         if start < end:
             pieces += reply.feed(data[start:end])
     assert reply.head is not None
-    assert (reply.head.status, reply.head.framing, b"".join(pieces), reply.done) == (200, framing, body, done)
-    if not done:
-        assert reply.finish() is fin
+    assert (reply.head.status, reply.head.framing, b"".join(pieces)) == (200, framing, body)
+    assert reply.ended == (End(TransportEnd.FRAMED) if done else None)
+    assert reply.closed() == End(fin)
 
 
 @given(st.binary(max_size=200))
@@ -57,7 +58,7 @@ def test_no_bytes_make_it_raise(data: bytes) -> None:
     reply = parser()
     reply.feed(data)
     reply.feed(b"more")
-    assert reply.finish() in (TransportEnd.NO_REPLY, TransportEnd.NOT_HTTP)
+    assert reply.closed().end in (TransportEnd.NO_REPLY, TransportEnd.NOT_HTTP)
 
 
 @pytest.mark.parametrize("size", [60_000, 200_000])
@@ -65,7 +66,7 @@ def test_long_headers_are_read(size: int) -> None:
     """Headers of tens of kilobytes, as gateways with many cookies send, are no trouble."""
     reply = parser()
     reply.feed(b"HTTP/1.1 200 OK\r\nX: " + b"y" * size + b"\r\nContent-Length: 0\r\n\r\n")
-    assert (reply.done, reply.trouble) == (True, "")
+    assert reply.ended == End(TransportEnd.FRAMED)
 
 
 def test_bytes_after_the_end_are_counted_over_all_reads() -> None:
@@ -73,4 +74,4 @@ def test_bytes_after_the_end_are_counted_over_all_reads() -> None:
     reply = parser()
     reply.feed(length(2) + b"ok123")
     reply.feed(b"45")
-    assert reply.trailing == 5
+    assert reply.ended == End(TransportEnd.FRAMED, "5 bytes after the end")

@@ -1,0 +1,235 @@
+"""The HTTP/2 side of the probe: one request on one stream, and its reply, with h2.
+
+The bytes are cut into frames before h2 sees them, one at a time, because h2 by itself would lose what the probe
+must keep: it drops the events of a read in which a later frame breaks the protocol, gives a DATA frame only when it is
+whole, and takes nothing more after GOAWAY, although a server that shuts down gracefully goes on with the streams
+that it has. So DATA is handed on as its bytes come, in smaller frames, END_STREAM as a frame of its own, and GOAWAY is
+read here. What strict clients reject in headers is let through: the probe measures, and h2's `validate` does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+
+from lab.evidence import TransportEnd
+from lab.probe.framing import LARGEST_HEAD, End, Head, Request
+
+_STREAM = 1
+_FRAME_HEAD = 9
+# What a peer may send that was never told of more.
+_LARGEST_FRAME = 2**14
+_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _GOAWAY, _CONTINUATION = 0, 1, 3, 4, 7, 9
+_END_STREAM, _PADDED = 0x01, 0x08
+_OF_A_REPLY = frozenset({_DATA, _HEADERS, _RST_STREAM, _CONTINUATION})
+
+# The largest window that there is: flow control never holds a stream because of the probe.
+_LARGEST_WINDOW = 2**31 - 1
+_USUAL_WINDOW = 2**16 - 1
+_QUOTED = 100
+
+# RFC 9113, section 8.2.2: these belong to a connection of HTTP/1.1.
+_CONNECTION_HEADERS = frozenset(
+    {"connection", "host", "http2-settings", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
+)
+
+
+class Http2:
+    """The parser of a reply in HTTP/2; see `ReplyParser`.
+
+    Args:
+        window: bytes that the other side may have on the way unread, at most; None for as many as HTTP/2 allows.
+    """
+
+    def __init__(self, window: int | None = None) -> None:
+        self._h2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(
+                header_encoding="latin-1",
+                validate_inbound_headers=False,
+                normalize_inbound_headers=False,
+            )
+        )
+        self._window = _LARGEST_WINDOW if window is None else min(max(window, 1), _USUAL_WINDOW)
+        codes = h2.settings.SettingCodes
+        self._h2.local_settings = h2.settings.Settings(
+            client=True,
+            initial_values={
+                codes.ENABLE_PUSH: 0,
+                codes.INITIAL_WINDOW_SIZE: self._window,
+                codes.MAX_HEADER_LIST_SIZE: LARGEST_HEAD,
+            },
+        )
+        self._h2.decoder.max_header_list_size = LARGEST_HEAD
+        self.head: Head | None = None
+        self.ended: End | None = None
+        self.interim = 0
+        self.heard = False
+        self._frames = _Frames()
+        self._unsent = b""
+        self._goaway = ""
+
+    def write_request(self, request: Request) -> bytes:
+        """See `ReplyParser`; a body beyond the other side's window follows with `to_send`."""
+        self._h2.initiate_connection()
+        if self._window > _USUAL_WINDOW:
+            self._h2.increment_flow_control_window(self._window - _USUAL_WINDOW)
+        headers = [
+            (":method", "POST"),
+            (":scheme", request.scheme),
+            (":authority", request.authority),
+            (":path", request.target),
+            *((name.lower(), value) for name, value in request.headers if name.lower() not in _CONNECTION_HEADERS),
+            ("content-length", str(len(request.body))),
+        ]
+        self._h2.send_headers(_STREAM, headers, end_stream=not request.body)
+        self._unsent = request.body
+        return self.to_send()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """See `ReplyParser`."""
+        self.heard = False
+        if self._over():
+            return []
+        pieces: list[bytes] = []
+        try:
+            for kind, stream, frame in self._frames.cut(data):
+                self.heard = self.heard or (stream == _STREAM and kind in _OF_A_REPLY)
+                if kind == _GOAWAY:
+                    self._take_goaway(frame)
+                else:
+                    for event in self._h2.receive_data(frame):
+                        self._take(event, pieces)
+                if self._over():
+                    break
+        except h2.exceptions.InvalidBodyLengthError as error:
+            words = f"END_STREAM after {error.actual_length} of {error.expected_length} bytes"
+            self.ended = End(TransportEnd.SHORT_FIN, words)
+        except h2.exceptions.ProtocolError as error:
+            self.ended = End(TransportEnd.NOT_HTTP, f"HTTP/2: {error}" if str(error) else type(error).__name__)
+        return pieces
+
+    def to_send(self) -> bytes:
+        """See `ReplyParser`: answers to SETTINGS and PING, windows, and what is left of the request's body."""
+        while self._unsent and self.ended is None:
+            room = min(self._h2.local_flow_control_window(_STREAM), self._h2.max_outbound_frame_size)
+            if room <= 0:
+                break
+            part, self._unsent = self._unsent[:room], self._unsent[room:]
+            self._h2.send_data(_STREAM, part, end_stream=not self._unsent)
+        return self._h2.data_to_send()
+
+    def closed(self) -> End:
+        """See `ReplyParser`."""
+        if self.ended is not None:
+            return self.ended
+        return End(TransportEnd.NO_REPLY if self.head is None else TransportEnd.SHORT_FIN, self._goaway)
+
+    def _over(self) -> bool:
+        return self.ended is not None
+
+    def _take(self, event: h2.events.Event, pieces: list[bytes]) -> None:
+        match event:
+            case h2.events.InformationalResponseReceived():
+                self.interim += 1
+            case h2.events.ResponseReceived(headers=headers):
+                self.head = _read_head(headers or [])
+            case h2.events.DataReceived(data=data, flow_controlled_length=length):
+                if data:
+                    pieces.append(data)
+                self._h2.acknowledge_received_data(length or 0, _STREAM)
+            case h2.events.StreamEnded():
+                self.ended = End(TransportEnd.FRAMED)
+            case h2.events.StreamReset(error_code=code):
+                self.ended = End(TransportEnd.RESET, f"RST_STREAM with {_error_name(code or 0)}")
+
+    def _take_goaway(self, frame: bytes) -> None:
+        """The other side takes no more streams; ours goes on if it was taken."""
+        payload = frame[_FRAME_HEAD:]
+        last, code = (int.from_bytes(payload[start : start + 4], "big") for start in (0, 4))
+        said = payload[8 : 8 + _QUOTED].decode("utf-8", "replace")
+        self._goaway = f"GOAWAY with {_error_name(code)}" + (f": {said}" if said else "")
+        if last & (2**31 - 1) < _STREAM and self.head is None:
+            self.ended = End(TransportEnd.NO_REPLY, self._goaway)
+
+
+class _Frames:
+    """Cuts the other side's bytes into frames; what is left of a frame waits for the next read."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._begun = False
+
+    def cut(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Kind, stream and bytes of each frame that the next bytes make possible.
+
+        Raises:
+            h2.exceptions.ProtocolError: they are no frames.
+        """
+        self._buffer += data
+        while len(self._buffer) >= _FRAME_HEAD:
+            size, kind, flags = int.from_bytes(self._buffer[:3], "big"), self._buffer[3], self._buffer[4]
+            stream = int.from_bytes(self._buffer[5:9], "big") & (2**31 - 1)
+            self._check(size, kind)
+            here = len(self._buffer) - _FRAME_HEAD
+            if kind == _DATA and not flags & _PADDED:
+                yield from self._cut_data(size, flags, stream, min(size, here))
+                if here < size:
+                    return
+            elif here < size:
+                return
+            else:
+                frame = bytes(self._buffer[: _FRAME_HEAD + size])
+                del self._buffer[: _FRAME_HEAD + size]
+                yield kind, stream, frame
+
+    def _cut_data(self, size: int, flags: int, stream: int, here: int) -> Iterator[tuple[int, int, bytes]]:
+        """So much of a DATA frame as is here, and its end as a frame of its own."""
+        payload = bytes(self._buffer[_FRAME_HEAD : _FRAME_HEAD + here])
+        if here < size:
+            # What is to come is a frame of the rest.
+            del self._buffer[_FRAME_HEAD : _FRAME_HEAD + here]
+            self._buffer[:3] = (size - here).to_bytes(3, "big")
+        else:
+            del self._buffer[: _FRAME_HEAD + size]
+        if payload:
+            yield _DATA, stream, _data_frame(payload, 0, stream)
+        if here == size and (flags & _END_STREAM or not size):
+            yield _DATA, stream, _data_frame(b"", flags, stream)
+
+    def _check(self, size: int, kind: int) -> None:
+        """The first frame must be SETTINGS, and none may be larger than what was allowed."""
+        if not self._begun and kind != _SETTINGS:
+            said = bytes(self._buffer[:_QUOTED]).split(b"\r\n")[0].decode("latin-1")
+            raise h2.exceptions.ProtocolError(f"the other side began with {said!r} in place of SETTINGS")
+        self._begun = True
+        if size > _LARGEST_FRAME:
+            raise h2.exceptions.ProtocolError(f"a frame of {size} bytes")
+
+
+def _data_frame(payload: bytes, flags: int, stream: int) -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes((_DATA, flags)) + stream.to_bytes(4, "big") + payload
+
+
+def _read_head(pairs: Iterable[tuple[str | bytes, str | bytes]]) -> Head:
+    """Status and headers; a reply without a number for its status has 0, which is none."""
+    headers = tuple((_text(name).lower(), _text(value)) for name, value in pairs)
+    status = dict(headers).get(":status", "")
+    shown = tuple((name, value) for name, value in headers if not name.startswith(":"))
+    return Head(int(status) if status.isascii() and status.isdigit() else 0, "2", shown, "h2")
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def _error_name(code: int) -> str:
+    try:
+        return h2.errors.ErrorCodes(code).name
+    except ValueError:
+        return f"error code {code}"

@@ -1,0 +1,51 @@
+"""What one exchange is told beside its request: whom to call, how long to wait, how much to take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+from lab.probe.framing import Head
+
+OnHead = Callable[[Head], None]
+OnBody = Callable[[float, bytes], None]
+
+LIMIT = 64 * 2**20
+"""Bytes of body that are kept if nothing else is said; no answer of a model comes near it."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the probe waits for what, in seconds.
+
+    Args:
+        connect: for the connection, with name resolution and TLS.
+        headers: from the request to the last byte of the headers.
+        first_token: from the headers to the first byte of the body.
+        middle: from one byte of the body to the next, heartbeats counting as bytes.
+        total: for the whole exchange, connecting included; an endpoint that never ends is left with
+            `TransportEnd.TOTAL_TIME_OUT`.
+    """
+
+    connect: float = 5.0
+    headers: float = 120.0
+    first_token: float = 120.0
+    middle: float = 120.0
+    total: float = inf
+
+
+def ignore(*_: object) -> None:
+    """Take no notice."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What one exchange is told beside its request; see `exchange`."""
+
+    patience: Patience = Patience()
+    on_head: OnHead = ignore
+    on_body: OnBody = ignore
+    leave_after: float | None = None
+    limit: int = LIMIT
+    pace: float | None = None
