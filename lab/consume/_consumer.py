@@ -1,67 +1,16 @@
-"""For applications: a reply goes in, exactly one of complete, partial, refused and failed comes out.
-
-Exceptions cannot tell half an answer from no answer, and a cut that ends cleanly raises none at all. So
-nothing here is judged by how the connection ended alone: an answer is complete when the model's finish
-reason and the wire format's terminal marker have both come, and whatever else came is `Partial`, a type
-of its own that cannot be taken for an answer by accident.
-
-`Consumer` does no I/O and is driven by any client; `consume` and `aconsume` drive it over an iterable
-of bytes. With httpx, including the failure to connect:
-
-    consumer = Consumer("openai-chat")
-    error = None
-    try:
-        with httpx.stream("POST", url, json=question, timeout=60) as reply:
-            consumer.head(reply.status_code, reply.headers)
-            for data in reply.iter_bytes():
-                show(consumer.feed(data))
-    except httpx.HTTPError as failure:
-        error = failure
-    match consumer.close(error):
-        case Complete(text=text):
-            store(text)
-        case Partial(text=text, reason=PartialReason.TOKEN_LIMIT):
-            offer_to_go_on(text)
-        case Partial(text=text, reason=reason):
-            mark_as_incomplete(text, reason)
-        case Refused(kind=kind, retry_after=seconds):
-            tell_the_user(kind, seconds)
-        case Failed(reason=reason):
-            ask_again(reason)
-
-Warnings: some things are out of its hands.
-
-- Use a client that hands over the bytes it has before it raises. httpx and requests' `iter_content` on a
-  chunked body do; aiohttp's `resp.content` was measured to lose up to all tokens that it had buffered
-  when the connection then fails, and `http.client` ends a line loop over a cut body without a word.
-- Whoever forges the finish reason and the marker on half an answer (some gateways do) is believed; only the
-  sender can know better.
-- One choice a reply: the texts of several choices would be mingled.
-"""
+"""The consumer itself: reads one reply and says what it amounts to, without any I/O."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-from lab.answers import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused
+from lab.consume._answers import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused
+from lab.consume._errors import Left, in_words, is_time_out, is_unreachable
 from lab.wire import format_named
 from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Marker, Text, Unreadable, Usage
 from lab.wire.format import shortened
-
-__all__ = [
-    "Answer",
-    "Complete",
-    "Consumer",
-    "Failed",
-    "FailedReason",
-    "Partial",
-    "PartialReason",
-    "Refused",
-    "aconsume",
-    "consume",
-]
 
 _log = logging.getLogger("lab.consume")
 # Silent unless the application asks for it, as a library should be.
@@ -72,9 +21,6 @@ _KEPT = 64 * 1024
 
 # From here on a status says that the body is no answer, and from there on that it is an error.
 _NO_ANSWER, _HTTP_ERROR = 300, 400
-
-# How deep to look for a time-out below the exception that a client raised; deeper nesting is not known.
-_CAUSES = 8
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -92,6 +38,7 @@ _WHOLE = {"tool_calls", "function_call", "tool_use"}
 _WITHOUT_TEXT = {
     PartialReason.CUT: FailedReason.CUT,
     PartialReason.TIME_OUT: FailedReason.TIME_OUT,
+    PartialReason.LEFT: FailedReason.LEFT,
     PartialReason.MALFORMED: FailedReason.MALFORMED,
     PartialReason.NO_MARKER: FailedReason.EMPTY,
     PartialReason.NO_FINISH_REASON: FailedReason.EMPTY,
@@ -99,11 +46,16 @@ _WITHOUT_TEXT = {
 }
 
 
+# These say what became of the reading, whatever the body was.
+_NOT_THE_BODY = frozenset({FailedReason.CUT, FailedReason.TIME_OUT, FailedReason.LEFT})
+
+
 class Consumer:
     r"""Reads one reply, without any I/O; lives as long as the reply.
 
     Call `head` once, `feed` for each piece of the body, and `close` once in every case, with the exception
-    if there was one. None of them raises for anything that the other side sent.
+    if there was one, or with a `Left` where you stop before the end. None of them raises for anything that the
+    other side sent.
 
     Args:
         wire_format: a name in `lab.wire.FORMATS`; `BadInput` for any other.
@@ -124,6 +76,7 @@ class Consumer:
         self._reader = self._format.reader()
         self._stream = stream
         self._exact_count = exact_count
+        self._headed = False
         self._status = 200
         self._headers: dict[str, str] = {}
         self._body = bytearray()
@@ -149,6 +102,7 @@ class Consumer:
     def head(self, status: int, headers: Headers = ()) -> None:
         """Take the reply's HTTP status and headers, names in any case; a client's own mapping will do."""
         pairs = headers.items() if isinstance(headers, Mapping) else headers
+        self._headed = True
         self._status, self._headers = status, {name.lower(): value for name, value in pairs}
 
     def feed(self, data: bytes) -> str:
@@ -200,6 +154,8 @@ class Consumer:
         return ""
 
     def _conclude(self, error: Exception | None) -> Answer:
+        if error is not None and not self._headed and is_unreachable(error):
+            return Failed(FailedReason.UNREACHABLE, in_words(error))
         if self._status >= _NO_ANSWER:
             return self._judge_status(error)
         for event in self._reader.close() if self._stream else self._format.read_batch(bytes(self._body)):
@@ -224,8 +180,10 @@ class Consumer:
             return PartialReason.MODEL_ERROR, f"{self._model_error.kind}: {self._model_error.message}"
         if self._unreadable is not None:
             return PartialReason.MALFORMED, f"{self._unreadable.why}: {self._unreadable.data!r}"
+        if not self._marker and isinstance(error, Left):
+            return PartialReason.LEFT, str(error)
         if not self._marker and error is not None:
-            return PartialReason.TIME_OUT if _is_time_out(error) else PartialReason.CUT, _in_words(error)
+            return PartialReason.TIME_OUT if is_time_out(error) else PartialReason.CUT, in_words(error)
         if not self._marker:
             came = "the finish reason" if self._finish else "no finish reason"
             return PartialReason.NO_MARKER, f"the body ended cleanly after {came}, without the terminal marker"
@@ -243,7 +201,7 @@ class Consumer:
     def _failed(self, flaw: PartialReason, detail: str) -> Failed:
         """What a flaw amounts to when no text came before it."""
         reason = _WITHOUT_TEXT[flaw]
-        if self._understood or reason in (FailedReason.CUT, FailedReason.TIME_OUT):
+        if self._understood or reason in _NOT_THE_BODY:
             return Failed(reason, detail)
         body = self._body.strip()
         if not body:
@@ -258,7 +216,8 @@ class Consumer:
         if document is not None:
             return self._refused(document)
         reason = FailedReason.PROXY_ERROR_STATUS if self._status >= _HTTP_ERROR else FailedReason.WRONG_REPLY
-        return Failed(reason, self._quoted() + (f", then {_in_words(error)}" if error else ""))
+        detail = self._quoted() + (f", then {in_words(error)}" if error else "")
+        return Failed(reason, detail, self._status, _retry_after(self._headers))
 
     def _error_document(self) -> ErrorEvent | None:
         """The vendor's error document, if that is what the body is."""
@@ -276,79 +235,6 @@ class Consumer:
         return len(self._pieces) if self._stream or self._usage is None else self._usage
 
 
-def consume(
-    chunks: Iterable[bytes],
-    *,
-    wire_format: str = "openai-chat",
-    stream: bool = True,
-    exact_count: bool = False,
-    status: int = 200,
-    headers: Headers = (),
-    on_text: Callable[[str], object] | None = None,
-) -> Answer:
-    r"""Read a reply to its end; what the iterable raises becomes the reason and is not passed on.
-
-    Args:
-        chunks: the decoded body, cut anywhere, such as `reply.iter_bytes()` of httpx.
-        wire_format: as for `Consumer`; `BadInput` for a name that is none.
-        stream: as for `Consumer`.
-        exact_count: as for `Consumer`.
-        status: as for `Consumer.head`.
-        headers: as for `Consumer.head`.
-        on_text: called with new text as it comes, never for a batch reply. What it raises is passed on:
-            it is the application's own error.
-
-    >>> consume([b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n']).reason.value
-    'no-marker'
-    """
-    consumer = Consumer(wire_format, stream=stream, exact_count=exact_count)
-    consumer.head(status, headers)
-    iterator = iter(chunks)
-    while True:
-        try:
-            data = next(iterator)
-        except StopIteration:
-            return consumer.close()
-        # Clients share no base class for their errors. KeyboardInterrupt and the like are no Exception.
-        except Exception as error:
-            return consumer.close(error)
-        _show(consumer.feed(data), on_text)
-
-
-async def aconsume(
-    chunks: AsyncIterable[bytes],
-    *,
-    wire_format: str = "openai-chat",
-    stream: bool = True,
-    exact_count: bool = False,
-    status: int = 200,
-    headers: Headers = (),
-    on_text: Callable[[str], object] | None = None,
-) -> Answer:
-    """`consume` for an asynchronous iterable, such as `reply.aiter_bytes()` of httpx.
-
-    A cancellation is passed on, and so the text is lost when `asyncio.timeout` stands around this call;
-    put the time-out into the client or into the iterable, or drive a `Consumer` and read its `text`.
-    """
-    consumer = Consumer(wire_format, stream=stream, exact_count=exact_count)
-    consumer.head(status, headers)
-    iterator = aiter(chunks)
-    while True:
-        try:
-            data = await anext(iterator)
-        except StopAsyncIteration:
-            return consumer.close()
-        # As above; CancelledError is no Exception.
-        except Exception as error:
-            return consumer.close(error)
-        _show(consumer.feed(data), on_text)
-
-
-def _show(text: str, on_text: Callable[[str], object] | None) -> None:
-    if text and on_text is not None:
-        on_text(text)
-
-
 def _warn(partial: Partial) -> None:
     # The text itself stays out of the log: it is the user's.
     _log.warning(
@@ -358,26 +244,6 @@ def _warn(partial: Partial) -> None:
         len(partial.text),
         partial.detail,
     )
-
-
-def _is_time_out(error: BaseException) -> bool:
-    """Whether a client's exception, or one that it stands for, means that patience ran out.
-
-    By name, since the clients share no class: httpx's ReadTimeout is no TimeoutError, aiohttp's is. By
-    cause, since some hide it: requests raises a ConnectionError for a time-out in the body.
-    """
-    cause: BaseException | None = error
-    for _ in range(_CAUSES):
-        if cause is None:
-            return False
-        if isinstance(cause, TimeoutError) or any("Timeout" in kind.__name__ for kind in type(cause).__mro__):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
-
-
-def _in_words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -1,0 +1,60 @@
+"""The recipe for going on with a partial answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai
+import pytest
+
+from lab.consume import Complete, Partial
+from lab.consume.go_on import INSTRUCTION, continued, joined
+from lab.consume.sdk import read
+
+QUESTION = [{"role": "user", "content": "Count."}]
+
+
+def test_the_partial_text_becomes_a_turn_of_its_own() -> None:
+    """The conversation goes on with what came and an instruction; the last turn is the user's."""
+    assert continued(QUESTION, "one two ") == [
+        *QUESTION,
+        {"role": "assistant", "content": "one two "},
+        {"role": "user", "content": INSTRUCTION},
+    ]
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_nothing_to_go_on_from_is_asking_again(text: str) -> None:
+    """An empty turn, which the vendors refuse, is never made."""
+    assert continued(QUESTION, text) == QUESTION
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "whole"),
+    [
+        ("The quick brown fox jumps", " over the dog", "The quick brown fox jumps over the dog"),
+        ("The quick brown fox jumps", "quick brown fox jumps over", "The quick brown fox jumps over"),
+        ("The quick brown fox jumps", "The quick brown fox jumps", "The quick brown fox jumps"),
+        ("ha ha ha ", "ha ha!", "ha ha ha ha ha!"),
+        ("", "all of it", "all of it"),
+        ("all of it", "", "all of it"),
+    ],
+)
+def test_a_long_repetition_is_taken_out(text: str, rest: str, whole: str) -> None:
+    """What the rest repeats word for word is there once; a short repetition may be meant, and stays."""
+    assert joined(text, rest) == whole
+
+
+def test_the_recipe_works_with_an_sdk(model: str) -> None:
+    """After a cut the continuation is asked for, and both parts make one text."""
+    with openai.OpenAI(base_url=f"{model}/v1", api_key="none", max_retries=0) as client:
+
+        def ask(messages: Any, fault: str) -> Any:
+            name = f"lab?tokens=4&interval=1ms{fault}"
+            return read(lambda: client.chat.completions.create(model=name, messages=messages, stream=True))
+
+        first = ask(QUESTION, "&fault=fin@2")
+        assert isinstance(first, Partial)
+        rest = ask(continued(QUESTION, first.text), "")
+    assert isinstance(rest, Complete)
+    assert joined(first.text, rest.text) == first.text + rest.text
