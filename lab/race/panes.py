@@ -1,0 +1,176 @@
+"""What can be raced: pairs of a broken and a fixed side from the scenarios, and the plans that every pane shares.
+
+Pure, but for reading the configuration files. A pair's two sides are files of one scenario, so that what differs
+between the panes is what the page marks, and nothing else.
+
+Warning: the answer is short on purpose. nginx hands a held stream on when a page of its buffer, 4 KiB, is full;
+fourteen tokens stay below that. A longer answer comes in lumps of a page.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lab.catalogue import Scenario, Staging
+from lab.plan import Fault, FaultKind, Framing, Plan
+from lab.words import Ending, Group, Side
+
+ANSWER = Plan(tokens=14, ttft=0.6, interval=0.26, seed=82)
+"""The answer: four seconds, the same in every pane."""
+QUICK = Plan(tokens=60, ttft=0.6, interval=0.058, seed=82)
+"""The answer for proxies that have no page to fill: faster than HAProxy's hold of 0.2 s, so that its clumps show."""
+DIES_AFTER = 6
+"""Tokens that the model server writes before it dies, in the second half of the page."""
+
+_LAST_BREATH = 0.3
+"""Seconds from the last token to the death: a browser drops what it has not read when the connection fails."""
+
+DIRECT = "direct"
+"""The key of the path without a proxy."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to the model server, as the page shows it.
+
+    Args:
+        key: the staging's id, or `DIRECT`.
+        title: the proxy and its configuration, in a few words.
+        file: the configuration's place below the scenarios; empty without a proxy.
+        lines: the configuration, line by line.
+        marked: indices of the lines that the pair's other side does not have.
+    """
+
+    key: str
+    title: str
+    file: str = ""
+    lines: tuple[str, ...] = ()
+    marked: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is raced: one scenario behind one proxy, broken against fixed.
+
+    Args:
+        proxy: the proxy's id, or `DIRECT`.
+        scenario: the scenario's id.
+        title: the scenario's title.
+        buffers: whether the broken side holds the stream back, rather than doing something else to it.
+        broken: the way of the second pane.
+        fixed: the way of the other two.
+        plan: the answer, the same in every pane.
+    """
+
+    proxy: str
+    scenario: str
+    title: str
+    buffers: bool
+    broken: Way
+    fixed: Way
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Death:
+    """A way on which the model server dies in the middle.
+
+    Args:
+        way: the way.
+        plan: the answer with its fault.
+        hidden: whether the client is to get a clean end, and not a cut.
+        title: what happens, in a few words.
+    """
+
+    way: Way
+    plan: Plan
+    hidden: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class Programme:
+    """All that the page offers, and the stagings that must stand on the stage for it."""
+
+    pairs: tuple[Pair, ...]
+    deaths: tuple[Death, ...]
+    stagings: tuple[Staging, ...]
+
+
+def programme(scenarios: Sequence[Scenario]) -> Programme:
+    """Find what can be raced: everything that buffers, the recommended configurations, and no proxy at all."""
+    found = [
+        (scenario, broken, fixed)
+        for scenario in scenarios
+        if scenario.group in (Group.BUFFERING, Group.RECOMMENDED)
+        for broken, fixed in _pairs_of(scenario)
+    ]
+    found.sort(key=lambda each: (_place(each[1]), each[0].order))
+    direct = Way(DIRECT, "no proxy")
+    pairs = [_pair(*each) for each in found]
+    pairs.append(Pair(DIRECT, "", "Straight to the model server", False, direct, direct, QUICK))
+    deaths = [*_hidden_deaths(scenarios), *_visible_deaths(found)]
+    deaths.sort(key=lambda each: (not each[1].hidden, _place(each[0])))
+    staged = [*(staging for _, *both in found for staging in both), *(staging for staging, _ in deaths)]
+    return Programme(
+        tuple(pairs), tuple(death for _, death in deaths), tuple({each.id: each for each in staged}.values())
+    )
+
+
+def _pairs_of(scenario: Scenario) -> Iterator[tuple[Staging, Staging]]:
+    """The broken and the fixed side behind each proxy that has both."""
+    fixed = {staging.proxy.id: staging for staging in scenario.stagings if staging.label == Side.FIXED}
+    for staging in scenario.stagings:
+        if staging.label == Side.BROKEN and staging.proxy.id in fixed:
+            yield staging, fixed[staging.proxy.id]
+
+
+def _place(staging: Staging) -> tuple[bool, str]:
+    """Order: nginx first, for it is the one that holds a stream in its defaults."""
+    return staging.proxy.product.name != "nginx", staging.proxy.id
+
+
+def _pair(scenario: Scenario, broken: Staging, fixed: Staging) -> Pair:
+    return Pair(
+        broken.proxy.id,
+        scenario.id,
+        scenario.title,
+        scenario.group is Group.BUFFERING,
+        _way(broken, fixed),
+        _way(fixed, broken),
+        ANSWER if broken.proxy.product.name == "nginx" else QUICK,
+    )
+
+
+def _way(staging: Staging, other: Staging | None = None) -> Way:
+    lines = staging.config.read_text("utf-8").splitlines()
+    others = (other or staging).config.read_text("utf-8").splitlines()
+    blocks = difflib.SequenceMatcher(None, others, lines, autojunk=False).get_opcodes()
+    marked = [index for tag, _, _, start, end in blocks if tag != "equal" for index in range(start, end)]
+    title = f"{staging.proxy.id}, {staging.title or staging.side}"
+    return Way(staging.id, title, "/".join(staging.config.parts[-3:]), tuple(lines), tuple(marked))
+
+
+def _hidden_deaths(scenarios: Sequence[Scenario]) -> Iterator[tuple[Staging, Death]]:
+    """Where a scenario shows that the client gets half an answer with a clean end."""
+    for scenario in scenarios:
+        for staging in scenario.stagings:
+            hidden = staging.symptom.get("fin")
+            if staging.label == Side.BROKEN and hidden and hidden.ending is Ending.SILENTLY_TRUNCATED:
+                framing = next(each.plan.framing for each in staging.exchanges if each.family == "fin")
+                yield staging, Death(_way(staging), _dying(framing), True, scenario.title)
+
+
+def _visible_deaths(found: Sequence[tuple[Scenario, Staging, Staging]]) -> Iterator[tuple[Staging, Death]]:
+    """The recommended configurations, all of which show a cut as a cut."""
+    for scenario, _, fixed in found:
+        if scenario.group is Group.RECOMMENDED:
+            yield fixed, Death(_way(fixed), _dying(Framing.AUTO), False, "The proxy shows the cut")
+
+
+def _dying(framing: Framing) -> Plan:
+    return ANSWER.model_copy(
+        update={"fault": Fault(FaultKind.FIN, DIES_AFTER), "fault_delay": _LAST_BREATH, "framing": framing}
+    )

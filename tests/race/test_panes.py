@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from lab.catalogue import discover, shipped_scenarios
+from lab.model.schedule import make_schedule
+from lab.proxies import PROXIES
+from lab.race.panes import ANSWER, DIES_AFTER, DIRECT, Pair, programme
+from lab.race.relay import WIRE_FORMAT
+from lab.wire import format_named
+from lab.wire.format import Asked
+
+OFFERED = programme(discover(shipped_scenarios()))
+BEHIND_PROXIES = [pair for pair in OFFERED.pairs if pair.proxy != DIRECT]
+
+NGINX_PAGE = 4096
+
+
+def test_every_proxy_can_be_raced_and_no_proxy_too() -> None:
+    """Each release is offered, and the direct way as the last."""
+    assert {pair.proxy for pair in OFFERED.pairs} == {*PROXIES, DIRECT}
+    assert OFFERED.pairs[-1].proxy == DIRECT
+
+
+def test_the_page_opens_with_the_stream_that_nginx_holds_in_its_defaults() -> None:
+    """The commonest case comes first."""
+    first = OFFERED.pairs[0]
+    assert (first.proxy, first.scenario, first.buffers) == ("nginx-1.26", "close-delimited-upstream", True)
+
+
+@pytest.mark.parametrize("pair", BEHIND_PROXIES, ids=lambda pair: pair.broken.key)
+def test_what_differs_is_marked(pair: Pair) -> None:
+    """Without its marked lines each side is the same text."""
+    sides = [
+        [line for index, line in enumerate(way.lines) if index not in way.marked] for way in (pair.broken, pair.fixed)
+    ]
+    assert sides[0] == sides[1]
+    assert pair.broken.marked or pair.fixed.marked
+
+
+def test_every_way_is_put_on_the_stage_once() -> None:
+    """No pane leads nowhere, and no proxy is started for nothing."""
+    ways = {way.key for pair in OFFERED.pairs for way in (pair.broken, pair.fixed)} | {
+        d.way.key for d in OFFERED.deaths
+    }
+    assert sorted(staging.id for staging in OFFERED.stagings) == sorted(ways - {DIRECT})
+
+
+def test_every_proxy_shows_a_cut_and_every_proxy_can_be_made_to_hide_one() -> None:
+    """The switch of the second half: visible everywhere, hidden at least where the model server itself hides it."""
+    for hidden in (True, False):
+        proxies = {death.way.key.split("::")[1] for death in OFFERED.deaths if death.hidden is hidden}
+        assert proxies == set(PROXIES)
+
+
+def test_the_held_answer_fits_into_a_page_of_nginx() -> None:
+    """Else the held pane would get a lump before the end; 256 bytes are left for the reply's headers."""
+    schedule = make_schedule(ANSWER, format_named(WIRE_FORMAT), Asked("lab", stream=True, max_tokens=ANSWER.tokens))
+    last = max(index for index, step in enumerate(schedule.steps) if step.tokens)
+    assert sum(len(step.payload) for step in schedule.steps[: last + 1]) <= NGINX_PAGE - 256
+
+
+@pytest.mark.parametrize("pair", OFFERED.pairs, ids=lambda pair: pair.broken.key)
+def test_every_answer_is_a_short_race(pair: Pair) -> None:
+    """Four seconds, and a first token that leaves most of them to read; only nginx has a page that bounds it."""
+    assert 3.5 < pair.plan.length < 4.5
+    assert pair.plan.ttft < pair.plan.length / 4
+    assert (pair.plan == ANSWER) is pair.proxy.startswith("nginx")
+
+
+def test_the_death_is_in_the_middle_of_the_same_answer() -> None:
+    """The plans differ by the fault and its delay and, where the model server hides it, by the framing."""
+    assert 0 < DIES_AFTER < ANSWER.tokens
+    for death in OFFERED.deaths:
+        assert death.plan.model_copy(update={"fault": None, "fault_delay": 0.0, "framing": ANSWER.framing}) == ANSWER
