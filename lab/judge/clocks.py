@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lab.evidence import Evidence, Ledger
+from lab.evidence import Evidence, Ledger, Trace
 from lab.judge.endings import BROKEN_ENDS, NEVER_OPENED, OWN_ENDS, Case, ending_of
 from lab.plan import FaultKind
 from lab.words import Cause, Ending
@@ -28,6 +28,9 @@ a second; the scenarios keep a factor of two between a clock and what must outli
 
 SHORTEST_IDLE = 0.5
 """Seconds. A death amid running tokens has a small silence before it, which is nobody's idle clock."""
+
+# Within so many seconds of a stall's end the event loop has read every socket that had something.
+_NEXT_TURN = 0.05
 
 KINDS = (Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK)
 """In the order in which parsimony picks."""
@@ -54,6 +57,7 @@ class Exposure:
         survived_first_byte: the wait before the first byte; 0 if none came.
         survived_idle: the longest silence between two bytes.
         survived_total: the longest time that it is known to have lived.
+        late: by how much sooner it may have ended, because the probe was late to see it.
     """
 
     died: bool
@@ -63,6 +67,7 @@ class Exposure:
     survived_first_byte: float
     survived_idle: float
     survived_total: float
+    late: float = 0.0
 
     def at_death(self, kind: Cause) -> float | None:
         """The value of a clock of that kind that ended this exchange; None if it cannot have."""
@@ -124,6 +129,7 @@ def exposure_of(case: Case) -> Exposure:
         survived_first_byte=times[0] - start if times else 0.0,
         survived_idle=max(gaps, default=0.0),
         survived_total=(times[-1] if times else start) - start if died else end - start,
+        late=_late(trace, end),
     )
 
 
@@ -147,15 +153,24 @@ def blame(exposures: Sequence[Exposure]) -> ClockFinding:
 
 def _value(kind: Cause, deaths: Sequence[Exposure], exposures: Sequence[Exposure]) -> float | None:
     """The one value on which all deaths agree and that nothing outlived; None if there is none."""
-    measured = [value for death in deaths if (value := death.at_death(kind)) is not None]
+    measured = [(value, death.late) for death in deaths if (value := death.at_death(kind)) is not None]
     if len(measured) < len(deaths):
         return None
     # Lateness only ever adds, so the least is the nearest to the truth.
-    value = min(measured)
+    value, _ = min(measured)
     limit = value + tolerance(value)
-    if max(measured) > limit or max(exposure.survived(kind) for exposure in exposures) > limit:
+    if (
+        max(seen - late for seen, late in measured) > limit
+        or max(exposure.survived(kind) for exposure in exposures) > limit
+    ):
         return None
     return None if kind is Cause.IDLE_CLOCK and value < SHORTEST_IDLE else value
+
+
+def _late(trace: Trace, end: float) -> float:
+    """How long the end may have lain in the socket while the probe did not run, in seconds."""
+    spans = [end - stall.since for stall in trace.stalls if stall.since < end <= stall.until + _NEXT_TURN]
+    return max(spans, default=0.0)
 
 
 def _tell_total(deaths: Sequence[Exposure], exposures: Sequence[Exposure]) -> bool:

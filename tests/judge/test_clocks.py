@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.evidence import Evidence, TransportEnd, Written
+from lab.evidence import Evidence, Stall, TransportEnd, Written
 from lab.judge import judge, judge_all
 from lab.judge.clocks import SHORTEST_IDLE, Exposure, blame, tolerance
 from lab.words import Cause, Ending
@@ -129,6 +129,23 @@ def test_what_the_proxy_read_counts_even_if_it_handed_nothing_on() -> None:
     evidence = cut(steady(2.0), 4.0)
     trace = replace(evidence.trace, reads=(), body=(), status=None, headers=(), end=TransportEnd.NO_REPLY)
     assert causes(replace(evidence, trace=trace)) == [IDLE]
+
+
+def test_a_death_that_the_probe_saw_late_agrees_with_the_others() -> None:
+    """One cut at second 2; another at second 3.2, and since second 1.9 the probe had not run."""
+    early, late = cut(steady(1.9), 2.0), cut(steady(1.9), 3.2)
+    assert causes(early, late) != [TOTAL, TOTAL]
+    stalled = replace(late, trace=replace(late.trace, stalls=(Stall(START + 1.9, START + 3.2),)))
+    verdicts = judge_all([early, stalled])
+    assert [verdict.cause for verdict in verdicts] == [TOTAL, TOTAL]
+    assert verdicts[1].clock == pytest.approx(2.0)
+
+
+def test_a_stall_that_was_over_excuses_nothing() -> None:
+    """The probe ran again for a second before the cut came."""
+    early, late = cut(steady(1.9), 2.0), cut(steady(1.9), 3.2)
+    stalled = replace(late, trace=replace(late.trace, stalls=(Stall(START + 1.0, START + 2.2),)))
+    assert causes(early, stalled) == causes(early, late)
 
 
 def test_two_clocks_on_one_route_are_each_found() -> None:
