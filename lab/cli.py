@@ -8,6 +8,7 @@ fault of the lab and keeps its traceback.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    # A traceback with the values of variables would show a key.
+    pretty_exceptions_show_locals=False,
 )
 out = Console()
 err = Console(stderr=True)
@@ -121,11 +124,16 @@ def up(
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option("--secret-file", metavar="FILE", help="A file with the secret to obey; or set LAB_SECRET."),
+    ] = None,
 ) -> None:
     """Serve the fake model on this machine, without a container; ends at Ctrl-C."""
     from lab.model.__main__ import main as serve_model
 
-    raise typer.Exit(serve_model(["--host", host, "--port", str(port)]))
+    secret = [] if secret_file is None else ["--secret-file", str(secret_file)]
+    raise typer.Exit(serve_model(["--host", host, "--port", str(port), *secret]))
 
 
 @app.command(epilog="Example: lab compare --over silent-batch-reply::nginx-1.30::broken")
@@ -156,6 +164,102 @@ def compare(
     with _stopping():
         code = compare_and_report(subject, extent, need, to, out=out, err=err)
     raise typer.Exit(code)
+
+
+@app.command(epilog="Example: lab clients openai-3 httpx")
+def clients(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[CLIENT]...", help="Clients; all if none is given.")
+    ] = None,
+    to: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Folder for clients.json and clients.html.")
+    ] = RESULTS,
+) -> None:
+    """Measure what real clients tell their users about every ending; installs them into the cache."""
+    from lab.cli_clients import choose, clients_and_report
+
+    with _stopping():
+        clients_and_report(choose(names or ()), to, out=out, say=say)
+
+
+@app.command(epilog="Example: lab race --port 8080")
+def race(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
+) -> None:
+    """Show in a browser what a person waits for, streamed, held back and batch; ends at Ctrl-C."""
+    from lab.cli_race import keep_racing
+
+    with _stopping():
+        asyncio.run(keep_racing(host, port, out=out, say=say))
+
+
+@app.command(epilog="Example: lab audit https://gateway.example.com/v1/chat/completions --key-env GATEWAY_KEY")
+def audit(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The endpoint, or a base like https://host/v1.")],
+    wire_format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="The wire format, where the path does not name it.")
+    ] = None,
+    model: Annotated[str, typer.Option(metavar="NAME", help="The model to ask for.")] = "default",
+    direct: Annotated[
+        str | None, typer.Option(metavar="URL", help="The model's own address, to name what the path adds.")
+    ] = None,
+    hop: Annotated[
+        list[str] | None, typer.Option("--hop", metavar="NAME=URL", help="A hop's address, to name the guilty one.")
+    ] = None,
+    longest: Annotated[str, typer.Option(metavar="DURATION", help="The longest answer to expect, like 10m.")] = "",
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="The limit that each request sets.")] = 600,
+    runs: Annotated[int, typer.Option(min=1, max=50, help="How often each setting is asked.")] = 3,
+    at_once: Annotated[int, typer.Option("--at-once", min=1, max=50, help="Requests of the last round.")] = 3,
+    http: Annotated[
+        str, typer.Option(metavar="1.1|2|both", help="HTTP versions; both over TLS if none is given.")
+    ] = "",
+    key_env: Annotated[
+        list[str] | None,
+        typer.Option("--key-env", metavar="[WAY=]VARIABLE", help="The variable that holds the key, never the key."),
+    ] = None,
+    key_file: Annotated[Path | None, typer.Option("--key-file", metavar="FILE", help="A file with the key.")] = None,
+    header_env: Annotated[
+        list[str] | None,
+        typer.Option("--header-env", metavar="HEADER=VARIABLE", help="Another secret header, from a variable."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates of an authority of your own, in PEM.")
+    ] = None,
+    actively: Annotated[
+        bool, typer.Option("--active", help="The lab's own model server (lab serve) stands behind the path.")
+    ] = False,
+    model_url: Annotated[
+        str | None, typer.Option("--model-url", metavar="URL", help="With --active: the model server's own address.")
+    ] = None,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option("--secret-file", metavar="FILE", help="With --active: its secret; or set LAB_SECRET."),
+    ] = None,
+    to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for audit.json and audit.html.")] = RESULTS,
+) -> None:
+    """Measure what a path of your own does to a stream; needs nothing installed behind it."""
+    from lab.cli_active import Active
+    from lab.cli_audit import Options, audit_and_report, read_wish
+
+    if not actively and (model_url or secret_file):
+        raise BadInput("--model-url and --secret-file are for --active", "Add --active, or leave them out.")
+    options = Options(
+        url=url,
+        to=to,
+        wire_format=wire_format,
+        model=model,
+        direct=direct,
+        hops=tuple(hop or ()),
+        longest=longest,
+        wish=read_wish(runs, at_once, max_tokens, http),
+        key_env=tuple(key_env or ()),
+        key_file=key_file,
+        header_env=tuple(header_env or ()),
+        ca_file=ca_file,
+        active=Active(model_url, secret_file) if actively else None,
+    )
+    raise typer.Exit(audit_and_report(options, os.environ, out=out, err=err))
 
 
 @app.command(epilog="Example: lab report lab-results/results.json --out /tmp/report")

@@ -32,11 +32,18 @@ SHORTEST_IDLE = 0.5
 # Within so many seconds of a stall's end the event loop has read every socket that had something.
 _NEXT_TURN = 0.05
 
+_AFTERWARDS = 0.25
+"""Seconds by which the model server must have gone on after an exchange's end, for the end to be the path's doing;
+far above what the two clocks may differ by."""
+
 KINDS = (Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK)
 """In the order in which parsimony picks."""
 
 TIME_OUT_STATUSES = frozenset({408, 504, 524, 598})
 """Statuses by which a proxy says that its own clock ran out (524 and 598 are usage, not standard)."""
+
+_PREFIXES = frozenset({Ending.SILENTLY_TRUNCATED, Ending.MALFORMED})
+"""Endings of a reply that somebody ended as if it were whole."""
 
 _NAMES = {
     Cause.FIRST_BYTE_CLOCK: "a clock on the first byte",
@@ -191,7 +198,11 @@ def _died(case: Case) -> bool:
         return broken and case.evidence.plan is None
     if _explained_by_fault(ledger):
         return False
-    return ledger.client_left is not None or (broken and ledger.finished is None)
+    if ledger.client_left is not None:
+        return True
+    # A hop that leaves the model's side open lets the model go on to its end, for nobody.
+    went_on = ledger.finished is None or ledger.finished > trace.ended + _AFTERWARDS
+    return went_on and (broken or ending_of(case) in _PREFIXES)
 
 
 def _explained_by_fault(ledger: Ledger) -> bool:

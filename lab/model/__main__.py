@@ -8,11 +8,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import ipaddress
+import os
 import signal
 import sys
+from pathlib import Path
 
 import uvloop
 
+from lab.model.secret import SECRET_VARIABLE, SecretError, read_secret
 from lab.model.server import ModelServer
 
 
@@ -21,23 +25,44 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.model", description="The fake token-emitting model server.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="port; 0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--secret-file", type=Path, help=f"file with the secret that requests must carry; or set {SECRET_VARIABLE}"
+    )
     options = parser.parse_args(arguments)
     try:
-        uvloop.run(_serve(options.host, options.port))
+        secret = read_secret(options.secret_file, os.environ)
+    except SecretError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        uvloop.run(_serve(options.host, options.port, secret))
     except OSError as error:
         sys.stderr.write(f"cannot listen on {options.host}:{options.port}: {error}\n")
         return 3
     return 0
 
 
-async def _serve(host: str, port: int) -> None:
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _serve(host: str, port: int, secret: str | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with ModelServer(host, port) as server:
+    async with ModelServer(host, port, secret=secret) as server:
         # What stands now stays; without this, each full collection walks it and delays every stream.
         gc.collect()
         gc.freeze()
+        if secret is None and not _is_loopback(host):
+            sys.stderr.write(
+                f"warning: {host} can be reached from other machines, and without a secret this server obeys "
+                f"everybody; give --secret-file FILE or {SECRET_VARIABLE}\n"
+            )
+            sys.stderr.flush()
         sys.stdout.write(f"listening on {server.base_url}\n")
         sys.stdout.flush()
         await stop.wait()

@@ -10,9 +10,10 @@
     POST /lab/confirm/{request}/{number}        the probe has that token (lockstep); answers 204
 
 The plan comes in the header `X-Lab-Plan` or behind a question mark in the model's name; the request's id
-in `X-Lab-Request`, made up where there is none, and echoed. Nothing else is remembered but the ledger.
+in `X-Lab-Request`, made up where there is none, and echoed. Nothing else is remembered but the ledger. With a secret,
+all of it but `/lab/health` is only for requests that carry it: see `lab.model.secret` and `lab.model.guard`.
 
-Warning: the side channel is meant for a direct connection; through a proxy it measures nothing.
+Warning: a side channel that leads through a proxy takes that proxy's time and meets its limits.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from lab.evidence import Ledger
+from lab.model.guard import Guard
 from lab.model.ledger import Book
 from lab.model.reply import ReplyWriter, WrittenReply
 from lab.model.schedule import make_schedule
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan, PlanError, plan_from_query
 from lab.wire import FORMATS
 from lab.wire.format import Asked, WireFormat
+from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
 from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
 _LEDGERS = TypeAdapter(list[Ledger])
@@ -53,11 +56,16 @@ class ModelServer:
     Args:
         host: the address to listen on.
         port: the port; 0 takes a free one, which `base_url` then names.
+        secret: what requests must carry; None obeys everybody.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, secret: str | None = None) -> None:
         self._host = host
         self._port = port
+        self._guard = None
+        if secret is not None:
+            self._guard = Guard(secret, {wire.path: wire for wire in FORMATS.values()}, OPENAI_CHAT)
+        self._watch: asyncio.Task[None] | None = None
         self._book = Book()
         self._replies: set[asyncio.Task[object]] = set()
         self._names = (f"unnamed-{number}" for number in count(1))
@@ -93,18 +101,23 @@ class ModelServer:
             await self.aclose()
             raise
         self._port = self._runner.addresses[0][1]
+        if self._guard is not None and self._runner.server is not None:
+            self._watch = asyncio.create_task(self._guard.watch(self._runner.server))
 
     async def aclose(self) -> None:
         """Stop listening and cut every reply that still runs; harmless if it never started."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
+        if self._watch is not None:
+            self._watch.cancel()
         for reply in self._replies:
             reply.cancel()
         await runner.cleanup()
 
     def _application(self) -> web.Application:
-        app = web.Application(client_max_size=_LARGEST_BODY)
+        middlewares = [] if self._guard is None else [self._guard.middleware]
+        app = web.Application(client_max_size=_LARGEST_BODY, middlewares=middlewares)
         for wire in FORMATS.values():
             app.router.add_post(wire.path, partial(self._answer, wire))
         # Not HEAD too: it would generate an answer for nobody.

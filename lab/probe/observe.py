@@ -36,6 +36,7 @@ async def observe(
     tls: ssl.SSLContext | None = None,
     http: HttpVersion = HttpVersion.HTTP_1_1,
     pace: float | None = None,
+    target: str | None = None,
 ) -> Evidence:
     """Run one plan over a route and collect the evidence.
 
@@ -53,12 +54,14 @@ async def observe(
         tls: as for `exchange`.
         http: the same.
         pace: the same.
+        target: path and query of the endpoint; None for the wire format's own path.
 
     Raises:
         aiohttp.ClientError: the model server does not answer on the side channel.
     """
     request = uuid.uuid4().hex
     ask = wire_format.ask("lab", stream=stream, max_tokens=max(plan.tokens, 1))
+    ask = ask if target is None else replace(ask, path=target)
     ours = ((PLAN_HEADER, plan.to_query()), (REQUEST_HEADER, request))
     async with AsyncExitStack() as stack:
         side = await stack.enter_async_context(SideChannel(model_url)) if channel is None else channel

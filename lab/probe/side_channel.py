@@ -7,7 +7,9 @@ other. aiohttp does for it: it carries bookkeeping, never a measurement.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -32,19 +34,28 @@ class SideChannel:
     """A keep-alive connection to one model server; an asynchronous context manager.
 
     Args:
-        model_url: the model server's own address, such as `http://127.0.0.1:9000`.
+        model_url: the model server's own address, such as `http://127.0.0.1:9000`; with a path where
+            it stands below one.
+        headers: request headers that it wants, such as its secret.
+        tls: for an https address; None verifies against the system's authorities.
     """
 
-    def __init__(self, model_url: str) -> None:
+    def __init__(
+        self, model_url: str, *, headers: Iterable[tuple[str, str]] = (), tls: ssl.SSLContext | None = None
+    ) -> None:
         self._url = model_url.rstrip("/")
+        self._headers = tuple(headers)
+        self._tls = tls
         self._client: aiohttp.ClientSession | None = None
         self._offset: float | None = None
         self._offset_lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         # No limit on connections: one that waits for another would hold a token in lockstep.
-        connector = aiohttp.TCPConnector(limit=0)
-        self._client = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10))
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or True)
+        self._client = aiohttp.ClientSession(
+            connector=connector, timeout=aiohttp.ClientTimeout(total=10), headers=self._headers
+        )
         return self
 
     async def __aexit__(

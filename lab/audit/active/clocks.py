@@ -1,0 +1,321 @@
+"""Which clocks the path has, and what each stream died of. Pure.
+
+Strategy. A clock ends everything that it watches and nothing sooner, so a family's deaths are a clock's only if they
+agree in what the family waited for, are most of its deaths, and nobody outlived them. The clock on the whole comes
+first, told by streams that never wait; deaths at that age say nothing about another clock. Deaths that agree in the
+time of day are an outage's; those that agree in nothing are faults, and never a clock.
+
+Warnings. Where the path holds the reply back, a clock in front of that hop sees no byte: what looks like a clock on the
+whole may then be one on the first byte, and is not told. A clock closer to the total one than the tolerance is hidden.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lab.audit.active.findings import ClockFound, Death, DeathKind, Found, Watched
+from lab.audit.active.lives import Life
+
+TOLERANCE = (1.0, 0.005)
+"""Seconds, and part of the value, whichever is more: how far the deaths of one clock may lie apart. Some products look
+at their clocks once a second."""
+
+TIGHT = 0.3
+"""Seconds within which the deaths of a clock lie that is exact."""
+
+HIDDEN_BELOW = 0.5
+"""Seconds by which a clock must be shorter than the one on the whole to be told from it."""
+
+AGREEING, AGREEING_PART = 3, 0.6
+"""Deaths, and part of a family's deaths, that must agree to be a clock's. The streams of a family begin so far apart
+that fewer than this part of an outage's deaths can agree in their age."""
+
+OUTAGE_PART = 0.6
+"""Part of the streams that ran, of several families, that must die within a moment for an outage."""
+
+_MOMENT = 0.5
+_LEAST_UNCERTAINTY = 0.05
+_CLEARLY = 0.25
+
+
+def tolerance(value: float) -> float:
+    """How far two deaths of a clock of that value may lie apart, in seconds."""
+    least, part = TOLERANCE
+    return max(least, part * value)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Deaths that agree.
+
+    Args:
+        value: of the clock, in seconds.
+        uncertainty: seconds.
+        members: the deaths' indices.
+        contradicted: why it is no clock; empty if nothing says so.
+    """
+
+    value: float
+    uncertainty: float
+    members: frozenset[int]
+    contradicted: str = ""
+
+
+def cluster_of(deaths: Sequence[tuple[float, float]], survived: Iterable[float]) -> Cluster | None:
+    """The clock that explains most of a family's deaths; None if too few agree.
+
+    Args:
+        deaths: what was waited at each death, and by how much it may have been seen late, in seconds.
+        survived: waits that were survived.
+    """
+    best = _agreeing(deaths, lambda _: TIGHT) or _agreeing(deaths, tolerance)
+    if not best:
+        return None
+    values = sorted(deaths[n] for n in best)
+    least, most = values[0][0], values[-1][0] - values[-1][1]
+    if most - least <= TIGHT:
+        # Lateness only adds; but the very least may be a fault's that came a little before the clock.
+        value, late = values[len(values) // 4]
+        uncertainty = max(_LEAST_UNCERTAINTY, values[len(values) // 2][0] - least, late)
+    else:
+        value, uncertainty = (least + most) / 2, (most - least) / 2
+    limit = value + tolerance(value)
+    above = [each - late for each, late in deaths if each - late > limit]
+    outlived = sum(each > limit for each in survived) + len(above)
+    why = f"{outlived} outlived it" if outlived else ""
+    return Cluster(value, uncertainty, frozenset(best), why)
+
+
+def _agreeing(deaths: Sequence[tuple[float, float]], width: Callable[[float], float]) -> list[int]:
+    """The most deaths that lie so close together; empty if they are too few to be a clock's."""
+    best: list[int] = []
+    for low, _ in sorted(deaths, reverse=True):
+        members = [n for n, (value, late) in enumerate(deaths) if low <= value <= low + width(low) + late]
+        if len(members) > len(best):
+            best = members
+    return best if len(best) >= AGREEING and len(best) >= AGREEING_PART * len(deaths) else []
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What the search found: one entry for each thing that a clock may watch, and every death."""
+
+    found: tuple[ClockFound, ...]
+    deaths: tuple[Death, ...]
+
+    def of(self, watched: Watched) -> ClockFound:
+        """The finding on one of them."""
+        return next(each for each in self.found if each.watched is watched)
+
+    @property
+    def smallest(self) -> float | None:
+        """The shortest clock, in seconds; None if none was found."""
+        return min((each.value for each in self.found if each.value is not None), default=None)
+
+
+def find_clocks(lives: Sequence[Life], longest: float, began: float) -> Clocks:
+    """The path's clocks up to `longest` seconds.
+
+    Args:
+        lives: of the streams of the search; those with heartbeats are no part of it.
+        longest: in seconds.
+        began: the audit's start on the probe's clock.
+    """
+    searched = [life for life in lives if not life.beating]
+    outage = _outage(searched)
+    kinds: dict[str, DeathKind] = dict.fromkeys(outage, DeathKind.OUTAGE)
+    total = _family(searched, Watched.TOTAL, longest, kinds, ceiling=None)
+    ceiling = _ceiling(searched, kinds)
+    found = {Watched.TOTAL: total}
+    for watched in Watched:
+        if watched is not Watched.TOTAL:
+            found[watched] = _family(searched, watched, longest, kinds, ceiling)
+    deaths = tuple(_death(life, kinds, began) for life in searched if life.died)
+    return Clocks(tuple(found[watched] for watched in Watched), deaths)
+
+
+def _death(life: Life, kinds: Mapping[str, DeathKind], began: float) -> Death:
+    kind = kinds.get(life.name, DeathKind.UNKNOWN)
+    return Death(life.name, life.watched, life.at, life.waited, life.wall - began, kind, life.ending)
+
+
+def _outage(lives: Sequence[Life]) -> frozenset[str]:
+    """The streams of several families that died in one moment, if they were most of those that ran."""
+    best: frozenset[str] = frozenset()
+    for first in (life for life in lives if life.died):
+        since, until = first.wall, first.wall + _MOMENT
+        dead = [life for life in lives if life.died and since <= life.wall <= until]
+        ran = [life for life in lives if life.wall - life.at < since <= life.wall]
+        if len(dead) > len(best) and _is_outage(dead, ran, len(lives)):
+            best = frozenset(life.name for life in dead)
+    return best
+
+
+def _is_outage(dead: Sequence[Life], ran: Sequence[Life], all_of_them: int) -> bool:
+    """Most of many streams, of several families and of different ages: a clock's last victims are few or of one age."""
+    families, ages = {life.watched for life in dead}, [life.at for life in dead]
+    most = len(dead) >= OUTAGE_PART * len(ran) and 2 * len(ran) > all_of_them
+    return most and len(families) >= AGREEING and max(ages) - min(ages) > tolerance(min(ages))
+
+
+def _ceiling(lives: Sequence[Life], kinds: Mapping[str, DeathKind]) -> float | None:
+    """The age at which the streams that never wait die; also where the kind of that clock is not told."""
+    steady = [life for life in lives if life.watched is Watched.TOTAL]
+    deaths = [(life.waited, life.late) for life in steady if life.died and kinds.get(life.name) is not DeathKind.OUTAGE]
+    cluster = cluster_of(deaths, (life.survived for life in steady))
+    return cluster.value if cluster is not None and not cluster.contradicted else None
+
+
+def _family(
+    lives: Sequence[Life], watched: Watched, longest: float, kinds: dict[str, DeathKind], ceiling: float | None
+) -> ClockFound:
+    """One family's finding; notes in `kinds` what its deaths are taken for."""
+    family = [life for life in lives if life.watched is watched and not life.refused]
+    died = [life for life in family if life.died]
+    at_ceiling = {life.name for life in died if ceiling is not None and life.at >= ceiling - HIDDEN_BELOW}
+    own = [life for life in died if life.name not in at_ceiling and life.name not in kinds]
+    others = [life.waited for life in died if life.name in at_ceiling or kinds.get(life.name) is DeathKind.OUTAGE]
+    survived = [*(life.survived for life in family), *others]
+    cluster = cluster_of([(life.waited, life.late) for life in own], survived)
+    kinds.update(dict.fromkeys(at_ceiling, DeathKind.CLOCK))
+    tally = _Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, ceiling)
+    members = [] if cluster is None else [own[n] for n in sorted(cluster.members)]
+    doubted = cluster is None or cluster.contradicted or _from_the_request(watched, members, lives)
+    if not doubted:
+        kinds.update(dict.fromkeys((life.name for life in members), DeathKind.CLOCK))
+    # Agreeing deaths that others outlived may be a clock on one of several ways.
+    rest = [life for life in own if life.name not in kinds and life not in members]
+    kinds.update({life.name: DeathKind.FAULT for life in rest if not tally.holding and _outlived(life, family, lives)})
+    return tally.without(cluster) if cluster is None or doubted else tally.with_clock(cluster, members)
+
+
+def _outlived(life: Life, family: Sequence[Life], lives: Sequence[Life]) -> bool:
+    """Whether others waited clearly longer, and others lived clearly longer, so that no clock ended this one."""
+    waited = max(max(other.survived, other.waited) for other in family) > life.waited + tolerance(life.waited)
+    return waited and max(other.at for other in lives) > life.at + tolerance(life.at)
+
+
+def _from_the_request(watched: Watched, members: Sequence[Life], lives: Sequence[Life]) -> bool:
+    """Whether the deaths may be those of a clock on something else: the whole, or what a holding hop hands on.
+
+    To tell them from a clock on the whole, a lively stream must have lived longer. And where silences amid streams
+    ended at one age behind a hop that held the tokens back, no hop saw any token.
+    """
+    if watched is Watched.TOTAL:
+        return False
+    lived = max((life.at for life in lives if life.watched is Watched.TOTAL), default=0.0)
+    if sum(life.at < lived - _CLEARLY for life in members) < AGREEING:
+        return True
+    if watched is not Watched.IDLE or not _mostly_held(members):
+        return False
+    ages, waits = [life.at for life in members], [life.waited for life in members]
+    return max(ages) - min(ages) <= max(waits) - min(waits) + _LEAST_UNCERTAINTY
+
+
+def _mostly_held(lives: Sequence[Life]) -> bool:
+    return 2 * sum(life.held for life in lives) > len(lives)
+
+
+NAMES: Mapping[Watched, str] = {
+    Watched.FIRST_BYTE: "before the first byte",
+    Watched.FIRST_TOKEN: "between early headers and the first token",
+    Watched.IDLE: "on silence amid a stream",
+    Watched.TOTAL: "on the whole of a stream",
+    Watched.BATCH_REPLY: "on the wait for a batch reply",
+}
+"""Where each clock strikes, in words."""
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """One family, counted, from which its finding is written."""
+
+    watched: Watched
+    family: Sequence[Life]
+    own: Sequence[Life]
+    at_ceiling: set[str]
+    survived: float
+    longest: float
+    ceiling: float | None
+
+    @property
+    def holding(self) -> bool:
+        """Whether most deaths came while the path held tokens back, so that a hop's clock saw other times than ours."""
+        return _mostly_held(self.own)
+
+    def with_clock(self, cluster: Cluster, members: Sequence[Life]) -> ClockFound:
+        where = NAMES[self.watched]
+        if self.watched is Watched.TOTAL and _mostly_held(members):
+            return self._made(
+                Found.UNKNOWN,
+                f"every stream ended {cluster.value:.2f} s after its request, and the path had held its tokens back: "
+                "a clock on the whole, or one on the first byte in front of the hop that holds",
+                cluster,
+                members,
+            )
+        faults = len(self.own) - len(members)
+        sentence = (
+            f"a clock {where} at {cluster.value:.2f} s{is_round(cluster.value)}: {len(members)} of "
+            f"{len(self.own)} deaths agree and nothing outlived it"
+        )
+        sentence += f"; {faults} died otherwise, scattered, which is no clock" if faults else ""
+        return self._made(Found.CLOCK, sentence, cluster, members)
+
+    def without(self, cluster: Cluster | None) -> ClockFound:
+        where, dead = NAMES[self.watched], len(self.own)
+        if not self.family:
+            return self._made(Found.UNKNOWN, f"no exchange came to the model server, so no clock {where} can be told")
+        if self.holding:
+            return self._made(
+                Found.UNKNOWN,
+                f"cannot tell a clock {where}: {dead} of {len(self.family)} ended while the path held tokens back, so "
+                "that no hop saw the silence that was made",
+            )
+        if cluster is not None and not cluster.contradicted:
+            return self._made(
+                Found.UNKNOWN,
+                f"{len(cluster.members)} of {len(self.family)} ended at {cluster.value:.2f} s, and no lively stream "
+                f"lived longer: a clock {where}, or one on the whole",
+            )
+        if cluster is not None:
+            return self._made(
+                Found.UNKNOWN,
+                f"{len(cluster.members)} of {len(self.family)} ended at {cluster.value:.2f} s, but "
+                f"{cluster.contradicted}: several ways behind one address may have different clocks {where}",
+            )
+        faults = f"; {dead} of {len(self.family)} died scattered, which are faults and no clock" if dead else ""
+        if self.at_ceiling and self.ceiling is not None and self.ceiling <= self.longest + HIDDEN_BELOW:
+            return self._made(
+                Found.HIDDEN,
+                f"no clock {where} shorter than the one at {self.ceiling:.2f} s that ends every stream; "
+                f"{self.survived:.1f} s were survived{faults}",
+            )
+        if self.survived >= self.longest:
+            return self._made(Found.NONE, f"no clock {where} up to {self.survived:.1f} s{faults}")
+        return self._made(
+            Found.UNKNOWN, f"cannot tell a clock {where}: {self.survived:.1f} s were survived at most{faults}"
+        )
+
+    def _made(
+        self, found: Found, sentence: str, cluster: Cluster | None = None, members: Sequence[Life] = ()
+    ) -> ClockFound:
+        looks = Counter(life.looks for life in members)
+        return ClockFound(
+            watched=self.watched,
+            found=found,
+            value=None if cluster is None else round(cluster.value, 3),
+            uncertainty=0.0 if cluster is None else round(cluster.uncertainty, 3),
+            proven=round(self.survived, 3),
+            deaths=len(members),
+            asked=len(self.family),
+            seen_as=tuple(look for look, _ in looks.most_common()),
+            sentence=sentence,
+        )
+
+
+def is_round(value: float) -> str:
+    """Words for a value that people set: whole seconds, or a half below ten; as near as it can be measured."""
+    step, near = (0.5, 0.06) if value < 10 else (1.0, 0.12)
+    return ", a round number" if abs(value - round(value / step) * step) <= near else ""

@@ -1,0 +1,153 @@
+"""From exchanges to findings: a sentence for each requirement, and the smallest clock beside the longest answer.
+
+Pure. What is about clocks is decided by the search, what is about deaths and errors by the judge's own rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lab.audit.active.clocks import Clocks, find_clocks
+from lab.audit.active.effects import effects_of, settings_of
+from lab.audit.active.findings import (
+    ActiveFindings,
+    Answer,
+    Found,
+    RequirementFound,
+    StreamResult,
+    Watched,
+)
+from lab.audit.active.lives import Made, lives_of
+from lab.audit.active.streams import PLAIN, Role
+from lab.judge.requirements import Exchanged, check
+from lab.words import Requirement
+
+_BY_CLOCK: Mapping[Requirement, tuple[Watched, ...]] = {
+    Requirement.WAITS_FOR_THE_FIRST_TOKEN: (Watched.FIRST_BYTE, Watched.FIRST_TOKEN),
+    Requirement.SURVIVES_SILENCE: (Watched.IDLE,),
+    Requirement.LETS_LONG_ANSWERS_FINISH: (Watched.TOTAL,),
+    Requirement.WAITS_FOR_BATCH_REPLIES: (Watched.BATCH_REPLY,),
+}
+
+_BY_RULE: Mapping[Requirement, tuple[Role, ...]] = {
+    Requirement.DELIVERS_TOKENS_AS_THEY_COME: (Role.SETTING,),
+    Requirement.SHOWS_A_CUT_AS_A_CUT: (Role.CUT,),
+    Requirement.DELIVERS_WHAT_WAS_SENT: (Role.CUT,),
+    Requirement.PASSES_ERRORS_ON: (Role.ERROR,),
+    Requirement.MOVES_THE_FIRST_TOKEN_FORWARD: (Role.CHOICE,),
+}
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What was audited, beside the exchanges; the fields are those of `ActiveFindings`."""
+
+    url: str
+    model_url: str
+    through_path: bool
+    wire_format: str
+    longest: float
+    began: float
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def conclude(audited: Audited, made: Sequence[Made]) -> ActiveFindings:
+    """Everything that follows from the exchanges of one active audit."""
+    lives = lives_of(made)
+    clocks = find_clocks(lives, audited.longest, audited.began)
+    requirements = tuple(_requirement(each, made, clocks, audited.longest) for each in Requirement)
+    refused = [life for life in lives if life.refused]
+    notes = list(audited.notes)
+    if refused:
+        looks = ", ".join(sorted({life.looks for life in refused}))
+        notes.append(f"{len(refused)} of {len(lives)} streams of the search never came to the model server: {looks}")
+    return ActiveFindings(
+        url=audited.url,
+        model_url=audited.model_url,
+        through_path=audited.through_path,
+        wire_format=audited.wire_format,
+        longest=audited.longest,
+        seconds=round(audited.seconds, 3),
+        requests=len(made),
+        clocks=clocks.found,
+        smallest=clocks.smallest,
+        deaths=clocks.deaths,
+        effects=effects_of(made, lives, clocks),
+        settings=settings_of(made),
+        requirements=requirements,
+        summary=_summary(clocks, requirements, audited.longest),
+        notes=tuple(notes),
+        exchanges=tuple(_result(each) for each in made),
+    )
+
+
+def _requirement(requirement: Requirement, made: Sequence[Made], clocks: Clocks, longest: float) -> RequirementFound:
+    if requirement in _BY_CLOCK:
+        return _by_clock(requirement, clocks, longest)
+    if requirement in _BY_RULE:
+        return _by_rule(requirement, made)
+    why = "is about the client and not about the path: see lab clients"
+    return RequirementFound(requirement, Answer.UNKNOWN, f"cannot tell: {requirement} {why}")
+
+
+def _by_clock(requirement: Requirement, clocks: Clocks, longest: float) -> RequirementFound:
+    found = [clocks.of(watched) for watched in _BY_CLOCK[requirement]]
+    broken = [each for each in found if each.found is Found.CLOCK and (each.value or 0.0) < longest]
+    if broken:
+        worst = min(broken, key=lambda each: each.value or 0.0)
+        return RequirementFound(requirement, Answer.NO, f"not met for {longest:g} s: {worst.sentence}")
+    unsure = [each for each in found if each.found in (Found.UNKNOWN, Found.HIDDEN) and each.proven < longest]
+    if unsure:
+        return RequirementFound(requirement, Answer.UNKNOWN, f"cannot tell: {unsure[0].sentence}")
+    least = min(found, key=lambda each: each.proven)
+    return RequirementFound(requirement, Answer.YES, f"met for {longest:g} s: {least.sentence}")
+
+
+def _by_rule(requirement: Requirement, made: Sequence[Made]) -> RequirementFound:
+    roles = _BY_RULE[requirement]
+    exchanges = {
+        each.asking.name: Exchanged(each.evidence, each.verdict)
+        for each in made
+        # Other ways of asking than the plain one are told beside it, as settings.
+        if each.asking.role in roles and (each.asking.role is not Role.SETTING or each.asking.name.startswith(PLAIN))
+    }
+    finding = check(requirement, exchanges)
+    met = Answer.UNKNOWN if not finding.conclusive else Answer.YES if finding.met else Answer.NO
+    words = {Answer.YES: "met", Answer.NO: "not met", Answer.UNKNOWN: "cannot tell"}
+    told = finding.requirement if met is Answer.YES else finding.actual
+    return RequirementFound(requirement, met, f"{words[met]}: {told}")
+
+
+def _summary(clocks: Clocks, requirements: Sequence[RequirementFound], longest: float) -> str:
+    smallest = clocks.smallest
+    if smallest is not None:
+        place = "shorter" if smallest < longest else "no shorter"
+        first = f"The smallest clock on the path is {smallest:.2f} s, {place} than the longest answer of {longest:g} s"
+    elif all(each.found is Found.NONE for each in clocks.found):
+        first = f"No clock on the path up to {longest:g} s"
+    else:
+        first = f"No clock was found, and not every one is excluded up to {longest:g} s"
+    failed = [each.requirement.value for each in requirements if each.met is Answer.NO]
+    met = sum(each.met is Answer.YES for each in requirements)
+    told = f"not met: {', '.join(failed)}" if failed else f"{met} of {len(requirements)} requirements are met"
+    return f"{first}; {told}."
+
+
+def _result(made: Made) -> StreamResult:
+    verdict, trace, ledger = made.verdict, made.evidence.trace, made.evidence.ledger
+    left = None if ledger is None or ledger.client_left is None else round(ledger.client_left - trace.started, 3)
+    return StreamResult(
+        name=made.asking.name,
+        plan=made.asking.plan.to_query(),
+        stream=made.asking.stream,
+        status=trace.status,
+        delivery=verdict.delivery,
+        ending=verdict.ending,
+        total=round(verdict.total, 3),
+        received=verdict.received,
+        written=verdict.written,
+        attempts=0 if ledger is None else ledger.attempts,
+        client_left=left,
+    )

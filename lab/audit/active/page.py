@@ -1,0 +1,53 @@
+"""`active.html`: the active audit as one page that opens offline; it wears the clothes of the passive audit's page."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lab.audit.active.findings import ActiveFindings, Answer
+from lab.audit.active.text import ANSWERS, clock_cell, clock_words, histogram, plain_sentence
+from lab.reports.phrases import printable, seconds
+
+_WORDS = {Answer.YES: "met", Answer.NO: "not met", Answer.UNKNOWN: "cannot tell"}
+_TONES = {Answer.YES: "good", Answer.NO: "failed", Answer.UNKNOWN: "fault"}
+
+
+def active_page(findings: ActiveFindings) -> str:
+    """The whole page."""
+    answers = {each.met for each in findings.requirements}
+    tone = "failed" if Answer.NO in answers else "good"
+    template = _environment().get_template("active.html.j2")
+    return template.render(
+        found=findings,
+        tone=tone,
+        bars="\n".join(histogram(findings.deaths)),
+        style=_style(),
+        words=_WORDS,
+        tones=_TONES,
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lab.audit"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update(
+        seconds=seconds, printable=printable, sentence=plain_sentence, cell=clock_cell, clock=clock_words
+    )
+    environment.globals.update(answers=ANSWERS)
+    return environment
+
+
+def _style() -> Markup:
+    """The style sheets of the reports, as they are."""
+    places = (files("lab.reports") / "templates" / "report.css", files("lab.audit") / "templates" / "audit.css")
+    return Markup("".join(place.read_text(encoding="utf-8") for place in places))  # noqa: S704 - part of the lab

@@ -1,0 +1,294 @@
+"""Measures: makes every exchange of an active audit over the real path, all at once, and has them concluded.
+
+The clock search needs its streams to run at the same time, or a clock of a minute would take an hour. Ledger and
+confirmations go to the model server directly where its address is given, else through the audited path itself; then
+first a few exchanges make sure that they come back to the same model server.
+
+Warning: through the path, confirmations take the path's own time and meet its limits on requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import aiohttp
+
+from lab.audit.active.conclude import Audited, conclude
+from lab.audit.active.findings import ActiveFindings
+from lab.audit.active.lives import Made
+from lab.audit.active.streams import LEAVE_LENGTH, SHORTEST_CLOCK, Asking, Role, search, short, wait_of
+from lab.audit.endpoint import Endpoint
+from lab.audit.keys import Mask
+from lab.errors import BadInput, EnvironmentFault
+from lab.evidence import Evidence, TransportEnd
+from lab.judge.endings import NEVER_OPENED
+from lab.plan import make_plan
+from lab.probe.exchange import Patience
+from lab.probe.observe import observe
+from lab.probe.side_channel import SideChannel
+
+SPARE = 30.0
+"""Seconds of patience beyond the planned length."""
+
+SETTLING = 6.0
+"""Seconds that the ledger may take to be finished once an exchange is over."""
+
+_FIRST = 8
+"""Exchanges before the others: with two replicas behind the path, all of them come back to one in 1 of 128 cases."""
+
+LONGEST_SEARCH = 3600.0
+"""Seconds; steady streams of an hour have 15,000 tokens each."""
+
+_CONNECT = 15.0
+
+Pairs = tuple[tuple[str, str], ...]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is audited, and with which secrets.
+
+    Args:
+        endpoint: the audited way.
+        model_url: the model server's own address; None to reach it through the path.
+        headers: request headers with secrets for the path; no report has them.
+        model_headers: the same for the side channel.
+        mask: takes those secrets out of what comes back.
+        tls: for https; None for the system's authorities.
+        model_tls: the same for the side channel, and another object: the probe writes into `tls` which HTTP versions
+            it offers, and the side channel speaks HTTP/1.1 only.
+    """
+
+    endpoint: Endpoint
+    model_url: str | None = None
+    headers: Pairs = field(default=(), repr=False)
+    model_headers: Pairs = field(default=(), repr=False)
+    mask: Mask = field(default_factory=lambda: Mask(()))
+    tls: ssl.SSLContext | None = None
+    model_tls: ssl.SSLContext | None = None
+
+    @property
+    def side_url(self) -> str:
+        """Where ledger and confirmations go."""
+        return self.model_url or side_url_of(self.endpoint)
+
+
+def side_url_of(endpoint: Endpoint) -> str:
+    """Where the model server's other addresses are, seen through the path.
+
+    Raises:
+        BadInput: the path does not end as the wire format's own does, so that nobody knows where they are.
+    """
+    path = endpoint.target.partition("?")[0]
+    if not path.endswith(endpoint.wire_format.path):
+        raise BadInput(
+            f"{endpoint.way.url}: does not end with {endpoint.wire_format.path}, so the ledger's address is not known",
+            "Give the model server's own address with --model-url.",
+        )
+    return endpoint.origin + path.removesuffix(endpoint.wire_format.path)
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
+@dataclass
+class ActiveRun:
+    """One active audit; what it has learnt so far can be had at any time, also after it was cancelled.
+
+    Args:
+        target: what to audit.
+        longest: the longest generation to expect, in seconds: clocks are looked for up to there.
+        say: takes a line of progress.
+
+    Raises:
+        BadInput: the length makes no sense.
+    """
+
+    target: Target
+    longest: float
+    say: Say = silent
+    made: list[Made] = field(default_factory=list)
+    failed: list[EnvironmentFault] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not SHORTEST_CLOCK <= self.longest <= LONGEST_SEARCH:
+            raise BadInput(
+                f"--longest: clocks are looked for from {SHORTEST_CLOCK:g} s to {LONGEST_SEARCH:g} s",
+                "Write it like 60s or 10m.",
+            )
+        self._began = time.monotonic()
+        self._planned = 0
+
+    async def run(self) -> None:
+        """Make every exchange.
+
+        Raises:
+            EnvironmentFault: the path or the model server behind it cannot be reached, or the ledger does not have
+                what was asked.
+        """
+        target = self.target
+        async with SideChannel(target.side_url, headers=target.model_headers, tls=target.model_tls) as channel:
+            await _make_sure(target, channel)
+            self._began = time.monotonic()
+            askings = [*search(self.longest), *short(target.endpoint.wire_format, http_2=target.endpoint.secure)]
+            self._planned = len(askings)
+            self.say(f"{len(askings)} exchanges at the same time, for some {wait_of(self.longest) + SETTLING:.0f} s")
+            async with asyncio.TaskGroup() as group:
+                for asking in askings:
+                    group.create_task(self._keep(channel, asking))
+        if 2 * len(self.failed) > len(askings):
+            raise self.failed[0]
+
+    async def _keep(self, channel: SideChannel, asking: Asking) -> None:
+        try:
+            self.made.append(await _make(self.target, channel, asking))
+        except EnvironmentFault as fault:
+            self.failed.append(fault)
+
+    def findings(self) -> ActiveFindings:
+        """What follows from the exchanges that are over."""
+        target = self.target
+        audited = Audited(
+            url=target.endpoint.way.url,
+            model_url=target.side_url,
+            through_path=target.model_url is None,
+            wire_format=target.endpoint.wire_format.name,
+            longest=self.longest,
+            began=self._began,
+            seconds=time.monotonic() - self._began,
+            notes=(*self._cut_short(), *_notes(target, self.made)),
+        )
+        return target.mask.everything(conclude(audited, self.made))
+
+    def _cut_short(self) -> Iterator[str]:
+        if self.failed:
+            yield f"{len(self.failed)} exchanges were lost: {self.failed[0].problem}"
+        missing = self._planned - len(self.made) - len(self.failed)
+        if missing:
+            yield f"stopped early: {missing} of {self._planned} exchanges were not over"
+
+
+async def audit_actively(target: Target, *, longest: float, say: Say = silent) -> ActiveFindings:
+    """Audit a path behind which the lab's own model server stands; arguments and errors as for `ActiveRun`."""
+    run = ActiveRun(target, longest, say)
+    await run.run()
+    return run.findings()
+
+
+async def _make(target: Target, channel: SideChannel, asking: Asking) -> Made:
+    await asyncio.sleep(asking.delay)
+    headers = target.headers
+    if asking.accept_encoding:
+        headers = (*headers, ("Accept-Encoding", asking.accept_encoding))
+    patience = asking.plan.length + asking.plan.fault_delay + SPARE
+    try:
+        evidence = await observe(
+            target.endpoint.origin,
+            target.side_url,
+            target.endpoint.wire_format,
+            asking.plan,
+            stream=asking.stream,
+            headers=headers,
+            patience=Patience(_CONNECT, patience, patience, patience),
+            channel=channel,
+            leave_after=asking.leave_after,
+            settling=LEAVE_LENGTH + SETTLING if asking.role is Role.LEAVE else SETTLING,
+            tls=target.tls if target.endpoint.secure else None,
+            http=asking.http,
+            pace=asking.pace,
+            target=target.endpoint.target,
+        )
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise _no_ledger(target, f"stopped answering: {error}") from error
+    return Made(asking, _masked(evidence, target.mask))
+
+
+def _masked(evidence: Evidence, mask: Mask) -> Evidence:
+    return replace(evidence, trace=mask.trace(evidence.trace))
+
+
+async def _make_sure(target: Target, channel: SideChannel) -> None:
+    """A few short exchanges, each of which must come back with its ledger.
+
+    Raises:
+        EnvironmentFault: says what does not answer, and what to do.
+    """
+    try:
+        await channel.offset()
+    except aiohttp.ClientResponseError as error:
+        raise _no_ledger(target, f"answers {error.status} {error.message}".rstrip(), status=error.status) from None
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise _no_ledger(target, f"does not answer: {error}") from None
+    plan = make_plan({"tokens": 3})
+    first = await asyncio.gather(
+        *(_make(target, channel, Asking(f"first-{number}", Role.SEARCH, plan)) for number in range(_FIRST))
+    )
+    lost = [each for each in first if each.evidence.ledger is None]
+    if not lost:
+        return
+    trace = lost[0].evidence.trace
+    url = target.endpoint.way.url
+    if trace.end in NEVER_OPENED or trace.end is TransportEnd.CONNECT_TIME_OUT:
+        raise EnvironmentFault(f"{url}: cannot be reached: {trace.detail or trace.end}", "Look at address and network.")
+    if trace.status is not None and trace.status != 200:
+        raise EnvironmentFault(
+            f"{url}: answers {trace.status}, and the model server behind it never had the request",
+            _ABOUT_STATUS.get(
+                trace.status, "Look at the path: the lab's model server (lab serve) must stand behind it."
+            ),
+        )
+    if len(lost) < len(first):
+        raise EnvironmentFault(
+            f"{url}: the ledger at {target.side_url} has only {len(first) - len(lost)} of {len(first)} requests, "
+            "so several model servers stand behind the path",
+            "Let one replica stand there, or give its own address with --model-url.",
+        )
+    raise EnvironmentFault(
+        f"{url}: an answer came, but the ledger at {target.side_url} knows nothing of it",
+        "Either another model stands behind the path than at that address, or a hop takes X-Lab-Request and X-Lab-Plan "
+        "out of the request's headers: let them pass.",
+    )
+
+
+_ABOUT_STATUS = {
+    401: "Give the model server's secret with --secret-file or LAB_SECRET, and the gateway's key with --key-env.",
+    403: "Give the gateway's key with --key-env.",
+    404: "Look at the path of the address.",
+    429: "The path limits requests: the active audit makes some sixty at a time.",
+    502: "The path does not reach the model server: start it with lab serve.",
+    503: "The path does not reach the model server: start it with lab serve.",
+    504: "The path does not reach the model server: start it with lab serve.",
+}
+
+
+def _no_ledger(target: Target, what: str, *, status: int = 0) -> EnvironmentFault:
+    place = f"the model server's side channel at {target.side_url}/lab/"
+    remedy = _ABOUT_STATUS[401] if status == 401 else "Start the model server with lab serve"
+    if status != 401:
+        remedy += (
+            ", and let the path pass /lab/ on, or give --model-url."
+            if target.model_url is None
+            else " at that address."
+        )
+    return EnvironmentFault(target.mask.text(f"{place} {what}"), remedy)
+
+
+def _notes(target: Target, made: Sequence[Made]) -> tuple[str, ...]:
+    notes = []
+    if target.model_url is None:
+        notes.append("the ledger was read and tokens were confirmed through the audited path itself")
+    unspoken = [each for each in made if each.asking.http == "2" and each.evidence.trace.version != "2"]
+    if unspoken:
+        notes.append("the path does not speak HTTP/2")
+    if not target.endpoint.secure:
+        notes.append("HTTP/2 was not asked for: the address is not https")
+    lost = [each for each in made if each.evidence.ledger is None and each.case.facts.received]
+    if lost:
+        notes.append(f"{len(lost)} answers are in no ledger: more than one model server may stand behind the path")
+    return tuple(notes)

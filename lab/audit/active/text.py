@@ -1,0 +1,90 @@
+"""The active audit in the terminal: the summary, the requirements, the clocks with a histogram, and the effects."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from lab.audit.active.findings import ActiveFindings, Answer, ClockFound, Death, DeathKind, Found
+from lab.reports.phrases import printable
+
+_MARKS = {Answer.YES: "met        ", Answer.NO: "NOT MET    ", Answer.UNKNOWN: "cannot tell"}
+ANSWERS = {Answer.YES: "yes", Answer.NO: "NO", Answer.UNKNOWN: "?"}
+"""The answers as they stand in a narrow column."""
+
+_WIDEST_BAR = 40
+_MOST_BARS = 24
+_STEPS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
+
+
+def print_active(findings: ActiveFindings, out: Console) -> None:
+    """Print the whole report."""
+    for line in lines_of(findings):
+        out.print(printable(line), soft_wrap=True, highlight=False, markup=False)
+
+
+def lines_of(findings: ActiveFindings) -> list[str]:
+    """The report as lines of text."""
+    lines = [findings.summary, "", "Requirements"]
+    lines += [
+        f"  {_MARKS[each.met]}  {each.requirement.value}: {plain_sentence(each.sentence)}"
+        for each in findings.requirements
+    ]
+    lines += ["", f"Clocks, looked for up to {findings.longest:g} s"]
+    lines += [f"  {each.watched.value:12}  {clock_cell(each):18}  {clock_words(each)}" for each in findings.clocks]
+    lines += histogram(findings.deaths)
+    lines += ["", "Delivery in lockstep"]
+    lines += [f"  {each.name:12}  {each.delivery.value:12}  {each.sentence}" for each in findings.settings]
+    lines += ["", "What else the path does"]
+    lines += [f"  {ANSWERS[each.answer]:4} {each.name}: {each.sentence}" for each in findings.effects]
+    lines += ["", *(f"Note: {note}" for note in findings.notes)]
+    lines.append(f"{findings.requests} exchanges in {findings.seconds:.0f} s; ledger at {findings.model_url}")
+    return lines
+
+
+def plain_sentence(sentence: str) -> str:
+    """The sentence without the word that stands before it already."""
+    for word in ("not met", "met", "cannot tell"):
+        if sentence.startswith(f"{word}:"):
+            return sentence[len(word) + 1 :].strip()
+    return sentence
+
+
+def clock_cell(clock: ClockFound) -> str:
+    """What was found out about a clock, in few words."""
+    match clock.found:
+        case Found.CLOCK:
+            return f"{clock.value:.2f} s ± {clock.uncertainty:.2f} s"
+        case Found.NONE:
+            return f"none up to {clock.proven:.1f} s"
+        case _:
+            return clock.found.value
+
+
+def clock_words(clock: ClockFound) -> str:
+    """The finding on a clock with what the client sees of it."""
+    seen = f"; the client sees {', '.join(clock.seen_as)}" if clock.seen_as else ""
+    return clock.sentence + seen
+
+
+_LETTERS = {DeathKind.CLOCK: "#", DeathKind.FAULT: "x", DeathKind.OUTAGE: "o", DeathKind.UNKNOWN: "?"}
+
+
+def histogram(deaths: Sequence[Death]) -> list[str]:
+    """When streams died, by what they had waited; empty without deaths."""
+    if not deaths:
+        return []
+    longest = max(death.waited for death in deaths)
+    step = next((each for each in _STEPS if longest / each <= _MOST_BARS), math.ceil(longest / _MOST_BARS))
+    # A death is late, never early, so that a round value begins a bar rather than ends one.
+    bars = Counter((math.floor((death.waited + step / 5) / step), death.kind) for death in deaths)
+    lines = ["  Deaths by what the stream had waited (# a clock, x a fault, o an outage, ? not told)"]
+    for place in sorted({place for place, _ in bars}):
+        counts = [(kind, bars[place, kind]) for kind in DeathKind]
+        most = max(1, math.ceil(sum(count for _, count in counts) / _WIDEST_BAR))
+        bar = "".join(_LETTERS[kind] * math.ceil(count / most) for kind, count in counts if count)
+        lines.append(f"    {place * step:7g} s  {bar}  {sum(count for _, count in counts)}")
+    return lines

@@ -1,0 +1,147 @@
+"""From the samples of an audit to its conclusions: what is wrong, on which way, how sure that is, and the remedy.
+
+Pure: nothing here waits or connects. Everything that comes out is plain data, so that it can be written as JSON
+and every report made again from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lab.audit.conclude_delivery import delivery_finding
+from lab.audit.conclude_ending import ClockGuess, clock_guess, ending_of_case, strangers
+from lab.audit.conclude_problems import Proven, problems_of, proven_by, verdict_of
+from lab.audit.conclude_ways import DIRECT, Added, EndingCount, GroupFinding, added, group_finding, guilty, outward
+from lab.audit.confidence import Confidence, DeliveryFinding, EndingFinding, Problem, Severity
+from lab.audit.hops import HopClue, Product, header_oddities, hop_clues
+from lab.audit.samples import Sample, Setting
+from lab.audit.signs import Measured, Signs, measure_signs
+
+__all__ = [
+    "Added",
+    "ClockGuess",
+    "Conclusions",
+    "Confidence",
+    "DeliveryFinding",
+    "EndingCount",
+    "EndingFinding",
+    "GroupFinding",
+    "HopClue",
+    "Problem",
+    "Product",
+    "Proven",
+    "SampleFinding",
+    "Severity",
+    "Signs",
+    "conclude",
+]
+
+
+@dataclass(frozen=True)
+class SampleFinding:
+    """What one sample shows by itself: its signs and how it ended. In the order of the samples."""
+
+    signs: Signs
+    ending: EndingFinding
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """What an audit has found.
+
+    Args:
+        verdict: everything that matters, in one paragraph.
+        problems: what is wrong, failures first; empty where nothing is.
+        groups: what the samples of each way and setting show together, the audited way first.
+        samples: what each sample shows by itself, in the order in which they were made.
+        clocks: what deaths on each way have in common.
+        hops: what the headers and error pages give away.
+        oddities: what headers on the audited way say against streaming.
+        added: each way compared with the one behind it, from the model outward.
+        guilty: the name of the way that makes it worse; empty where none is known to.
+        proven: which durations were survived.
+    """
+
+    verdict: str
+    problems: tuple[Problem, ...]
+    groups: tuple[GroupFinding, ...]
+    samples: tuple[SampleFinding, ...]
+    clocks: tuple[ClockGuess, ...]
+    hops: tuple[HopClue, ...]
+    oddities: tuple[str, ...]
+    added: tuple[Added, ...]
+    guilty: str
+    proven: Proven
+
+    @property
+    def failed(self) -> bool:
+        """Whether the audited way does what a streaming path must not do; exit code 1."""
+        return any(problem.severity is Severity.FAILURE for problem in self.problems)
+
+
+def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions:
+    """Draw the conclusions from all samples of an audit.
+
+    Args:
+        samples: in the order in which they were made; their `Evidence` needs neither plan nor ledger.
+        longest: the longest answer to expect, in seconds; None if nobody said.
+    """
+    measured = [measure_signs(sample) for sample in samples]
+    cases = [strangers(sample.evidence) for sample in samples]
+    endings = [ending_of_case(case) for case in cases]
+    groups = _groups(measured, endings)
+    ways = list(reversed(outward([sample.setting.way.name for sample in samples])))
+    by_way = {way: [place for place, sample in enumerate(samples) if _way(sample) == way] for way in ways}
+    guesses = (clock_guess(way, [cases[place] for place in places]) for way, places in by_way.items())
+    clocks = tuple(guess for guess in guesses if guess is not None)
+    clues = tuple(dict.fromkeys(clue for one in samples for clue in hop_clues(_way(one), one.evidence.trace)))
+    audited = [cases[place] for place in by_way[ways[0]]] if ways else []
+    oddities = header_oddities([case.trace for case in audited])
+    steps = added(groups)
+    blamed = guilty(steps)
+    proven = proven_by(audited, longest)
+    problems = problems_of(groups, clocks, clues, oddities, blamed, proven, measured)
+    return Conclusions(
+        verdict=verdict_of(groups, clocks, blamed, proven, problems),
+        problems=problems,
+        groups=groups,
+        samples=tuple(SampleFinding(one.signs, ending) for one, ending in zip(measured, endings, strict=True)),
+        clocks=clocks,
+        hops=clues,
+        oddities=oddities,
+        added=steps,
+        guilty=blamed.way if blamed else "",
+        proven=proven,
+    )
+
+
+def _groups(measured: Sequence[Measured], endings: Sequence[EndingFinding]) -> tuple[GroupFinding, ...]:
+    """One finding for each way and setting; how many were asked at once makes no group of its own."""
+    members: dict[tuple[object, ...], list[int]] = {}
+    for place, one in enumerate(measured):
+        members.setdefault(_key(one.sample.setting), []).append(place)
+    found = []
+    for places in members.values():
+        group = [measured[place] for place in places]
+        delivery = delivery_finding(group, _control(group[0].sample.setting, measured))
+        found.append(group_finding(group, delivery, [endings[place] for place in places]))
+    order = list(reversed(outward([group.way for group in found])))
+    return tuple(sorted(found, key=lambda group: order.index(group.way)))
+
+
+def _control(setting: Setting, measured: Sequence[Measured]) -> list[Measured]:
+    """The samples of the model's own address that were asked alike, or failing these, of any streams of it."""
+    if setting.way.name == DIRECT:
+        return []
+    direct = [one for one in measured if _way(one.sample) == DIRECT and one.signs.stream and one.signs.tokens]
+    alike = [one for one in direct if _key(one.sample.setting)[1:] == _key(setting)[1:]]
+    return alike or direct
+
+
+def _key(setting: Setting) -> tuple[object, ...]:
+    return setting.way.name, setting.http, setting.accept_encoding, setting.stream
+
+
+def _way(sample: Sample) -> str:
+    return sample.setting.way.name

@@ -1,0 +1,67 @@
+"""How sure an audit is, and its findings as plain data.
+
+Without ground truth three grades are honest: the evidence leaves no other reading, it fits one reading best, or
+nobody can tell. Each finding carries its reason in one sentence with numbers, so that a reader can disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.words import Delivery, Ending
+
+
+class Confidence(StrEnum):
+    """How sure a finding is."""
+
+    CERTAIN = "certain"
+    """The evidence leaves no other reading, as far as a client can know; the reason names what no client can."""
+    LIKELY = "likely"
+    """It fits this reading best; the reason names the other."""
+    CANNOT_TELL = "cannot-tell"
+    """The evidence fits several readings; the reason says what is missing."""
+
+
+class Severity(StrEnum):
+    """What a problem means for the exit code."""
+
+    FAILURE = "failure"
+    """A streaming path must not do this: exit code 1."""
+    WARNING = "warning"
+    """Worth knowing; it does not fail the audit."""
+
+
+@dataclass(frozen=True)
+class DeliveryFinding:
+    """How the tokens came; `unproven` where nobody can tell."""
+
+    delivery: Delivery
+    confidence: Confidence
+    reason: str
+
+
+@dataclass(frozen=True)
+class EndingFinding:
+    """How an answer ended; None where nobody can tell."""
+
+    ending: Ending | None
+    confidence: Confidence
+    reason: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong on a way.
+
+    Args:
+        severity: whether it fails the audit.
+        way: the way's name.
+        sentence: what is wrong, with numbers.
+        remedy: what to change; with the lines of a tested configuration where the product is known.
+    """
+
+    severity: Severity
+    way: str
+    sentence: str
+    remedy: str

@@ -1,0 +1,68 @@
+"""`audit.html`: one file that opens offline, refers to nothing outside itself and runs no script.
+
+It wears the clothes of the lab's report: the same style sheet, axis and marks. What an endpoint said is untrusted;
+the template escapes it, and a content security policy forbids every fetch and every script.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lab.audit import lanes
+from lab.audit.results import AuditResults
+from lab.audit.rows import COLUMNS, exit_code, headline, rows
+from lab.errors import ExitCode
+from lab.reports import phrases
+
+MOST_LANES = 60
+"""How many samples are drawn; all of them are in `audit.json`."""
+
+
+def audit_page(results: AuditResults) -> str:
+    """The whole page."""
+    scale = lanes.scale_of(results.samples)
+    return (
+        _environment()
+        .get_template("audit.html.j2")
+        .render(
+            results=results,
+            found=results.conclusions,
+            headline=headline(results),
+            tone=_tone(results),
+            columns=COLUMNS,
+            rows=rows(results),
+            pictures=[(sample, lanes.lane(sample, scale)) for sample in results.samples[:MOST_LANES]],
+            hidden=max(0, len(results.samples) - MOST_LANES),
+            style=_raw("lab.reports", "report.css") + _raw("lab.audit", "audit.css"),
+        )
+    )
+
+
+def _tone(results: AuditResults) -> str:
+    if exit_code(results) is ExitCode.REQUIREMENT_FAILED:
+        return "failed"
+    return "unknown" if results.conclusions is None or results.stopped else "good"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader("lab.audit"), PackageLoader("lab.reports")]),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update(seconds=phrases.seconds, printable=phrases.printable)
+    environment.globals.update(lanes=lanes)
+    return environment
+
+
+def _raw(package: str, name: str) -> Markup:
+    """A file of ours that goes into the page as it is."""
+    text = (files(package) / "templates" / name).read_text(encoding="utf-8")
+    return Markup(text)  # noqa: S704 - it is part of the lab

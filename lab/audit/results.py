@@ -1,0 +1,103 @@
+"""`audit.json`: everything that a report on an audit needs, without a key and without any body.
+
+The run writes it and the reports read it; from a saved file every report can be made again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from lab.audit.conclude import Conclusions
+from lab.audit.measured import SampleResult
+from lab.errors import BadInput, ExitCode
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class WayResult:
+    """One way: its name and its address."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class AuditResults:
+    """One audit.
+
+    Args:
+        started: local date and time in ISO 8601.
+        wall_seconds: from the first request to the last end.
+        wire_format: the dialect.
+        model: the model's name.
+        longest: the longest answer to expect, in seconds, as the user said; None if nothing was said.
+        requests: how many requests were made.
+        planned: how many would have been made.
+        max_tokens: the limit of each.
+        stopped: why the audit ended early, in words; empty if it did not.
+        remedy: what to do about that.
+        stopped_by: the exit code that this amounts to; 0 if it was not stopped, or by hand.
+        notes: what was left out, and why.
+        conclusions: what follows from the samples; None where nothing came to conclude from.
+    """
+
+    format_version: int
+    lab_version: str
+    started: str
+    wall_seconds: float
+    ways: tuple[WayResult, ...]
+    wire_format: str
+    model: str
+    longest: float | None
+    requests: int
+    planned: int
+    max_tokens: int
+    stopped: str
+    remedy: str
+    stopped_by: ExitCode
+    notes: tuple[str, ...]
+    samples: tuple[SampleResult, ...]
+    conclusions: Conclusions | None
+
+
+_RESULTS = TypeAdapter(AuditResults)
+
+
+def save(results: AuditResults, path: Path) -> None:
+    """Write `audit.json`, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    part = path.with_suffix(".part")
+    part.write_bytes(_RESULTS.dump_json(results, indent=1))
+    part.replace(path)
+
+
+def load(path: Path) -> AuditResults:
+    """Read a saved `audit.json`.
+
+    Raises:
+        BadInput: names the file and what is wrong in it.
+    """
+    again = "Audit again with this version."
+    try:
+        raw = path.read_bytes()
+        version = json.loads(raw).get("format_version")
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}", "Run `lab audit` first, or name an audit.json.") from None
+    except (ValueError, AttributeError):
+        raise BadInput(f"{path}: no JSON document", "Give an audit.json that `lab audit` wrote.") from None
+    if version != FORMAT_VERSION:
+        raise BadInput(f"{path}: format_version is {version!r}, not {FORMAT_VERSION}", again)
+    try:
+        return _RESULTS.validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{path}: {place}: {first['msg']}", again) from None

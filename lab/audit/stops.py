@@ -1,0 +1,212 @@
+"""What makes further requests pointless: rules over one sample, each with what is wrong and the remedy.
+
+The rules say whose matter it is, by exit code: 3 where the endpoint cannot be reached, 2 where the address, the key
+or the request is wrong, 1 where the endpoint answers and does not do what a streaming endpoint must do. Whether a
+bad sample in the middle of an audit is a finding or an end of it, `stop_of` is told by `first`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from lab.audit.samples import Sample
+from lab.errors import BadInput, EnvironmentFault, ExitCode, LabError
+from lab.evidence import Trace, TransportEnd
+from lab.judge.reading import Facts, read
+from lab.probe.body import ContentDecoder
+from lab.wire import format_named
+from lab.wire.events import ErrorEvent, Text
+
+MOST_BYTES = 16 * 2**20
+"""How much body the audit takes from one reply; no answer of some thousand tokens comes near it."""
+
+_TOO_LONG = frozenset({TransportEnd.LEFT, TransportEnd.TOTAL_TIME_OUT})
+_QUOTED = 200
+_QUOTED_FROM = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why an audit ends early.
+
+    Args:
+        code: the exit code that this amounts to.
+        problem: what is wrong, with the host.
+        remedy: what to do about it.
+        retry_after: seconds that the endpoint asks to wait; None where it does not.
+    """
+
+    code: ExitCode
+    problem: str
+    remedy: str
+    retry_after: float | None = None
+
+    def error(self) -> LabError | None:
+        """What the command raises; None where the report itself is the message."""
+        if self.code is ExitCode.BAD_INPUT:
+            return BadInput(self.problem, self.remedy)
+        return EnvironmentFault(self.problem, self.remedy) if self.code is ExitCode.NO_ENVIRONMENT else None
+
+
+Rule = Callable[[str, Sample], Stop | None]
+
+
+def stop_of(sample: Sample, *, first: bool) -> Stop | None:
+    """Why nothing more should be asked after this sample; None if the audit can go on.
+
+    Args:
+        sample: what came; its texts are masked already.
+        first: whether it is the check, after which any reply that is no stream ends the audit.
+    """
+    host = urlsplit(sample.setting.way.url).netloc
+    rules = (_unreachable, _status, *((_no_reply, _server_error, _wrong_reply) if first else ()))
+    return next((stop for rule in rules if (stop := rule(host, sample)) is not None), None)
+
+
+def quoted(trace: Trace) -> str:
+    """The beginning of a reply's body as one line of text."""
+    decoder = ContentDecoder(trace.header("content-encoding"))
+    raw = decoder.feed(b"".join(piece.data for piece in trace.body)[:_QUOTED_FROM])
+    text = " ".join(raw[: 4 * _QUOTED].decode("utf-8", "replace").split())
+    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return shown if len(shown) <= _QUOTED else shown[:_QUOTED] + "..."
+
+
+def _unreachable(host: str, sample: Sample) -> Stop | None:
+    trace = sample.evidence.trace
+    words = f": {trace.detail}" if trace.detail else ""
+    match trace.end:
+        case TransportEnd.UNRESOLVED:
+            remedy = "Check the spelling, that the domain has not expired, and this machine's name server."
+            return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: the name cannot be found{words}", remedy)
+        case TransportEnd.TLS_FAILED:
+            remedy = "Renew or replace the certificate; for an authority of your own, name it with --ca-file."
+            return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: no verified TLS connection{words}", remedy)
+        case TransportEnd.REFUSED:
+            remedy = "Check host and port, and that a firewall lets this machine through."
+            return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: the connection cannot be opened{words}", remedy)
+        case TransportEnd.CONNECT_TIME_OUT:
+            remedy = "Check host and port, and that a firewall lets this machine through."
+            return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: no connection within the audit's patience", remedy)
+    if trace.end is TransportEnd.NOT_HTTP and trace.status is None:
+        remedy = "Check scheme and port: https or http, and whether a web server listens there."
+        return Stop(ExitCode.BAD_INPUT, f"{host}: what comes back is no HTTP{words}", remedy)
+    return None
+
+
+def _status(host: str, sample: Sample) -> Stop | None:
+    trace = sample.evidence.trace
+    status = trace.status or 0
+    said = f": {quoted(trace)}" if quoted(trace) else ""
+    if 300 <= status < 400:
+        place = trace.header("location") or "nowhere"
+        remedy = "Redirects are not followed, so that no key goes to another host. Audit that address if it is yours."
+        return Stop(ExitCode.BAD_INPUT, f"{host}: {status}, redirected to {place[:_QUOTED]}", remedy)
+    if status in (401, 403, 407):
+        remedy = "Give the right key with --key-env or --key-file; other headers with --header-env."
+        return Stop(ExitCode.BAD_INPUT, f"{host}: {status}, the key is missing, wrong or not allowed{said}", remedy)
+    if status in (404, 405, 410):
+        return _not_found(host, sample, said)
+    if status == 429:
+        remedy = "Wait and audit again, with smaller --runs or --at-once, or with a key that has a higher limit."
+        return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: 429, rate limit{said}", remedy, _retry_after(trace))
+    if 400 <= status < 500 and status not in (408, 499):
+        remedy = "The request was refused: check --format, --model and --max-tokens."
+        return Stop(ExitCode.BAD_INPUT, f"{host}: {status}{said}", remedy)
+    return None
+
+
+def _not_found(host: str, sample: Sample, said: str) -> Stop:
+    trace = sample.evidence.trace
+    path = urlsplit(sample.setting.way.url).path
+    if "html" in trace.header("content-type"):
+        remedy = "Check the path of the address: a web page answers there, and no model."
+        return Stop(ExitCode.BAD_INPUT, f"{host}: {trace.status} for {path}, as a web page", remedy)
+    remedy = "Check the path of the address, and the model's name (--model)."
+    return Stop(ExitCode.BAD_INPUT, f"{host}: {trace.status} for {path}{said}", remedy)
+
+
+def _retry_after(trace: Trace) -> float | None:
+    """Seconds; a date is none, for it depends on two clocks."""
+    value = trace.header("retry-after").strip()
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 7 else None
+
+
+def _no_reply(host: str, sample: Sample) -> Stop | None:
+    trace = sample.evidence.trace
+    if trace.status is not None:
+        return None
+    waited = f"{trace.ended - trace.started:.1f} s"
+    if trace.end in (TransportEnd.HEADERS_TIME_OUT, *_TOO_LONG):
+        remedy = "If answers begin later than that, raise --longest; else look for what holds the reply back."
+        return Stop(ExitCode.REQUIREMENT_FAILED, f"{host}: no reply within {waited}", remedy)
+    remedy = "Look into the logs of the proxy and the model server for this moment."
+    return Stop(
+        ExitCode.REQUIREMENT_FAILED, f"{host}: the connection was closed after {waited} without a reply", remedy
+    )
+
+
+def _server_error(host: str, sample: Sample) -> Stop | None:
+    trace = sample.evidence.trace
+    if (trace.status or 0) < 400:
+        return None
+    said = f": {quoted(trace)}" if quoted(trace) else ""
+    remedy = "Look into the logs of the proxy and the model server; audit again once it answers."
+    problem = f"{host}: {trace.status} after {trace.ended - trace.started:.1f} s{said}"
+    return Stop(ExitCode.REQUIREMENT_FAILED, problem, remedy)
+
+
+def _wrong_reply(host: str, sample: Sample) -> Stop | None:
+    """A success that is no stream of this format, or one that has no end."""
+    evidence = sample.evidence
+    trace, facts = evidence.trace, read(evidence)
+    said = facts.recognised > facts.heartbeats
+    if trace.end is TransportEnd.LEFT and sum(len(read.data) for read in trace.reads) >= MOST_BYTES:
+        remedy = "Check what answers there: a model that keeps to --max-tokens does not send so much."
+        problem = f"{host}: more than {MOST_BYTES // 2**20} MiB came for one answer, so the audit left"
+        return Stop(ExitCode.REQUIREMENT_FAILED, problem, remedy)
+    if trace.end in _TOO_LONG:
+        remedy = "If answers take longer, raise --longest; else check why the endpoint does not end its stream."
+        problem = f"{host}: the stream had not ended after {trace.ended - trace.started:.0f} s, so the audit left"
+        return Stop(ExitCode.REQUIREMENT_FAILED, problem, remedy)
+    if said or trace.end in (TransportEnd.FIRST_TOKEN_TIME_OUT, TransportEnd.MIDDLE_TIME_OUT):
+        return None
+    return _unreadable(host, sample, facts)
+
+
+def _unreadable(host: str, sample: Sample, facts: Facts) -> Stop | None:
+    """A reply in which there is no event of the format."""
+    evidence = sample.evidence
+    trace = evidence.trace
+    kind = trace.header("content-type").partition(";")[0].strip() or "no content type"
+    name = evidence.wire_format
+    if not facts.body_bytes:
+        remedy = "Look into the logs of the proxy and the model server."
+        return Stop(ExitCode.REQUIREMENT_FAILED, f"{host}: {trace.status} with an empty body", remedy)
+    if _is_batch(sample):
+        remedy = "Check that the endpoint can stream, and that nothing on the way drops `stream` from the request."
+        problem = f"{host}: the endpoint does not stream: asked for a stream, it answers with one document ({kind})"
+        return Stop(ExitCode.REQUIREMENT_FAILED, problem, remedy)
+    if "html" in kind:
+        remedy = "Check the path of the address: a web page answers there, and no model."
+        return Stop(ExitCode.BAD_INPUT, f"{host}: {trace.status} with a web page", remedy)
+    coding = trace.header("content-encoding").strip().lower()
+    if coding not in ("", "identity"):
+        unasked = "" if sample.setting.accept_encoding else ", which was not asked for"
+        remedy = "Find what compresses the reply, and turn that off for event streams."
+        problem = f"{host}: the body's coding {coding!r}{unasked}, cannot be undone ({facts.unreadable or 'no event'})"
+        return Stop(ExitCode.REQUIREMENT_FAILED, problem, remedy)
+    remedy = "Check the address, and name the wire format with --format."
+    problem = f"{host}: {trace.status} with {kind}, in which there is no event of {name}: {quoted(trace)}"
+    return Stop(ExitCode.BAD_INPUT, problem, remedy)
+
+
+def _is_batch(sample: Sample) -> bool:
+    """Whether the body is one whole answer in the format's batch form."""
+    evidence = sample.evidence
+    decoder = ContentDecoder(evidence.trace.header("content-encoding"))
+    body = decoder.feed(b"".join(piece.data for piece in evidence.trace.body))
+    events = format_named(evidence.wire_format).read_batch(body)
+    return any(isinstance(event, Text) for event in events) and not any(isinstance(e, ErrorEvent) for e in events)

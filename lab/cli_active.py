@@ -1,0 +1,152 @@
+"""`lab audit --active`: the lab's own model server stands behind the path, so that the audit has ground truth.
+
+The secret of the model server comes from a file or from `LAB_SECRET`. It goes over the audited path, and, without
+--model-url, with the requests for the ledger, which take that path too; it is masked like every other key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from rich.console import Console
+
+from lab.audit.active.findings import ActiveFindings, Answer
+from lab.audit.active.page import active_page
+from lab.audit.active.run import ActiveRun, Target
+from lab.audit.active.text import print_active
+from lab.audit.endpoint import Endpoint
+from lab.audit.keys import Keys, Mask, refuse_clear_text
+from lab.cli_out import writing_to
+from lab.errors import BadInput, ExitCode
+from lab.model.secret import SECRET_HEADER, SecretError, read_secret
+
+RESULT, PAGE = "active.json", "active.html"
+
+LONGEST = 60.0
+"""Seconds up to which clocks are looked for where --longest says nothing."""
+
+Contexts = tuple[ssl.SSLContext | None, ssl.SSLContext | None]
+"""For the path and for the side channel, which must not share one; None for the system's authorities."""
+
+_FINDINGS = TypeAdapter(ActiveFindings)
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+@dataclass(frozen=True)
+class Active:
+    """The options of an active audit.
+
+    Args:
+        model_url: the model server's own address; None to reach it through the path.
+        secret_file: the file with its secret; None to look for the variable.
+    """
+
+    model_url: str | None = None
+    secret_file: Path | None = None
+
+
+def run_active(
+    endpoint: Endpoint,
+    active: Active,
+    keys: Keys,
+    *,
+    longest: float | None,
+    contexts: Contexts,
+    environment: Mapping[str, str],
+    to: Path,
+    out: Console,
+    err: Console,
+) -> int:
+    """Audit, save and print; returns the exit code.
+
+    Raises:
+        BadInput: the secret, an address or the length makes no sense.
+        EnvironmentFault: the path or the model server cannot be reached, or the result cannot be written.
+    """
+    target = target_of(endpoint, active, keys, contexts, environment)
+    # Worked out here, so that an address that cannot be used is told before anything is asked.
+    side_url = target.side_url
+    say = _saying(err, target.mask)
+    say(f"path: POST {endpoint.way.url} ({endpoint.wire_format.name}); ledger at {side_url}")
+    with writing_to(to):
+        to.mkdir(parents=True, exist_ok=True)
+    run = ActiveRun(target, LONGEST if longest is None else longest, say)
+    interrupted = False
+    try:
+        asyncio.run(run.run())
+    except KeyboardInterrupt:
+        interrupted = True
+    findings = run.findings()
+    with writing_to(to):
+        save(findings, to / RESULT)
+        (to / PAGE).write_text(active_page(findings), encoding="utf-8", errors="replace")
+    print_active(findings, out)
+    say(f"Report: {to / PAGE}")
+    if interrupted:
+        say("lab: stopped")
+        return _INTERRUPTED
+    failed = any(each.met is Answer.NO for each in findings.requirements)
+    return ExitCode.REQUIREMENT_FAILED if failed else ExitCode.AS_REQUIRED
+
+
+def save(findings: ActiveFindings, path: Path) -> None:
+    """Write the findings as JSON, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    part = path.with_suffix(".part")
+    part.write_bytes(_FINDINGS.dump_json(findings, indent=1))
+    part.replace(path)
+
+
+def target_of(
+    endpoint: Endpoint, active: Active, keys: Keys, contexts: Contexts, environment: Mapping[str, str]
+) -> Target:
+    """What is audited, with the secrets in the headers that carry them.
+
+    Raises:
+        BadInput: the secret cannot be used, or would leave in clear text.
+    """
+    try:
+        secret = read_secret(active.secret_file, environment)
+    except SecretError as error:
+        raise BadInput(str(error), "Give the secret that lab serve was started with.") from None
+    own = [pair.plain() for pair in keys.of(endpoint.way.name)]
+    ours = [] if secret is None else [(SECRET_HEADER, secret)]
+    if secret is not None:
+        refuse_clear_text(endpoint.way.url)
+        if active.model_url is not None:
+            refuse_clear_text(active.model_url)
+        if not keys.of(endpoint.way.name):
+            # A gateway may drop a header that it does not know; it passes the key on that every client sends.
+            ours.append(endpoint.wire_format.key_header(secret))
+    secrets = [value for _, value in (*own, *ours)]
+    return Target(
+        endpoint=endpoint,
+        model_url=_checked(active.model_url),
+        headers=(*own, *ours),
+        model_headers=tuple(ours) if active.model_url is not None else (*own, *ours),
+        mask=Mask.of(secrets),
+        tls=contexts[0],
+        model_tls=contexts[1],
+    )
+
+
+def _checked(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise BadInput("--model-url: neither http nor https", "Write it like http://10.0.0.5:8000.")
+    return url
+
+
+def _saying(err: Console, mask: Mask) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        err.print(mask.text(line), soft_wrap=True, highlight=False, markup=False)
+
+    return say

@@ -1,0 +1,245 @@
+"""`lab audit`: measures a path that is not the lab's, says what it does to a stream, and keeps what was learnt.
+
+The order matters: everything that can be refused is refused before the first request, the cost is stated before
+it, and whatever ends the audit early, files are written of what came till then. Nothing is printed or written that
+has not been masked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+
+from lab.audit.conclude import conclude
+from lab.audit.endpoint import Endpoint, endpoints_of, hosts
+from lab.audit.keys import Keys, read_keys
+from lab.audit.measured import measure
+from lab.audit.page import audit_page
+from lab.audit.programme import Wish, make_programme
+from lab.audit.results import FORMAT_VERSION, AuditResults, WayResult, save
+from lab.audit.rows import exit_code
+from lab.audit.run import Run
+from lab.audit.text import print_audit
+from lab.cli_active import Active, run_active
+from lab.cli_out import writing_to
+from lab.durations import parse_duration
+from lab.errors import BadInput, ExitCode
+from lab.evidence import HttpVersion
+
+RESULT, PAGE = "audit.json", "audit.html"
+
+PATIENCE = 120.0
+"""Seconds that an answer may take where --longest says nothing."""
+
+LEAST_PATIENCE = 15.0
+"""Seconds that an answer may take however short the longest one is said to be: a first token takes its time."""
+
+_MARGIN = 1.5
+"""An answer may be that much longer than the longest one expected before the audit leaves it."""
+
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was given; see `lab audit --help`."""
+
+    url: str
+    to: Path
+    wire_format: str | None = None
+    model: str = "default"
+    direct: str | None = None
+    hops: Sequence[str] = ()
+    longest: str = ""
+    wish: Wish = field(default_factory=Wish)
+    key_env: Sequence[str] = ()
+    key_file: Path | None = None
+    header_env: Sequence[str] = ()
+    ca_file: Path | None = None
+    active: Active | None = None
+
+
+@dataclass(frozen=True)
+class _When:
+    """When the run began, how many seconds it took, and whether it was stopped by hand."""
+
+    started: str
+    seconds: float
+    interrupted: bool
+
+
+def audit_and_report(options: Options, environment: Mapping[str, str], *, out: Console, err: Console) -> int:
+    """Audit, save and print; returns the exit code.
+
+    Raises:
+        BadInput: an option, the address, the key or the request is wrong.
+        EnvironmentFault: the endpoint cannot be reached, or the results cannot be written.
+    """
+    endpoints = endpoints_of(options.url, wire_format=options.wire_format, direct=options.direct, hops=options.hops)
+    keys = read_keys(
+        endpoints[0].wire_format.name,
+        hosts(endpoints),
+        key_env=options.key_env,
+        key_file=options.key_file,
+        header_env=options.header_env,
+        environment=environment,
+    )
+    longest = _longest(options.longest)
+    if options.active is not None:
+        return _actively(options, options.active, endpoints, keys, longest, environment, out, err)
+    run = _run_of(options, endpoints, keys, longest, err)
+    with writing_to(options.to):
+        options.to.mkdir(parents=True, exist_ok=True)
+    started, began = datetime.now().astimezone(), time.monotonic()
+    interrupted = False
+    try:
+        asyncio.run(run.run())
+    except KeyboardInterrupt:
+        interrupted = True
+    when = _When(started.isoformat(timespec="seconds"), round(time.monotonic() - began, 3), interrupted)
+    results = _results(options, endpoints, run, longest, when)
+    results = keys.mask.everything(results)
+    _write(results, options.to)
+    return _report(results, run, keys, options.to, out=out, err=err, interrupted=interrupted)
+
+
+def _actively(
+    options: Options,
+    active: Active,
+    endpoints: Sequence[Endpoint],
+    keys: Keys,
+    longest: float | None,
+    environment: Mapping[str, str],
+    out: Console,
+    err: Console,
+) -> int:
+    if len(endpoints) > 1:
+        raise BadInput("--active: measures one way", "Leave out --direct and --hop; audit each way by itself.")
+    return run_active(
+        endpoints[0],
+        active,
+        keys,
+        longest=longest,
+        contexts=(_tls(options.ca_file), _tls(options.ca_file)),
+        environment=environment,
+        to=options.to,
+        out=out,
+        err=err,
+    )
+
+
+def read_wish(runs: int, at_once: int, max_tokens: int, http: str) -> Wish:
+    """The options on what is asked for.
+
+    Raises:
+        BadInput: the HTTP version is none.
+    """
+    versions = {"": (), "1.1": (HttpVersion.HTTP_1_1,), "2": (HttpVersion.HTTP_2,), "both": tuple(HttpVersion)}
+    if http not in versions:
+        raise BadInput(f"--http {http}: no such version", "Write 1.1, 2 or both.")
+    return Wish(runs, at_once, max_tokens, versions[http])
+
+
+def _longest(text: str) -> float | None:
+    try:
+        return parse_duration(text) if text else None
+    except ValueError as error:
+        raise BadInput(f"--longest: {error}", "Write it like 90s or 10m.") from None
+
+
+def _run_of(options: Options, endpoints: Sequence[Endpoint], keys: Keys, longest: float | None, err: Console) -> Run:
+    """The run, with its cost stated."""
+    programme = make_programme(endpoints, options.wish)
+    mask = keys.mask
+
+    def say(line: str) -> None:
+        err.print(mask.text(line), soft_wrap=True, highlight=False, markup=False)
+
+    patience = PATIENCE if longest is None else max(LEAST_PATIENCE, longest * _MARGIN)
+    run = Run(programme, keys, options.model, patience, _tls(options.ca_file), say)
+    for endpoint in endpoints:
+        sources = ", ".join(secret.source for secret in keys.of(endpoint.way.name)) or "none"
+        say(f"{endpoint.way.name}: POST {endpoint.way.url} ({endpoint.wire_format.name}), secrets sent: {sources}")
+    say(programme.cost())
+    if programme.left_out:
+        say(f"left out to stay below that: {'; '.join(programme.left_out)}")
+    return run
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext | None:
+    """The system's authorities, and the user's own beside them."""
+    if ca_file is None:
+        return None
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except (OSError, ssl.SSLError) as error:
+        remedy = "Give a file with the certificates of your authority, in PEM."
+        raise BadInput(f"{ca_file}: {error.strerror or error}", remedy) from None
+    return context
+
+
+def _results(
+    options: Options,
+    endpoints: Sequence[Endpoint],
+    run: Run,
+    longest: float | None,
+    when: _When,
+) -> AuditResults:
+    stopped, remedy = (run.stop.problem, run.stop.remedy) if run.stop else ("", "")
+    if when.interrupted:
+        stopped, remedy = "stopped by hand", ""
+    telling = run.telling
+    judged = {id(sample) for sample in telling}
+    return AuditResults(
+        format_version=FORMAT_VERSION,
+        lab_version=version("token-stream-lab"),
+        started=when.started,
+        wall_seconds=when.seconds,
+        ways=tuple(WayResult(endpoint.way.name, endpoint.way.url) for endpoint in endpoints),
+        wire_format=endpoints[0].wire_format.name,
+        model=options.model,
+        longest=longest,
+        requests=run.made,
+        planned=run.programme.requests,
+        max_tokens=run.programme.max_tokens,
+        stopped=stopped,
+        remedy=remedy,
+        notes=(*(f"left out: {words}" for words in run.programme.left_out), *run.notes),
+        stopped_by=run.stop.code if run.stop and not when.interrupted else ExitCode.AS_REQUIRED,
+        samples=tuple(measure(sample, judged=id(sample) in judged) for sample in run.samples),
+        conclusions=conclude(telling, longest=longest) if telling else None,
+    )
+
+
+def _write(results: AuditResults, to: Path) -> None:
+    with writing_to(to):
+        save(results, to / RESULT)
+        # Half a surrogate pair in a reply must not cost the page.
+        (to / PAGE).write_text(audit_page(results), encoding="utf-8", errors="replace")
+
+
+def _report(
+    results: AuditResults, run: Run, keys: Keys, to: Path, *, out: Console, err: Console, interrupted: bool
+) -> int:
+    """Print the verdict, or raise what made one impossible."""
+    error = run.stop.error() if run.stop and not interrupted else None
+    if results.conclusions is not None:
+        print_audit(results, out, to / PAGE)
+    if interrupted:
+        err.print("lab: stopped", soft_wrap=True, highlight=False, markup=False)
+        return _INTERRUPTED
+    code = exit_code(results)
+    if error is None or code is ExitCode.REQUIREMENT_FAILED:
+        return code
+    # Not everything was measured, so that nobody may read this as a pass.
+    raise type(error)(keys.mask.text(error.problem), f"{error.remedy} What was learnt is in {to / RESULT}.")

@@ -1,0 +1,65 @@
+"""`lab clients`: the client grid, measured, saved and printed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from lab.cli_out import writing_to
+from lab.clients.grid import Grid, measure
+from lab.clients.results import save, show
+from lab.clients.table import CLIENTS, ENDINGS, Client
+from lab.errors import BadInput, EnvironmentFault, ExitCode
+from lab.proxies import PROXIES
+from lab.shipped import shipped
+from lab.stage import engine, images
+from lab.stage.images import MODEL
+from lab.stage.stage import Post, Stage
+
+PROXY = "nginx-1.26"
+WAYS = {"nginx-default": "broken.conf", "nginx-recommended": "fixed.conf"}
+
+
+def choose(names: Sequence[str]) -> tuple[Client, ...]:
+    """The clients of these names, all if none is given.
+
+    Raises:
+        BadInput: no client has that name.
+    """
+    known = {client.name: client for client in CLIENTS}
+    for name in names:
+        if name not in known:
+            raise BadInput(f"There is no client {name!r}.", f"Choose from {', '.join(known)}.")
+    return tuple(known[name] for name in dict.fromkeys(names)) or CLIENTS
+
+
+def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say: Callable[[str], None]) -> int:
+    """Measure the grid, save and print it; returns the exit code. Losses are findings, no failure.
+
+    Raises:
+        EnvironmentFault: no engine, no image, or no client could be measured.
+    """
+    with writing_to(to):
+        to.mkdir(parents=True, exist_ok=True)
+    grid = asyncio.run(_measure(clients, say))
+    with writing_to(to):
+        save(grid, to)
+    show(grid, out)
+    if not any(cell.told for cell in grid.cells):
+        raise EnvironmentFault("No client could be measured.", "The reasons stand above.")
+    return ExitCode.AS_REQUIRED
+
+
+async def _measure(clients: Sequence[Client], say: Callable[[str], None]) -> Grid:
+    (await asyncio.to_thread(engine.ensure_engine, say)).close()
+    proxy = PROXIES[PROXY]
+    in_use = await asyncio.to_thread(images.ensure, [MODEL, proxy.image], say)
+    folder = shipped("scenarios") / "recommended" / "nginx"
+    posts = [Post(way, proxy, folder / config) for way, config in WAYS.items()]
+    async with Stage(posts, in_use) as stage:
+        ways = {"direct": stage.model_url, **{way: stage.url(way) for way in WAYS}}
+        say(f"measuring {len(clients)} clients, {len(ENDINGS)} endings, {len(ways)} ways; the first run installs them")
+        return await measure(clients, ENDINGS, ways, stage.model_url)

@@ -1,0 +1,1 @@
+"""The client grid: what real clients tell their users about every ending of a stream."""

@@ -1,0 +1,159 @@
+"""The run of the grid: every client against every ending over every way.
+
+One process a driver and environment, all at once; each measures a few cells at a time. A cell whose driver
+died or gave no line is `None`, with the reason beside the client, and never counts as anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+import lab
+from lab.clients.environments import CannotInstall, Environment, command, prepare
+from lab.clients.outcome import Seen, Told, judge
+from lab.clients.table import Client, EndingCase
+
+CLIENT_PATIENCE = 1.5
+"""Seconds of silence that each client bears."""
+RUN_LIMIT = 300.0
+"""Seconds that a driver gets for all its cells."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One client, one ending, one way; `told` is None where nothing was measured.
+
+    Args:
+        attempts: requests that the model server had; None where its ledger could not be read.
+    """
+
+    client: str
+    ending: str
+    way: str
+    knowable: bool
+    seen: Seen | None
+    told: Told | None
+    attempts: int | None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What was measured, and why some clients were not: by client, in words."""
+
+    cells: tuple[Cell, ...]
+    skipped: Mapping[str, str]
+
+
+async def measure(
+    clients: Sequence[Client], endings: Sequence[EndingCase], ways: Mapping[str, str], model_url: str
+) -> Grid:
+    """Measure all clients against all endings; `ways` has base URLs by name, `model_url` the ledger."""
+    groups: dict[tuple[Environment | None, str], list[Client]] = defaultdict(list)
+    for client in clients:
+        groups[client.environment, client.driver].append(client)
+    skipped: dict[str, str] = {}
+    ready = await _prepare({environment for environment, _ in groups}, clients, skipped)
+    asked = [(key, _asks(group, endings, ways)) for key, group in groups.items() if key[0] in ready]
+    answers: dict[str, dict[str, Any]] = {}
+    runs = [_drive(command(*key), cells, answers) for key, cells in asked]
+    for (_, cells), trouble in zip(asked, await asyncio.gather(*runs), strict=True):
+        if trouble:
+            skipped.update({cell["row"]: trouble for cell in cells if cell["id"] not in answers})
+    async with aiohttp.ClientSession(model_url) as session:
+        measured = [
+            await _cell(session, client, ending, way, answers.get(_id(client, ending, way)))
+            for client in clients
+            if client.environment in ready
+            for ending in endings
+            for way in ways
+        ]
+    return Grid(tuple(measured), skipped)
+
+
+async def _prepare(
+    environments: set[Environment | None], clients: Sequence[Client], skipped: dict[str, str]
+) -> set[Environment | None]:
+    ready: set[Environment | None] = set()
+    for environment in environments:
+        try:
+            if environment is not None:
+                await asyncio.to_thread(prepare, environment)
+        except CannotInstall as error:
+            skipped.update({c.name: str(error) for c in clients if c.environment == environment})
+        else:
+            ready.add(environment)
+    return ready
+
+
+def _id(client: Client, ending: EndingCase, way: str) -> str:
+    return f"{client.name}.{ending.name}.{way}".replace(" ", "-").replace(",", "").replace("+", "-with-")
+
+
+def _asks(clients: Sequence[Client], endings: Sequence[EndingCase], ways: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": _id(client, ending, way),
+            "row": client.name,
+            "client": client.function,
+            "base": base,
+            "plan": ending.plan.to_query(),
+            "request": _id(client, ending, way),
+            "timeout": CLIENT_PATIENCE,
+        }
+        for client in clients
+        for ending in endings
+        for way, base in ways.items()
+    ]
+
+
+async def _drive(words: Sequence[str], cells: Sequence[dict[str, Any]], answers: dict[str, dict[str, Any]]) -> str:
+    """Run one driver and collect its lines; returns why some are missing, empty if none is."""
+    # For `lab.consume`, which the drivers' own environments do not have.
+    variables = {**os.environ, "PYTHONPATH": str(Path(lab.__file__).parent.parent)}
+    pipe = asyncio.subprocess.PIPE
+    try:
+        process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe, env=variables)
+    except OSError as error:
+        return f"{words[0]}: {error.strerror}"
+    try:
+        async with asyncio.timeout(RUN_LIMIT):
+            output, complaint = await process.communicate(json.dumps(cells).encode())
+    except TimeoutError:
+        return f"the driver took more than {RUN_LIMIT:.0f} s"
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    for line in output.decode(errors="replace").splitlines():
+        with suppress(ValueError, KeyError, TypeError):
+            answer = json.loads(line)
+            answers[answer["id"]] = answer
+    if all(cell["id"] in answers for cell in cells):
+        return ""
+    last = complaint.decode(errors="replace").strip().splitlines() or ["no message"]
+    return f"the driver ended with {process.returncode}: {last[-1][:200]}"
+
+
+async def _cell(
+    session: aiohttp.ClientSession, client: Client, ending: EndingCase, way: str, answer: dict[str, Any] | None
+) -> Cell:
+    if answer is None:
+        return Cell(client.name, ending.name, way, ending.knowable, None, None, None)
+    seen = Seen(answer["text"], answer["finish"], tuple(answer["error"]), answer["message"], answer["answer"])
+    attempts = await _attempts(session, _id(client, ending, way))
+    return Cell(client.name, ending.name, way, ending.knowable, seen, judge(ending.plan, seen), attempts)
+
+
+async def _attempts(session: aiohttp.ClientSession, request: str) -> int | None:
+    async with session.get(f"/lab/ledger/{request}") as reply:
+        return len(await reply.json()) if reply.status == 200 else None

@@ -1,0 +1,84 @@
+"""What a client told its user about one ending.
+
+A *silent loss* is a cell in which the client ended without an exception, the text is not the whole answer of
+the model (tokens missing, repeated or foreign), and nothing that the client handed over said so. What counts
+as saying so depends on the code, hence two counts:
+
+- silent to code that only loops over the text: no exception. To it a finish reason says nothing, nor that there
+  is none;
+- silent to code that checks the finish reason as well: the reason that came says that all is well.
+
+A model's own limit (`length`, content filter) is no loss: all that it wrote came, and the reason tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.plan import Plan
+from lab.wire.events import FinishReason
+from lab.wire.tokens import read_tokens
+
+
+class Told(StrEnum):
+    """What the user's code could know."""
+
+    COMPLETE = "complete"
+    """The whole answer, and no complaint."""
+    FALSE_ALARM = "false alarm"
+    """The whole answer, and an exception or a reason that calls it partial."""
+    ERROR = "error"
+    """An exception, or an answer that is none."""
+    PARTIAL = "partial"
+    """The model's own limit, told by its reason; or the client's answer is of a type that says partial."""
+    REASON_ONLY = "reason only"
+    """Lost on the way and ended in peace: nothing but the reason's word tells, and a loop does not read it."""
+    NO_REASON = "no reason"
+    """Not whole, ended in peace without any reason: only code that checks for it can know."""
+    SILENT = "silent loss"
+    """Not whole, ended in peace, with a reason that says all is well."""
+
+
+GOOD_REASONS = frozenset({"stop", "end_turn", "completed", "complete"})
+"""The words by which the wire formats say that the model came to its own end."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one client's user code saw.
+
+    Args:
+        text: all text that it was handed.
+        finish: the finish reason in the client's words; None where none came.
+        error: the exception and its causes, outermost first; empty where it ended in peace.
+        message: the exception's message.
+        answer: the kind of answer that `lab.consume` gave; empty for a bare client.
+    """
+
+    text: str
+    finish: str | None = None
+    error: tuple[str, ...] = ()
+    message: str = ""
+    answer: str = ""
+
+
+def is_whole(text: str, plan: Plan) -> bool:
+    """Whether the text has every token of the plan once, in order, and no other."""
+    stamps = read_tokens(text)
+    return [(s.tag, s.number) for s in stamps] == [(plan.tag, number) for number in range(1, plan.tokens + 1)]
+
+
+def judge(plan: Plan, seen: Seen) -> Told:
+    """Tell what the client told its user."""
+    whole = is_whole(seen.text, plan) and plan.finish is FinishReason.STOP
+    if seen.error or seen.answer in ("refused", "failed"):
+        return Told.FALSE_ALARM if whole else Told.ERROR
+    good = seen.answer == "complete" if seen.answer else seen.finish in GOOD_REASONS
+    if whole:
+        return Told.COMPLETE if good or seen.finish is None else Told.FALSE_ALARM
+    if good:
+        return Told.SILENT
+    if seen.answer or (seen.finish is not None and plan.finish is not FinishReason.STOP):
+        return Told.PARTIAL
+    return Told.NO_REASON if seen.finish is None else Told.REASON_ONLY

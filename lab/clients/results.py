@@ -1,0 +1,100 @@
+"""clients.json, the counts, the terminal table and the page."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from rich.console import Console
+from rich.table import Column, Table
+
+from lab.clients.grid import Cell, Grid
+from lab.clients.outcome import Told
+from lab.wire.tokens import read_tokens
+
+FORMAT_VERSION = 1
+
+_NOT_RAISED = frozenset({Told.SILENT, Told.NO_REASON, Told.REASON_ONLY})
+"""Losses that code which only loops over the text does not notice."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """What one client lost silently.
+
+    Args:
+        measured: cells that were measured, without the unknowable.
+        to_loops: of these, silent to code that only loops.
+        to_checks: of these, silent to code that checks the finish reason as well.
+        unknowable: silent losses in replies that claim to be whole.
+    """
+
+    client: str
+    measured: int
+    to_loops: int
+    to_checks: int
+    unknowable: int
+
+
+def counts(cells: Sequence[Cell]) -> tuple[Count, ...]:
+    """Count per client, in the order of the cells."""
+    by_client: dict[str, Counter[str]] = {}
+    for cell in cells:
+        count = by_client.setdefault(cell.client, Counter())
+        if cell.told is None:
+            continue
+        silent = cell.told is Told.SILENT
+        count["measured"] += cell.knowable
+        count["to_loops"] += cell.knowable and cell.told in _NOT_RAISED
+        count["to_checks"] += cell.knowable and silent
+        count["unknowable"] += silent and not cell.knowable
+    names = ("measured", "to_loops", "to_checks", "unknowable")
+    return tuple(Count(client, *(count[name] for name in names)) for client, count in by_client.items())
+
+
+def save(grid: Grid, to: Path) -> None:
+    """Write clients.json and clients.html into an existing folder."""
+    document = {
+        "format_version": FORMAT_VERSION,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "counts": [asdict(count) for count in counts(grid.cells)],
+        "skipped": dict(grid.skipped),
+        "cells": [asdict(cell) for cell in grid.cells],
+    }
+    (to / "clients.json").write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
+    (to / "clients.html").write_text(page(grid), encoding="utf-8")
+
+
+def page(grid: Grid) -> str:
+    """The page: self-contained, with the counts first and every cell after them."""
+    environment = Environment(
+        loader=PackageLoader("lab.clients"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    style = files("lab.reports").joinpath("templates/report.css").read_text(encoding="utf-8")
+    return environment.get_template("clients.html.j2").render(
+        style=Markup(style),  # noqa: S704  # our own file
+        counts=counts(grid.cells),
+        skipped=grid.skipped,
+        ways=list(dict.fromkeys(cell.way for cell in grid.cells)),
+        endings=list(dict.fromkeys(cell.ending for cell in grid.cells)),
+        cells={(cell.client, cell.ending, cell.way): cell for cell in grid.cells},
+        tokens=lambda cell: len(read_tokens(cell.seen.text)),
+    )
+
+
+def show(grid: Grid, out: Console) -> None:
+    """Print the counts and what was skipped."""
+    table = Table(Column("Client", no_wrap=True), "Cells", "Silent to loops", "Silent to checks", "Forged, unknowable")
+    for count in counts(grid.cells):
+        figures = (count.measured, count.to_loops, count.to_checks, count.unknowable)
+        table.add_row(count.client, *map(str, figures))
+    out.print(table)
+    for client, why in grid.skipped.items():
+        out.print(f"{client}: not measured in full, {why}", markup=False, highlight=False)

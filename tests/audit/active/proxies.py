@@ -1,0 +1,113 @@
+"""Configurations of real proxies with given clocks; the upstream is the model server or another post."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.proxies import PROXIES
+from lab.stage.stage import Post
+
+MODEL = "${MODEL}"
+"""The model server, for the stage to fill in."""
+
+# The engine's own resolver: a name of a container that is not yet up must not stop the start.
+NGINX = """\
+events {{}}
+
+http {{
+    server {{
+        listen ${{PORT}};
+        resolver 127.0.0.11;
+        set $upstream http://{upstream};
+
+        location / {{
+            proxy_pass $upstream;
+            proxy_http_version 1.1;
+            proxy_buffering {buffering};
+            proxy_read_timeout {clock:.0f}ms;
+        }}
+    }}
+}}
+"""
+
+HAPROXY = """\
+global
+    log stdout format raw local0
+
+defaults
+    mode http
+    option http-no-delay
+    timeout connect 5s
+    timeout client 60s
+    timeout server {clock:.0f}ms
+{more}
+frontend lab
+    bind :${{PORT}}
+    default_backend model
+
+backend model
+    server model {upstream}
+"""
+
+ENVOY = """\
+static_resources:
+  listeners:
+  - name: lab
+    address: {{socket_address: {{address: 0.0.0.0, port_value: ${{PORT}}}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: lab
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+          route_config:
+            virtual_hosts:
+            - name: model
+              domains: ["*"]
+              routes:
+              - match: {{prefix: /}}
+                route:
+                  cluster: model
+                  timeout: {total:.3f}s
+                  idle_timeout: {clock:.3f}s
+  clusters:
+  - name: model
+    type: STRICT_DNS
+    dns_refresh_rate: 0.2s
+    circuit_breakers: {{thresholds: [{{max_connections: 4096, max_pending_requests: 4096, max_requests: 4096}}]}}
+    load_assignment:
+      cluster_name: model
+      endpoints:
+      - lb_endpoints:
+        - endpoint:
+            address: {{socket_address: {{address: {host}, port_value: {port}}}}}
+"""
+
+
+def post(folder: Path, key: str, proxy: str, text: str) -> Post:
+    """A post whose configuration is that text."""
+    file = folder / key / f"proxy{PROXIES[proxy].product.suffix}"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    return Post(key, PROXIES[proxy], file)
+
+
+def nginx(clock: float, upstream: str = MODEL, *, buffering: bool = False) -> str:
+    """One of nginx with `proxy_read_timeout`, in seconds."""
+    return NGINX.format(clock=clock * 1e3, upstream=upstream, buffering="on" if buffering else "off")
+
+
+def haproxy(clock: float, upstream: str = MODEL, *, retries: bool = False) -> str:
+    """One of HAProxy with `timeout server`, in seconds; it may ask once more where no answer came in time."""
+    more = "    retries 1\n    retry-on response-timeout empty-response\n" if retries else ""
+    return HAPROXY.format(clock=clock * 1e3, upstream=upstream, more=more)
+
+
+def envoy(total: float, idle: float, upstream: str = "${MODEL_HOST}:${MODEL_PORT}") -> str:
+    """One of Envoy with the route's `timeout` and `idle_timeout`, in seconds; 0 switches one off."""
+    host, _, port = upstream.rpartition(":")
+    return ENVOY.format(total=total, clock=idle, host=host, port=port)

@@ -1,0 +1,144 @@
+"""The rules of the clock search, on lives that are written down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lab.audit.active.clocks import cluster_of, find_clocks, is_round
+from lab.audit.active.findings import DeathKind, Found, Watched
+from lab.audit.active.lives import Life
+from lab.words import Ending
+
+LONGEST = 10.0
+
+
+def life(watched: Watched, at: float, *, died: bool = True, waited: float | None = None, begun: float = 0.0) -> Life:
+    """A stream that waited since its request, unless `waited` says how long."""
+    wait = at if waited is None else waited
+    return Life(
+        name=f"{watched}-{begun}-{at}-{wait}",
+        watched=watched,
+        beating=False,
+        died=died,
+        refused=False,
+        at=at,
+        waited=wait if died else 0.0,
+        survived=0.0 if died else wait,
+        late=0.0,
+        wall=1000 + begun + at,
+        ending=Ending.CUT if died else Ending.COMPLETE,
+        status=200,
+        held=False,
+    )
+
+
+def family(watched: Watched, at: float, *, died: bool = True, of: int = 6) -> list[Life]:
+    """Streams that began half a second apart and lived equally long."""
+    return [life(watched, at + n / 1e3, died=died, begun=n / 2) for n in range(of)]
+
+
+def alive(*watched: Watched) -> list[Life]:
+    """Families of which none died."""
+    return [each for some in watched for each in family(some, 11.0, died=False)]
+
+
+OTHERS = (Watched.FIRST_TOKEN, Watched.IDLE, Watched.BATCH_REPLY)
+
+
+def test_deaths_at_one_wait_that_nothing_outlived_are_a_clock() -> None:
+    """The value is that of the early deaths, and the other families have none."""
+    lives = [*family(Watched.FIRST_BYTE, 4.0), *alive(Watched.TOTAL, *OTHERS)]
+    clocks = find_clocks(lives, LONGEST, 1000)
+    first = clocks.of(Watched.FIRST_BYTE)
+    assert (first.found, first.deaths) == (Found.CLOCK, 6)
+    assert first.value == pytest.approx(4.0, abs=0.01)
+    assert clocks.of(Watched.IDLE).found is Found.NONE
+    assert clocks.smallest == first.value
+    assert {death.kind for death in clocks.deaths} == {DeathKind.CLOCK}
+
+
+def test_scattered_deaths_are_faults_and_no_clock() -> None:
+    """Where others outlive them, they are called faults, and no value is named."""
+    scattered = [life(Watched.FIRST_BYTE, at, begun=at) for at in (1.0, 3.1, 5.5)]
+    lives = [*scattered, *alive(Watched.FIRST_BYTE, Watched.TOTAL, *OTHERS)]
+    clocks = find_clocks(lives, LONGEST, 1000)
+    assert clocks.of(Watched.FIRST_BYTE).found is Found.NONE
+    assert clocks.smallest is None
+    assert [death.kind for death in clocks.deaths] == [DeathKind.FAULT] * 3
+
+
+def test_a_fault_before_the_clock_moves_no_value() -> None:
+    """One stream that died sooner is a fault; the clock is where the others agree."""
+    lives = [*family(Watched.IDLE, 6.0), life(Watched.IDLE, 2.0), *alive(Watched.TOTAL, Watched.FIRST_BYTE)]
+    clocks = find_clocks(lives, LONGEST, 1000)
+    assert clocks.of(Watched.IDLE).value == pytest.approx(6.0, abs=0.01)
+    assert [death.kind for death in clocks.deaths].count(DeathKind.FAULT) == 1
+
+
+def test_agreeing_deaths_that_others_outlived_are_not_told() -> None:
+    """Several ways behind one address may have different clocks: cannot tell, and neither clock nor fault."""
+    lives = [*family(Watched.IDLE, 3.0), *alive(Watched.IDLE, Watched.TOTAL)]
+    clocks = find_clocks(lives, LONGEST, 1000)
+    assert clocks.of(Watched.IDLE).found is Found.UNKNOWN
+    assert {death.kind for death in clocks.deaths} == {DeathKind.UNKNOWN}
+
+
+def test_a_clock_on_the_whole_hides_the_longer_ones() -> None:
+    """Streams that wait die at the age at which lively ones die: no other clock is named."""
+    silent = [life(Watched.IDLE, 5.0, waited=5.0 - lead, begun=lead) for lead in (0.0, 0.7, 1.4, 2.1)]
+    lives = [*family(Watched.TOTAL, 5.0), *family(Watched.FIRST_BYTE, 5.0), *silent]
+    clocks = find_clocks(lives, LONGEST, 1000)
+    assert clocks.of(Watched.TOTAL).value == pytest.approx(5.0, abs=0.01)
+    for watched in (Watched.FIRST_BYTE, Watched.IDLE):
+        assert clocks.of(watched).found is Found.HIDDEN
+
+
+def test_an_outage_is_no_clock_on_the_whole() -> None:
+    """Everything that dies in one moment, at different ages, died of one event."""
+    lives = [
+        replace(life(watched, 6.0 - n / 2, begun=n / 2), name=f"{watched}-{n}")
+        for watched in (Watched.TOTAL, Watched.FIRST_BYTE, Watched.IDLE)
+        for n in range(6)
+    ]
+    clocks = find_clocks(lives, LONGEST, 1000)
+    assert {death.kind for death in clocks.deaths} == {DeathKind.OUTAGE}
+    assert all(found.found is Found.UNKNOWN for found in clocks.found)
+
+
+def test_where_the_path_holds_tokens_back_total_and_first_byte_are_not_told_apart() -> None:
+    """The value is named, the kind is not."""
+    lives = [replace(each, held=True) for each in family(Watched.TOTAL, 5.0)]
+    found = find_clocks([*lives, *family(Watched.FIRST_BYTE, 5.0)], LONGEST, 1000)
+    assert found.of(Watched.TOTAL).found is Found.UNKNOWN
+    assert found.smallest == pytest.approx(5.0, abs=0.01)
+
+
+def test_silences_that_end_at_one_age_behind_a_holding_hop_are_no_idle_clock() -> None:
+    """No hop saw the tokens before the silence, so its clock began with the request."""
+    silent = [
+        replace(life(Watched.IDLE, 5.0, waited=5.0 - lead, begun=lead), held=True) for lead in (0.0, 0.1, 0.7, 0.8)
+    ]
+    clocks = find_clocks([*silent, *alive(Watched.TOTAL)], LONGEST, 1000)
+    assert clocks.of(Watched.IDLE).found is Found.UNKNOWN
+
+
+@pytest.mark.parametrize("deaths", [[2.0, 2.1], [1.0, 3.0, 5.0, 7.0], [1.0, 2.5, 2.6, 4.0, 9.0]])
+def test_too_few_agreeing_deaths_are_no_cluster(deaths: list[float]) -> None:
+    """Three must agree, and most of them."""
+    assert cluster_of([(death, 0.0) for death in deaths], []) is None
+
+
+def test_a_death_that_was_seen_late_still_agrees() -> None:
+    """The probe's own lateness is taken off before two deaths are compared."""
+    deaths = [(3.0, 0.0), (3.1, 0.0), (6.0, 2.9)]
+    cluster = cluster_of(deaths, [])
+    assert cluster is not None
+    assert (cluster.value, cluster.contradicted) == (3.0, "")
+
+
+@pytest.mark.parametrize(("value", "round_"), [(60.02, True), (15.1, True), (2.5, True), (3.27, False), (47.4, False)])
+def test_round_numbers_are_said_to_be_round(value: float, round_: bool) -> None:
+    """Whole seconds, and halves below ten, as people set them."""
+    assert bool(is_round(value)) is round_

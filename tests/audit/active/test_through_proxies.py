@@ -1,0 +1,176 @@
+"""The clock search against real proxies whose clocks the test draws, with both cores kept busy.
+
+What a proxy's clock must show was measured and is documented: nginx's `proxy_read_timeout` and HAProxy's `timeout
+server` watch the first byte and every silence; Envoy's route `timeout` the whole, its `idle_timeout` both silences.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from lab.audit.active.findings import ActiveFindings, Answer, Found, Watched
+from lab.audit.active.run import Target, audit_actively
+from lab.audit.endpoint import endpoint_of
+from lab.stage._plan import FIRST_PORT
+from lab.stage.images import ImageInUse
+from lab.stage.stage import Post, Stage
+from lab.words import Requirement
+
+from . import proxies
+
+LONGEST = 9.0
+SILENCES = (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE, Watched.BATCH_REPLY)
+BUSY = "import time\nend = time.monotonic() + 300\nwhile time.monotonic() < end: sum(range(10000))"
+
+Images = Mapping[str, ImageInUse]
+
+
+@pytest.fixture
+def busy_cores() -> Iterator[None]:
+    """Two computing processes while the test runs."""
+    hogs = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(2)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+        for hog in hogs:
+            hog.wait()
+
+
+@pytest.fixture
+def draw() -> random.Random:
+    """A new draw each time; a failed test shows its seed among the locals."""
+    seed = int.from_bytes(os.urandom(4))
+    sys.stdout.write(f"seed {seed}\n")
+    return random.Random(seed)
+
+
+async def audit(stage: Stage, key: str) -> ActiveFindings:
+    """Audit one post, with the side channel beside the path."""
+    endpoint = endpoint_of("path", f"{stage.url(key)}/v1/chat/completions", None)
+    return await audit_actively(Target(endpoint, model_url=stage.model_url), longest=LONGEST)
+
+
+def told(findings: ActiveFindings) -> dict[str, str]:
+    """The clocks in words, for a failed assertion."""
+    return {each.watched.value: each.sentence for each in findings.clocks}
+
+
+def assert_clock(findings: ActiveFindings, watched: Watched, value: float) -> None:
+    """A clock of that value was found, within the accuracy that is promised."""
+    found = next(each for each in findings.clocks if each.watched is watched)
+    assert found.found is Found.CLOCK, told(findings)
+    assert found.value is not None
+    assert abs(found.value - value) <= max(0.5, 0.02 * value), (value, told(findings))
+
+
+def assert_none(findings: ActiveFindings, watched: Watched) -> None:
+    """No clock was found, and none up to the longest answer is left possible."""
+    found = next(each for each in findings.clocks if each.watched is watched)
+    assert found.found is Found.NONE, told(findings)
+    assert found.proven >= LONGEST, told(findings)
+
+
+def answer(findings: ActiveFindings, name: str) -> Answer:
+    """The answer on one effect."""
+    return next(each.answer for each in findings.effects if each.name == name)
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("busy_cores")
+async def test_each_proxys_clocks_are_found(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
+    """nginx, HAProxy and Envoy with clocks drawn from 1.5 s to 8 s: kind and value, and nothing that is not there."""
+    read, server = draw.uniform(1.5, 8), draw.uniform(1.5, 8)
+    idle, total = draw.uniform(1.5, 4), draw.uniform(5, 8)
+    posts = [
+        proxies.post(tmp_path, "nginx", "nginx-1.30", proxies.nginx(read)),
+        proxies.post(tmp_path, "haproxy", "haproxy-3.0", proxies.haproxy(server)),
+        proxies.post(tmp_path, "envoy", "envoy-1.40", proxies.envoy(total, idle)),
+    ]
+    async with Stage(posts, images_in_use) as stage:
+        by_nginx, by_haproxy, by_envoy = await asyncio.gather(*(audit(stage, post.key) for post in posts))
+    for findings, value in ((by_nginx, read), (by_haproxy, server), (by_envoy, idle)):
+        for watched in SILENCES:
+            assert_clock(findings, watched, value)
+        assert findings.smallest is not None
+        assert abs(findings.smallest - value) <= 0.5
+        assert answer(findings, "heartbeats-reset-the-idle-clock") is Answer.YES
+        assert answer(findings, "generates-once") is Answer.YES
+    assert_none(by_nginx, Watched.TOTAL)
+    assert_none(by_haproxy, Watched.TOTAL)
+    assert_clock(by_envoy, Watched.TOTAL, total)
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("busy_cores")
+async def test_a_total_clock_alone_is_no_other(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
+    """Envoy's route time-out ends every stream at one age: the others are hidden behind it and never named."""
+    total = draw.uniform(1.5, 8)
+    buffered = draw.uniform(1.5, 8)
+    posts = [
+        proxies.post(tmp_path, "envoy", "envoy-1.40", proxies.envoy(total, 0)),
+        proxies.post(tmp_path, "nginx", "nginx-1.26", proxies.nginx(buffered, buffering=True)),
+    ]
+    async with Stage(posts, images_in_use) as stage:
+        by_envoy, by_nginx = await asyncio.gather(*(audit(stage, post.key) for post in posts))
+    assert_clock(by_envoy, Watched.TOTAL, total)
+    for watched in SILENCES:
+        found = next(each for each in by_envoy.clocks if each.watched is watched)
+        assert found.found is Found.HIDDEN, told(by_envoy)
+        assert_clock(by_nginx, watched, buffered)
+    assert_none(by_nginx, Watched.TOTAL)
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("busy_cores")
+async def test_a_chain_of_three_proxies(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
+    """Envoy before nginx before HAProxy, each with its own clock: the total one and the shorter silence are found."""
+    total, read, server = draw.uniform(6, 8), draw.uniform(1.5, 5), draw.uniform(1.5, 5)
+    posts: list[Post] = [
+        proxies.post(tmp_path, "inner", "haproxy-3.2", proxies.haproxy(server)),
+        proxies.post(tmp_path, "middle", "nginx-1.30", proxies.nginx(read, f"haproxy-3.2:{FIRST_PORT}")),
+        proxies.post(tmp_path, "outer", "envoy-1.40", proxies.envoy(total, 0, f"nginx-1.30:{FIRST_PORT}")),
+    ]
+    async with Stage(posts, images_in_use) as stage:
+        findings = await audit(stage, "outer")
+    assert_clock(findings, Watched.TOTAL, total)
+    for watched in SILENCES:
+        assert_clock(findings, watched, min(read, server))
+    assert findings.smallest is not None
+    assert abs(findings.smallest - min(read, server)) <= 0.5
+
+
+@pytest.mark.engine
+async def test_a_hop_that_asks_again_is_found_out(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
+    """HAProxy repeats a POST that its clock ended: the audit says so, and the clock's value is not doubled."""
+    server = draw.uniform(1.5, 4)
+    posts = [proxies.post(tmp_path, "haproxy", "haproxy-3.0", proxies.haproxy(server, retries=True))]
+    async with Stage(posts, images_in_use) as stage:
+        findings = await audit(stage, "haproxy")
+    assert answer(findings, "generates-once") is Answer.NO
+    for watched in SILENCES:
+        assert_clock(findings, watched, server)
+
+
+@pytest.mark.engine
+async def test_what_the_default_nginx_does_to_a_death(images_in_use: Images, tmp_path: Path) -> None:
+    """In its defaults 1.26 asks with HTTP/1.0: it holds the stream, and makes a clean end of the model's FIN."""
+    plain = proxies.NGINX.replace("            proxy_http_version 1.1;\n", "")
+    text = plain.format(clock=60_000, upstream=proxies.MODEL, buffering="on")
+    posts = [proxies.post(tmp_path, "nginx", "nginx-1.26", text)]
+    async with Stage(posts, images_in_use) as stage:
+        findings = await audit(stage, "nginx")
+    assert answer(findings, "fin-visible-stream") is Answer.NO
+    met = {each.requirement: each.met for each in findings.requirements}
+    assert met[Requirement.SHOWS_A_CUT_AS_A_CUT] is Answer.NO
+    assert met[Requirement.DELIVERS_TOKENS_AS_THEY_COME] is Answer.NO
+    assert met[Requirement.LETS_LONG_ANSWERS_FINISH] is Answer.YES

@@ -1,0 +1,106 @@
+"""Hops by headers and error pages, and the tested lines that are quoted for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.audit.hops import HopClue, Product, header_oddities, hop_clues
+from lab.audit.remedies import Trouble, remedy_for
+from lab.shipped import shipped
+
+from .stranger import HEADERS, sample, steady, writes
+
+ENVOYS = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+
+
+def clues(headers: tuple[tuple[str, str], ...] = (), *, status: int = 200, body: bytes = b"") -> list[HopClue]:
+    """What such a reply gives away."""
+    made = sample([(0.1, body)] if body else [], headers=headers, status=status)
+    return list(hop_clues("path", made.evidence.trace))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "product", "version"),
+    [
+        ("server", "nginx/1.26.3", Product.NGINX, "1.26.3"),
+        ("server", "nginx", Product.NGINX, ""),
+        ("server", "openresty/1.25.3.1", Product.OPENRESTY, "1.25.3.1"),
+        ("server", "envoy", Product.ENVOY, ""),
+        ("server", "istio-envoy", Product.ISTIO, ""),
+        ("x-envoy-upstream-service-time", "12", Product.ENVOY, ""),
+        ("server", "Caddy", Product.CADDY, ""),
+        ("via", "1.1 Caddy", Product.CADDY, ""),
+        ("cf-ray", "8f-FRA", Product.CLOUDFLARE, ""),
+        ("via", "1.1 abc.cloudfront.net (CloudFront)", Product.CLOUDFRONT, ""),
+        ("via", "1.1 google", Product.GOOGLE, ""),
+        ("via", "kong/3.4.0", Product.KONG, "3.4.0"),
+        ("x-litellm-call-id", "a", Product.LITELLM, ""),
+        ("x-served-by", "cache-fra-1", Product.FASTLY, ""),
+        ("fly-request-id", "a", Product.FLY, ""),
+    ],
+)
+def test_a_header_names_its_product(name: str, value: str, product: Product, version: str) -> None:
+    """Each product by a header that it writes, with the version where it tells."""
+    assert [(clue.product, clue.version) for clue in clues(((name, value),))] == [(product, version)]
+
+
+@pytest.mark.parametrize(
+    ("page", "product"),
+    [
+        (
+            "<html>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx/1.26.3</center>",
+            Product.NGINX,
+        ),
+        (
+            "<html><body><h1>504 Gateway Time-out</h1>\nThe server didn't respond in time.\n</body></html>",
+            Product.HAPROXY,
+        ),
+        ("upstream request timeout", Product.ENVOY),
+        ("stream timeout", Product.ENVOY),
+        (ENVOYS, Product.ENVOY),
+        ("Gateway Timeout", Product.TRAEFIK),
+    ],
+)
+def test_an_error_page_names_its_product(page: str, product: Product) -> None:
+    """HAProxy and Traefik add no header to a reply; only their own pages show them."""
+    assert [clue.product for clue in clues(status=504, body=page.encode())] == [product]
+    assert clues(status=200, body=page.encode()) == []
+
+
+def test_nothing_is_guessed_from_a_plain_reply() -> None:
+    """A header that no product owns names none, and neither does a model's text about a proxy."""
+    assert clues((("server", "my-nginx-like"), ("x-served-by", "me")), body=b"data: nginx/1.26\n\n") == []
+
+
+def test_what_speaks_against_streaming_is_named_once() -> None:
+    """A coding, a length and a body ended by the close, in all samples alike, are one sentence each."""
+    headers = (*HEADERS, ("content-encoding", "gzip"), ("content-length", "10"), ("x-accel-buffering", "no"))
+    trace = sample(writes(steady(3, 0.1)), headers=headers).evidence.trace
+    assert len(header_oddities([trace, trace])) == 3
+
+
+@pytest.mark.parametrize(
+    ("product", "trouble", "file", "line"),
+    [
+        (Product.NGINX, Trouble.HOLDING, "nginx/streaming.conf", "proxy_buffering off;"),
+        (Product.NGINX, Trouble.CLOCK, "nginx/streaming.conf", "proxy_read_timeout 600s;"),
+        (Product.NGINX, Trouble.HIDDEN_CUT, "nginx/streaming.conf", "proxy_http_version 1.1;"),
+        (Product.HAPROXY, Trouble.HOLDING, "scenarios/recommended/haproxy/fixed.cfg", "option http-no-delay"),
+        (Product.HAPROXY, Trouble.CLOCK, "scenarios/recommended/haproxy/fixed.cfg", "timeout server 10m"),
+        (Product.ENVOY, Trouble.CLOCK, "scenarios/recommended/envoy/fixed.yaml", "timeout: 0s"),
+    ],
+)
+def test_a_remedy_quotes_the_shipped_file(product: Product, trouble: Trouble, file: str, line: str) -> None:
+    """The line is in the tested file and in the remedy, which names that file."""
+    folder, _, name = file.partition("/")
+    assert line in (shipped(folder) / name).read_text("utf-8")
+    remedy = remedy_for(trouble, [product])
+    assert f"`{line}`" in remedy
+    assert file in remedy
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_an_unknown_product_gets_general_advice(trouble: Trouble) -> None:
+    """Where no tested configuration exists, nothing is quoted."""
+    assert remedy_for(trouble, [Product.CLOUDFLARE]) == remedy_for(trouble, [])
+    assert "`" not in remedy_for(trouble, [])

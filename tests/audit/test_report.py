@@ -1,0 +1,208 @@
+"""The saved results and what is made of them: text for the terminal, and a page that needs nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from reports.browser import CHROMIUM, Page, open_page
+from rich.console import Console
+
+from lab.audit.conclude import conclude
+from lab.audit.measured import measure
+from lab.audit.page import audit_page
+from lab.audit.results import FORMAT_VERSION, AuditResults, WayResult, load, save
+from lab.audit.rows import COLUMNS, exit_code, headline, rows
+from lab.audit.samples import HttpVersion, Sample, Setting, Way
+from lab.audit.text import print_audit
+from lab.errors import BadInput, ExitCode
+from lab.evidence import Evidence, Read, Trace, TransportEnd
+from lab.wire import format_named
+from lab.wire.events import FinishReason
+from lab.wire.format import Reply
+
+WIRE = format_named("openai-chat")
+REPLY = Reply("r", "m")
+NASTY = "<script>alert(1)</script>\x1b[31m"
+
+
+def sample(way: str, times: list[float], *, marker: bool = True, coding: str = "") -> Sample:
+    """A reply whose pieces of text came at these times."""
+    body = [Read(at, WIRE.text(REPLY, f"word{NASTY} ")) for at in times]
+    if marker:
+        end = WIRE.finish(REPLY, FinishReason.STOP, len(times)) + WIRE.marker(REPLY)
+        body.append(Read(times[-1] + 0.01, end))
+    server = (("server", f"nginx/1.26.0 {NASTY}"),) if way == "path" else ()
+    headers = (("content-type", "text/event-stream"), *server)
+    trace = Trace(
+        0.0, times[-1] + 0.02, TransportEnd.FRAMED, "", 200, "1.1", headers, 0.001, "chunked", tuple(body), tuple(body)
+    )
+    setting = Setting(Way(way, f"https://{way}/v1"), HttpVersion.HTTP_1_1, coding)
+    return Sample(setting, Evidence(WIRE.name, True, trace))
+
+
+STEADY = [0.05 * step for step in range(1, 60)]
+AT_ONCE = [3.0] * 59
+
+
+def results_of(samples: list[Sample], **more: object) -> AuditResults:
+    """An audit that made these samples."""
+    results = AuditResults(
+        format_version=FORMAT_VERSION,
+        lab_version="0",
+        started="2026-11-24T10:00:00+00:00",
+        wall_seconds=12.0,
+        ways=tuple(WayResult(way, f"https://{way}/v1") for way in ("path", "direct")),
+        wire_format=WIRE.name,
+        model="default",
+        longest=600.0,
+        requests=len(samples),
+        planned=9,
+        max_tokens=600,
+        stopped="",
+        remedy="",
+        stopped_by=ExitCode.AS_REQUIRED,
+        notes=(f"a note {NASTY}",),
+        samples=tuple(measure(one, judged=True) for one in samples),
+        conclusions=conclude(samples, longest=600.0) if samples else None,
+    )
+    return replace(results, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(name="held", scope="module")
+def _held() -> AuditResults:
+    return results_of([sample("path", AT_ONCE, marker=False)] * 3 + [sample("direct", STEADY)] * 3)
+
+
+def text_of(results: AuditResults, width: int = 80) -> str:
+    """What is printed."""
+    out = io.StringIO()
+    print_audit(results, Console(file=out, width=width), Path("audit.html"))
+    return out.getvalue()
+
+
+class TestSaved:
+    def test_what_is_saved_is_read_back(self, held: AuditResults, tmp_path: Path) -> None:
+        """Every report can be made again."""
+        save(held, tmp_path / "audit.json")
+        assert load(tmp_path / "audit.json") == held
+        assert audit_page(load(tmp_path / "audit.json")) == audit_page(held)
+
+    @pytest.mark.parametrize(
+        ("raw", "told"),
+        [
+            (None, "No such file"),
+            ("nonsense", "no JSON document"),
+            ("[]", "no JSON document"),
+            ('{"format_version": 99}', "format_version is 99"),
+            (json.dumps({"format_version": FORMAT_VERSION, "ways": 1}), "audit.json: "),
+        ],
+    )
+    def test_a_bad_file_is_named(self, tmp_path: Path, raw: str | None, told: str) -> None:
+        """The message names the file, the place in it and the remedy."""
+        if raw is not None:
+            (tmp_path / "audit.json").write_text(raw)
+        with pytest.raises(BadInput) as caught:
+            load(tmp_path / "audit.json")
+        assert told in caught.value.problem
+        assert caught.value.remedy
+
+
+class TestText:
+    def test_the_verdict_comes_first(self, held: AuditResults) -> None:
+        """A reader of one line knows the outcome."""
+        assert text_of(held).splitlines()[0] == headline(held)
+        assert headline(held).startswith("The path fails. Delivery: batched")
+        assert "Endings: 3 silently-truncated." in headline(held)
+        assert exit_code(held) is ExitCode.REQUIREMENT_FAILED
+
+    def test_a_row_for_each_way_and_setting(self) -> None:
+        """The audited way first, each row with all columns."""
+        found = rows(
+            results_of([sample("path", STEADY)] * 2 + [sample("path", STEADY, coding="gzip"), sample("direct", STEADY)])
+        )
+        assert [row.cells[:3] for row in found] == [
+            ("path", "1.1", "none"),
+            ("path", "1.1", "offered"),
+            ("direct", "1.1", "none"),
+        ]
+        assert {len(row.cells) for row in found} == {len(COLUMNS)}
+        assert found[0].cells[3:6] == ("0.05 s", "0.05 s", "1")
+
+    def test_failures_carry_their_remedy(self, held: AuditResults) -> None:
+        """What to change, with the tested lines of the product that the headers name."""
+        text = text_of(held, 200)
+        assert "FAILURE: path (HTTP/1.1): " in text
+        assert "proxy_buffering off" in text
+        assert "nginx" in text
+
+    def test_no_word_is_cut_on_a_narrow_terminal(self, held: AuditResults) -> None:
+        """Eighty columns hold the whole table, a figure with its unit on one line."""
+        table = text_of(held, 80).partition("FAILURE")[0]
+        for word in ("incremental", "batched", "silently", "truncated", "Confidence", "3.00 s"):
+            assert word in table
+
+    def test_what_an_endpoint_says_cannot_move_the_cursor(self, held: AuditResults) -> None:
+        """No control character of a stranger's reaches the terminal."""
+        assert "\x1b" not in text_of(held)
+
+    def test_why_it_ended_early(self) -> None:
+        """An audit without any answer says so, and its exit code is that of what ended it."""
+        stopped = results_of(
+            [], stopped="h: no reply within 9.0 s", remedy="Wait.", stopped_by=ExitCode.REQUIREMENT_FAILED
+        )
+        assert headline(stopped) == "The path fails. h: no reply within 9.0 s."
+        assert "Ended early, after 0 of 9 requests" in text_of(stopped)
+        assert exit_code(stopped) is ExitCode.REQUIREMENT_FAILED
+
+    def test_unjudged_samples_are_counted_nowhere(self, held: AuditResults) -> None:
+        """A rate limit's sample is drawn and says nothing about the path."""
+        limited = replace(held.samples[0], judged=False)
+        assert rows(replace(held, samples=(*held.samples, limited))) == rows(held)
+
+
+class TestPage:
+    def test_strangers_words_are_escaped(self, held: AuditResults) -> None:
+        """Nothing that came from outside is markup."""
+        page = audit_page(held)
+        assert "<script" not in page
+        assert "\x1b" not in page
+        assert "&lt;script&gt;" in page
+
+    def test_it_refers_to_nothing_outside(self, held: AuditResults) -> None:
+        """No address is fetched: no source, no style sheet, no font."""
+        assert not re.findall(r"(?:src|href)=\"(?!#|data:)", audit_page(held))
+        assert "default-src 'none'" in audit_page(held)
+
+    def test_a_timeline_for_each_sample(self, held: AuditResults) -> None:
+        """Six answers, six pictures with words for those who do not see them."""
+        assert audit_page(held).count('role="img"') == 6
+        assert "59 pieces of text in 1 moments" in audit_page(held)
+
+    def test_an_audit_without_answers_has_a_page(self) -> None:
+        """What ended it stands there."""
+        assert "no reply within" in audit_page(results_of([], stopped="h: no reply within 9.0 s"))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt install chromium)")
+class TestInABrowser:
+    @pytest_asyncio.fixture(name="page", params=[360, 1200])
+    async def _page(self, held: AuditResults, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
+        path = tmp_path / "audit.html"
+        path.write_text(audit_page(held))
+        async with open_page(path, tmp_path / "profile", request.param) as page:
+            yield page
+
+    async def test_it_is_quiet_and_fits(self, page: Page) -> None:
+        """Nothing on the console, nothing fetched, and no sideways scrolling on a phone or a desk."""
+        await page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        widths = await page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert widths[0] <= widths[1]
+        assert page.complaints == []
+        assert [address for address in page.requests if not address.startswith(("file:", "data:"))] == []

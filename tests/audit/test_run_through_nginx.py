@@ -1,0 +1,81 @@
+"""The whole command on a real path: nginx before the model server, as a stranger would audit it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from rich.console import Console
+
+from lab.audit.programme import Wish
+from lab.audit.results import AuditResults, load
+from lab.catalogue import load_scenario, shipped_scenarios
+from lab.cli_audit import Options, audit_and_report
+from lab.errors import ExitCode
+from lab.stage.images import ImageInUse
+from lab.stage.stage import Post, Stage
+from lab.words import Delivery, Ending, Side
+
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
+
+PROXY = "nginx-1.26"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Stage]:
+    """Two sides of nginx: in its defaults, which asks with HTTP/1.0 and holds, and in the recommended configuration."""
+    broken = load_scenario(shipped_scenarios() / "close-delimited-upstream").stagings
+    fixed = load_scenario(shipped_scenarios() / "recommended").stagings
+    chosen = [
+        next(one for one in broken if one.proxy.id == PROXY and one.side is Side.BROKEN),
+        next(one for one in fixed if one.proxy.id == PROXY and one.side is Side.FIXED),
+    ]
+    posts = [Post(key, s.proxy, s.config) for key, s in zip(("broken", "fixed"), chosen, strict=True)]
+    async with Stage(posts, images_in_use) as stage:
+        yield stage
+
+
+async def audit(url: str, plan: str, to: Path, direct: str | None = None) -> tuple[int, str, AuditResults]:
+    """Run the command in a thread, since it has a loop of its own; gives exit code, text and results."""
+    out = io.StringIO()
+    options = Options(
+        url=f"{url}/v1/chat/completions", to=to, model=f"lab?{plan}", direct=direct, wish=Wish(runs=2, at_once=2)
+    )
+    console = Console(file=out, width=200)
+    code = await asyncio.to_thread(audit_and_report, options, {}, out=console, err=Console(file=io.StringIO()))
+    return code, out.getvalue(), load(to / "audit.json")
+
+
+async def test_a_path_that_holds_is_named_with_the_fix(stage: Stage, tmp_path: Path) -> None:
+    """Held, against the model's own address; nginx is recognised, and its tested lines are the remedy."""
+    plan = "tokens=80&interval=25ms"
+    code, text, results = await audit(stage.url("broken"), plan, tmp_path, stage.model_url)
+    assert results.conclusions is not None
+    (first, *_) = results.conclusions.groups
+    # Of 22 kB nginx hands on each 4 kB that it has together; a machine too busy to tell is allowed to say so.
+    assert first.delivery.delivery in (Delivery.COALESCED, Delivery.BATCHED, Delivery.UNPROVEN), first.delivery.reason
+    if first.delivery.delivery is not Delivery.UNPROVEN:
+        assert code == ExitCode.REQUIREMENT_FAILED
+        assert text.startswith("The path fails. Delivery: ")
+        assert "proxy_http_version 1.1" in text
+    assert (tmp_path / "audit.html").exists()
+
+
+async def test_a_death_that_becomes_a_clean_end_is_seen_as_truncated(stage: Stage, tmp_path: Path) -> None:
+    """The client cannot see the cut; the audit knows the format's marker and does."""
+    code, _, results = await audit(stage.url("broken"), "tokens=80&interval=5ms&fault=fin@40", tmp_path)
+    assert code == ExitCode.REQUIREMENT_FAILED
+    assert {sample.ending for sample in results.samples} == {Ending.SILENTLY_TRUNCATED}
+
+
+async def test_the_recommended_configuration_passes(stage: Stage, tmp_path: Path) -> None:
+    """The snippet that is shipped is one that a stranger's audit finds nothing wrong with."""
+    plan = "tokens=80&interval=25ms"
+    code, text, results = await audit(stage.url("fixed"), plan, tmp_path, stage.model_url)
+    assert results.conclusions is not None
+    assert code == ExitCode.AS_REQUIRED, text
+    assert {sample.ending for sample in results.samples} == {Ending.COMPLETE}
