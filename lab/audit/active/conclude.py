@@ -94,7 +94,8 @@ def _requirement(requirement: Requirement, made: Sequence[Made], clocks: Clocks,
 
 def _by_clock(requirement: Requirement, clocks: Clocks, longest: float) -> RequirementFound:
     found = [clocks.of(watched) for watched in _BY_CLOCK[requirement]]
-    broken = [each for each in found if each.found is Found.CLOCK and (each.value or 0.0) < longest]
+    # A clock of just that length ends some answers of that length.
+    broken = [each for each in found if each.found is Found.CLOCK and (each.value or 0.0) - each.uncertainty <= longest]
     if broken:
         worst = min(broken, key=lambda each: each.value or 0.0)
         return RequirementFound(requirement, Answer.NO, f"not met for {longest:g} s: {worst.sentence}")
@@ -123,7 +124,7 @@ def _by_rule(requirement: Requirement, made: Sequence[Made]) -> RequirementFound
 def _summary(clocks: Clocks, requirements: Sequence[RequirementFound], longest: float) -> str:
     smallest = clocks.smallest
     if smallest is not None:
-        place = "shorter" if smallest < longest else "no shorter"
+        place = "shorter" if smallest < longest else "longer"
         first = f"The smallest clock on the path is {smallest:.2f} s, {place} than the longest answer of {longest:g} s"
     elif all(each.found is Found.NONE for each in clocks.found):
         first = f"No clock on the path up to {longest:g} s"
