@@ -63,12 +63,15 @@ class Cluster:
     contradicted: str = ""
 
 
-def cluster_of(deaths: Sequence[tuple[float, float]], survived: Iterable[float]) -> Cluster | None:
+def cluster_of(
+    deaths: Sequence[tuple[float, float]], survived: Iterable[float], waited: Iterable[float] = ()
+) -> Cluster | None:
     """The clock that explains most of a family's deaths; None if too few agree.
 
     Args:
         deaths: what was waited at each death, and by how much it may have been seen late, in seconds.
         survived: waits that were survived.
+        waited: waits that something else cut off.
     """
     best = _agreeing(deaths, lambda _: TIGHT) or _agreeing(deaths, tolerance)
     if not best:
@@ -81,9 +84,10 @@ def cluster_of(deaths: Sequence[tuple[float, float]], survived: Iterable[float])
         uncertainty = max(_LEAST_UNCERTAINTY, values[len(values) // 2][0] - least, late)
     else:
         value, uncertainty = (least + most) / 2, (most - least) / 2
+    # A whole answer outlived every death by any margin; another death only by more than clocks differ.
     limit = value + tolerance(value)
-    above = [each - late for each, late in deaths if each - late > limit]
-    outlived = sum(each > limit for each in survived) + len(above)
+    outlived = sum(each - late > limit for each, late in deaths) + sum(each > limit for each in waited)
+    outlived += sum(each > max(values)[0] + _LEAST_UNCERTAINTY for each in survived)
     why = f"{outlived} outlived it" if outlived else ""
     return Cluster(value, uncertainty, frozenset(best), why)
 
@@ -178,9 +182,9 @@ def _family(
     own = [life for life in died if life.name not in at_ceiling and life.name not in kinds]
     others = [life.waited for life in died if life.name in at_ceiling or kinds.get(life.name) is DeathKind.OUTAGE]
     survived = [*(life.survived for life in family), *others]
-    cluster = cluster_of([(life.waited, life.late) for life in own], survived)
+    cluster = cluster_of([(life.waited, life.late) for life in own], (life.survived for life in family), others)
     kinds.update(dict.fromkeys(at_ceiling, DeathKind.CLOCK))
-    tally = _Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, ceiling)
+    tally = _Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, ceiling, lives)
     members = [] if cluster is None else [own[n] for n in sorted(cluster.members)]
     doubted = cluster is None or cluster.contradicted or _from_the_request(watched, members, lives)
     if not doubted:
@@ -239,6 +243,15 @@ class _Tally:
     survived: float
     longest: float
     ceiling: float | None
+    lives: Sequence[Life]
+
+    @property
+    def _scattered(self) -> str:
+        """Words on the deaths that no clock explains; empty without any."""
+        faults = sum(_outlived(life, self.family, self.lives) for life in self.own)
+        others = len(self.own) - faults
+        words = f"; {faults} of {len(self.family)} died scattered, which are faults and no clock" if faults else ""
+        return words + (f"; {others} of {len(self.family)} died, too few that agree to tell of what" if others else "")
 
     @property
     def holding(self) -> bool:
@@ -285,7 +298,7 @@ class _Tally:
                 f"{len(cluster.members)} of {len(self.family)} ended at {cluster.value:.2f} s, but "
                 f"{cluster.contradicted}: several ways behind one address may have different clocks {where}",
             )
-        faults = f"; {dead} of {len(self.family)} died scattered, which are faults and no clock" if dead else ""
+        faults = self._scattered
         if self.at_ceiling and self.ceiling is not None and self.ceiling <= self.longest + HIDDEN_BELOW:
             return self._made(
                 Found.HIDDEN,

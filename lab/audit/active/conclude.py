@@ -19,7 +19,8 @@ from lab.audit.active.findings import (
     Watched,
 )
 from lab.audit.active.lives import Made, lives_of
-from lab.audit.active.streams import PLAIN, Role
+from lab.audit.active.refine import follow_ups, refined
+from lab.audit.active.streams import PLAIN, Asking, Role
 from lab.judge.requirements import Exchanged, check
 from lab.words import Requirement
 
@@ -56,7 +57,7 @@ class Audited:
 def conclude(audited: Audited, made: Sequence[Made]) -> ActiveFindings:
     """Everything that follows from the exchanges of one active audit."""
     lives = lives_of(made)
-    clocks = find_clocks(lives, audited.longest, audited.began)
+    clocks = refined(made, find_clocks(lives, audited.longest, audited.began))
     requirements = tuple(_requirement(each, made, clocks, audited.longest) for each in Requirement)
     refused = [life for life in lives if life.refused]
     notes = list(audited.notes)
@@ -81,6 +82,11 @@ def conclude(audited: Audited, made: Sequence[Made]) -> ActiveFindings:
         notes=tuple(notes),
         exchanges=tuple(_result(each) for each in made),
     )
+
+
+def doubts(made: Sequence[Made], longest: float) -> list[Asking]:
+    """What is to be asked once more before anything is concluded; mostly nothing."""
+    return follow_ups(made, find_clocks(lives_of(made), longest, 0.0))
 
 
 def _requirement(requirement: Requirement, made: Sequence[Made], clocks: Clocks, longest: float) -> RequirementFound:

@@ -7,17 +7,16 @@ have brought about as well is "cannot tell".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
-from lab.audit.active.clocks import Clocks, tolerance
+from lab.audit.active.clocks import HIDDEN_BELOW, Clocks, tolerance
 from lab.audit.active.findings import Answer, Effect, Found, SettingFound, Watched
-from lab.audit.active.lives import Life, Made
+from lab.audit.active.lives import VISIBLE, Life, Made
 from lab.audit.active.streams import Role
 from lab.evidence import TransportEnd
 from lab.judge.causes import lost, well_before
 from lab.plan import FaultKind
 from lab.words import Delivery, Ending
-
-_VISIBLE = frozenset({Ending.CUT, Ending.MODEL_ERROR_IN_STREAM, Ending.MODEL_ERROR_STATUS, Ending.PROXY_ERROR_STATUS})
 
 SOON = 2.0
 """Seconds within which the model server must see that the client has left, for "leaving stops the model"."""
@@ -49,7 +48,7 @@ def _cuts(made: Sequence[Made]) -> Iterable[Effect]:
         struck = [each for each in made if each.asking.role is Role.CUT and each.case.fault is kind]
         for stream, what in ((True, "stream"), (False, "batch reply")):
             told = [each for each in struck if each.asking.stream is stream]
-            shown = [each for each in told if each.verdict.ending in _VISIBLE]
+            shown = [each for each in told if each.verdict.ending in VISIBLE]
             endings = ", ".join(dict.fromkeys(f"{each.verdict.ending}" for each in told))
             sentence = f"a {what} that the model cut by {words} was visible as such in {len(shown)} of {len(told)}"
             yield Effect(f"{kind}-visible-{what.partition(' ')[0]}", _all(told, shown), f"{sentence} ({endings})")
@@ -170,7 +169,13 @@ def _heartbeats(lives: Sequence[Life], clocks: Clocks, watched: Watched, name: s
     if beyond:
         longest = max(max(life.survived, life.waited) for life in beyond)
         return Effect(name, Answer.YES, f"with heartbeats {longest:.1f} s without a token were survived", longest)
-    at_clock = [life for life in beating if life.died and abs(life.waited - found.value) <= tolerance(found.value)]
+    # A clock on the whole ends them too, heartbeats or not.
+    whole = clocks.of(Watched.TOTAL).value or inf
+    at_clock = [
+        life
+        for life in beating
+        if life.died and abs(life.waited - found.value) <= HIDDEN_BELOW and life.at < whole - HIDDEN_BELOW
+    ]
     if 2 * len(at_clock) > len(beating) and len(at_clock) > 1:
         sentence = f"{len(at_clock)} of {len(beating)} streams ended at {found.value:.2f} s in spite of heartbeats"
         return Effect(name, Answer.NO, sentence)

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import inf
 
 from lab.audit.active.findings import Watched
-from lab.audit.active.streams import Asking
+from lab.audit.active.streams import Asking, Role
 from lab.evidence import Evidence, Ledger
 from lab.judge.clocks import Exposure, exposure_of
 from lab.judge.endings import NEVER_OPENED, OWN_ENDS, Case
@@ -23,7 +24,13 @@ from lab.words import Ending
 HELD_FOR = 1.0
 """Seconds. What the model wrote so long before a stream's death and never came, the path had held back."""
 
-RACE = 0.1
+VISIBLE = frozenset({Ending.CUT, Ending.MODEL_ERROR_IN_STREAM, Ending.MODEL_ERROR_STATUS, Ending.PROXY_ERROR_STATUS})
+"""Endings by which every client sees that something went wrong."""
+
+WHOLE = frozenset({Ending.COMPLETE, Ending.DECLARED_PARTIAL})
+"""Endings of an answer that came through."""
+
+RACE = 0.3
 """Seconds before a death within which a token may have been written because nobody knew of the death yet."""
 
 
@@ -92,7 +99,9 @@ class Life:
 
 def lives_of(made: Sequence[Made]) -> list[Life]:
     """The lives of the streams of the search."""
-    return [_life(each, each.asking.watched) for each in made if each.asking.watched is not None]
+    roles = (Role.SEARCH, Role.HEARTBEAT)
+    searched = [each for each in made if each.asking.role in roles]
+    return [_life(each, each.asking.watched) for each in searched if each.asking.watched is not None]
 
 
 def _life(made: Made, watched: Watched) -> Life:
@@ -101,10 +110,12 @@ def _life(made: Made, watched: Watched) -> Life:
     start = ledger.started if ledger is not None and ledger.attempts > 1 else trace.started
     end = start + exposure.total
     # What was written in the very moment of a death came too late to prevent it.
-    until = end - RACE if exposure.died else end
+    until = end - RACE if exposure.died else inf
     done, open_wait = ([], 0.0) if ledger is None else _waits(watched, ledger, start, end, until)
     if not exposure.died:
         done, open_wait = ([*done, open_wait] if watched is Watched.TOTAL else done), 0.0
+        # A model that came to its end, for a client that was cut off, shows nothing that was survived.
+        done = done if made.verdict.ending in WHOLE else []
     return Life(
         name=made.asking.name,
         watched=watched,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import aiohttp
 
-from lab.audit.active.conclude import Audited, conclude
+from lab.audit.active.conclude import Audited, conclude, doubts
 from lab.audit.active.findings import ActiveFindings
 from lab.audit.active.lives import Made
 from lab.audit.active.streams import LEAVE_LENGTH, SHORTEST_CLOCK, Asking, Role, search, short, wait_of
@@ -139,11 +139,20 @@ class ActiveRun:
             askings = [*search(self.longest), *short(target.endpoint.wire_format, http_2=target.endpoint.secure)]
             self._planned = len(askings)
             self.say(f"{len(askings)} exchanges at the same time, for some {wait_of(self.longest) + SETTLING:.0f} s")
-            async with asyncio.TaskGroup() as group:
-                for asking in askings:
-                    group.create_task(self._keep(channel, asking))
-        if 2 * len(self.failed) > len(askings):
-            raise self.failed[0]
+            await self._ask(channel, askings)
+            if 2 * len(self.failed) > len(askings):
+                raise self.failed[0]
+            again = doubts(self.made, self.longest)
+            if again:
+                self._planned += len(again)
+                longest = max(asking.plan.length for asking in again)
+                self.say(f"the path shows cuts late: {len(again)} more, for some {longest:.0f} s")
+                await self._ask(channel, again)
+
+    async def _ask(self, channel: SideChannel, askings: Sequence[Asking]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for asking in askings:
+                group.create_task(self._keep(channel, asking))
 
     async def _keep(self, channel: SideChannel, asking: Asking) -> None:
         try:

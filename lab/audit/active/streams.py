@@ -38,6 +38,7 @@ class Role(StrEnum):
 
     SEARCH = "search"
     HEARTBEAT = "heartbeat"
+    REFINE = "refine"
     CUT = "cut"
     ERROR = "error"
     LEAVE = "leave"
@@ -105,7 +106,7 @@ def _silent(wait: float) -> Iterator[Asking]:
     gaps = [wait] * 6 + [wait * part for part in _GRID]
     for place, gap in enumerate(gaps):
         # The lead differs, so that a clock that began with the request is no clock on the silence.
-        lead = 1 + (place % 6 // 2) * max(3, round(0.008 * wait / STEP))
+        lead = 1 + max(0, place % 6 - 3) * max(3, round(0.008 * wait / STEP))
         yield _asking(
             f"silent-{place + 1}",
             Watched.IDLE,
@@ -174,6 +175,18 @@ def _beating(wait: float) -> Iterator[Asking]:
             heartbeat_from=HeartbeatFrom.START,
             seed=place,
         )
+
+
+def refining(watched: Watched, wait: float) -> list[Asking]:
+    """Three streams that wait so many seconds amid the tokens, or else before the first, and then go on."""
+    amid = watched is Watched.IDLE
+    fields = (
+        {"interval": STEP, "gaps": (Gap(2, max(0.0, wait - STEP)),)} if amid else {"ttft": wait, "headers": "early"}
+    )
+    return [
+        Asking(f"refine-{watched}-{number}", Role.REFINE, make_plan({"tokens": 3, "seed": number, **fields}), watched)
+        for number in (1, 2, 3)
+    ]
 
 
 LEAVES_AFTER = 1.0

@@ -142,3 +142,13 @@ def test_a_death_that_was_seen_late_still_agrees() -> None:
 def test_round_numbers_are_said_to_be_round(value: float, round_: bool) -> None:
     """Whole seconds, and halves below ten, as people set them."""
     assert bool(is_round(value)) is round_
+
+
+def test_deaths_close_together_that_a_whole_answer_just_outlived_are_no_clock() -> None:
+    """Faults may lie within a second of one another; a stream that came through shortly after them says so."""
+    faults = [life(Watched.TOTAL, at, begun=at) for at in (5.48, 5.76, 5.91)]
+    through = [replace(life(Watched.TOTAL, 6.3, died=False), name=f"through-{n}") for n in range(2)]
+    clocks = find_clocks([*faults, *through, *alive(Watched.FIRST_BYTE)], 4.0, 1000)
+    assert clocks.of(Watched.TOTAL).found is not Found.CLOCK
+    assert clocks.smallest is None
+    assert DeathKind.CLOCK not in {death.kind for death in clocks.deaths}

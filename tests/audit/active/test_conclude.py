@@ -11,9 +11,14 @@ from lab.audit.active.findings import Answer, Watched
 from lab.audit.active.lives import Made
 from lab.audit.active.streams import Asking, Role, search
 from lab.evidence import Evidence, Ledger, Read, Trace, TransportEnd, Written
+from lab.model.schedule import make_schedule
+from lab.plan import Headers
+from lab.wire import format_named
+from lab.wire.format import Asked
 from lab.words import Requirement
 
 LONGEST = 5.0
+CHAT = format_named("openai-chat")
 NOW = time.monotonic()
 
 
@@ -39,14 +44,18 @@ def _played(asking: Asking, clock: float) -> Made:
         )
         ledger = Ledger("x", start, client_left=end)
     else:
-        times = [start + plan.due(number) for number in range(1, plan.tokens + 1)]
-        trace = Trace(start, times[-1], TransportEnd.LEFT, status=200, headers_at=start)
+        schedule = make_schedule(plan, CHAT, Asked("lab", asking.stream))
+        steps, headers = schedule.steps, (("content-type", schedule.content_type),)
+        reads = tuple(Read(start + step.offset, step.payload) for step in steps)
+        trace = Trace(
+            start, reads[-1].at, TransportEnd.FRAMED, "", 200, "1.1", headers, reads[0].at, "chunked", reads, reads
+        )
         ledger = Ledger(
             "x",
             start,
-            headers_at=start,
-            tokens=tuple(Written(number, at) for number, at in enumerate(times, 1)),
-            finished=times[-1],
+            headers_at=start + (0.0 if plan.headers is Headers.EARLY else steps[0].offset),
+            tokens=tuple(Written(number, start + step.offset) for step in steps for number in step.tokens),
+            finished=reads[-1].at,
         )
     return Made(asking, Evidence("openai-chat", asking.stream, trace, plan, ledger))
 
