@@ -13,6 +13,7 @@ the probe itself reads late.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -77,12 +78,6 @@ def _in_lockstep(evidence: Evidence, ledger: Ledger, facts: Facts) -> Delivered:
     late = len(ran_out) - len(broken)
     if late and late >= len(broken):
         return Delivered(Delivery.UNPROVEN, f"{late} holds ran out while the probe itself was late")
-    delays = [
-        arrived[token.number] - token.at - trace.stalled(token.at, arrived[token.number])
-        for token in ledger.tokens
-        if token.number in arrived
-    ]
-    least = min(delays, default=0.0)
     nothing_before = min(arrived.values()) >= max(token.at for token in ledger.tokens) - LEAST_DELAY
     if holds and len(broken) == len(holds) and nothing_before:
         return Delivered(Delivery.BATCHED, f"none of {len(holds)} holds was confirmed")
@@ -90,10 +85,22 @@ def _in_lockstep(evidence: Evidence, ledger: Ledger, facts: Facts) -> Delivered:
         first = broken[0].number
         sentence = f"{len(broken)} of {len(holds)} holds ran out, the first at token {first}"
         return Delivered(Delivery.COALESCED, sentence)
-    sentence = f"{len(holds)} holds confirmed, least path delay {_ms(least)}"
+    return _by_least_delay(trace, left, arrived, f"{len(holds)} holds confirmed")
+
+
+def _by_least_delay(trace: Trace, left: Mapping[int, float], arrived: Mapping[int, float], holds: str) -> Delivered:
+    """Whether every token waited, where every confirmation came.
+
+    A stall only adds to a delay, so a small one proves that nothing was held, and a large one proves the contrary
+    only of a token during which the probe ran.
+    """
+    delays = {number: arrived[number] - at for number, at in left.items() if number in arrived}
+    least = min(delays.values(), default=0.0)
+    sentence = f"{holds}, least path delay {_ms(least)}"
     if least < LEAST_DELAY:
         return Delivered(Delivery.INCREMENTAL, sentence)
-    if len(delays) < FEW:
+    seen = [number for number in delays if not trace.stalled(left[number], arrived[number])]
+    if len(seen) < FEW:
         return Delivered(Delivery.UNPROVEN, f"{sentence}, of too few tokens to blame the path")
     return Delivered(Delivery.COALESCED, sentence)
 

@@ -95,12 +95,24 @@ class TestTheProbeWasLateItself:
         stall = Stall(TEN.left(3), TEN.left(3) + 0.05)
         assert delivery(lockstep(TEN, confirmed=False).but(stalls=(stall,))) is Delivery.BATCHED
 
-    def test_a_floor_that_the_probe_made_is_none_of_the_paths(self) -> None:
-        """Every token is 200 ms late, of which the probe slept 150."""
+    def test_a_floor_under_tokens_that_it_was_late_for_proves_nothing(self) -> None:
+        """Every token is 200 ms late, of which the probe slept 150: the path may have held it, or not."""
         slow = lockstep(TEN.but(interval=0.3), late=0.2)
         asleep = tuple(Stall(slow.left(n), slow.left(n) + 0.15) for n in range(1, 11))
         assert delivery(slow) is Delivery.COALESCED
-        assert delivery(slow.but(stalls=asleep)) is Delivery.INCREMENTAL
+        assert delivery(slow.but(stalls=asleep)) is Delivery.UNPROVEN
+
+    def test_one_stall_does_not_excuse_a_path_that_holds_every_token(self) -> None:
+        """It slept through one of ten tokens that came 200 ms late each; the other nine it saw."""
+        slow = lockstep(TEN.but(interval=0.3), late=0.2)
+        assert delivery(slow.but(stalls=(Stall(slow.left(4), slow.left(4) + 0.2),))) is Delivery.COALESCED
+
+    def test_a_token_that_came_at_once_proves_its_case_whatever_else_was_slept_through(self) -> None:
+        """A stall only ever adds to a delay."""
+        slow = lockstep(TEN.but(interval=0.3), late=0.2)
+        quick = slow.but(arrivals={**slow.arrivals, 7: slow.left(7) + 0.01})
+        asleep = tuple(Stall(slow.left(n), slow.left(n) + 0.2) for n in range(1, 11) if n != 7)
+        assert delivery(quick.but(stalls=asleep)) is Delivery.INCREMENTAL
 
     def test_stamped_tokens_that_waited_for_the_probe_were_not_held(self) -> None:
         """Ten tokens over a second, all read when the probe woke up after the last: batched, or nobody knows."""
