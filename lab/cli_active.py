@@ -24,6 +24,7 @@ from lab.audit.endpoint import Endpoint
 from lab.audit.keys import Keys, Mask, refuse_clear_text
 from lab.cli_out import writing_to
 from lab.errors import BadInput, ExitCode
+from lab.files import write_whole
 from lab.model.secret import SECRET_HEADER, SecretError, read_secret
 
 RESULT, PAGE = "active.json", "active.html"
@@ -83,9 +84,7 @@ def run_active(
     except KeyboardInterrupt:
         interrupted = True
     findings = run.findings()
-    with writing_to(to):
-        save(findings, to / RESULT)
-        (to / PAGE).write_text(active_page(findings), encoding="utf-8", errors="replace")
+    _write(findings, to)
     print_active(findings, out)
     say(f"Report: {to / PAGE}")
     if interrupted:
@@ -95,15 +94,19 @@ def run_active(
     return ExitCode.REQUIREMENT_FAILED if failed else ExitCode.AS_REQUIRED
 
 
+def _write(findings: ActiveFindings, to: Path) -> None:
+    with writing_to(to):
+        save(findings, to / RESULT)
+        (to / PAGE).write_text(active_page(findings), encoding="utf-8", errors="replace")
+
+
 def save(findings: ActiveFindings, path: Path) -> None:
     """Write the findings as JSON, whole or not at all.
 
     Raises:
         OSError: the file cannot be written.
     """
-    part = path.with_suffix(".part")
-    part.write_bytes(_FINDINGS.dump_json(findings, indent=1))
-    part.replace(path)
+    write_whole(path, _FINDINGS.dump_json(findings, indent=1))
 
 
 def target_of(

@@ -73,8 +73,22 @@ def compare_and_report(subject: Subject, extent: Extent, need: Need, to: Path, *
         if not turns:
             raise
         stopped = error
+    comparison = _comparison(subject, extent, need, began, turns, _words(stopped))
+    with writing_to(to):
+        save(comparison, to / RESULT)
+    print_comparison(comparison, out)
+    out.print(f"Figures: {to / RESULT}", soft_wrap=True, highlight=False, markup=False)
+    if stopped is not None:
+        raise stopped
+    mend = comparison.advice is not None and comparison.advice.choice is Choice.MEND_THE_PATH
+    return ExitCode.REQUIREMENT_FAILED if mend else ExitCode.AS_REQUIRED
+
+
+def _comparison(
+    subject: Subject, extent: Extent, need: Need, began: datetime, turns: Sequence[Turn], stopped: str
+) -> Comparison:
     levels = figures(turns)
-    comparison = Comparison(
+    return Comparison(
         format_version=FORMAT_VERSION,
         lab_version=version("token-stream-lab"),
         over=subject.over,
@@ -85,16 +99,8 @@ def compare_and_report(subject: Subject, extent: Extent, need: Need, to: Path, *
         need=need,
         levels=levels,
         advice=advise(levels, need) if levels else None,
-        stopped=_words(stopped),
+        stopped=stopped,
     )
-    with writing_to(to):
-        save(comparison, to / RESULT)
-    print_comparison(comparison, out)
-    out.print(f"Figures: {to / RESULT}", soft_wrap=True, highlight=False, markup=False)
-    if stopped is not None:
-        raise stopped
-    mend = comparison.advice is not None and comparison.advice.choice is Choice.MEND_THE_PATH
-    return ExitCode.REQUIREMENT_FAILED if mend else ExitCode.AS_REQUIRED
 
 
 async def _measure(subject: Subject, extent: Extent, turns: list[Turn], err: Console) -> None:

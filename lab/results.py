@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from lab.errors import BadInput
+from lab.files import write_whole
 from lab.words import Cause, Delivery, Ending, Group, Outcome, Side
 
 FORMAT_VERSION = 1
@@ -169,9 +170,7 @@ _ADAPTER = TypeAdapter(Results)
 
 def save(results: Results, path: Path) -> None:
     """Write `results.json`, whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_bytes(_ADAPTER.dump_json(results, indent=1))
-    part.replace(path)
+    write_whole(path, _ADAPTER.dump_json(results, indent=1))
 
 
 def load(path: Path) -> Results:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from lab.audit.conclude_delivery import delivery_finding
 from lab.audit.conclude_ending import ClockGuess, clock_guess, ending_of_case, strangers
 from lab.audit.conclude_problems import Proven, problems_of, proven_by, verdict_of
-from lab.audit.conclude_ways import DIRECT, Added, EndingCount, GroupFinding, added, group_finding, guilty, outward
+from lab.audit.conclude_ways import Added, EndingCount, GroupFinding, added, group_finding, guilty, outward
 from lab.audit.confidence import Confidence, DeliveryFinding, EndingFinding, Problem, Severity
 from lab.audit.hops import HopClue, Product, header_oddities, hop_clues
-from lab.audit.samples import Sample, Setting
+from lab.audit.samples import DIRECT, Sample, Setting
 from lab.audit.signs import Measured, Signs, measure_signs
 
 __all__ = [

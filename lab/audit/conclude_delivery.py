@@ -97,7 +97,7 @@ def _alone(told: Sequence[Measured], found: Sequence[tuple[Delivery, str]], has_
     (word,) = words
     if word is Delivery.INCREMENTAL:
         sure = Confidence.CERTAIN if has_control else Confidence.LIKELY
-        caveat = "" if has_control else "; a constant delay, or a lag of one token, leaves no sign"
+        caveat = "; a constant delay, or a lag of one token, leaves no sign"
         return DeliveryFinding(word, sure, f"{reasons[0]}, in {len(reasons)} of {_samples(told)}{caveat}")
     if len(reasons) < max(SAMPLES, len(found)):
         return _cannot_tell(f"{reasons[0]}, but only {len(reasons)} of {_samples(told)} shows it")

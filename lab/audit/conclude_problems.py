@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.audit.conclude_ending import ClockGuess, survived
-from lab.audit.conclude_ways import DIRECT, WHOLE, Added, EndingCount, GroupFinding, outward
+from lab.audit.conclude_ways import Added, EndingCount, GroupFinding, outward
 from lab.audit.confidence import Confidence, Problem, Severity
 from lab.audit.hops import HopClue, Product
 from lab.audit.remedies import Trouble, remedy_for
+from lab.audit.samples import DIRECT
 from lab.audit.signs import Measured
-from lab.judge.endings import Case
+from lab.judge.endings import WHOLE, Case
 from lab.words import Delivery, Ending
 
 _HELD = frozenset({Delivery.BATCHED, Delivery.COALESCED})

@@ -12,14 +12,11 @@ from itertools import pairwise
 from statistics import median
 
 from lab.audit.confidence import Confidence, DeliveryFinding, EndingFinding
-from lab.audit.samples import HttpVersion
+from lab.audit.samples import DIRECT, PATH
 from lab.audit.signs import Measured
+from lab.evidence import HttpVersion
+from lab.judge.endings import WHOLE
 from lab.words import Delivery, Ending
-
-PATH, DIRECT = "path", "direct"
-
-WHOLE = frozenset({Ending.COMPLETE, Ending.DECLARED_PARTIAL})
-"""Endings with which nothing is wrong on the way."""
 
 _RANK = {Delivery.INCREMENTAL: 0, Delivery.COALESCED: 1, Delivery.BATCHED: 2}
 

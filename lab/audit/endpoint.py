@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from lab import wire
-from lab.audit.samples import Way
+from lab.audit.samples import DIRECT, PATH, Way
 from lab.errors import BadInput
 from lab.wire.format import WireFormat
-
-PATH, DIRECT = "path", "direct"
-"""The names of the audited way and of the model's own address."""
 
 _SECRET_FIELDS = re.compile(r"(api|access|auth|subscription)?[-_]?(key|token|secret|password|signature|sig|code)", re.I)
 _HOP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")

@@ -185,18 +185,10 @@ def read_keys(
     Raises:
         BadInput: a variable or file is missing or unfit, or a key would leave in clear text.
     """
-    own: dict[str, Secret] = {}
+    named = [_named(entry, wire_format, urls, environment) for entry in key_env]
+    own = {way: secret for way, secret in named if way}
     common = [_key(wire_format, _from_file(key_file), str(key_file))] if key_file else []
-    for entry in key_env:
-        way, _, name = entry.rpartition("=")
-        if way and way not in urls:
-            # What stands there may be a key that was given by mistake, so it is not repeated.
-            raise BadInput("--key-env: WAY=NAME names no way of this audit", f"There are: {', '.join(urls)}.")
-        secret = _key(wire_format, _from_environment(name, environment, "--key-env"), name)
-        if way:
-            own[way] = secret
-        else:
-            common.append(secret)
+    common += [secret for way, secret in named if not way]
     if len(common) > 1:
         raise BadInput("more than one key for all ways", "Give one --key-env or --key-file, or --key-env WAY=NAME.")
     for way, url in urls.items():
@@ -207,6 +199,15 @@ def read_keys(
         if keys.of(way):
             refuse_clear_text(url)
     return keys
+
+
+def _named(entry: str, wire_format: str, urls: Mapping[str, str], environment: Mapping[str, str]) -> tuple[str, Secret]:
+    """One `--key-env`: the way that it is for, empty for all of them, and the key."""
+    way, _, name = entry.rpartition("=")
+    if way and way not in urls:
+        # What stands there may be a key that was given by mistake, so it is not repeated.
+        raise BadInput("--key-env: WAY=NAME names no way of this audit", f"There are: {', '.join(urls)}.")
+    return way, _key(wire_format, _from_environment(name, environment, "--key-env"), name)
 
 
 def refuse_clear_text(url: str) -> None:

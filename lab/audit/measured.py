@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from lab.audit.conclude_ending import ending_finding
 from lab.audit.samples import Sample
+from lab.audit.signs import measure_signs
 from lab.audit.stops import quoted
 from lab.evidence import HttpVersion, Trace, TransportEnd
-from lab.judge.reading import longest_silence, read
 from lab.words import Ending
 
 MOST_TIMES = 2000
@@ -36,13 +35,13 @@ class SampleResult:
         detail: the transport's own words on that.
         ending: how the answer ended; None where nobody can tell.
         first_byte: None if no byte came.
-        first_token: None if no text came.
+        first_token: the first text or reasoning; None if neither came.
         longest_silence: the longest time without a byte.
         total: to the end.
-        events: how many pieces of text came.
+        events: how many pieces of text or reasoning came.
         reads: how many reads brought them.
         body_bytes: length of the body.
-        arrivals: when each piece of text came, `MOST_TIMES` at most.
+        arrivals: when each of these came, `MOST_TIMES` at most.
         said: the beginning of a reply that is no answer.
         judged: whether the conclusions rest on it too: a wrong key or a rate limit says nothing about a path.
     """
@@ -81,8 +80,8 @@ class SampleResult:
 def measure(sample: Sample, *, judged: bool) -> SampleResult:
     """The figures of one sample; see `SampleResult.judged`."""
     setting, trace = sample.setting, sample.evidence.trace
-    facts = read(sample.evidence)
-    times = [arrival.at - trace.started for arrival in facts.arrivals]
+    measured = measure_signs(sample)
+    signs, times = measured.signs, measured.pattern.times
     return SampleResult(
         way=setting.way.name,
         http=setting.http,
@@ -96,13 +95,13 @@ def measure(sample: Sample, *, judged: bool) -> SampleResult:
         transport_end=trace.end,
         detail=trace.detail,
         ending=ending_finding(sample.evidence).ending,
-        first_byte=trace.reads[0].at - trace.started if trace.reads else None,
-        first_token=times[0] if times else None,
-        longest_silence=longest_silence(trace),
-        total=trace.ended - trace.started,
-        events=len(times),
-        reads=len(Counter(times)),
-        body_bytes=facts.body_bytes,
+        first_byte=signs.first_byte,
+        first_token=signs.first_token,
+        longest_silence=signs.longest_silence,
+        total=signs.total,
+        events=signs.tokens,
+        reads=measured.pattern.reads,
+        body_bytes=signs.body_bytes,
         arrivals=tuple(round(time, 4) for time in times[:MOST_TIMES]),
         said="" if times else quoted(trace),
         judged=judged,

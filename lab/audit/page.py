@@ -7,16 +7,15 @@ the template escapes it, and a content security policy forbids every fetch and e
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from lab.audit import lanes
 from lab.audit.results import AuditResults
 from lab.audit.rows import COLUMNS, exit_code, headline, rows
 from lab.errors import ExitCode
 from lab.reports import phrases
+from lab.reports.style import page_style
 
 MOST_LANES = 60
 """How many samples are drawn; all of them are in `audit.json`."""
@@ -37,7 +36,7 @@ def audit_page(results: AuditResults) -> str:
             rows=rows(results),
             pictures=[(sample, lanes.lane(sample, scale)) for sample in results.samples[:MOST_LANES]],
             hidden=max(0, len(results.samples) - MOST_LANES),
-            style=_raw("lab.reports", "report.css") + _raw("lab.audit", "audit.css"),
+            style=page_style(("lab.audit", "audit.css")),
         )
     )
 
@@ -60,9 +59,3 @@ def _environment() -> Environment:
     environment.filters.update(seconds=phrases.seconds, printable=phrases.printable)
     environment.globals.update(lanes=lanes)
     return environment
-
-
-def _raw(package: str, name: str) -> Markup:
-    """A file of ours that goes into the page as it is."""
-    text = (files(package) / "templates" / name).read_text(encoding="utf-8")
-    return Markup(text)  # noqa: S704 - it is part of the lab

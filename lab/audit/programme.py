@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lab.audit.endpoint import Endpoint
-from lab.audit.samples import HttpVersion, Setting
+from lab.audit.samples import Setting
+from lab.evidence import HttpVersion
 
 MOST_TOKENS = 50_000
 """What one audit may ask for in all, in tokens."""

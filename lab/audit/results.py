@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from lab.audit.conclude import Conclusions
 from lab.audit.measured import SampleResult
 from lab.errors import BadInput, ExitCode
+from lab.files import write_whole
 
 FORMAT_VERSION = 1
 
@@ -74,9 +75,7 @@ def save(results: AuditResults, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    part = path.with_suffix(".part")
-    part.write_bytes(_RESULTS.dump_json(results, indent=1))
-    part.replace(path)
+    write_whole(path, _RESULTS.dump_json(results, indent=1))
 
 
 def load(path: Path) -> AuditResults:

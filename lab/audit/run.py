@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
-from lab.audit.endpoint import PATH
 from lab.audit.keys import Keys, Mask
 from lab.audit.programme import Programme, Request, Round
-from lab.audit.samples import Sample, Setting
+from lab.audit.samples import PATH, Sample, Setting
 from lab.audit.stops import MOST_BYTES, Stop, stop_of
 from lab.errors import ExitCode
 from lab.evidence import Evidence, HttpVersion

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from lab.evidence import Evidence, HttpVersion
 
-__all__ = ["HttpVersion", "Sample", "Setting", "Way"]
+PATH, DIRECT = "path", "direct"
+"""The names of the audited way and of the model's own address."""
 
 
 @dataclass(frozen=True)

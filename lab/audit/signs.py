@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lab.audit.samples import HttpVersion, Sample
-from lab.evidence import Evidence, Read
+from lab.audit.samples import Sample
+from lab.evidence import Evidence, HttpVersion, Read
 from lab.judge.gaps import APART, Pattern, moments_of
 from lab.judge.reading import longest_silence
 from lab.probe.body import BodyReader, ContentDecoder

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.stage._machine import cache_folder, machine_lock
+from lab.files import cache_folder, machine_lock
 
 HERE = Path(__file__).parent
 DRIVERS = HERE / "drivers"

@@ -6,7 +6,8 @@ as saying so depends on the code, hence two counts:
 
 - silent to code that only loops over the text: no exception. To it a finish reason says nothing, nor that there
   is none;
-- silent to code that checks the finish reason as well: the reason that came says that all is well.
+- silent to code that checks the finish reason as well: the reason that came says that all is well. No ending whose
+  loss can be known brings such a reason with it, so this counts clients that make one up.
 
 A model's own limit (`length`, content filter) is no loss: all that it wrote came, and the reason tells.
 """

@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from rich.console import Console
 from rich.table import Column, Table
 
 from lab.clients.grid import Cell, Grid
 from lab.clients.outcome import Told
+from lab.files import write_whole
+from lab.reports.style import page_style
 from lab.wire.tokens import read_tokens
 
 FORMAT_VERSION = 1
@@ -68,7 +68,7 @@ def save(grid: Grid, to: Path) -> None:
         "skipped": dict(grid.skipped),
         "cells": [asdict(cell) for cell in grid.cells],
     }
-    (to / "clients.json").write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_whole(to / "clients.json", json.dumps(document, indent=1, ensure_ascii=False).encode())
     (to / "clients.html").write_text(page(grid), encoding="utf-8")
 
 
@@ -77,11 +77,11 @@ def page(grid: Grid) -> str:
     environment = Environment(
         loader=PackageLoader("lab.clients"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    style = files("lab.reports").joinpath("templates/report.css").read_text(encoding="utf-8")
     return environment.get_template("clients.html.j2").render(
-        style=Markup(style),  # noqa: S704  # our own file
+        style=page_style(),
         counts=counts(grid.cells),
         skipped=grid.skipped,
+        not_raised=_NOT_RAISED,
         ways=list(dict.fromkeys(cell.way for cell in grid.cells)),
         endings=list(dict.fromkeys(cell.ending for cell in grid.cells)),
         cells={(cell.client, cell.ending, cell.way): cell for cell in grid.cells},
@@ -91,7 +91,7 @@ def page(grid: Grid) -> str:
 
 def show(grid: Grid, out: Console) -> None:
     """Print the counts and what was skipped."""
-    table = Table(Column("Client", no_wrap=True), "Cells", "Silent to loops", "Silent to checks", "Forged, unknowable")
+    table = Table(Column("Client", no_wrap=True), "Cells", "Silent to loops", "Silent to checks", "Claims to be whole")
     for count in counts(grid.cells):
         figures = (count.measured, count.to_loops, count.to_checks, count.unknowable)
         table.add_row(count.client, *map(str, figures))

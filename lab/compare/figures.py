@@ -13,11 +13,9 @@ from dataclasses import dataclass
 
 from lab.compare.intervals import Interval, median_interval, share_interval
 from lab.compare.made import Made, Turn
+from lab.judge.endings import WHOLE
 from lab.judge.verdict import Verdict, judge_all
-from lab.words import Cause, Ending
-
-WHOLE = frozenset({Ending.COMPLETE, Ending.DECLARED_PARTIAL})
-"""Endings of an answer that came as far as the model meant it to."""
+from lab.words import Cause
 
 CLOCKS = frozenset({Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK})
 

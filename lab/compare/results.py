@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from lab.compare.advice import Advice, Need
 from lab.compare.figures import LevelFigures
+from lab.files import write_whole
 
 FORMAT_VERSION = 1
 
@@ -46,12 +47,12 @@ _COMPARISON = TypeAdapter(Comparison)
 
 
 def save(comparison: Comparison, path: Path) -> None:
-    """Write `compare.json`.
+    """Write `compare.json`, whole or not at all.
 
     Raises:
         OSError: the file cannot be written.
     """
-    path.write_bytes(_COMPARISON.dump_json(comparison, indent=1))
+    write_whole(path, _COMPARISON.dump_json(comparison, indent=1))
 
 
 def load(path: Path) -> Comparison:

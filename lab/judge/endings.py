@@ -39,6 +39,12 @@ NEVER_OPENED = frozenset({TransportEnd.UNRESOLVED, TransportEnd.REFUSED, Transpo
 BROKEN_ENDS = frozenset({TransportEnd.SHORT_FIN, TransportEnd.RESET, TransportEnd.NO_REPLY, *NEVER_OPENED})
 """Ends that every client can see to be wrong."""
 
+WHOLE = frozenset({Ending.COMPLETE, Ending.DECLARED_PARTIAL})
+"""Endings of an answer that came as far as the model meant it to."""
+
+VISIBLE = frozenset({Ending.CUT, Ending.MODEL_ERROR_IN_STREAM, Ending.MODEL_ERROR_STATUS, Ending.PROXY_ERROR_STATUS})
+"""Endings by which every client sees that something went wrong."""
+
 _PARTIAL = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
 
 

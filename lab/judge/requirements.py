@@ -13,7 +13,7 @@ from functools import cached_property
 
 from lab.evidence import Evidence
 from lab.judge.causes import WELL_BEFORE, lost, model_died, well_before
-from lab.judge.endings import Case
+from lab.judge.endings import VISIBLE, Case
 from lab.judge.reading import read
 from lab.judge.verdict import Verdict
 from lab.plan import FaultKind
@@ -157,15 +157,12 @@ def _incremental(exchanges: Exchanges, _: Outcomes) -> Checked:
     return checked if checked.met or missed else replace(checked, conclusive=False)
 
 
-_VISIBLE = frozenset({Ending.CUT, Ending.MODEL_ERROR_IN_STREAM, Ending.MODEL_ERROR_STATUS, Ending.PROXY_ERROR_STATUS})
-
-
 def _cut_visible(exchanges: Exchanges, _: Outcomes) -> Checked:
     return _each(
         exchanges,
         "where the model died amid its answer, the reply ends as cut or as an error",
         lambda each: model_died(each.case) and each.verdict.ending is not Ending.COMPLETE,
-        lambda each: each.verdict.ending in _VISIBLE,
+        lambda each: each.verdict.ending in VISIBLE,
     )
 
 

@@ -1,6 +1,6 @@
 """The web application behind the page: its files, what can be raced, the relays and their verdicts.
 
-    GET  /                 the page; everything that it needs stands below /static/
+    GET  /                 the page; what it needs stands below /static/, and the reports' colours in /palette.css
     GET  /programme        the pairs and deaths with their configuration files, as JSON
     POST /race/streamed    {"run": "...", "way": "..."}: the proxy's own reply, see `lab.race.relay`
     POST /race/batch       the same answer in one piece
@@ -31,6 +31,7 @@ from lab.model.reply import WrittenReply
 from lab.plan import Plan
 from lab.race.panes import ANSWER, DIES_AFTER, Programme
 from lab.race.relay import relay
+from lab.reports.style import PALETTE
 
 STATIC = Path(__file__).parent / "static"
 AddressOf = Callable[[str], str]
@@ -92,6 +93,7 @@ class RaceServer:
         app = web.Application(client_max_size=4096)
         app.on_response_prepare.append(_add_headers)
         app.router.add_get("/", _page)
+        app.router.add_get("/palette.css", _palette)
         app.router.add_static("/static/", STATIC)
         app.router.add_get("/programme", self._programme)
         again = dict.fromkeys(self._deaths, ANSWER)
@@ -188,6 +190,10 @@ def _read_ask(body: str) -> tuple[str, str]:
 
 async def _page(_: web.Request) -> web.FileResponse:
     return web.FileResponse(STATIC / "race.html")
+
+
+async def _palette(_: web.Request) -> web.Response:
+    return web.Response(text=PALETTE.read_text(encoding="utf-8"), content_type="text/css")
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -28,6 +28,7 @@ from lab.reports.changes import Changes, changes
 from lab.reports.phrases import CellLine, Phrase, cell_lines, needs_attention, phrase_of, proxy_id, side_id
 from lab.reports.scale import Scale, scale_for
 from lab.reports.story import Story, tell
+from lab.reports.style import page_style
 from lab.reports.timeline import Timeline
 from lab.results import ExchangeResult, ImageResult, ProxyResult, Results, ScenarioResult, SideResult
 from lab.words import Group, Side
@@ -121,7 +122,7 @@ def html_report(results: Results) -> str:
                 for scenario, proxy, side in results.sides()
                 if needs_attention(side)
             ],
-            style=_raw("report.css"),
+            style=page_style(),
             script=_raw("report.js"),
             script_hash=_hash(_raw("report.js")),
         )

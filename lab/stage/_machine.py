@@ -5,14 +5,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from lab.errors import BadInput, EnvironmentFault
+from lab.errors import BadInput
 
 
 def is_debian_family() -> bool:
@@ -48,25 +44,3 @@ def patience(seconds: float) -> float:
     if not factor > 0:
         raise BadInput(f"LAB_PATIENCE is {value!r}.", "Give a factor above 0, such as 2.")
     return seconds * factor
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for the lab; made if need be.
-
-    Raises:
-        EnvironmentFault: it cannot be made.
-    """
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "token-stream-lab"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentFault(f"{folder}: {error.strerror}", "Set XDG_CACHE_HOME to a folder of yours.") from error
-    return folder
-
-
-@contextmanager
-def machine_lock(name: str) -> Iterator[None]:
-    """Let one run at a time through; the lock dies with its process, and its file stays in the cache."""
-    with (cache_folder() / f"{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

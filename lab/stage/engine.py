@@ -25,6 +25,7 @@ import docker.errors
 from testcontainers.core.docker_client import get_docker_host
 
 from lab.errors import EnvironmentFault
+from lab.files import machine_lock
 from lab.stage import _commands, _machine
 from lab.stage._faults import ENGINE_ERRORS, engine_faults, explain
 
@@ -123,7 +124,7 @@ def ensure_engine(say: Say) -> docker.DockerClient:
     if client is not None:
         return client
     # Two runs at the same time must not install or start twice.
-    with _machine.machine_lock("engine"):
+    with machine_lock("engine"):
         client = _answering()
         seen = _look(answers=client is not None)
         action = decide(seen)

@@ -20,8 +20,9 @@ import docker.errors
 from testcontainers.core.config import testcontainers_config
 
 from lab.errors import BadInput, EnvironmentFault
+from lab.files import machine_lock
 from lab.proxies import PROXIES
-from lab.stage import _machine, engine, versions
+from lab.stage import engine, versions
 from lab.stage._faults import engine_faults
 from lab.stage._pull import Registry, candidates, silence_limit
 from lab.stage.builders import (
@@ -193,7 +194,7 @@ class _Supply:
         missing = [image for image in wanted if had[image.key] is None]
         if missing:
             # Another run may be building the very same ones; then they are present afterwards.
-            with _machine.machine_lock("images"), ThreadPoolExecutor(len(missing)) as pool:
+            with machine_lock("images"), ThreadPoolExecutor(len(missing)) as pool:
                 had.update(zip([i.key for i in missing], pool.map(self.fetch, missing), strict=True))
         if self.registry.answered and not has_reaper(self.client):
             self.registry.pull(testcontainers_config.ryuk_image)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import docker
 
+from lab.files import cache_folder
 from lab.stage._faults import engine_faults
-from lab.stage._machine import cache_folder
 from lab.stage._owner import labels, new_run
 
 

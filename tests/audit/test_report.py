@@ -19,10 +19,10 @@ from lab.audit.measured import measure
 from lab.audit.page import audit_page
 from lab.audit.results import FORMAT_VERSION, AuditResults, WayResult, load, save
 from lab.audit.rows import COLUMNS, exit_code, headline, rows
-from lab.audit.samples import HttpVersion, Sample, Setting, Way
+from lab.audit.samples import Sample, Setting, Way
 from lab.audit.text import print_audit
 from lab.errors import BadInput, ExitCode
-from lab.evidence import Evidence, Read, Trace, TransportEnd
+from lab.evidence import Evidence, HttpVersion, Read, Trace, TransportEnd
 from lab.wire import format_named
 from lab.wire.events import FinishReason
 from lab.wire.format import Reply

@@ -15,8 +15,8 @@ from lab.audit.endpoint import endpoints_of
 from lab.audit.keys import Keys, read_keys
 from lab.audit.programme import MOST_TOKENS, OFFERED, Wish, make_programme
 from lab.audit.run import Run
-from lab.audit.samples import HttpVersion
 from lab.errors import ExitCode
+from lab.evidence import HttpVersion
 from lab.judge.reading import read
 from lab.model.server import ModelServer
 

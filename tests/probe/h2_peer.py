@@ -94,3 +94,9 @@ def after_request(*steps: Step) -> Script:
         peer.hang()
 
     return script
+
+
+TOKENS = [b"data: token %d\n\n" % number for number in range(1, 6)]
+WHOLE = b"".join(TOKENS)
+SENT = headers() + b"".join(map(data, TOKENS))
+"""Headers and a frame for each token; the stream is still open."""

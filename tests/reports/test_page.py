@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-import lab.reports
 from lab.reports import html_report
+from lab.reports.style import page_style
 from lab.results import Results
 
 from .markup import Element, parse
 
-STYLE = (Path(lab.reports.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+STYLE = page_style()
 
 _FETCHING = {"src", "srcset", "poster", "data", "action", "background"}
 

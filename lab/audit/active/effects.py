@@ -11,10 +11,11 @@ from math import inf
 
 from lab.audit.active.clocks import HIDDEN_BELOW, Clocks, tolerance
 from lab.audit.active.findings import Answer, Effect, Found, SettingFound, Watched
-from lab.audit.active.lives import VISIBLE, Life, Made
+from lab.audit.active.lives import Life, Made
 from lab.audit.active.streams import Role
 from lab.evidence import TransportEnd
 from lab.judge.causes import lost, well_before
+from lab.judge.endings import VISIBLE
 from lab.plan import FaultKind
 from lab.words import Delivery, Ending
 

@@ -16,19 +16,13 @@ from lab.audit.active.findings import Watched
 from lab.audit.active.streams import Asking, Role
 from lab.evidence import Evidence, Ledger
 from lab.judge.clocks import Exposure, exposure_of
-from lab.judge.endings import NEVER_OPENED, OWN_ENDS, Case
+from lab.judge.endings import NEVER_OPENED, OWN_ENDS, WHOLE, Case
 from lab.judge.reading import read
 from lab.judge.verdict import Verdict, judge
 from lab.words import Ending
 
 HELD_FOR = 1.0
 """Seconds. What the model wrote so long before a stream's death and never came, the path had held back."""
-
-VISIBLE = frozenset({Ending.CUT, Ending.MODEL_ERROR_IN_STREAM, Ending.MODEL_ERROR_STATUS, Ending.PROXY_ERROR_STATUS})
-"""Endings by which every client sees that something went wrong."""
-
-WHOLE = frozenset({Ending.COMPLETE, Ending.DECLARED_PARTIAL})
-"""Endings of an answer that came through."""
 
 RACE = 0.3
 """Seconds before a death within which a token may have been written because nobody knew of the death yet."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from lab.audit.active.findings import ActiveFindings, Answer
 from lab.audit.active.text import ANSWERS, clock_cell, clock_words, histogram, plain_sentence
 from lab.reports.phrases import printable, seconds
+from lab.reports.style import page_style
 
 _WORDS = {Answer.YES: "met", Answer.NO: "not met", Answer.UNKNOWN: "cannot tell"}
 _TONES = {Answer.YES: "good", Answer.NO: "failed", Answer.UNKNOWN: "fault"}
@@ -25,7 +24,7 @@ def active_page(findings: ActiveFindings) -> str:
         found=findings,
         tone=tone,
         bars="\n".join(histogram(findings.deaths)),
-        style=_style(),
+        style=page_style(("lab.audit", "audit.css")),
         words=_WORDS,
         tones=_TONES,
     )
@@ -45,9 +44,3 @@ def _environment() -> Environment:
     )
     environment.globals.update(answers=ANSWERS)
     return environment
-
-
-def _style() -> Markup:
-    """The style sheets of the reports, as they are."""
-    places = (files("lab.reports") / "templates" / "report.css", files("lab.audit") / "templates" / "audit.css")
-    return Markup("".join(place.read_text(encoding="utf-8") for place in places))  # noqa: S704 - part of the lab

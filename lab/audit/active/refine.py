@@ -14,9 +14,10 @@ from statistics import median
 
 from lab.audit.active.clocks import Clocks
 from lab.audit.active.findings import ClockFound, DeathKind, Found, Watched
-from lab.audit.active.lives import VISIBLE, Made
+from lab.audit.active.lives import Made
 from lab.audit.active.streams import Asking, Role, refining
 from lab.evidence import TransportEnd
+from lab.judge.endings import VISIBLE
 from lab.plan import FaultKind
 from lab.words import Ending
 

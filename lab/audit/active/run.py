@@ -24,7 +24,7 @@ from lab.audit.active.streams import LEAVE_LENGTH, SHORTEST_CLOCK, Asking, Role,
 from lab.audit.endpoint import Endpoint
 from lab.audit.keys import Mask
 from lab.errors import BadInput, EnvironmentFault
-from lab.evidence import Evidence, TransportEnd
+from lab.evidence import Evidence, Trace, TransportEnd
 from lab.judge.endings import NEVER_OPENED
 from lab.plan import make_plan
 from lab.probe.exchange import Patience
@@ -239,26 +239,31 @@ async def _make_sure(target: Target, channel: SideChannel) -> None:
         *(_make(target, channel, Asking(f"first-{number}", Role.SEARCH, plan)) for number in range(_FIRST))
     )
     lost = [each for each in first if each.evidence.ledger is None]
-    if not lost:
-        return
-    trace = lost[0].evidence.trace
+    if lost:
+        raise _not_in_the_ledger(target, lost[0].evidence.trace, len(lost), len(first))
+
+
+def _not_in_the_ledger(target: Target, trace: Trace, lost: int, of: int) -> EnvironmentFault:
+    """Why exchanges are not in the ledger, as far as one of them tells."""
     url = target.endpoint.way.url
     if trace.end in NEVER_OPENED or trace.end is TransportEnd.CONNECT_TIME_OUT:
-        raise EnvironmentFault(f"{url}: cannot be reached: {trace.detail or trace.end}", "Look at address and network.")
+        return EnvironmentFault(
+            f"{url}: cannot be reached: {trace.detail or trace.end}", "Look at address and network."
+        )
     if trace.status is not None and trace.status != 200:
-        raise EnvironmentFault(
+        return EnvironmentFault(
             f"{url}: answers {trace.status}, and the model server behind it never had the request",
             _ABOUT_STATUS.get(
                 trace.status, "Look at the path: the lab's model server (lab serve) must stand behind it."
             ),
         )
-    if len(lost) < len(first):
-        raise EnvironmentFault(
-            f"{url}: the ledger at {target.side_url} has only {len(first) - len(lost)} of {len(first)} requests, "
+    if lost < of:
+        return EnvironmentFault(
+            f"{url}: the ledger at {target.side_url} has only {of - lost} of {of} requests, "
             "so several model servers stand behind the path",
             "Let one replica stand there, or give its own address with --model-url.",
         )
-    raise EnvironmentFault(
+    return EnvironmentFault(
         f"{url}: an answer came, but the ledger at {target.side_url} knows nothing of it",
         "Either another model stands behind the path than at that address, or a hop takes X-Lab-Request and X-Lab-Plan "
         "out of the request's headers: let them pass.",

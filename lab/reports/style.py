@@ -1,0 +1,19 @@
+"""The style sheets that the lab's pages share, so that all of them look alike."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from markupsafe import Markup
+
+PALETTE = files("lab.reports") / "templates" / "palette.css"
+"""Colours and type, light and dark."""
+
+
+def page_style(*further: tuple[str, str]) -> Markup:
+    """What stands in a page's style element: palette, report, and further sheets as (package, file name)."""
+    sheets = (
+        PALETTE,
+        *(files(package) / "templates" / name for package, name in (("lab.reports", "report.css"), *further)),
+    )
+    return Markup("\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets))  # noqa: S704 - parts of the lab
