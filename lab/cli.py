@@ -236,7 +236,7 @@ def audit(
         Path | None,
         typer.Option("--secret-file", metavar="FILE", help="With --active: its secret; or set LAB_SECRET."),
     ] = None,
-    to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for audit.json and audit.html.")] = RESULTS,
+    to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for the results and the page.")] = RESULTS,
 ) -> None:
     """Measure what a path of your own does to a stream; needs nothing installed behind it."""
     from lab.cli_active import Active
