@@ -91,16 +91,16 @@ def _in_lockstep(evidence: Evidence, ledger: Ledger, facts: Facts) -> Delivered:
 def _by_least_delay(trace: Trace, left: Mapping[int, float], arrived: Mapping[int, float], holds: str) -> Delivered:
     """Whether every token waited, where every confirmation came.
 
-    A stall only adds to a delay, so a small one proves that nothing was held, and a large one proves the contrary
-    only of a token during which the probe ran.
+    A stall only adds to a delay, so a small one proves that nothing was held. A large one proves the contrary only
+    as far as the probe ran meanwhile: it would have read the token at once.
     """
     delays = {number: arrived[number] - at for number, at in left.items() if number in arrived}
     least = min(delays.values(), default=0.0)
     sentence = f"{holds}, least path delay {_ms(least)}"
     if least < LEAST_DELAY:
         return Delivered(Delivery.INCREMENTAL, sentence)
-    seen = [number for number in delays if not trace.stalled(left[number], arrived[number])]
-    if len(seen) < FEW:
+    awake = {number: delay - trace.stalled(left[number], arrived[number]) for number, delay in delays.items()}
+    if sum(delay >= LEAST_DELAY for delay in awake.values()) < FEW:
         return Delivered(Delivery.UNPROVEN, f"{sentence}, of too few tokens to blame the path")
     return Delivered(Delivery.COALESCED, sentence)
 

@@ -88,7 +88,7 @@ class Route:
         return conclude(samples, longest=None)
 
 
-@pytest.fixture(scope="module", params=[0], ids=["free"])
+@pytest.fixture(scope="module", params=[0, 2], ids=["free", "two-busy-processes"])
 def routes(request: pytest.FixtureRequest, images_in_use: Mapping[str, ImageInUse]) -> Iterator[list[Route]]:
     """All routes, asked; once on the machine as it is, once with two processes that take all they get."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(request.param)]

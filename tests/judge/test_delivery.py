@@ -102,6 +102,12 @@ class TestTheProbeWasLateItself:
         assert delivery(slow) is Delivery.COALESCED
         assert delivery(slow.but(stalls=asleep)) is Delivery.UNPROVEN
 
+    def test_short_stalls_do_not_excuse_a_path_that_holds_longer(self) -> None:
+        """Of the 200 ms that every token was late, the probe slept 60: it was awake for 140, and nothing was there."""
+        slow = lockstep(TEN.but(interval=0.3), late=0.2)
+        naps = tuple(Stall(slow.left(n) + 0.02, slow.left(n) + 0.08) for n in range(1, 11))
+        assert delivery(slow.but(stalls=naps)) is Delivery.COALESCED
+
     def test_one_stall_does_not_excuse_a_path_that_holds_every_token(self) -> None:
         """It slept through one of ten tokens that came 200 ms late each; the other nine it saw."""
         slow = lockstep(TEN.but(interval=0.3), late=0.2)
