@@ -21,6 +21,7 @@ from lab.evidence import Evidence, Hold, Ledger, Trace
 from lab.judge.endings import Case
 from lab.judge.gaps import FEW, Pattern, delivery_by_gaps
 from lab.judge.reading import Arrival, Facts
+from lab.plan import Plan
 from lab.words import Delivery
 
 LEAST_DELAY = 0.1
@@ -40,7 +41,7 @@ makes pairs or not from one run to the next, so a verdict at one half would be a
 
 
 ASLEEP = 0.5
-"""Part of a hold in which the probe itself may have been late; beyond it, the hold says nothing of the path."""
+"""Part of a time in which the probe itself may have been late; beyond it, that nothing came says nothing."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,14 @@ def delivery_of(case: Case) -> Delivered:
         return Delivered(Delivery.NONE, "no token came")
     if not evidence.stream:
         return Delivered(Delivery.BATCHED, "one document, as asked for")
-    if evidence.plan is not None and evidence.plan.lockstep and evidence.ledger is not None:
-        return _in_lockstep(evidence, evidence.ledger, facts)
+    plan = evidence.plan
+    if plan is not None and plan.lockstep and evidence.ledger is not None:
+        return _in_lockstep(evidence, plan, evidence.ledger, facts)
     left = _left_times(evidence, facts)
     return _by_gaps(case) if left is None else _stamped(evidence.trace, facts.right, left)
 
 
-def _in_lockstep(evidence: Evidence, ledger: Ledger, facts: Facts) -> Delivered:
+def _in_lockstep(evidence: Evidence, plan: Plan, ledger: Ledger, facts: Facts) -> Delivered:
     if not ledger.tokens:
         return Delivered(Delivery.UNPROVEN, "the ledger knows of no token, so nothing tells")
     trace = evidence.trace
@@ -76,7 +78,9 @@ def _in_lockstep(evidence: Evidence, ledger: Ledger, facts: Facts) -> Delivered:
     broken = [hold for hold in ran_out if _awake(trace, left.get(hold.number, hold.at), hold.at)]
     holds = [*(hold for hold in ledger.holds if hold.confirmed), *broken]
     late = len(ran_out) - len(broken)
-    if late and late >= len(broken):
+    # One whole hold in which the probe ran and nothing came is proof enough.
+    whole = [hold for hold in broken if hold.at - left.get(hold.number, hold.at) >= plan.hold / 2]
+    if late >= max(1, len(broken)) and not whole:
         return Delivered(Delivery.UNPROVEN, f"{late} holds ran out while the probe itself was late")
     nothing_before = min(arrived.values()) >= max(token.at for token in ledger.tokens) - LEAST_DELAY
     if holds and len(broken) == len(holds) and nothing_before:
@@ -138,7 +142,9 @@ def _stamped(trace: Trace, right: tuple[Arrival, ...], left: dict[int, float]) -
     if spread < CLEAR_SPREAD or len(known) < 2:
         return Delivered(Delivery.UNPROVEN, f"tokens left within {_ms(spread)}, too close together to tell")
     first = min(arrival.at for arrival in known)
-    if first - trace.stalled(times[0], first) >= times[-1]:
+    if first >= times[-1]:
+        if not _awake(trace, times[0], times[-1]):
+            return Delivered(Delivery.UNPROVEN, f"the probe itself was late while tokens left over {_ms(spread)}")
         return Delivered(Delivery.BATCHED, f"nothing came while tokens left over {_ms(spread)}")
     clumps: dict[float, float] = {}
     for arrival in known:

@@ -23,7 +23,7 @@ from lab.judge import Exchanged, Told, Verdict, check, judge_all
 from lab.judge.clocks import tolerance
 from lab.results import FindingResult
 from lab.run.consumers import CAREFUL, consumer_named, replay
-from lab.words import Cause, Ending, Outcome, Requirement, Side
+from lab.words import Cause, Delivery, Ending, Outcome, Requirement, Side
 
 EARLY = 0.35
 """Seconds by which a clock may fire before its time."""
@@ -68,6 +68,14 @@ def _too_busy(played: Sequence[Played]) -> Iterator[FindingResult]:
             f"no token more than {LATENESS * 1e3:.0f} ms late",
             f"a token left {late * 1e3:.0f} ms late: the machine is too busy to blame the proxy",
         )
+    asleep = [each.exchange.name for each in played if _slept_through(each)]
+    if asleep:
+        yield FindingResult(
+            False,
+            "The probe keeps up.",
+            "it runs while tokens are on their way",
+            f"it was late for most of them: {', '.join(asleep)}: the machine is too busy to blame the proxy",
+        )
     stalls = [stall.until - stall.since for each in played for stall in each.exchanged.evidence.trace.stalls]
     if max(stalls, default=0.0) > LATENESS:
         yield FindingResult(
@@ -76,6 +84,12 @@ def _too_busy(played: Sequence[Played]) -> Iterator[FindingResult]:
             f"it never stops for more than {LATENESS * 1e3:.0f} ms",
             f"it stopped for {max(stalls) * 1e3:.0f} ms: the machine is too busy to blame the proxy",
         )
+
+
+def _slept_through(each: Played) -> bool:
+    """Whether an exchange in lockstep proves nothing because the probe did not run."""
+    evidence, unproven = each.exchanged.evidence, each.exchanged.verdict.delivery is Delivery.UNPROVEN
+    return each.exchange.plan.lockstep and unproven and bool(evidence.trace.stalls)
 
 
 def lateness(evidence: Evidence) -> float:

@@ -95,6 +95,21 @@ class TestTheProbeWasLateItself:
         stall = Stall(TEN.left(3), TEN.left(3) + 0.05)
         assert delivery(lockstep(TEN, confirmed=False).but(stalls=(stall,))) is Delivery.BATCHED
 
+    def test_one_whole_hold_that_it_was_awake_for_is_proof_enough(self) -> None:
+        """It ran for two seconds, in which the first token did not come, and slept through the other holds."""
+        build = lockstep(TEN.but(interval=0.2), confirmed=False)
+        end = build.left(1) + 6.0
+        holds = tuple(Hold(n, build.left(1) + 2.0 + 0.2 * (n - 1), confirmed=False) for n in range(1, 11))
+        held = build.but(arrivals=dict.fromkeys(range(1, 11), end), holds=holds, ended=end + 0.01)
+        asleep = (Stall(build.left(1) + 2.0, end),)
+        assert delivery(held.but(stalls=asleep)) is Delivery.BATCHED
+        assert delivery(held.but(stalls=(Stall(START, end),))) is Delivery.UNPROVEN
+
+    def test_short_stalls_do_not_hide_a_stamped_batch(self) -> None:
+        """All ten tokens came after the last had left; the probe slept a tenth of the second in which they left."""
+        late = TEN.but(arrivals={number: TEN.left(10) + 0.01 for number in range(1, 11)})
+        assert delivery(late.but(stalls=(Stall(TEN.left(9), TEN.left(10) + 0.01),))) is Delivery.BATCHED
+
     def test_a_floor_under_tokens_that_it_was_late_for_proves_nothing(self) -> None:
         """Every token is 200 ms late, of which the probe slept 150: the path may have held it, or not."""
         slow = lockstep(TEN.but(interval=0.3), late=0.2)

@@ -249,6 +249,15 @@ class TestLateModelServer:
         assert "1000 ms" in findings[0].actual
         assert concluded(Side.FIXED, IDLE, {"gap": WHOLE.but(stalls=stopped.stalls)})[0] is Outcome.PASSED
 
+    def test_lockstep_that_the_probe_slept_through_is_inconclusive(self) -> None:
+        """No hold was confirmed, and the probe never ran for long enough to say why."""
+        build = lockstep(Build(whole=10), confirmed=False)
+        naps = tuple(Stall(build.left(n), build.left(n) + 0.04) for n in range(1, 11))
+        outcome, findings = concluded(Side.FIXED, DELIVERS, {"tokens": build.but(stalls=naps)})
+        assert outcome is Outcome.INCONCLUSIVE
+        assert "tokens" in findings[0].actual
+        assert concluded(Side.FIXED, DELIVERS, {"tokens": build})[0] is Outcome.FAILED
+
     def test_a_little_late_is_no_excuse(self) -> None:
         """What is late by less than the scenarios' margins cannot have brought the failure about."""
         late = DEAD.but(interval=0.2, plan={"interval": 0.1})
