@@ -39,13 +39,16 @@ With the SDKs of OpenAI and Anthropic it is one line, whichever way they raise o
 
 `lab.consume.sdk` has that and its asynchronous twin, and `watch` for who wants the SDK's own objects;
 `lab.consume.resume` goes on with a cut background response of OpenAI's, and `lab.consume.go_on` has the
-recipe for the formats that cannot resume. All of it needs Python's standard library and nothing else.
+recipe for the formats that cannot resume. All of it needs Python's standard library and nothing else: an application
+that does not want the lab copies `lab/__init__.py`, `lab/errors.py`, `lab/consume` and `lab/wire`, under that name.
 
 Warnings: some things are out of its hands.
 
 - Use a client that hands over the bytes it has before it raises. httpx and requests' `iter_content` on a
   chunked body do; aiohttp's `resp.content` was measured to lose up to all tokens that it had buffered
   when the connection then fails, and `http.client` ends a line loop over a cut body without a word.
+- A proxy may throw away what it holds when the connection behind it is reset, the terminal marker included, as
+  nginx 1.26 in its defaults does. Then an answer is partial though all its text came: nobody on this side can know.
 - Whoever forges the finish reason and the marker on half an answer (some gateways do) is believed; only the
   sender can know better.
 - One choice a reply: the texts of several choices would be mingled.

@@ -54,7 +54,8 @@ class FailedReason(StrEnum):
     WRONG_REPLY = "wrong-reply"
     """A success that is no reply of this wire format."""
     EMPTY = "empty"
-    """A clean end without a token, and without what would make an empty answer complete."""
+    """A clean end without a token, and without what would make an empty answer complete; also the document of a
+    background response while the model is still at work on it."""
     MALFORMED = "malformed"
     """The reply began in this wire format and then broke it, or is half a batch document."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
 
 from lab.consume._answers import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused
 from lab.consume._errors import Left, in_words, is_time_out, is_unreachable
@@ -185,6 +186,8 @@ class Consumer:
         if not self._marker and error is not None:
             return PartialReason.TIME_OUT if is_time_out(error) else PartialReason.CUT, in_words(error)
         if not self._marker:
+            if not self._stream:
+                return PartialReason.NO_MARKER, "the document does not say that the model has finished"
             came = "the finish reason" if self._finish else "no finish reason"
             return PartialReason.NO_MARKER, f"the body ended cleanly after {came}, without the terminal marker"
         if self._finish is None:
@@ -247,7 +250,7 @@ def _warn(partial: Partial) -> None:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait; `retry-after-ms` is OpenAI's own and finer. The vendors send no dates."""
+    """Seconds to wait; `retry-after-ms` is OpenAI's own and finer, and a date is what some proxies send."""
     for name, unit in (("retry-after-ms", 1e3), ("retry-after", 1.0)):
         try:
             wait = float(headers[name]) / unit
@@ -255,4 +258,12 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
             continue
         if 0 <= wait < math.inf:
             return wait
-    return None
+    return _seconds_between(headers.get("date", ""), headers.get("retry-after", ""))
+
+
+def _seconds_between(now: str, then: str) -> float | None:
+    """Between two dates of HTTP, both by the sender's clock, since the reader's may be wrong; None if one is none."""
+    try:
+        return max(0.0, (parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -36,7 +36,7 @@ def consume(
     """
     consumer = Consumer(wire_format, stream=stream, exact_count=exact_count)
     consumer.head(status, headers)
-    return consumer.close(drive(consumer, chunks, on_text))
+    return _closed(consumer, drive(consumer, chunks, on_text), on_text if stream else None)
 
 
 async def aconsume(
@@ -56,7 +56,15 @@ async def aconsume(
     """
     consumer = Consumer(wire_format, stream=stream, exact_count=exact_count)
     consumer.head(status, headers)
-    return consumer.close(await adrive(consumer, chunks, on_text))
+    return _closed(consumer, await adrive(consumer, chunks, on_text), on_text if stream else None)
+
+
+def _closed(consumer: Consumer, error: Exception | None, on_text: Callable[[str], object] | None) -> Answer:
+    """The answer; a last line of JSON that lacks its end gives its text only now."""
+    shown = len(consumer.text)
+    answer = consumer.close(error)
+    _show(consumer.text[shown:], on_text)
+    return answer
 
 
 class Reads(Protocol):

@@ -15,6 +15,7 @@ The second also serves at a token limit, where asking again would end the same w
 
 Warnings: it is a new generation, and no resumption.
 
+- It costs a generation of its own, and the whole conversation and the partial text once more as input.
 - The model may repeat the end of the text, leave a gap, or comment on going on. `joined` removes a repetition that
   is literal and long; nothing can prove the seam right. For JSON and code ask again instead.
 - A call of a tool that was cut is not text. Do not carry it out, and do not continue it: ask again.
@@ -37,10 +38,8 @@ INSTRUCTION = (
 _WINDOW = 4_000
 
 
-def continued(
-    messages: Iterable[Mapping[str, Any]], text: str, *, instruction: str = INSTRUCTION
-) -> list[Mapping[str, Any]]:
-    """The conversation with which to ask for the rest of a partial answer.
+def continued(messages: Iterable[Mapping[str, Any]], text: str, *, instruction: str = INSTRUCTION) -> list[Any]:
+    """The conversation with which to ask for the rest of a partial answer, for either SDK's `messages`.
 
     Args:
         messages: the conversation that led to the answer: `messages`, or `input` of OpenAI Responses as a list.

@@ -19,7 +19,10 @@ Warnings:
   no place to go on from, and is read as by `lab.consume.sdk.read`.
 - Five minutes after its beginning OpenAI refuses to stream a response any more (400, openai-python issue 2828), and
   the answer is partial. The model goes on all the same: give a `Bookmark` of your own, and with its `response_id`
-  fetch the whole later; `read(lambda: client.responses.retrieve(bookmark.response_id))` says whether it is complete.
+  fetch the whole later; `read(lambda: client.responses.retrieve(bookmark.response_id))` says whether it is complete,
+  and while the model is at work that it is not (`empty`).
+- The response's id comes with the first event. A proxy that loses that event, as nginx 1.26 in its defaults does when
+  the model server resets the connection, leaves nothing to go on with.
 - A gateway may not know how to go on and answer with an empty 200. That is partial too, after `idle` attempts.
 - Leaving does not stop the model; `client.responses.cancel` does.
 - Chat Completions and Anthropic Messages cannot resume. For them there is `lab.consume.go_on`.

@@ -2,6 +2,7 @@
 
 `plan` (what to do), `schedule` and `faults` (when which bytes leave, worked out before the stream starts)
 are pure: the judge and the catalogue import them, so nothing here imports asyncio or aiohttp for them.
-`reply` writes a schedule to a connection, `ledger` remembers, and `server` joins them to HTTP;
+`reply` writes a schedule to a connection, `background` generates without one, `ledger` remembers, and `server` joins
+them to HTTP;
 `python -m lab.model` serves, with nothing installed but aiohttp, uvloop and pydantic.
 """

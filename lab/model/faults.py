@@ -18,6 +18,11 @@ from lab.model.steps import End, Schedule, Script, Step, find_stamps
 from lab.plan import NEED_NEXT, Fault, FaultKind
 from lab.wire.tokens import read_tokens
 
+CONNECTION_FAULTS = frozenset(
+    {FaultKind.FIN, FaultKind.RST, FaultKind.FREEZE, FaultKind.NO_MARKER, FaultKind.CUT_JSON, FaultKind.CUT_UTF8}
+)
+"""Faults of how a reply is handed over, which leave what the model generates whole."""
+
 _JSON = "application/json"
 _BRACKET = "⟨".encode()
 
@@ -29,6 +34,14 @@ def stream_schedule(script: Script) -> Schedule:
     """The schedule of a streamed reply, without heartbeats."""
     fault = _striking(script)
     if fault is None:
+        return _stream(script, _whole(script))
+    return _STREAM[fault.kind](script, fault)
+
+
+def generated_schedule(script: Script) -> Schedule:
+    """The stream as the model generates it, whatever becomes of the connection; without heartbeats."""
+    fault = _striking(script)
+    if fault is None or fault.kind in CONNECTION_FAULTS:
         return _stream(script, _whole(script))
     return _STREAM[fault.kind](script, fault)
 

@@ -75,17 +75,24 @@ class ReplyWriter:
         transport: its connection.
         plan: the plan.
         schedule: what to write.
-        record: where to note it; its start is the schedule's origin.
+        record: where to note it.
+        origin: from when the schedule's times count; by default from the record's start.
     """
 
     def __init__(
-        self, request: web.BaseRequest, transport: asyncio.Transport, plan: Plan, schedule: Schedule, record: Record
+        self,
+        request: web.BaseRequest,
+        transport: asyncio.Transport,
+        plan: Plan,
+        schedule: Schedule,
+        record: Record,
+        origin: float | None = None,
     ) -> None:
         self._request = request
         self._transport = transport
         self._schedule = schedule
         self._record = record
-        self._origin = record.started
+        self._origin = record.started if origin is None else origin
         self._framing = choose_framing(plan, schedule, record.http_version)
         survives = request.keep_alive and self._framing is not Framing.CLOSE
         self._survives = survives and schedule.end is End.CLEAN
@@ -120,7 +127,7 @@ class ReplyWriter:
         for index, (step, frame) in enumerate(zip(schedule.steps, frames, strict=True)):
             now, due = time.monotonic(), self._origin + step.offset
             if now < due:
-                await _wait_until(due)
+                await wait_until(due)
                 unwaited = 0
             elif (unwaited := unwaited + 1) == _BURST:
                 await asyncio.sleep(0)
@@ -166,7 +173,7 @@ class ReplyWriter:
     async def _end(self) -> None:
         schedule = self._schedule
         due = self._origin + schedule.end_at
-        await _wait_until(due)
+        await wait_until(due)
         if self._lockstep and schedule.steps and schedule.steps[-1].tokens:
             await self._hold(due)
         self._write_head()
@@ -231,7 +238,7 @@ def _reason_phrase(status: int) -> str:
         return "Error"
 
 
-async def _wait_until(due: float) -> None:
+async def wait_until(due: float) -> None:
     """Wait for a time on the monotonic clock; never returns early, and at most a tick late on an idle loop.
 
     uvloop rounds delays to whole milliseconds and counts them from a clock cut to whole milliseconds;

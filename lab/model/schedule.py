@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
-from lab.model.faults import batch_schedule, stream_schedule
+from lab.model.faults import batch_schedule, generated_schedule, stream_schedule
 from lab.model.steps import End, Schedule, Script, Step
 from lab.plan import Framing, HeartbeatFrom, Plan, PlanError
 from lab.wire.events import FinishReason
@@ -43,8 +43,23 @@ def make_schedule(plan: Plan, wire: WireFormat, asked: Asked) -> Schedule:
     return _compose_cached(script, asked.stream)
 
 
-def make_script(plan: Plan, wire: WireFormat, asked: Asked) -> Script:
-    """Join a plan to a request; raises as `make_schedule`."""
+def make_streams(script: Script) -> tuple[Schedule, Schedule]:
+    """A background response's first stream, with its faults, and what the model generates behind it."""
+    return (
+        _with_heartbeats(script, stream_schedule(script)),
+        _with_heartbeats(script, generated_schedule(script)),
+    )
+
+
+def make_script(plan: Plan, wire: WireFormat, asked: Asked, name: str = "") -> Script:
+    """Join a plan to a request; raises as `make_schedule`.
+
+    Args:
+        plan: the plan.
+        wire: the wire format.
+        asked: the request.
+        name: is added to the reply's id, so that two replies to one plan can be told apart.
+    """
     if asked.stream and plan.framing is Framing.LENGTH:
         raise PlanError("framing", "length is for batch replies; a stream's length is not known before its end")
     if not asked.stream and plan.heartbeat:
@@ -53,7 +68,9 @@ def make_script(plan: Plan, wire: WireFormat, asked: Asked) -> Script:
     if asked.max_tokens is not None and asked.max_tokens < tokens:
         tokens, reason = asked.max_tokens, FinishReason.LENGTH
     digest = hashlib.sha256(f"{wire.name} {plan.to_query()}".encode()).hexdigest()
-    reply = Reply(f"lab-{digest[:16]}", asked.model, include_usage=asked.include_usage)
+    reply = Reply(
+        f"lab-{digest[:16]}{name}", asked.model, include_usage=asked.include_usage, background=asked.background
+    )
     return Script(plan, wire, reply, tokens, reason)
 
 
@@ -92,4 +109,4 @@ def _beats(since: float, until: float, every: float) -> Iterator[float]:
         count += 1
 
 
-__all__ = ["End", "Schedule", "Script", "Step", "make_schedule", "make_script"]
+__all__ = ["End", "Schedule", "Script", "Step", "make_schedule", "make_script", "make_streams"]

@@ -3,15 +3,19 @@
     POST /v1/chat/completions, /v1/responses, /v1/messages, /api/chat, /v1/sse, /v1/ndjson
                                                 each wire format's path, streaming and batch
     GET  /v1/sse?PLAN                           a stream for a browser's EventSource, which cannot post
+    GET  /v1/responses/{id}                     a background response; with ?stream=true&starting_after=N its events
+    POST /v1/responses/{id}/cancel              stop generating it
     GET  /v1/models                             for clients that ask first
     GET  /lab/health                            ready
     GET  /lab/clock                             the ledger's clock: {"now": seconds}
-    GET  /lab/ledger/{request}                  every attempt of a request, as `lab.evidence.Ledger`
+    GET  /lab/ledger/{request}                  every attempt of a request, as `lab.evidence.Ledger`; under the id of a
+                                                background response what was generated
     POST /lab/confirm/{request}/{number}        the probe has that token (lockstep); answers 204
 
 The plan comes in the header `X-Lab-Plan` or behind a question mark in the model's name; the request's id
-in `X-Lab-Request`, made up where there is none, and echoed. Nothing else is remembered but the ledger. With a secret,
-all of it but `/lab/health` is only for requests that carry it: see `lab.model.secret` and `lab.model.guard`.
+in `X-Lab-Request`, made up where there is none, and echoed. Nothing else is remembered but the ledger and, within
+bounds, the background responses (`lab.model.background`). With a secret, all of it but `/lab/health` is only for
+requests that carry it: see `lab.model.secret` and `lab.model.guard`.
 
 Warning: a side channel that leads through a proxy takes that proxy's time and meets its limits.
 """
@@ -22,7 +26,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import count
 from types import TracebackType
@@ -32,14 +36,17 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from lab.evidence import Ledger
+from lab.model.background import Background, Full, Response
 from lab.model.guard import Guard
 from lab.model.ledger import Book
 from lab.model.reply import ReplyWriter, WrittenReply
 from lab.model.schedule import make_schedule
-from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan, PlanError, plan_from_query
+from lab.model.steps import Schedule
+from lab.plan import PLAN_HEADER, REQUEST_HEADER, FaultKind, Plan, PlanError, plan_from_query
 from lab.wire import FORMATS
 from lab.wire.format import Asked, WireFormat
 from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
+from lab.wire.openai_responses import FORMAT as RESPONSES
 from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
 _LEDGERS = TypeAdapter(list[Ledger])
@@ -67,6 +74,7 @@ class ModelServer:
             self._guard = Guard(secret, {wire.path: wire for wire in FORMATS.values()}, OPENAI_CHAT)
         self._watch: asyncio.Task[None] | None = None
         self._book = Book()
+        self._background = Background(self._book)
         self._replies: set[asyncio.Task[object]] = set()
         self._names = (f"unnamed-{number}" for number in count(1))
         self._runner: web.AppRunner | None = None
@@ -111,6 +119,7 @@ class ModelServer:
             return
         if self._watch is not None:
             self._watch.cancel()
+        self._background.close()
         for reply in self._replies:
             reply.cancel()
         await runner.cleanup()
@@ -122,6 +131,8 @@ class ModelServer:
             app.router.add_post(wire.path, partial(self._answer, wire))
         # Not HEAD too: it would generate an answer for nobody.
         app.router.add_get(PLAIN_SSE.path, partial(self._answer, PLAIN_SSE), allow_head=False)
+        app.router.add_get(RESPONSES.path + "/{response}", self._read_response, allow_head=False)
+        app.router.add_post(RESPONSES.path + "/{response}/cancel", self._cancel_response)
         app.router.add_get("/v1/models", _models)
         app.router.add_get("/lab/health", _health)
         app.router.add_get("/lab/clock", _clock)
@@ -132,25 +143,70 @@ class ModelServer:
     async def _answer(self, wire: WireFormat, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         arrived = time.monotonic()
+        response: Response | None = None
         try:
             name = self._read_name(request)
             get = request.method == "GET"
             asked = Asked(f"lab?{request.query_string}", stream=True) if get else wire.read_ask(body)
             plan = _read_plan(request.headers.get(PLAN_HEADER), asked.model)
-            schedule = make_schedule(plan, wire, asked)
+            refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
+            if asked.background and not refused:
+                response, schedule = self._background.open(plan, asked, _version(request), arrived)
+            else:
+                schedule = make_schedule(plan, wire, asked)
         except ValueError as error:
-            document = wire.error_body(wire.error_kind(400), str(error))
-            return web.Response(status=400, body=document, content_type="application/json")
-        version = f"{request.version.major}.{request.version.minor}"
-        record = self._book.open(name, version, plan.hold, arrived)
+            return _error(wire, 400, str(error))
+        except Full as error:
+            return _error(wire, 429, str(error))
+        with nullcontext() if response is None else response.streaming():
+            return await self._write(request, name, plan, schedule, arrived)
+
+    async def _write(
+        self,
+        request: web.Request,
+        name: str,
+        plan: Plan,
+        schedule: Schedule,
+        arrived: float,
+        origin: float | None = None,
+    ) -> WrittenReply:
+        """Write a reply, with a record of it in the ledger."""
+        record = self._book.open(name, _version(request), plan.hold, arrived)
         try:
             if request.transport is None:
                 record.client_left = arrived
                 return WrittenReply(survives=False)
             with self._running():
-                return await ReplyWriter(request, request.transport, plan, schedule, record).run()
+                return await ReplyWriter(request, request.transport, plan, schedule, record, origin).run()
         finally:
             self._book.close(record)
+
+    async def _read_response(self, request: web.Request) -> web.StreamResponse:
+        """The state of a background response, or its events from a place on."""
+        arrived = time.monotonic()
+        response = self._background.find(request.match_info["response"])
+        if response is None:
+            return _no_response(request)
+        try:
+            name, after = self._read_name(request), _read_place(request)
+        except ValueError as error:
+            return _error(RESPONSES, 400, str(error))
+        if after is None:
+            return web.Response(body=response.document(), content_type="application/json")
+        if not response.streamed:
+            return _error(RESPONSES, 400, "stream: the response was created without a stream, so it has none")
+        schedule = response.rest(after, arrived)
+        with response.streaming():
+            return await self._write(
+                request, name, response.script.plan, schedule, arrived, origin=response.record.started
+            )
+
+    async def _cancel_response(self, request: web.Request) -> web.Response:
+        response = self._background.find(request.match_info["response"])
+        if response is None:
+            return _no_response(request)
+        response.cancel()
+        return web.Response(body=response.document(), content_type="application/json")
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -201,6 +257,34 @@ def _read_plan(header: str | None, model: str) -> Plan:
     if query and in_model != in_header:
         raise ValueError(f"{PLAN_HEADER}: another plan stands in the model's name; give one of the two")
     return in_header
+
+
+def _read_place(request: web.Request) -> int | None:
+    """After which event's number a stream is wanted, -1 for all of them; None where none is wanted.
+
+    Raises:
+        ValueError: names the parameter that makes no sense.
+    """
+    stream, after = request.query.get("stream", "false"), request.query.get("starting_after", "-1")
+    if stream not in ("true", "false"):
+        raise ValueError("stream: must be true or false")
+    if not re.fullmatch(r"-1|\d{1,9}", after):
+        raise ValueError("starting_after: must be an event's number")
+    return int(after) if stream == "true" else None
+
+
+def _version(request: web.Request) -> str:
+    return f"{request.version.major}.{request.version.minor}"
+
+
+def _error(wire: WireFormat, status: int, message: str) -> web.Response:
+    """An error in the vendor's shape."""
+    body = wire.error_body(wire.error_kind(status), message)
+    return web.Response(status=status, body=body, content_type="application/json")
+
+
+def _no_response(request: web.Request) -> web.Response:
+    return _error(RESPONSES, 404, f"Response with id '{request.match_info['response'][:100]}' not found.")
 
 
 async def _models(_request: web.Request) -> web.Response:

@@ -22,12 +22,14 @@ class Reply:
         model: the model's name as the request gave it.
         prompt_tokens: a count for the usage figures; the lab does not read the prompt.
         include_usage: whether the request asked for a usage event (OpenAI's `stream_options`).
+        background: whether it is generated whether anybody listens or not (OpenAI Responses).
     """
 
     id: str
     model: str
     prompt_tokens: int = 1
     include_usage: bool = False
+    background: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class Asked:
         stream: whether a stream is wanted, or a batch reply.
         max_tokens: the longest answer that is wanted; None where the request sets no limit.
         include_usage: whether a usage event is wanted at the end of a stream.
+        background: whether the reply is to be generated whether anybody listens or not (OpenAI Responses).
     """
 
     model: str
     stream: bool
     max_tokens: int | None = None
     include_usage: bool = False
+    background: bool = False
 
 
 class Reader(Protocol):
@@ -195,17 +199,22 @@ def _is_question(name: str, value: object) -> bool:
 
 
 def read_stream(fields: dict[str, Any], *, default: bool) -> bool:
-    """Whether a request wants a stream.
+    """Whether a request wants a stream; raises as `read_switch`."""
+    return read_switch(fields, "stream", default=default)
+
+
+def read_switch(fields: dict[str, Any], name: str, *, default: bool) -> bool:
+    """What a request says under that name.
 
     Raises:
-        ValueError: `stream` is neither true nor false.
+        ValueError: it is neither true nor false.
     """
-    stream = fields.get("stream")
-    if stream is None:
+    switch = fields.get(name)
+    if switch is None:
         return default
-    if not isinstance(stream, bool):
-        raise ValueError("stream: must be true or false")
-    return stream
+    if not isinstance(switch, bool):
+        raise ValueError(f"{name}: must be true or false")
+    return switch
 
 
 def read_usage(document: dict[str, Any], name: str) -> list[Usage]:

@@ -38,6 +38,7 @@ from lab.wire.format import (
     read_limit,
     read_request,
     read_stream,
+    read_switch,
     read_text,
     read_usage,
     shortened,
@@ -94,10 +95,14 @@ class OpenAIResponses:
     def read_ask(self, body: bytes) -> Asked:
         """See `WireFormat.read_ask`."""
         fields = read_request(body, "input")
+        background = read_switch(fields, "background", default=False)
+        if background and not read_switch(fields, "store", default=True):
+            raise ValueError("background: needs a response that is stored, so store cannot be false")
         return Asked(
             model=fields["model"],
             stream=read_stream(fields, default=False),
             max_tokens=read_limit(fields, "max_output_tokens"),
+            background=background,
         )
 
     def opening(self, reply: Reply) -> bytes:
@@ -149,6 +154,13 @@ class OpenAIResponses:
             unfinished = _response(reply, "in_progress", [_item(reply, text, "in_progress")], tokens)
             return compact(unfinished).encode()
         return compact(_ended(reply, text, reason, tokens)).encode()
+
+    def unfinished(self, reply: Reply, status: str, error: ErrorEvent | None = None) -> bytes:
+        """The document of a background response without an answer: `queued`, `in_progress`, `failed`, `cancelled`."""
+        document = _response(reply, status, [], None)
+        if error is not None:
+            document["error"] = {"code": error.kind, "message": error.message}
+        return compact(document).encode()
 
     def error_kind(self, status: int) -> str:
         """See `WireFormat.error_kind`."""
@@ -251,13 +263,13 @@ def _read_item(item: dict[str, Any]) -> str:
 
 
 def _read_status(response: dict[str, Any], status: str) -> list[Event]:
-    """How a response ended: reason, count and marker; nothing but the count where it has not."""
+    """How a response ended: reason, count and marker; that it has begun, and the count, where it has not ended."""
     usage = read_usage(response.get("usage") or {}, "output_tokens")
     match status:
         case "failed":
             return [read_error(response.get("error") or {})]
         case "in_progress" | "queued":
-            return [*usage]
+            return [Opening(), *usage]
         case "completed":
             finish = Finish(FinishReason.STOP, status)
         case "incomplete":
@@ -286,7 +298,7 @@ def _response(reply: Reply, status: str, output: list[dict[str, Any]], tokens: i
         "object": "response",
         "created_at": _CREATED,
         "status": status,
-        "background": False,
+        "background": reply.background,
         "error": None,
         "incomplete_details": None,
         "instructions": None,

@@ -16,7 +16,7 @@ import pytest
 from lab.consume import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused, Retry
 from lab.wire.tokens import read_tokens
 
-from .ways import ASYNC, SYNC, Clients, Told, gather
+from .ways import ASYNC, SYNC, Clients, Request, Told, gather
 
 # Long enough for a busy machine to send the tokens before a freeze, short enough to wait for.
 IMPATIENT = 6.0
@@ -105,20 +105,22 @@ def _ask(clients: Clients, plans: Set[str]) -> dict[tuple[str, str], Told]:
 
     async def ask() -> dict[tuple[str, str], Told]:
         try:
-            return await gather({(way, plan): go(clients, _name(plan)) for way, go in ASYNC.items() for plan in plans})
+            return await gather(
+                {(way, plan): go(clients, _request(plan)) for way, go in ASYNC.items() for plan in plans}
+            )
         finally:
             await clients.aclose()
 
     with ThreadPoolExecutor(64) as pool:
         others = pool.submit(asyncio.run, ask())
-        futures = {(way, plan): pool.submit(go, clients, _name(plan)) for plan in plans for way, go in SYNC.items()}
+        futures = {(way, plan): pool.submit(go, clients, _request(plan)) for plan in plans for way, go in SYNC.items()}
         told = {cell: future.result() for cell, future in futures.items()} | others.result()
     clients.close()
     return told
 
 
-def _name(plan: str) -> str:
-    return f"lab?{plan}" if "tokens=" in plan else f"lab?tokens=5&interval=1ms&{plan}"
+def _request(plan: str) -> Request:
+    return Request(f"lab?{plan}" if "tokens=" in plan else f"lab?tokens=5&interval=1ms&{plan}")
 
 
 def _numbers(text: str) -> list[int]:

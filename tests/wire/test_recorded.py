@@ -336,7 +336,11 @@ BATCHES: dict[str, tuple[str, bytes, list[Event]]] = {
         b'{"object":"response","status":"cancelled","output":[]}',
         [Finish(None, "cancelled"), Marker()],
     ),
-    "responses, still queued": ("openai-responses", b'{"object":"response","status":"queued","output":[]}', []),
+    "responses, still queued": (
+        "openai-responses",
+        b'{"object":"response","status":"queued","output":[]}',
+        [Opening()],
+    ),
     "ollama": (
         "ollama-chat",
         b'{"message":{"role":"assistant","content":"Hi"},"done":true,"done_reason":"length","eval_count":1}',
