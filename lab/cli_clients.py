@@ -8,19 +8,21 @@ from pathlib import Path
 
 from rich.console import Console
 
+import lab.clients
 from lab.cli_out import writing_to
 from lab.clients.grid import Grid, measure
 from lab.clients.results import save, show
 from lab.clients.table import CLIENTS, ENDINGS, Client
 from lab.errors import BadInput, EnvironmentFault, ExitCode
 from lab.proxies import PROXIES
-from lab.shipped import shipped
 from lab.stage import engine, images
 from lab.stage.images import MODEL
 from lab.stage.stage import Post, Stage
 
 PROXY = "nginx-1.26"
-WAYS = {"nginx-default": "broken.conf", "nginx-recommended": "fixed.conf"}
+WAYS = {"nginx-default": "default.conf", "nginx-recommended": "recommended.conf"}
+
+CONFIGURATIONS = Path(lab.clients.__file__).with_name("nginx")
 
 
 def choose(names: Sequence[str]) -> tuple[Client, ...]:
@@ -57,8 +59,7 @@ async def _measure(clients: Sequence[Client], say: Callable[[str], None]) -> Gri
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
     proxy = PROXIES[PROXY]
     in_use = await asyncio.to_thread(images.ensure, [MODEL, proxy.image], say)
-    folder = shipped("scenarios") / "recommended" / "nginx"
-    posts = [Post(way, proxy, folder / config) for way, config in WAYS.items()]
+    posts = [Post(way, proxy, CONFIGURATIONS / config) for way, config in WAYS.items()]
     async with Stage(posts, in_use) as stage:
         ways = {"direct": stage.model_url, **{way: stage.url(way) for way in WAYS}}
         say(f"measuring {len(clients)} clients, {len(ENDINGS)} endings, {len(ways)} ways; the first run installs them")

@@ -1,12 +1,14 @@
 """Where the clients live: a virtual environment or an npm folder each, made once in the user's cache.
 
 The folder's name has the digest of the pinned versions, so another version makes another folder. A
-half-made folder has no `ready` file and is made again.
+half-made folder has no `ready` file and is made again. What pip and npm cannot bring (Node, a Chromium) is looked
+for, and where it is missing the error names the command that mends it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +21,24 @@ from lab.files import cache_folder, machine_lock
 HERE = Path(__file__).parent
 DRIVERS = HERE / "drivers"
 _INSTALL_LIMIT = 600.0
+_VERSION_LIMIT = 60.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that an environment needs and cannot install.
+
+    Args:
+        names: what it may be called; the first that is found is taken.
+        remedy: the command that installs it.
+    """
+
+    names: tuple[str, ...]
+    remedy: str
+
+    def find(self) -> str | None:
+        """Its path, if it is on this machine."""
+        return next(filter(None, map(shutil.which, self.names)), None)
 
 
 @dataclass(frozen=True)
@@ -28,10 +48,12 @@ class Environment:
     Args:
         name: what the folder begins with.
         pins: pip requirements with exact versions; empty for npm, whose `package.json` has them.
+        program: what must be there beside them.
     """
 
     name: str
     pins: tuple[str, ...] = ()
+    program: Program | None = None
 
     @property
     def folder(self) -> Path:
@@ -39,6 +61,15 @@ class Environment:
         told = "\n".join(self.pins) or (HERE / "npm" / "package.json").read_text()
         digest = hashlib.sha256(told.encode()).hexdigest()[:12]
         return cache_folder() / "clients" / f"{self.name}-{digest}"
+
+    def contents(self) -> tuple[str, ...]:
+        """What it holds, as name and version, and what its program says of itself."""
+        packages = [pin.replace("==", " ") for pin in self.pins]
+        if not packages:
+            pinned = json.loads((HERE / "npm" / "package.json").read_text())["dependencies"]
+            packages = [f"{name} {version}" for name, version in pinned.items()]
+        path = self.program and self.program.find()
+        return (*packages, f"{Path(path).name}: {_version_of(path)}") if path else tuple(packages)
 
 
 CURRENT = Environment(
@@ -55,9 +86,24 @@ CURRENT = Environment(
 OLDER = Environment("older", ("openai==1.109.1", "anthropic==0.125.0"))
 LANGCHAIN = Environment(
     "langchain",
-    ("langchain-openai==1.7.3", "langchain-anthropic==1.7.7", "langchain-core==1.7.2"),
+    # The SDKs below it are those of `current`, so that what differs is LangChain's own. Its core is one release below
+    # the newest: 1.8.4 asks for langchain-protocol 0.0.22, and pip found no newer one than 0.0.20.
+    (
+        "langchain-openai==1.7.4",
+        "langchain-anthropic==1.7.10",
+        "langchain-core==1.8.3",
+        "openai==3.54.0",
+        "anthropic==2.12.0",
+    ),
 )
-NPM = Environment("npm")
+LITELLM = Environment("litellm", ("litellm==1.110.2",))
+LITELLM_OLDER = Environment("litellm-older", ("litellm==1.106.2",))
+NPM = Environment("npm", program=Program(("node",), "apt-get install nodejs npm"))
+BROWSER = Environment(
+    "browser",
+    ("playwright==1.65.2",),
+    Program(("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
+)
 
 
 class CannotInstall(Exception):
@@ -68,9 +114,11 @@ def prepare(environment: Environment) -> Path:
     """Make the environment if need be; returns its folder.
 
     Raises:
-        CannotInstall: pip or npm is missing or failed.
+        CannotInstall: pip or npm is missing or failed, or its program is not there.
     """
-    folder = environment.folder
+    folder, program = environment.folder, environment.program
+    if program is not None and program.find() is None:
+        raise CannotInstall(f"there is no {program.names[0]} on this machine; try: {program.remedy}")
     with machine_lock(f"clients-{environment.name}"):
         if not (folder / "ready").exists():
             shutil.rmtree(folder, ignore_errors=True)
@@ -78,18 +126,25 @@ def prepare(environment: Environment) -> Path:
             _install(environment, folder)
             (folder / "ready").touch()
     if not environment.pins:
-        # On every run: the driver may be newer than the folder.
-        shutil.copy(DRIVERS / "node.mjs", folder)
+        # On every run: the drivers may be newer than the folder.
+        for driver in DRIVERS.glob("*.mjs"):
+            shutil.copy(driver, folder)
     return folder
 
 
 def command(environment: Environment | None, driver: str) -> tuple[str, ...]:
-    """The command that runs a driver; without an environment with this Python itself."""
+    """The command that runs a driver, in this Python itself without an environment; a browser's path comes behind."""
     if environment is None:
         return (sys.executable, str(DRIVERS / driver))
     if not environment.pins:
         return ("node", str(environment.folder / driver))
-    return (str(environment.folder / "bin" / "python"), str(DRIVERS / driver))
+    browser = environment.program.find() if environment.program else None
+    return (str(environment.folder / "bin" / "python"), str(DRIVERS / driver), *([browser] if browser else []))
+
+
+def _version_of(program: str) -> str:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=_VERSION_LIMIT)  # noqa: S603  # one of ours
+    return done.stdout.strip()
 
 
 def _install(environment: Environment, folder: Path) -> None:

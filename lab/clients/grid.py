@@ -1,7 +1,8 @@
 """The run of the grid: every client against every ending over every way.
 
-One process a driver and environment, all at once; each measures a few cells at a time. A cell whose driver
-died or gave no line is `None`, with the reason beside the client, and never counts as anything else.
+One process a driver and environment, few of them at once, for a client that does not get to run would report its own
+clock; each measures a few cells at a time. A cell whose driver died or gave no line is `None`, with the reason beside
+the client, and never counts as anything else.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from lab.clients.environments import CannotInstall, Environment, command, prepar
 from lab.clients.outcome import Seen, Told, judge
 from lab.clients.table import Client, EndingCase
 
-CLIENT_PATIENCE = 1.5
+CLIENT_PATIENCE = 4.0
 """Seconds of silence that each client bears."""
-RUN_LIMIT = 300.0
+RUN_LIMIT = 900.0
 """Seconds that a driver gets for all its cells."""
+AT_ONCE = max(3, os.cpu_count() or 1)
+"""Drivers that run at the same time."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """What was measured, and why some clients were not: by client, in words."""
+    """What was measured.
+
+    Args:
+        cells: by client, ending and way, in that order.
+        skipped: why some clients were not measured: by client, in words.
+        releases: what was measured, as name and version, by environment.
+    """
 
     cells: tuple[Cell, ...]
     skipped: Mapping[str, str]
+    releases: Mapping[str, tuple[str, ...]]
 
 
 async def measure(
@@ -65,7 +75,8 @@ async def measure(
     ready = await _prepare({environment for environment, _ in groups}, clients, skipped)
     asked = [(key, _asks(group, endings, ways)) for key, group in groups.items() if key[0] in ready]
     answers: dict[str, dict[str, Any]] = {}
-    runs = [_drive(command(*key), cells, answers) for key, cells in asked]
+    turns = asyncio.Semaphore(AT_ONCE)
+    runs = [_drive(command(*key), cells, answers, turns) for key, cells in asked]
     for (_, cells), trouble in zip(asked, await asyncio.gather(*runs), strict=True):
         if trouble:
             skipped.update({cell["row"]: trouble for cell in cells if cell["id"] not in answers})
@@ -77,22 +88,25 @@ async def measure(
             for ending in endings
             for way in ways
         ]
-    return Grid(tuple(measured), skipped)
+    releases = {one.name: await asyncio.to_thread(one.contents) for one in ready if one}
+    return Grid(tuple(measured), skipped, dict(sorted(releases.items())))
 
 
 async def _prepare(
     environments: set[Environment | None], clients: Sequence[Client], skipped: dict[str, str]
 ) -> set[Environment | None]:
-    ready: set[Environment | None] = set()
-    for environment in environments:
+    async def made(environment: Environment | None) -> bool:
         try:
             if environment is not None:
                 await asyncio.to_thread(prepare, environment)
         except CannotInstall as error:
             skipped.update({c.name: str(error) for c in clients if c.environment == environment})
-        else:
-            ready.add(environment)
-    return ready
+            return False
+        return True
+
+    asked = list(environments)
+    answers = await asyncio.gather(*map(made, asked))
+    return {environment for environment, ready in zip(asked, answers, strict=True) if ready}
 
 
 def _id(client: Client, ending: EndingCase, way: str) -> str:
@@ -116,8 +130,18 @@ def _asks(clients: Sequence[Client], endings: Sequence[EndingCase], ways: Mappin
     ]
 
 
-async def _drive(words: Sequence[str], cells: Sequence[dict[str, Any]], answers: dict[str, dict[str, Any]]) -> str:
-    """Run one driver and collect its lines; returns why some are missing, empty if none is."""
+async def _drive(
+    words: Sequence[str],
+    cells: Sequence[dict[str, Any]],
+    answers: dict[str, dict[str, Any]],
+    turns: asyncio.Semaphore,
+) -> str:
+    """Run one driver at its turn and collect its lines; returns why some are missing, empty if none is."""
+    async with turns:
+        return await _run(words, cells, answers)
+
+
+async def _run(words: Sequence[str], cells: Sequence[dict[str, Any]], answers: dict[str, dict[str, Any]]) -> str:
     # For `lab.consume`, which the drivers' own environments do not have.
     variables = {**os.environ, "PYTHONPATH": str(Path(lab.__file__).parent.parent)}
     pipe = asyncio.subprocess.PIPE
@@ -149,7 +173,8 @@ async def _cell(
 ) -> Cell:
     if answer is None:
         return Cell(client.name, ending.name, way, ending.knowable, None, None, None)
-    seen = Seen(answer["text"], answer["finish"], tuple(answer["error"]), answer["message"], answer["answer"])
+    words = {"error": tuple(answer["error"]), "late": tuple(answer["late"])}
+    seen = Seen(**{name: value for name, value in answer.items() if name != "id"} | words)
     attempts = await _attempts(session, _id(client, ending, way))
     return Cell(client.name, ending.name, way, ending.knowable, seen, judge(ending.plan, seen), attempts)
 

@@ -5,9 +5,9 @@ the model (tokens missing, repeated or foreign), and nothing that the client han
 as saying so depends on the code, hence two counts:
 
 - silent to code that only loops over the text: no exception. To it a finish reason says nothing, nor that there
-  is none;
+  is none; and a client that goes on for ever says nothing to anybody;
 - silent to code that checks the finish reason as well: the reason that came says that all is well. No ending whose
-  loss can be known brings such a reason with it, so this counts clients that make one up.
+  loss can be known brings such a reason with it, so this counts clients that make one up, and those that never end.
 
 A model's own limit (`length`, content filter) is no loss: all that it wrote came, and the reason tells.
 """
@@ -23,22 +23,31 @@ from lab.wire.tokens import read_tokens
 
 
 class Told(StrEnum):
-    """What the user's code could know."""
+    """What the user's code could know; the meaning of each stands in `MEANINGS`."""
 
     COMPLETE = "complete"
-    """The whole answer, and no complaint."""
     FALSE_ALARM = "false alarm"
-    """The whole answer, and an exception or a reason that calls it partial."""
     ERROR = "error"
-    """An exception, or an answer that is none."""
     PARTIAL = "partial"
-    """The model's own limit, told by its reason; or the client's answer is of a type that says partial."""
+    ON_ASKING = "error on asking"
+    UNENDING = "never ends"
     REASON_ONLY = "reason only"
-    """Lost on the way and ended in peace: nothing but the reason's word tells, and a loop does not read it."""
     NO_REASON = "no reason"
-    """Not whole, ended in peace without any reason: only code that checks for it can know."""
     SILENT = "silent loss"
-    """Not whole, ended in peace, with a reason that says all is well."""
+
+
+MEANINGS = {
+    Told.COMPLETE: "The whole answer, and no complaint.",
+    Told.FALSE_ALARM: "The whole answer, and an exception or a reason that calls it partial.",
+    Told.ERROR: "An exception, or an answer that is none.",
+    Told.PARTIAL: "The model's own limit, told by its reason; or the client's answer is of a type that says partial.",
+    Told.ON_ASKING: "The loop ended in peace; only code that goes on to ask for the reason gets an exception.",
+    Told.UNENDING: "The client goes on, waiting or asking again by itself, and the code is told nothing of it.",
+    Told.REASON_ONLY: "Not whole, ended in peace: nothing but the reason's word tells, and a loop does not read it.",
+    Told.NO_REASON: "Not whole, ended in peace without any reason: only code that checks for it can know.",
+    Told.SILENT: "Not whole, ended in peace, with a reason that says all is well.",
+}
+"""Each outcome in a sentence, for the page and for readers of this file."""
 
 
 GOOD_REASONS = frozenset({"stop", "end_turn", "completed", "complete"})
@@ -54,6 +63,8 @@ class Seen:
         finish: the finish reason in the client's words; None where none came.
         error: the exception and its causes, outermost first; empty where it ended in peace.
         message: the exception's message.
+        late: the same of an exception that came only to code which asked for the reason after its loop.
+        unending: the client was still at it when the harness left.
         answer: the kind of answer that `lab.consume` gave; empty for a bare client.
     """
 
@@ -62,6 +73,8 @@ class Seen:
     error: tuple[str, ...] = ()
     message: str = ""
     answer: str = ""
+    late: tuple[str, ...] = ()
+    unending: bool = False
 
 
 def is_whole(text: str, plan: Plan) -> bool:
@@ -75,6 +88,10 @@ def judge(plan: Plan, seen: Seen) -> Told:
     whole = is_whole(seen.text, plan) and plan.finish is FinishReason.STOP
     if seen.error or seen.answer in ("refused", "failed"):
         return Told.FALSE_ALARM if whole else Told.ERROR
+    if seen.unending:
+        return Told.UNENDING
+    if seen.late:
+        return Told.FALSE_ALARM if whole else Told.ON_ASKING
     good = seen.answer == "complete" if seen.answer else seen.finish in GOOD_REASONS
     if whole:
         return Told.COMPLETE if good or seen.finish is None else Told.FALSE_ALARM

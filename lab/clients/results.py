@@ -10,19 +10,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Column, Table
 
 from lab.clients.grid import Cell, Grid
-from lab.clients.outcome import Told
+from lab.clients.outcome import MEANINGS, Told
 from lab.files import write_whole
 from lab.reports.style import page_style
 from lab.wire.tokens import read_tokens
+from lab.words import Saved
 
 FORMAT_VERSION = 1
 
-_NOT_RAISED = frozenset({Told.SILENT, Told.NO_REASON, Told.REASON_ONLY})
+PAGE = "clients.html"
+
+_GRID = TypeAdapter(Grid)
+
+NOT_RAISED = frozenset({Told.SILENT, Told.NO_REASON, Told.REASON_ONLY, Told.ON_ASKING, Told.UNENDING})
 """Losses that code which only loops over the text does not notice."""
+
+_NOT_TOLD = frozenset({Told.SILENT, Told.UNENDING})
+"""Those that nothing which the client hands over tells."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +59,10 @@ def counts(cells: Sequence[Cell]) -> tuple[Count, ...]:
         count = by_client.setdefault(cell.client, Counter())
         if cell.told is None:
             continue
-        silent = cell.told is Told.SILENT
         count["measured"] += cell.knowable
-        count["to_loops"] += cell.knowable and cell.told in _NOT_RAISED
-        count["to_checks"] += cell.knowable and silent
-        count["unknowable"] += silent and not cell.knowable
+        count["to_loops"] += cell.knowable and cell.told in NOT_RAISED
+        count["to_checks"] += cell.knowable and cell.told in _NOT_TOLD
+        count["unknowable"] += cell.told is Told.SILENT and not cell.knowable
     names = ("measured", "to_loops", "to_checks", "unknowable")
     return tuple(Count(client, *(count[name] for name in names)) for client, count in by_client.items())
 
@@ -62,14 +70,26 @@ def counts(cells: Sequence[Cell]) -> tuple[Count, ...]:
 def save(grid: Grid, to: Path) -> None:
     """Write clients.json and clients.html into an existing folder."""
     document = {
+        "kind": Saved.CLIENTS,
         "format_version": FORMAT_VERSION,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "counts": [asdict(count) for count in counts(grid.cells)],
+        "releases": dict(grid.releases),
         "skipped": dict(grid.skipped),
         "cells": [asdict(cell) for cell in grid.cells],
     }
     write_whole(to / "clients.json", json.dumps(document, indent=1, ensure_ascii=False).encode())
-    (to / "clients.html").write_text(page(grid), encoding="utf-8")
+    (to / PAGE).write_text(page(grid), encoding="utf-8")
+
+
+def load(path: Path) -> Grid:
+    """Read clients.json back.
+
+    Raises:
+        OSError: the file cannot be read.
+        pydantic.ValidationError: it is no client grid.
+    """
+    return _GRID.validate_json(path.read_bytes())
 
 
 def page(grid: Grid) -> str:
@@ -81,7 +101,10 @@ def page(grid: Grid) -> str:
         style=page_style(),
         counts=counts(grid.cells),
         skipped=grid.skipped,
-        not_raised=_NOT_RAISED,
+        releases=grid.releases,
+        measured={cell.client for cell in grid.cells},
+        words=MEANINGS,
+        not_raised=NOT_RAISED,
         ways=list(dict.fromkeys(cell.way for cell in grid.cells)),
         endings=list(dict.fromkeys(cell.ending for cell in grid.cells)),
         cells={(cell.client, cell.ending, cell.way): cell for cell in grid.cells},

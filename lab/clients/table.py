@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.clients.environments import CURRENT, LANGCHAIN, NPM, OLDER, Environment
+from lab.clients.environments import BROWSER, CURRENT, LANGCHAIN, LITELLM, LITELLM_OLDER, NPM, OLDER, Environment
 from lab.plan import Plan, plan_from_query
 
 
@@ -53,14 +53,25 @@ CLIENTS = (
     Client("ollama", CURRENT, "sdks.py", "ollama_chat"),
     Client("langchain-openai", LANGCHAIN, "sdks.py", "langchain_openai"),
     Client("langchain-anthropic", LANGCHAIN, "sdks.py", "langchain_anthropic"),
+    Client("litellm-1.110-openai", LITELLM, "sdks.py", "litellm_openai"),
+    Client("litellm-1.110-anthropic", LITELLM, "sdks.py", "litellm_anthropic"),
+    Client("litellm-1.106-openai", LITELLM_OLDER, "sdks.py", "litellm_openai"),
+    Client("litellm-1.106-anthropic", LITELLM_OLDER, "sdks.py", "litellm_anthropic"),
     Client("openai-node", NPM, "node.mjs", "openai-node"),
     Client("vercel-ai", NPM, "node.mjs", "vercel-ai"),
+    Client("vercel-ai-onerror", NPM, "node.mjs", "vercel-ai-onerror"),
+    Client("vercel-ai-full", NPM, "node.mjs", "vercel-ai-full"),
     Client("node-fetch", NPM, "node.mjs", "node-fetch"),
+    Client("chromium-fetch", BROWSER, "browser.py", "chromium-fetch"),
+    Client("chromium-eventsource", BROWSER, "browser.py", "chromium-eventsource"),
+    Client("chromium-eventsource-naive", BROWSER, "browser.py", "chromium-eventsource-naive"),
     Client("openai-3+consume", CURRENT, "sdks.py", "openai_consume"),
     Client("openai-1+consume", OLDER, "sdks.py", "openai_consume"),
     Client("openai-3-responses+consume", CURRENT, "sdks.py", "responses_consume"),
+    Client("openai-1-responses+consume", OLDER, "sdks.py", "responses_consume"),
     Client("anthropic-2+consume", CURRENT, "sdks.py", "anthropic_consume"),
     Client("anthropic-0+consume", OLDER, "sdks.py", "anthropic_consume"),
+    Client("httpx+consume", CURRENT, "loops.py", "httpx_consume"),
 )
 
 

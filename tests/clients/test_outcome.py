@@ -26,6 +26,10 @@ def text_of(*numbers: int, tag: str = PLAN.tag) -> str:
         (Seen(text_of(1, 2, 3), "stop", ("httpx.ReadError",)), Told.FALSE_ALARM),
         (Seen(text_of(1, 2), None, ("httpx.ReadError",)), Told.ERROR),
         (Seen("", answer="refused"), Told.ERROR),
+        (Seen(text_of(1, 2, 3), late=("AbortError",)), Told.FALSE_ALARM),
+        (Seen(text_of(1, 2), late=("AbortError",)), Told.ON_ASKING),
+        (Seen(text_of(1, 2), unending=True), Told.UNENDING),
+        (Seen(text_of(1, 2, 3, 1, 2, 3), "stop", unending=True), Told.UNENDING),
         (Seen(text_of(1, 2), "interrupted"), Told.REASON_ONLY),
         (Seen(text_of(1, 2), "no-marker", answer="partial"), Told.PARTIAL),
         (Seen(text_of(1, 2)), Told.NO_REASON),
@@ -56,7 +60,9 @@ def test_counts_keep_apart_what_nobody_can_know() -> None:
         cell(Told.NO_REASON),
         cell(Told.SILENT),
         cell(Told.ERROR),
+        cell(Told.ON_ASKING),
+        cell(Told.UNENDING),
         cell(None),
         cell(Told.SILENT, knowable=False),
     ]
-    assert counts(cells) == (Count("one", measured=4, to_loops=3, to_checks=1, unknowable=1),)
+    assert counts(cells) == (Count("one", measured=6, to_loops=5, to_checks=2, unknowable=1),)

@@ -31,6 +31,14 @@ def headers(cell):
     return {"X-Lab-Plan": cell["plan"], "X-Lab-Request": cell["request"]}
 
 
+def consumed(answer, seen):
+    """Note an answer of `lab.consume`."""
+    seen.answer = type(answer).__name__.lower()
+    seen.text.append(getattr(answer, "text", ""))
+    reason = getattr(answer, "reason", None)
+    seen.finish = None if reason is None else str(reason)
+
+
 def error_chain(error):
     """The names of an exception and of what caused it, outermost first."""
     names = []
@@ -54,8 +62,10 @@ def _measure(cell, ask):
         "text": "".join(seen.text),
         "finish": seen.finish,
         "answer": seen.answer,
-        "error": error,
+        "unending": False,
         "message": message,
+        "error": error,
+        "late": [],
     }
 
 

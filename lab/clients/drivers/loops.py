@@ -1,4 +1,7 @@
-"""Hand-written parsers over httpx, aiohttp and requests: the loop over lines that tutorials show."""
+"""Hand-written parsers over httpx, aiohttp and requests: the loop over lines that tutorials show.
+
+And httpx with `lab.consume` in the place of that loop.
+"""
 
 # Runs where other packages are installed than the lab's, so types cannot be checked; names say what is asked.
 # mypy: ignore-errors
@@ -38,6 +41,24 @@ def httpx_lines(cell, seen):
                 return
 
 
+def httpx_consume(cell, seen):
+    import httpx
+
+    from lab.consume import Consumer
+
+    consumer, error = Consumer("openai-chat"), None
+    try:
+        with httpx.stream(
+            "POST", _url(cell), json=BODY, headers=_cells.headers(cell), timeout=cell["timeout"]
+        ) as reply:
+            consumer.head(reply.status_code, reply.headers)
+            for data in reply.iter_bytes():
+                consumer.feed(data)
+    except httpx.HTTPError as failure:
+        error = failure
+    _cells.consumed(consumer.close(error), seen)
+
+
 def requests_lines(cell, seen):
     import requests
 
@@ -70,5 +91,11 @@ async def _aiohttp(cell, seen):
 
 if __name__ == "__main__":
     _cells.main(
-        {"httpx": httpx_lines, "requests": requests_lines, "aiohttp": aiohttp_lines}, ("httpx", "requests", "aiohttp")
+        {
+            "httpx": httpx_lines,
+            "requests": requests_lines,
+            "aiohttp": aiohttp_lines,
+            "httpx_consume": httpx_consume,
+        },
+        ("httpx", "requests", "aiohttp", "lab.consume"),
     )

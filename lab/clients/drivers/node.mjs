@@ -1,55 +1,16 @@
 // The npm clients: Node's fetch, the openai SDK and the Vercel AI SDK. Cells and lines as in _cells.py.
-// ES modules are found beside the importing file, so the harness copies this one into the npm folder.
+// ES modules are found beside the importing file, so the harness copies these into the npm folder.
+// The clients are imported first of all: it takes long enough for a cell's clock to strike meanwhile.
 import { readFileSync } from "node:fs";
-
-const headers = (cell) => ({ "X-Lab-Plan": cell.plan, "X-Lab-Request": cell.request });
-const question = [{ role: "user", content: "Count." }];
-
-// The clients have no clock for silence inside a stream, so the user's code aborts by one of its own, and knows that
-// it did: some clients end in peace when they are aborted. It runs from the first part of the answer on.
-async function withClock(cell, work) {
-  const stop = new AbortController();
-  let clock, over = false;
-  const wind = () => {
-    clearTimeout(clock);
-    clock = setTimeout(() => { over = true; stop.abort(); }, cell.timeout * 1000);
-  };
-  try { await work(stop.signal, wind); } finally { clearTimeout(clock); }
-  if (over) throw Object.assign(new Error("the user's clock ended it"), { code: "USER_TIMEOUT" });
-}
+import { createOpenAI } from "@ai-sdk/openai";
+import { streamText } from "ai";
+import OpenAI from "openai";
+import { fetchChat, headers, measure, question, withClock } from "./web.mjs";
 
 // The longest that a whole cell may take, retries included, before the harness calls it unending.
 const LONGEST = 30_000;
 
-async function nodeFetch(cell, seen) {
-  await withClock(cell, async (signal, wind) => {
-    wind();
-    const reply = await fetch(`${cell.base}/v1/chat/completions`, {
-      method: "POST", signal,
-      headers: { "content-type": "application/json", ...headers(cell) },
-      body: JSON.stringify({ model: "lab", stream: true, messages: question }),
-    });
-    if (!reply.ok) throw new Error(`HTTP ${reply.status}`);
-    let rest = "";
-    const decoder = new TextDecoder();
-    for await (const data of reply.body) {
-      wind();
-      const lines = (rest + decoder.decode(data, { stream: true })).split("\n");
-      rest = lines.pop();
-      for (const line of lines) {
-        if (line === "data: [DONE]") return;
-        if (!line.startsWith("data: ")) continue;
-        for (const choice of JSON.parse(line.slice(6)).choices) {
-          seen.text += choice.delta.content ?? "";
-          seen.finish = choice.finish_reason ?? seen.finish;
-        }
-      }
-    }
-  });
-}
-
 async function openaiNode(cell, seen) {
-  const { default: OpenAI } = await import("openai");
   const client = new OpenAI({
     baseURL: `${cell.base}/v1`, apiKey: "none", timeout: cell.timeout * 1000, defaultHeaders: headers(cell),
   });
@@ -66,36 +27,60 @@ async function openaiNode(cell, seen) {
   });
 }
 
-async function vercelAi(cell, seen) {
-  const { streamText } = await import("ai");
-  const { createOpenAI } = await import("@ai-sdk/openai");
+function ask(cell, signal, onError) {
   const provider = createOpenAI({ baseURL: `${cell.base}/v1`, apiKey: "none", headers: headers(cell) });
+  // The retries before the first part are the SDK's own affair, with their own pauses.
+  const abortSignal = AbortSignal.any([signal, AbortSignal.timeout(LONGEST)]);
+  return streamText({ model: provider.chat("lab"), messages: question, abortSignal, onError });
+}
+
+// The loop over textStream, and what awaiting finishReason adds. An error becomes a part of the full stream, which
+// this loop leaves out; unless told otherwise, the SDK prints it.
+async function vercelAi(cell, seen) {
   await withClock(cell, async (signal, wind) => {
-    // The retries before the first part are the SDK's own affair, with their own pauses.
-    const bound = AbortSignal.any([signal, AbortSignal.timeout(LONGEST)]);
-    // An error becomes a part of the full stream, which the loop over textStream leaves out.
-    const result = streamText({
-      model: provider.chat("lab"), messages: question, abortSignal: bound, onError: () => {},
-    });
+    const result = ask(cell, signal, () => {});
     for await (const text of result.textStream) { wind(); seen.text += text; }
+    seen.ended = true;
     seen.finish = await result.finishReason;
   });
 }
 
-const clients = { "node-fetch": nodeFetch, "openai-node": openaiNode, "vercel-ai": vercelAi };
-
-async function measure(cell) {
-  const seen = { text: "", finish: null };
-  let error = [], message = "";
-  try { await clients[cell.client](cell, seen); } catch (failure) {
-    message = String(failure?.message ?? failure).slice(0, 200);
-    for (let one = failure; one && error.length < 8; one = one.cause) error.push(one.code ?? one.constructor.name);
-    error = error.map(String);
-  }
-  console.log(JSON.stringify({ id: cell.id, text: seen.text, finish: seen.finish, answer: "", error, message }));
+// The same loop, with code that takes what onError brings for the answer's end.
+async function vercelAiOnError(cell, seen) {
+  let told;
+  await withClock(cell, async (signal, wind) => {
+    const result = ask(cell, signal, ({ error }) => { told = error; });
+    for await (const text of result.textStream) { wind(); seen.text += text; }
+    if (told) throw told;
+    seen.ended = true;
+    seen.finish = await result.finishReason;
+  });
 }
 
+async function vercelAiFull(cell, seen) {
+  await withClock(cell, async (signal, wind) => {
+    const result = ask(cell, signal, () => {});
+    for await (const part of result.fullStream) {
+      if (part.type === "error") throw part.error;
+      if (part.type === "finish") seen.finish = part.finishReason;
+      if (part.type === "text-delta") { wind(); seen.text += part.text; }
+    }
+  });
+}
+
+const clients = {
+  "node-fetch": fetchChat,
+  "openai-node": openaiNode,
+  "vercel-ai": vercelAi,
+  "vercel-ai-onerror": vercelAiOnError,
+  "vercel-ai-full": vercelAiFull,
+};
+
 const cells = JSON.parse(readFileSync(0, "utf8"));
-const workers = Array.from({ length: 12 }, async () => { while (cells.length) await measure(cells.shift()); });
-await Promise.all(workers);
+const work = async () => {
+  for (let cell = cells.shift(); cell; cell = cells.shift()) {
+    console.log(JSON.stringify(await measure(cell, clients[cell.client])));
+  }
+};
+await Promise.all(Array.from({ length: 12 }, work));
 process.exit(0);

@@ -1,8 +1,10 @@
-"""The SDKs of OpenAI, Anthropic and Ollama, and the first two through `lab.consume`."""
+"""The SDKs of OpenAI, Anthropic and Ollama, LangChain and LiteLLM; the first two also through `lab.consume`."""
 
 # Runs where other packages are installed than the lab's, so types cannot be checked; names say what is asked.
 # mypy: ignore-errors
 # ruff: noqa: D103
+
+import os
 
 import _cells
 
@@ -14,8 +16,12 @@ _MODULES = (
     "ollama",
     "langchain_openai",
     "langchain_anthropic",
+    "litellm",
     "lab.consume.sdk",
 )
+# LiteLLM would fetch its list of prices from the network.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"
+
 QUESTION = [{"role": "user", "content": "Count."}]
 
 
@@ -68,25 +74,18 @@ def ollama_chat(cell, seen):
         seen.finish = part.done_reason or seen.finish
 
 
-def _consumed(answer, seen):
-    seen.answer = type(answer).__name__.lower()
-    seen.text.append(getattr(answer, "text", ""))
-    reason = getattr(answer, "reason", None)
-    seen.finish = None if reason is None else str(reason)
-
-
 def openai_consume(cell, seen):
     from lab.consume.sdk import read
 
     client = _openai(cell)
-    _consumed(read(lambda: client.chat.completions.create(model="lab", messages=QUESTION, stream=True)), seen)
+    _cells.consumed(read(lambda: client.chat.completions.create(model="lab", messages=QUESTION, stream=True)), seen)
 
 
 def responses_consume(cell, seen):
     from lab.consume.sdk import read
 
     client = _openai(cell)
-    _consumed(read(lambda: client.responses.create(model="lab", input="Count.", stream=True)), seen)
+    _cells.consumed(read(lambda: client.responses.create(model="lab", input="Count.", stream=True)), seen)
 
 
 def anthropic_consume(cell, seen):
@@ -94,7 +93,7 @@ def anthropic_consume(cell, seen):
 
     client = _anthropic(cell)
     ask = {"model": "lab", "messages": QUESTION, "max_tokens": 1000, "stream": True}
-    _consumed(read(lambda: client.messages.create(**ask)), seen)
+    _cells.consumed(read(lambda: client.messages.create(**ask)), seen)
 
 
 def langchain_openai(cell, seen):
@@ -128,6 +127,33 @@ def langchain_anthropic(cell, seen):
         else:
             seen.text.extend(block.get("text", "") for block in chunk.content)
         seen.finish = chunk.response_metadata.get("stop_reason") or seen.finish
+
+
+def litellm_openai(cell, seen):
+    _litellm(cell, seen, "openai/lab", cell["base"] + "/v1")
+
+
+def litellm_anthropic(cell, seen):
+    _litellm(cell, seen, "anthropic/lab", cell["base"])
+
+
+def _litellm(cell, seen, model, base):
+    import litellm
+
+    # Its hints on errors go to the standard output, which is the harness's.
+    litellm.suppress_debug_info = True
+    for chunk in litellm.completion(
+        model=model,
+        messages=QUESTION,
+        stream=True,
+        api_base=base,
+        api_key="none",
+        timeout=cell["timeout"],
+        extra_headers=_cells.headers(cell),
+    ):
+        for choice in chunk.choices:
+            seen.text.append(choice.delta.content or "")
+            seen.finish = choice.finish_reason or seen.finish
 
 
 if __name__ == "__main__":

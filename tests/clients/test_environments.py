@@ -1,0 +1,82 @@
+"""Installing the clients: once, whole, and with a reason where it cannot be done."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lab.clients.environments import NPM, CannotInstall, Environment, Program, command, prepare
+
+
+@pytest.fixture(name="wheel")
+def _wheel(tmp_path: Path) -> Path:
+    """A package of one module, made by hand so that pip needs no network."""
+    files = {
+        "sole.py": "KIND = 'herring'\n",
+        "sole-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: sole\nVersion: 1.0\n",
+        "sole-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},sha256={_digest(text)},{len(text)}\n" for name, text in files.items())
+    path = tmp_path / "sole-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in {**files, "sole-1.0.dist-info/RECORD": record + "sole-1.0.dist-info/RECORD,,\n"}.items():
+            archive.writestr(name, text)
+    return path
+
+
+def _digest(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+
+
+def test_an_environment_is_made_once_and_half_a_one_again(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's Python has the pinned package; a second run installs nothing; without its mark it is made anew."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    environment = Environment("fish", (str(wheel),))
+    folder = prepare(environment)
+    python, *_ = command(environment, "sdks.py")
+    said = subprocess.run([python, "-c", "import sole; print(sole.KIND)"], capture_output=True, text=True, check=True)
+    assert said.stdout == "herring\n"
+    (folder / "mine").touch()
+    assert prepare(environment) == folder
+    assert (folder / "mine").exists()
+    (folder / "ready").unlink()
+    assert prepare(environment) == folder
+    assert not (folder / "mine").exists()
+
+
+def test_another_version_is_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder's name depends on the pins."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert Environment("one", ("a==1",)).folder != Environment("one", ("a==2",)).folder
+
+
+def test_what_pip_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that cannot be had is named, and the half-made folder is not taken for a whole one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    environment = Environment("none", (str(tmp_path / "absent-1.0-py3-none-any.whl"),))
+    with pytest.raises(CannotInstall, match="absent-1.0"):
+        prepare(environment)
+    assert not (environment.folder / "ready").exists()
+
+
+def test_a_missing_program_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no such browser nothing is installed, and the reason says how to get one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    environment = Environment("browser", ("a==1",), Program(("no-such-browser",), "apt-get install it"))
+    with pytest.raises(CannotInstall, match=r"no no-such-browser on this machine; try: apt-get install it"):
+        prepare(environment)
+    assert not environment.folder.exists()
+
+
+def test_without_npm_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The npm clients' environment says which package brings npm."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CannotInstall, match="nodejs npm"):
+        prepare(NPM)
