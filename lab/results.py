@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from lab.errors import BadInput
 from lab.files import write_whole
-from lab.words import Cause, Delivery, Ending, Group, Outcome, Side
+from lab.words import Cause, Delivery, Ending, Group, Outcome, Saved, Side
 
 FORMAT_VERSION = 1
 
@@ -157,6 +158,7 @@ class Results:
     real_defaults: bool
     images: tuple[ImageResult, ...]
     scenarios: tuple[ScenarioResult, ...]
+    kind: Literal[Saved.RUN] = Saved.RUN
 
     def sides(self) -> list[tuple[ScenarioResult, ProxyResult, SideResult]]:
         """Every side with the proxy and the scenario that it belongs to, in order."""

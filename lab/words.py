@@ -119,6 +119,16 @@ class Flag(StrEnum):
     """Bytes came after the end of the body."""
 
 
+class Saved(StrEnum):
+    """What a saved result is; each file says so in its field `kind`, so that `lab report` knows what to make of it."""
+
+    RUN = "run"
+    AUDIT = "audit"
+    ACTIVE_AUDIT = "active-audit"
+    CLIENTS = "clients"
+    COMPARISON = "comparison"
+
+
 class Outcome(StrEnum):
     """What became of one side of one scenario behind one proxy."""
 

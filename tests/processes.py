@@ -26,7 +26,8 @@ IMAGES, START, PLAY, ENDED = "-- images", "-- start", "-- play", "-- ended"
 
 ANNOUNCED = f"""
 import sys
-from lab import cli, cli_run
+from lab import cli
+from lab.cli import run as cli_run
 from lab.stage import images, readiness
 
 def announce(place, name, phase):

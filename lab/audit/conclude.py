@@ -6,9 +6,10 @@ and every report made again from it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lab.audit.conclude_compare import Ended, against_control, differences
 from lab.audit.conclude_delivery import delivery_finding
 from lab.audit.conclude_ending import ClockGuess, clock_guess, ending_of_case, strangers
 from lab.audit.conclude_problems import Proven, problems_of, proven_by, verdict_of
@@ -89,15 +90,17 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
     """
     measured = [measure_signs(sample) for sample in samples]
     cases = [strangers(sample.evidence) for sample in samples]
-    endings = [ending_of_case(case) for case in cases]
-    groups = _groups(measured, endings)
+    ended = [Ended(one, case, ending_of_case(case)) for one, case in zip(measured, cases, strict=True)]
+    settings = [(places, _control(places, measured)) for places in _settings(measured)]
     ways = list(reversed(outward([sample.setting.way.name for sample in samples])))
     by_way = {way: [place for place, sample in enumerate(samples) if _way(sample) == way] for way in ways}
+    endings = _endings(ended, by_way)
+    groups = _groups(settings, measured, endings)
     guesses = (clock_guess(way, [cases[place] for place in places]) for way, places in by_way.items())
     clocks = tuple(guess for guess in guesses if guess is not None)
     clues = tuple(dict.fromkeys(clue for one in samples for clue in hop_clues(_way(one), one.evidence.trace)))
     audited = [cases[place] for place in by_way[ways[0]]] if ways else []
-    oddities = header_oddities([case.trace for case in audited])
+    oddities = _oddities(ended, by_way, ways[0] if ways else "", clocks)
     steps = added(groups)
     blamed = guilty(steps)
     proven = proven_by(audited, longest)
@@ -116,26 +119,61 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
     )
 
 
-def _groups(measured: Sequence[Measured], endings: Sequence[EndingFinding]) -> tuple[GroupFinding, ...]:
-    """One finding for each way and setting; how many were asked at once makes no group of its own."""
+def _endings(ended: Sequence[Ended], by_way: Mapping[str, Sequence[int]]) -> list[EndingFinding]:
+    """How each answer ended, beside all from the model's own address: how they were asked does not change their end."""
+    findings = [one.finding for one in ended]
+    direct = [ended[place] for place in by_way.get(DIRECT, ())]
+    for way, places in by_way.items():
+        if way != DIRECT:
+            found = against_control([ended[place] for place in places], direct)
+            for place, finding in zip(places, found, strict=True):
+                findings[place] = finding
+    return findings
+
+
+def _oddities(
+    ended: Sequence[Ended], by_way: Mapping[str, Sequence[int]], audited: str, clocks: Sequence[ClockGuess]
+) -> tuple[str, ...]:
+    """What the audited way does to the replies that no verdict on delivery or ending covers."""
+    here = [ended[place] for place in by_way.get(audited, ())]
+    direct = [ended[place] for place in by_way.get(DIRECT, ())] if audited != DIRECT else []
+    deaths = [clock.sentence for clock in clocks if clock.way == audited and clock.cause is None]
+    odd = (*header_oddities([one.case.trace for one in here]), *differences(here, direct), *deaths)
+    return tuple(dict.fromkeys(odd))
+
+
+def _settings(measured: Sequence[Measured]) -> list[list[int]]:
+    """The places of the samples of each way and setting; how many were asked at once makes no setting of its own."""
     members: dict[tuple[object, ...], list[int]] = {}
     for place, one in enumerate(measured):
         members.setdefault(_key(one.sample.setting), []).append(place)
+    return list(members.values())
+
+
+def _groups(
+    settings: Sequence[tuple[list[int], list[int]]], measured: Sequence[Measured], endings: Sequence[EndingFinding]
+) -> tuple[GroupFinding, ...]:
+    """One finding for each way and setting."""
     found = []
-    for places in members.values():
+    for places, control in settings:
         group = [measured[place] for place in places]
-        delivery = delivery_finding(group, _control(group[0].sample.setting, measured))
+        delivery = delivery_finding(group, [measured[place] for place in control])
         found.append(group_finding(group, delivery, [endings[place] for place in places]))
     order = list(reversed(outward([group.way for group in found])))
     return tuple(sorted(found, key=lambda group: order.index(group.way)))
 
 
-def _control(setting: Setting, measured: Sequence[Measured]) -> list[Measured]:
+def _control(places: Sequence[int], measured: Sequence[Measured]) -> list[int]:
     """The samples of the model's own address that were asked alike, or failing these, of any streams of it."""
+    setting = measured[places[0]].sample.setting
     if setting.way.name == DIRECT:
         return []
-    direct = [one for one in measured if _way(one.sample) == DIRECT and one.signs.stream and one.signs.tokens]
-    alike = [one for one in direct if _key(one.sample.setting)[1:] == _key(setting)[1:]]
+    direct = [
+        place
+        for place, one in enumerate(measured)
+        if _way(one.sample) == DIRECT and one.signs.stream and one.signs.tokens
+    ]
+    alike = [place for place in direct if _key(measured[place].sample.setting)[1:] == _key(setting)[1:]]
     return alike or direct
 
 

@@ -2,18 +2,25 @@
 
 The judge's table of endings gives the word; this module says how far it can be trusted where there is no plan and
 no ledger. Three things no client can see: a marker that was put on a prefix, text that was changed on the
-way, and, in a format without a marker, the difference between an end and a clean cut.
+way, and, in a format without a marker, the difference between an end and a clean cut. So `complete` is never certain
+by itself; what the model's own address shows of it is for `lab.audit.conclude_compare`. A reply that repeats itself
+(OpenAI's Responses) can contradict itself, and then it is `corrupt` for certain.
+
+Deaths at one time are a clock's, deaths after one number of events are the model's or those of a limit on size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
+from lab.audit.allowance import ignores_limit
 from lab.audit.confidence import Confidence, EndingFinding
 from lab.evidence import Evidence, TransportEnd
 from lab.judge.clocks import Exposure, blame, exposure_of
 from lab.judge.endings import Case, ending_of
+from lab.judge.gaps import FEW
 from lab.judge.reading import read
 from lab.judge.sentences import TRANSPORT
 from lab.wire import format_named
@@ -25,10 +32,13 @@ CLOCK_SLACK = (0.5, 0.02)
 DEATHS = 2
 """Deaths without which nothing looks like a clock: one alone lies on a clock of any value."""
 
-_UNSEEN = "a marker put on a prefix and a changed text are not excluded, for no client can see them"
+_QUOTED = 120
+"""Characters of an error's message that are shown."""
+
+_UNSEEN = "a marker put on a prefix and a changed text are not excluded, for no client can see them in a reply"
 
 _REASONS: Mapping[Ending, tuple[Confidence, str]] = {
-    Ending.COMPLETE: (Confidence.CERTAIN, _UNSEEN),
+    Ending.COMPLETE: (Confidence.LIKELY, _UNSEEN),
     Ending.DECLARED_PARTIAL: (Confidence.CERTAIN, "the model says that it stopped early"),
     Ending.MODEL_ERROR_IN_STREAM: (
         Confidence.LIKELY,
@@ -47,6 +57,7 @@ _REASONS: Mapping[Ending, tuple[Confidence, str]] = {
     Ending.CUT: (Confidence.CERTAIN, "every client can see this cut"),
     Ending.MALFORMED: (Confidence.CERTAIN, "what came breaks the wire format"),
     Ending.SILENTLY_TRUNCATED: (Confidence.CERTAIN, "a clean end with neither reason nor marker"),
+    Ending.CORRUPT: (Confidence.CERTAIN, "the reply contradicts itself"),
 }
 
 
@@ -84,17 +95,30 @@ def ending_of_case(case: Case) -> EndingFinding:
     """The same for an answer that has been read as a stranger's."""
     evidence = case.evidence
     ending = ending_of(case)
-    after = f"{TRANSPORT[case.trace.end]} after {max(case.trace.ended - case.trace.started, 0):.2f} s"
+    seconds = max(case.trace.ended - case.trace.started, 0)
+    after = f"after {seconds:.2f} s {TRANSPORT[case.trace.end]}"
     if ending is Ending.SILENTLY_TRUNCATED and not _markered(evidence):
         reason = f"{after}; this wire format has no terminal marker, so an end and a clean cut look the same"
-        return EndingFinding(None, Confidence.CANNOT_TELL, reason)
+        return EndingFinding(None, Confidence.CANNOT_TELL, reason, seconds, case.trace.status)
     confidence, why = _REASONS[ending]
     if ending is Ending.COMPLETE and not case.facts.marker:
-        confidence, why = Confidence.LIKELY, f"a reason and a clean end, but no terminal marker; {_UNSEEN}"
-    if ending is Ending.COMPLETE and case.trace.end is TransportEnd.CLOSED and not _markered(evidence):
-        confidence = Confidence.LIKELY
+        why = f"a reason and a clean end, but no terminal marker; {_UNSEEN}"
+    if ending is Ending.TIME_OUT and case.trace.end is TransportEnd.LEFT:
+        # That the limit on tokens is ignored is a problem of its own, with its figures.
+        why = "" if ignores_limit(evidence) or not case.trace.detail else f": {case.trace.detail}"
+        reason = f"the audit itself stopped reading after {seconds:.2f} s{why}"
+        return EndingFinding(None, Confidence.CANNOT_TELL, reason, seconds, case.trace.status)
+    if ending is Ending.SILENTLY_TRUNCATED and not case.facts.body_bytes:
+        confidence, why = (
+            Confidence.LIKELY,
+            "an empty body: cut before its first token, or from a server that sends none",
+        )
+    if ending is Ending.CORRUPT:
+        why = f"{why}: {case.facts.contradiction}"
+    if ending is Ending.MODEL_ERROR_IN_STREAM and case.facts.error is not None:
+        why = f"{why}; it says: {' '.join(case.facts.error.message.split())[:_QUOTED]}"
     status = f"status {case.trace.status}; " if (case.trace.status or 200) != 200 else ""
-    return EndingFinding(ending, confidence, f"{status}{after}; {why}")
+    return EndingFinding(ending, confidence, f"{status}{after}; {why}", seconds, case.trace.status)
 
 
 def clock_guess(way: str, cases: Sequence[Case]) -> ClockGuess | None:
@@ -109,6 +133,9 @@ def clock_guess(way: str, cases: Sequence[Case]) -> ClockGuess | None:
         sentence = f"one answer died, after {listed} s: a clock or a fault, one alone tells nothing"
         return ClockGuess(way, times, None, None, sentence)
     found = blame(exposures)
+    counted = _counted([case for case, each in zip(cases, exposures, strict=True) if each.died], deaths)
+    if counted and found.cause in (None, Cause.TOTAL_CLOCK):
+        return ClockGuess(way, times, None, None, f"{len(times)} answers died after {listed} s, {counted}")
     if found.cause is None or not _agree(found.cause, deaths):
         sentence = f"{len(times)} answers died after {listed} s: no one clock fits, so these look like faults"
         return ClockGuess(way, times, None, None, sentence)
@@ -117,6 +144,29 @@ def clock_guess(way: str, cases: Sequence[Case]) -> ClockGuess | None:
         "a model that always dies there would look the same"
     )
     return ClockGuess(way, times, found.cause, found.value, sentence)
+
+
+def _counted(dead: Sequence[Case], deaths: Sequence[Exposure]) -> str:
+    """What deaths after one number of events, or of bytes, are due to; empty where both differ.
+
+    A clock cuts wherever the model happens to be, so that its answers differ by some events unless they are written
+    evenly to the millisecond; then a constant number says as little as a constant time.
+    """
+    counts, sizes = [len(case.facts.right) for case in dead], [case.facts.body_bytes for case in dead]
+    if min(counts) < FEW or (max(counts) > min(counts) and max(sizes) > min(sizes)):
+        return ""
+    same = f"{counts[0]} events" if max(counts) == min(counts) else f"{sizes[0]:,} bytes"
+    scatter = max(death.total for death in deaths) - min(death.total for death in deaths)
+    each = min(_pace(case) for case in dead)
+    if scatter > each:
+        return f"each time after {same} and not at one time: no clock, but a model that dies there or a limit on size"
+    return f"each time after {same} and at one time: a clock, a limit on size, or a model that dies there"
+
+
+def _pace(case: Case) -> float:
+    """Seconds from one event to the next, on the average."""
+    times = [arrival.at for arrival in case.facts.right]
+    return (max(times) - min(times)) / max(len(times) - 1, 1)
 
 
 def _exposure(case: Case) -> Exposure:
@@ -139,8 +189,10 @@ def _markered(evidence: Evidence) -> bool:
 
 
 def survived(case: Case) -> tuple[float, float]:
-    """How long the answer is known to have lived, and the longest silence that it survived, in seconds."""
-    exposure = _exposure(case)
-    if not case.may_answer:
+    """How long after the request a token still came, and the longest time without a byte before one, in seconds."""
+    if not case.may_answer or not case.facts.right:
         return 0.0, 0.0
-    return exposure.survived_total, max(exposure.survived_first_byte, exposure.survived_idle)
+    # That a connection stood open proves nothing: only what a token came after was survived.
+    start, last = case.trace.started, case.facts.right[-1].at
+    times = [start, *(read.at for read in case.trace.reads if read.at < last), last]
+    return last - start, max(later - earlier for earlier, later in pairwise(times))

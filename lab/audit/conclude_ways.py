@@ -118,7 +118,9 @@ def _added(group: GroupFinding, inner: GroupFinding) -> Added:
     ranks = [_RANK.get(each.delivery.delivery) for each in (inner, group)]
     slower = None not in ranks and ranks[1] > ranks[0]  # type: ignore[operator]
     dies = group.broken > 0 and inner.broken == 0
-    words = f"{group.way} delivers {group.delivery.delivery}, {inner.way} behind it {inner.delivery.delivery}"
+    asked = f"HTTP/{group.http}{' with a coding offered' if group.accept_encoding else ''}"
+    words = f"over {asked} {group.way} delivers {group.delivery.delivery}, {inner.way} behind it "
+    words += str(inner.delivery.delivery)
     if later is not None:
         words += f"; the first token is {abs(later):.2f} s {'later' if later >= 0 else 'earlier'}"
     words += f"; {group.broken} of {group.samples} answers end wrongly, behind it {inner.broken} of {inner.samples}"

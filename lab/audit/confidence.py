@@ -16,7 +16,7 @@ class Confidence(StrEnum):
     """How sure a finding is."""
 
     CERTAIN = "certain"
-    """The evidence leaves no other reading, as far as a client can know; the reason names what no client can."""
+    """No other reading is left, in any sample; what no reply shows needs the model's own address."""
     LIKELY = "likely"
     """It fits this reading best; the reason names the other."""
     CANNOT_TELL = "cannot-tell"
@@ -43,11 +43,13 @@ class DeliveryFinding:
 
 @dataclass(frozen=True)
 class EndingFinding:
-    """How an answer ended; None where nobody can tell."""
+    """How an answer ended; None where nobody can tell. `after` is in seconds from the request."""
 
     ending: Ending | None
     confidence: Confidence
     reason: str
+    after: float = 0.0
+    status: int | None = None
 
 
 @dataclass(frozen=True)

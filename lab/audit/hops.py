@@ -193,7 +193,7 @@ def _oddities(trace: Trace) -> Iterable[str]:
     coding = trace.header("content-encoding").strip().lower()
     if is_stream and coding not in ("", "identity"):
         yield f"the stream is compressed ({coding[:_MOST_SHOWN]}); a compressor that does not flush holds tokens back"
-    if is_stream and trace.header("content-length"):
+    if is_stream and trace.header("content-length") and trace.body:
         yield "the stream has a Content-Length, so something had the whole of it before it sent any"
     if is_stream and trace.header("x-cache").lower().startswith("hit"):
         yield "the stream came from a cache"

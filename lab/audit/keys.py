@@ -10,33 +10,18 @@ Warning: `Secret.plain` is the one place where a key is plain text; call it wher
 from __future__ import annotations
 
 import ipaddress
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
-from enum import Enum
-from html import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from lab.audit.mask import SHORTEST, Mask
 from lab.errors import BadInput
-from lab.evidence import Read, Trace
 from lab.wire import format_named
 
-T = TypeVar("T")
-
-MASK = "[key]"
-"""What stands in texts where a key stood."""
-
-SHORTEST = 6
-"""Characters. Something shorter occurs in ordinary text and cannot be masked without spoiling it."""
-
 _LONGEST = 8192
-# A message may quote the beginning of a key; this much of it is more than a vendor's public prefix.
-_TELLING_PREFIX = 12
-
 _VENDORS: Mapping[str, tuple[str, str]] = {
     "openai-chat": ("OPENAI_API_KEY", "api.openai.com"),
     "openai-responses": ("OPENAI_API_KEY", "api.openai.com"),
@@ -91,76 +76,6 @@ class Keys:
         """Masks all of them."""
         every = [self.common, *(self.own or {}).values(), *self.further]
         return Mask.of(secret.value.get_secret_value() for secret in every if secret is not None)
-
-
-class Mask:
-    """Takes secrets out of texts and traces, in the spellings that a server may echo them in."""
-
-    def __init__(self, spellings: Sequence[str]) -> None:
-        self._spellings = spellings
-
-    @classmethod
-    def of(cls, secrets: Iterable[str]) -> Mask:
-        """A mask for these secrets; a value like `Basic abc` is masked with and without its scheme."""
-        plain = {part for secret in secrets for part in (secret, secret.rpartition(" ")[2]) if len(part) >= SHORTEST}
-        found = {spelt for key in plain for spelt in (key, json.dumps(key)[1:-1], quote(key, safe=""), escape(key))}
-        return cls(sorted(found, key=len, reverse=True))
-
-    def __repr__(self) -> str:
-        return f"Mask({len(self._spellings)} spellings)"
-
-    def text(self, text: str) -> str:
-        """The text without any secret, whole or cut off at its end."""
-        for spelt in self._spellings:
-            text = text.replace(spelt, MASK)
-            if spelt[:_TELLING_PREFIX] in text:
-                for length in range(len(spelt) - 1, min(_TELLING_PREFIX, len(spelt)) - 1, -1):
-                    text = text.replace(spelt[:length], MASK)
-        return text
-
-    def everything(self, record: T) -> T:
-        """A record of frozen dataclasses, tuples and texts without any secret; words of closed sets stay."""
-        return cast(T, self._walk(record))
-
-    def _walk(self, value: object) -> object:
-        match value:
-            case Enum():
-                return value
-            case str():
-                return self.text(value)
-            case tuple():
-                return tuple(self._walk(part) for part in value)
-            case dict():
-                return {key: self._walk(part) for key, part in value.items()}
-        if is_dataclass(value) and not isinstance(value, type):
-            return replace(value, **{part.name: self._walk(getattr(value, part.name)) for part in fields(value)})
-        return value
-
-    def trace(self, trace: Trace) -> Trace:
-        """The trace with every secret overwritten by as many asterisks, also one that came in several reads."""
-        if not self._spellings:
-            return trace
-        return replace(
-            trace,
-            detail=self.text(trace.detail),
-            headers=tuple((self.text(name), self.text(value)) for name, value in trace.headers),
-            reads=self._reads(trace.reads),
-            body=self._reads(trace.body),
-        )
-
-    def _reads(self, reads: tuple[Read, ...]) -> tuple[Read, ...]:
-        whole = b"".join(read.data for read in reads)
-        masked = whole
-        for spelt in self._spellings:
-            raw = spelt.encode()
-            masked = masked.replace(raw, b"*" * len(raw))
-        if masked == whole:
-            return reads
-        cut, place = [], 0
-        for read in reads:
-            cut.append(replace(read, data=masked[place : place + len(read.data)]))
-            place += len(read.data)
-        return tuple(cut)
 
 
 def read_keys(

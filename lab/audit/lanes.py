@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.audit.measured import SampleResult
-from lab.reports.phrases import seconds
+from lab.reports.phrases import plural, seconds
 from lab.reports.scale import Scale
 from lab.reports.timeline import EndMark, end_mark
 
@@ -49,8 +49,8 @@ def lane(sample: SampleResult, scale: Scale) -> Lane:
     ending = "cannot tell" if sample.ending is None else sample.ending.value.replace("-", " ")
     return Lane(
         title=f"Timeline of {sample.way}, {sample.asked}",
-        description=f"{sample.events} pieces of text in {sample.reads} moments, {first}, {ending} after "
-        f"{seconds(sample.total)}.",
+        description=f"{plural(sample.events, 'piece')} of text in {plural(sample.reads, 'moment')}, "
+        f"{first}, {ending} after {seconds(sample.total)}.",
         scale=scale,
         arrived="".join(f"M{x:g} {LANE - _TICK}v{2 * _TICK}" for x in places),
         end=scale.percent(sample.total),

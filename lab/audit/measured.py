@@ -23,8 +23,8 @@ class SampleResult:
 
     Args:
         way: the name of the way.
-        http: the version that was asked for.
-        agreed: the version that came.
+        http: the version that it was made in.
+        agreed: the version that the reply states.
         accept_encoding: what was offered; empty where nothing was.
         at_once: how many exchanges ran at the same time.
         status: the HTTP status; None if no reply came.

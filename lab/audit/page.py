@@ -9,10 +9,11 @@ from __future__ import annotations
 from functools import cache
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from lab.audit import lanes
 from lab.audit.results import AuditResults
-from lab.audit.rows import COLUMNS, exit_code, headline, rows
+from lab.audit.rows import COLUMNS, exit_code, headline, problems, reasons_why_not, rows, untold
 from lab.errors import ExitCode
 from lab.reports import phrases
 from lab.reports.style import page_style
@@ -31,7 +32,10 @@ def audit_page(results: AuditResults) -> str:
             results=results,
             found=results.conclusions,
             headline=headline(results),
+            why_not=reasons_why_not(results),
+            problems=problems(results),
             tone=_tone(results),
+            said=results.stopped_by is ExitCode.REQUIREMENT_FAILED,
             columns=COLUMNS,
             rows=rows(results),
             pictures=[(sample, lanes.lane(sample, scale)) for sample in results.samples[:MOST_LANES]],
@@ -44,7 +48,20 @@ def audit_page(results: AuditResults) -> str:
 def _tone(results: AuditResults) -> str:
     if exit_code(results) is ExitCode.REQUIREMENT_FAILED:
         return "failed"
-    return "unknown" if results.conclusions is None or results.stopped else "good"
+    return "unknown" if results.stopped or untold(results) else "good"
+
+
+def _coded(line: str) -> Markup:
+    """A line in which what stands between backticks is code."""
+    parts = phrases.printable(line).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
+    )
+
+
+def _capitalised(sentence: str) -> str:
+    """With a great first letter; the rest stays as it is."""
+    return phrases.printable(sentence[:1].upper() + sentence[1:])
 
 
 @cache
@@ -56,6 +73,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters.update(seconds=phrases.seconds, printable=phrases.printable)
+    environment.filters.update(
+        seconds=phrases.seconds, printable=phrases.printable, coded=_coded, capitalised=_capitalised
+    )
     environment.globals.update(lanes=lanes)
     return environment

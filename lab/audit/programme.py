@@ -17,6 +17,11 @@ from lab.evidence import HttpVersion
 MOST_TOKENS = 50_000
 """What one audit may ask for in all, in tokens."""
 
+LONGEST_WAIT = 20.0
+"""Seconds of a rate limit's `Retry-After` that the audit waits, once; a longer one ends it."""
+
+_MINUTES = 120  # seconds from which minutes are easier to read
+
 OFFERED = "gzip, deflate, br, zstd"
 """What is offered where `Accept-Encoding` is sent: all that browsers offer."""
 
@@ -27,7 +32,7 @@ class Wish:
 
     Args:
         runs: how often each setting is asked, one after another.
-        at_once: how many requests the last round makes at the same time; 1 leaves it out.
+        at_once: how many requests the last round of each version makes at the same time; 1 leaves it out.
         max_tokens: the limit that each request sets.
         http: the versions; empty for both over TLS and HTTP/1.1 in clear text.
     """
@@ -80,8 +85,15 @@ class Programme:
         each = "" if self.requests == 1 else " each"
         return (
             f"{requests} of at most {self.max_tokens:,} tokens{each}: at most {self.tokens:,} tokens; "
-            "stops early if the first is refused or a rate limit is met"
+            "stops early if the first is refused or a rate limit is met, and reads no answer on that plainly ignores "
+            "its limit"
         )
+
+    def duration(self, patience: float) -> str:
+        """How long it may take in words, if no answer may take longer than that many seconds."""
+        most = len(self.rounds) * patience + LONGEST_WAIT
+        words = f"{most:.0f} s" if most < _MINUTES else f"{most / 60:.0f} min"
+        return f"takes at most {words}: {patience:g} s for an answer that does not end (see --longest)"
 
 
 @dataclass(frozen=True)
@@ -133,8 +145,10 @@ def _rounds(endpoints: Sequence[Endpoint], wish: Wish, scope: _Scope) -> list[Ro
             rounds += [(Request(one, found[column]),) for one, found in settings.items() if column < len(found)]
     for place, (endpoint, found) in enumerate(settings.items()):
         if wish.at_once > 1 and scope.at_once and (place == 0 or scope.at_once_for_all):
-            together = replace(found[0], at_once=wish.at_once)
-            rounds.append(tuple(Request(endpoint, together) for _ in range(wish.at_once)))
+            for setting in found:
+                if not setting.accept_encoding:
+                    together = replace(setting, at_once=wish.at_once)
+                    rounds.append(tuple(Request(endpoint, together) for _ in range(wish.at_once)))
     return rounds
 
 

@@ -21,7 +21,11 @@ class Trouble(StrEnum):
 
     HOLDING = "holding"
     CLOCK = "clock"
+    DEATH = "death"
+    """It died, and nothing says whether by a clock."""
     HIDDEN_CUT = "hidden-cut"
+    FAULT = "fault"
+    """It died or was refused at once, or with a status that is no clock's: no setting of a proxy mends that."""
 
 
 @dataclass(frozen=True)
@@ -66,32 +70,56 @@ _SOURCES: Mapping[Product, _Source] = {
 }
 
 _GENERAL: Mapping[Trouble, str] = {
-    Trouble.HOLDING: (
-        "Turn response buffering and compression off for this route on every hop; audit the hops one by one "
-        "with --hop NAME=URL to find the one that holds."
-    ),
+    Trouble.HOLDING: "Turn response buffering and compression off for this route on {where}.",
     Trouble.CLOCK: (
-        "Raise every time-out on this route above the longest answer and the longest silence, or send heartbeats "
-        "where an idle time-out cannot be raised; --hop NAME=URL finds the hop."
+        "Raise every time-out on this route above the longest answer and the longest silence on {where}, or send "
+        "heartbeats where an idle time-out cannot be raised."
     ),
     Trouble.HIDDEN_CUT: (
-        "Have every hop ask the next with HTTP/1.1 or HTTP/2 and the model server send chunks, so that a cut shows; "
+        "Have {where} ask the next with HTTP/1.1 or HTTP/2 and the model server send chunks, so that a cut shows; "
         "until then treat an answer without its terminal marker as partial."
     ),
+    Trouble.DEATH: (
+        "Look into the logs of {where} and of the model server for this moment: one of them closed the connection. "
+        "If it is a time-out, raise it above the longest answer and the longest silence."
+    ),
+    Trouble.FAULT: "It is no time-out's doing: look into the logs of {where} and of the model server for this moment.",
 }
+_FIND = "Audit the hops one by one with --hop NAME=URL to find the one."
 
 
-def remedy_for(trouble: Trouble, products: Sequence[Product]) -> str:
-    """What to change, with the tested lines of each recognised product that has any."""
-    quoted = [text for product in dict.fromkeys(products) if (text := _quote(trouble, product))]
-    return " ".join(quoted) or _GENERAL[trouble]
+def remedy_for(
+    trouble: Trouble,
+    products: Sequence[Product],
+    *,
+    guilty: str = "",
+    find: bool = True,
+    guess: Product | None = None,
+) -> str:
+    """What to change, with the tested lines of each recognised product that has any.
+
+    Args:
+        trouble: what is wrong.
+        products: what the evidence names on that way.
+        guilty: the hop that is to blame, where it is known.
+        find: whether more hops could be named to find it.
+        guess: a product that fits and that nothing names; its lines stand under an "if".
+    """
+    asked = Trouble.CLOCK if trouble is Trouble.DEATH else trouble
+    quoted = [text for product in dict.fromkeys(products) if (text := _quote(asked, product))]
+    if quoted and trouble is not Trouble.DEATH:
+        return " ".join(quoted)
+    general = _GENERAL[trouble].format(where=guilty or "every hop")
+    hint = _quote(trouble, guess) if guess is not None else ""
+    parts = [general, *quoted, f"If it is {hint}" if hint else "", _FIND if find and not guilty else ""]
+    return " ".join(part for part in parts if part)
 
 
 def _quote(trouble: Trouble, product: Product) -> str:
     source = _SOURCES.get(product)
     if source is None:
         return ""
-    found = tested_lines(source.folder, source.file, source.begins[trouble])
+    found = tested_lines(source.folder, source.file, source.begins.get(trouble, ()))
     if not found:
         return ""
     return f"{product}: {' '.join(f'`{line}`' for line in found)} (tested, from {source.folder}/{source.file})."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,6 +16,7 @@ from lab.audit.conclude import Conclusions
 from lab.audit.measured import SampleResult
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
+from lab.words import Saved
 
 FORMAT_VERSION = 1
 
@@ -44,6 +46,7 @@ class AuditResults:
         remedy: what to do about that.
         stopped_by: the exit code that this amounts to; 0 if it was not stopped, or by hand.
         notes: what was left out, and why.
+        unmeasured: the other ways that could not be measured, each with its reason and remedy.
         conclusions: what follows from the samples; None where nothing came to conclude from.
     """
 
@@ -64,6 +67,8 @@ class AuditResults:
     notes: tuple[str, ...]
     samples: tuple[SampleResult, ...]
     conclusions: Conclusions | None
+    unmeasured: tuple[str, ...] = ()
+    kind: Literal[Saved.AUDIT] = Saved.AUDIT
 
 
 _RESULTS = TypeAdapter(AuditResults)

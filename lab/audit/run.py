@@ -11,30 +11,32 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from urllib.parse import urlsplit
 
-from lab.audit.keys import Keys, Mask
-from lab.audit.programme import Programme, Request, Round
+from lab.audit.allowance import ignores_limit, most_of, tokens_of
+from lab.audit.asking import Terms, ask_endpoint
+from lab.audit.keys import Keys
+from lab.audit.programme import LONGEST_WAIT, Programme, Request, Round
 from lab.audit.samples import PATH, Sample, Setting
 from lab.audit.stops import MOST_BYTES, Stop, stop_of
+from lab.audit.versions import unspoken
 from lab.errors import ExitCode
-from lab.evidence import Evidence, HttpVersion
-from lab.probe.exchange import Patience, exchange
+from lab.evidence import HttpVersion
 
 PROMPT = "Count from 1 to 1000 in words, one number on each line. Do not stop early, and write nothing else."
 """What is asked for: an answer that any model makes long, and that is worth nothing."""
 
-LONGEST_WAIT = 20.0
-"""Seconds of a rate limit's `Retry-After` that the audit waits, once; a longer one ends it."""
-
-_CONNECT = 15.0
+_NOT_THE_PATHS = frozenset({ExitCode.BAD_INPUT, ExitCode.NO_ENVIRONMENT})
+"""Codes of stops whose samples say nothing about the path."""
 
 Say = Callable[[str], None]
 
 
 @dataclass
 class Run:
-    """One run; `samples`, `refused`, `stop` and `notes` hold what was learnt, also after it was cancelled.
+    """One run; `samples`, `refused`, `stop`, `unmeasured` and `notes` hold what was learnt, also after a cancellation.
+
+    `unasked` counts the requests that were left out because an endpoint ignores its limit on tokens.
 
     Args:
         programme: what to ask.
@@ -56,18 +58,21 @@ class Run:
     stop: Stop | None = None
     notes: list[str] = field(default_factory=list)
     made: int = 0
+    unasked: int = 0
+    unmeasured: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._mask: Mask = self.keys.mask
         self._dead: set[str] = set()
-        self._only_1_1: set[str] = set()
+        self._unspoken: dict[str, set[HttpVersion]] = {}
         self._waited = False
+        self._spent = 0
+        self._unbounded = False
 
     async def run(self) -> None:
         """Ask everything, or until nothing more can be learnt; `stop` says why it ended early."""
         for requests in self.programme.rounds:
             wanted = [request for request in requests if self._wanted(request.setting)]
-            if not wanted:
+            if not wanted or not self._affordable(len(wanted)):
                 continue
             self._tell(wanted)
             if await self._round(wanted):
@@ -75,9 +80,16 @@ class Run:
 
     def _wanted(self, setting: Setting) -> bool:
         """Whether there is anything to learn: not on a way that failed, nor of a version that it does not speak."""
-        if setting.way.name in self._dead:
-            return False
-        return setting.http is HttpVersion.HTTP_1_1 or setting.way.name not in self._only_1_1
+        way = setting.way.name
+        return way not in self._dead and setting.http not in self._unspoken.get(way, ())
+
+    def _affordable(self, requests: int) -> bool:
+        """Whether a round keeps to the bound that was stated, once an endpoint has ignored the limit."""
+        limit = self.programme.max_tokens
+        if not self._unbounded or self._spent + requests * most_of(limit) <= self.programme.tokens:
+            return True
+        self.unasked += requests
+        return False
 
     def _tell(self, wanted: Sequence[Request]) -> None:
         setting = wanted[0].setting
@@ -90,7 +102,7 @@ class Run:
 
     async def _round(self, wanted: Round | Sequence[Request]) -> bool:
         """Make the requests of one round; True if the run is over."""
-        first = not any(sample.setting.way == wanted[0].setting.way for sample in self.samples)
+        first = not any(sample.setting.way == wanted[0].setting.way for sample in self.telling)
         asked = [asyncio.create_task(self._ask(request)) for request in wanted]
         try:
             for done in asyncio.as_completed(asked):
@@ -98,10 +110,11 @@ class Run:
         finally:
             for task in asked:
                 task.cancel()
-        came = self.samples[-len(wanted) :]
-        self._note_versions(came)
+        came = self._of_their_versions(self.samples[-len(wanted) :])
+        if (stop := self._without_versions(wanted[0].setting)) is not None:
+            return await self._end_or_wait(stop, wanted)
         stops = [(stop, sample) for sample in came if (stop := stop_of(sample, first=first)) is not None]
-        self.refused += [sample for stop, sample in stops if stop.code is not ExitCode.REQUIREMENT_FAILED]
+        self.refused += [sample for stop, sample in stops if stop.code in _NOT_THE_PATHS]
         return bool(stops) and await self._end_or_wait(stops[0][0], wanted)
 
     @property
@@ -123,38 +136,50 @@ class Run:
             return await self._round(wanted)
         if way != PATH and stop.retry_after is None:
             self._dead.add(way)
-            self.notes.append(f"{way} was left out: {stop.problem}. {stop.remedy}")
+            self.unmeasured.append(f"{way} could not be measured: {stop.problem}. {stop.remedy}")
             return False
         self.stop = stop
         return True
 
-    def _note_versions(self, came: Sequence[Sample]) -> None:
-        for sample in came:
-            way, agreed = sample.setting.way.name, sample.evidence.trace.version
-            wanted_2 = sample.setting.http is HttpVersion.HTTP_2
-            if wanted_2 and agreed.startswith("1") and way not in self._only_1_1:
-                self._only_1_1.add(way)
-                self.notes.append(f"{way} does not speak HTTP/2: it agreed on HTTP/{agreed}")
+    def _of_their_versions(self, came: Sequence[Sample]) -> list[Sample]:
+        """The samples of a round that tell something, each under the version that it was really made in."""
+        telling = []
+        for place, sample in enumerate(came, len(self.samples) - len(came)):
+            setting, why = sample.setting, unspoken(sample)
+            if why and setting.http not in self._unspoken.setdefault(setting.way.name, set()):
+                self._unspoken[setting.way.name].add(setting.http)
+                self.notes.append(f"{setting.way.name} does not speak HTTP/{setting.http}: {why}")
+            if why and sample.evidence.trace.version:
+                # It was asked in the other version after all, and says as much as any sample of that.
+                sample = replace(sample, setting=replace(setting, http=HttpVersion.HTTP_1_1))
+                self.samples[place] = sample
+            elif why:
+                self.refused.append(sample)
+                continue
+            telling.append(sample)
+        return telling
+
+    def _without_versions(self, setting: Setting) -> Stop | None:
+        """Why a way cannot be asked at all: it speaks none of the versions that were wished for."""
+        every = [one.setting for requests in self.programme.rounds for one in requests]
+        wished = {one.http for one in every if one.way == setting.way}
+        lacking = self._unspoken.get(setting.way.name, set())
+        if not wished <= lacking:
+            return None
+        host = urlsplit(setting.way.url).netloc
+        other = next((version for version in HttpVersion if version not in lacking), None)
+        remedy = f"Ask in HTTP/{other}: --http {other}." if other else "Check scheme and port of the address."
+        words = " and ".join(f"HTTP/{version}" for version in HttpVersion if version in lacking)
+        return Stop(ExitCode.BAD_INPUT, f"{host} does not speak {words}", remedy)
 
     async def _ask(self, request: Request) -> Sample:
         self.made += 1
-        endpoint, setting = request.endpoint, request.setting
-        ask = endpoint.wire_format.ask(
+        setting = request.setting
+        ask = request.endpoint.wire_format.ask(
             self.model, stream=setting.stream, max_tokens=self.programme.max_tokens, prompt=PROMPT
         )
-        # Header values are plain here, and only here; nothing below keeps the request.
-        secrets = [secret.plain() for secret in self.keys.of(setting.way.name)]
-        ours = [("User-Agent", f"token-stream-lab/{version('token-stream-lab')}")]
-        if setting.accept_encoding:
-            ours.append(("Accept-Encoding", setting.accept_encoding))
-        trace = await exchange(
-            endpoint.origin,
-            replace(ask, path=endpoint.target),
-            headers=[*ours, *secrets],
-            patience=Patience(_CONNECT, self.longest, self.longest, self.longest, self.longest),
-            tls=self.tls if endpoint.secure else None,
-            http=setting.http,
-            limit=MOST_BYTES,
-        )
-        evidence = Evidence(endpoint.wire_format.name, setting.stream, self._mask.trace(trace))
-        return Sample(setting, evidence)
+        terms = Terms(self.keys, self.longest, MOST_BYTES, self.tls, self.programme.max_tokens)
+        sample = await ask_endpoint(request.endpoint, setting, ask, terms)
+        self._spent += tokens_of(sample.evidence)
+        self._unbounded |= ignores_limit(sample.evidence)
+        return sample

@@ -34,7 +34,7 @@ class Setting:
 
     Args:
         way: which address.
-        http: the HTTP version.
+        http: the HTTP version that it was made in; where TLS agreed on another than was offered, that one.
         accept_encoding: the value of `Accept-Encoding`; empty where none was sent.
         at_once: how many exchanges ran at the same time, this one included.
         stream: whether a stream was asked for, or a batch reply.

@@ -18,9 +18,9 @@ from lab.judge.gaps import APART, Pattern, moments_of
 from lab.judge.reading import longest_silence
 from lab.probe.body import BodyReader, ContentDecoder
 from lab.wire import format_named
-from lab.wire.events import Heartbeat, Reasoning, Text
+from lab.wire.events import PROGRESS, Heartbeat
 
-SIZES = (16384, 8192, 4096)
+SIZES = (16384, 8192, 4096, 2048, 1024)
 """Bytes of the buffers that proxies and operating systems use, the largest first."""
 
 SIZE_SHARE = 0.6
@@ -57,18 +57,19 @@ class Signs:
 
     Args:
         way: the way's name.
-        http: the version that was asked for.
-        agreed: the version that came.
+        http: the version that it was made in.
+        agreed: the version that the reply states.
         coding: the reply's content coding; empty for none.
         at_once: how many exchanges ran at the same time.
         stream: whether a stream was asked for.
         has_marker: whether the wire format has a terminal marker.
         first_byte: None if no byte came.
         first_event: of any kind, heartbeats and openings included; None if none came.
-        first_token: the first text or reasoning; None if none came.
+        first_token: the first piece of the answer: text, reasoning, a part of a call to a tool, sound; None if none
+            came.
         last_token: the last one.
         total: to the end.
-        tokens: events with text or reasoning.
+        tokens: events with such pieces.
         heartbeats: events that carry nothing.
         gaps: between neighbouring tokens.
         gaps_between_moments: between moments that lie apart.
@@ -166,7 +167,12 @@ def measure_signs(sample: Sample) -> Measured:
         whole=body.whole,
         body_bytes=sum(len(piece.data) for piece in trace.body),
     )
-    return Measured(sample, signs, Pattern(tokens, total, body.whole))
+    return Measured(sample, signs, Pattern.of(trace, tokens, body.whole))
+
+
+def samples_in_words(group: Sequence[Measured]) -> str:
+    """How many samples."""
+    return f"{len(group)} sample{'s' if len(group) != 1 else ''}"
 
 
 def quantiles(numbers: Sequence[float]) -> Quantiles:
@@ -218,14 +224,14 @@ def _read(evidence: Evidence) -> _Read:
         at = piece.at - trace.started
         found = body.feed(piece.data).events
         events += [at] * len(found)
-        tokens += [at] * sum(isinstance(event, Text | Reasoning) for event in found)
+        tokens += [at] * sum(isinstance(event, PROGRESS) for event in found)
         heartbeats += sum(isinstance(event, Heartbeat) for event in found)
         tail = plain.feed(piece.data)[-1:] or tail
         ends.append(tail == b"\n")
     last = trace.body[-1].at - trace.started if trace.body else 0.0
     found = body.close().events
     events += [last] * len(found)
-    tokens += [last] * sum(isinstance(event, Text | Reasoning) for event in found)
+    tokens += [last] * sum(isinstance(event, PROGRESS) for event in found)
     sizes, whole = _bursts(trace.body, ends)
     return _Read(tuple(events), tuple(tokens), heartbeats, sizes, whole)
 

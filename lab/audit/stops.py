@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from lab.audit.samples import Sample
 from lab.errors import BadInput, EnvironmentFault, ExitCode, LabError
 from lab.evidence import Trace, TransportEnd
+from lab.judge.endings import OWN_ENDS
 from lab.judge.reading import Facts, read
 from lab.probe.body import ContentDecoder
 from lab.wire import format_named
@@ -23,8 +24,12 @@ MOST_BYTES = 16 * 2**20
 """How much body the audit takes from one reply; no answer of some thousand tokens comes near it."""
 
 _TOO_LONG = frozenset({TransportEnd.LEFT, TransportEnd.TOTAL_TIME_OUT})
+_NO_TLS = ("wrong version number", "record layer failure", "packet length too long", "http request", "unknown protocol")
+_WANTS_TLS = ("plain http request was sent to https", "http request to an https server", "plain http to an ssl")
+"""What nginx, Go and Apache answer to plain HTTP on a port for TLS."""
 _QUOTED = 200
 _QUOTED_FROM = 64 * 1024
+_QUOTED_BYTES = 40
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ def quoted(trace: Trace) -> str:
     raw = decoder.feed(b"".join(piece.data for piece in trace.body)[:_QUOTED_FROM])
     text = " ".join(raw[: 4 * _QUOTED].decode("utf-8", "replace").split())
     shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    if shown.count("\N{REPLACEMENT CHARACTER}") > max(1, len(shown) // 10):
+        return f"{sum(len(piece.data) for piece in trace.body):,} bytes that are no text"
     return shown if len(shown) <= _QUOTED else shown[:_QUOTED] + "..."
 
 
@@ -82,7 +89,7 @@ def _unreachable(host: str, sample: Sample) -> Stop | None:
             remedy = "Check the spelling, that the domain has not expired, and this machine's name server."
             return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: the name cannot be found{words}", remedy)
         case TransportEnd.TLS_FAILED:
-            remedy = "Renew or replace the certificate; for an authority of your own, name it with --ca-file."
+            remedy = _tls_remedy(trace.detail)
             return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: no verified TLS connection{words}", remedy)
         case TransportEnd.REFUSED:
             remedy = "Check host and port, and that a firewall lets this machine through."
@@ -90,10 +97,32 @@ def _unreachable(host: str, sample: Sample) -> Stop | None:
         case TransportEnd.CONNECT_TIME_OUT:
             remedy = "Check host and port, and that a firewall lets this machine through."
             return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: no connection within the audit's patience", remedy)
+    if trace.end is TransportEnd.NOT_HTTP and trace.status is None and _is_alert(trace):
+        problem = f"{host}: what comes back is an alert of TLS, and no HTTP"
+        return Stop(ExitCode.BAD_INPUT, problem, "TLS is spoken on that port: write https:// in the address.")
     if trace.end is TransportEnd.NOT_HTTP and trace.status is None:
         remedy = "Check scheme and port: https or http, and whether a web server listens there."
         return Stop(ExitCode.BAD_INPUT, f"{host}: what comes back is no HTTP{words}", remedy)
     return None
+
+
+def _is_alert(trace: Trace) -> bool:
+    """Whether a record of TLS came that is an alert: RFC 8446, section 5.1 (content type 21, version 3.x)."""
+    return bool(trace.reads) and trace.reads[0].data[:2] == b"\x15\x03"
+
+
+def _tls_remedy(detail: str) -> str:
+    """What to do where no TLS connection came about, by OpenSSL's words for it."""
+    lower = detail.lower()
+    if any(words in lower for words in _NO_TLS):
+        return "No TLS is spoken on that port: write http:// if it is to be plain, or check the port."
+    if "expired" in lower:
+        return "Renew the certificate, and check this machine's clock."
+    if "mismatch" in lower or "not valid for" in lower:
+        return "Ask by a name that the certificate holds, or have one made that holds this name."
+    if "certificate" in lower:
+        return "Have the server send a certificate and its chain; for an authority of your own, name it with --ca-file."
+    return "Look into the server's settings for TLS: its versions, ciphers and certificate."
 
 
 def _status(host: str, sample: Sample) -> Stop | None:
@@ -112,6 +141,13 @@ def _status(host: str, sample: Sample) -> Stop | None:
     if status == 429:
         remedy = "Wait and audit again, with smaller --runs or --at-once, or with a key that has a higher limit."
         return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: 429, rate limit{said}", remedy, _retry_after(trace))
+    if status == 426:
+        remedy = (
+            "Have every hop ask the next with HTTP/1.1: Envoy refuses HTTP/1.0, which nginx before 1.29.7 asks with."
+        )
+        return Stop(ExitCode.REQUIREMENT_FAILED, f"{host}: 426, a hop asks the next with too old an HTTP{said}", remedy)
+    if status == 400 and any(words in said.lower() for words in _WANTS_TLS):
+        return Stop(ExitCode.BAD_INPUT, f"{host}: 400, TLS is spoken on that port", "Write https:// in the address.")
     if 400 <= status < 500 and status not in (408, 499):
         remedy = "The request was refused: check --format, --model and --max-tokens."
         return Stop(ExitCode.BAD_INPUT, f"{host}: {status}{said}", remedy)
@@ -139,6 +175,10 @@ def _no_reply(host: str, sample: Sample) -> Stop | None:
     if trace.status is not None:
         return None
     waited = f"{trace.ended - trace.started:.1f} s"
+    began = trace.reads[0].data[:_QUOTED_BYTES] if trace.reads else b""
+    if began and not b"HTTP/".startswith(began[:5]):
+        remedy = "Check scheme and port: https or http, and whether a web server listens there."
+        return Stop(ExitCode.BAD_INPUT, f"{host}: what comes back is no HTTP: {began!r}", remedy)
     if trace.end in (TransportEnd.HEADERS_TIME_OUT, *_TOO_LONG):
         remedy = "If answers begin later than that, raise --longest; else look for what holds the reply back."
         return Stop(ExitCode.REQUIREMENT_FAILED, f"{host}: no reply within {waited}", remedy)
@@ -163,6 +203,12 @@ def _wrong_reply(host: str, sample: Sample) -> Stop | None:
     evidence = sample.evidence
     trace, facts = evidence.trace, read(evidence)
     said = facts.recognised > facts.heartbeats
+    if facts.marker and trace.end in OWN_ENDS:
+        problem = f"{host}: the first answer was whole and its reply did not end, so each would take as long"
+        return Stop(ExitCode.AS_REQUIRED, problem, "")
+    if trace.end is TransportEnd.LEFT and said:
+        # Plainly too much of a good stream: what it means for the cost is the run's matter.
+        return None
     if trace.end is TransportEnd.LEFT and sum(len(read.data) for read in trace.reads) >= MOST_BYTES:
         remedy = "Check what answers there: a model that keeps to --max-tokens does not send so much."
         problem = f"{host}: more than {MOST_BYTES // 2**20} MiB came for one answer, so the audit left"

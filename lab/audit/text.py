@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from rich.table import Column, Table
 
 from lab.audit.confidence import Severity
 from lab.audit.results import AuditResults
-from lab.audit.rows import COLUMNS, Row, headline, rows
+from lab.audit.rows import COLUMNS, Row, headline, problems, reasons_why_not, rows
+from lab.errors import ExitCode
 from lab.reports.phrases import printable
 
 _MARKS = {Severity.FAILURE: "FAILURE", Severity.WARNING: "warning"}
@@ -27,43 +27,58 @@ def print_audit(results: AuditResults, out: Console, page: Path | None = None) -
         page: the HTML report, to be named at the end; None where there is none.
     """
     _line(out, headline(results))
+    for reason in reasons_why_not(results):
+        _line(out, reason)
     if results.stopped:
-        _line(out, f"\nEnded early, after {results.requests} of {results.planned} requests: {results.stopped}")
+        # Where it is the verdict itself, the first line has said it.
+        why = "" if results.stopped_by is ExitCode.REQUIREMENT_FAILED else f": {results.stopped}"
+        _line(out, f"\nEnded early, after {results.requests} of {results.planned} requests{why}")
         if results.remedy:
             _line(out, f"  {results.remedy}")
     found = rows(results)
     if found:
-        _table(found, out)
+        _figures(found, out)
     _conclusions(results, out)
+    _reasons(results, found, out)
     for note in results.notes:
         _line(out, f"Note: {note}")
     if page is not None:
         _line(out, f"\nReport: {page}")
 
 
-def _table(found: Sequence[Row], out: Console) -> None:
+def _figures(found: Sequence[Row], out: Console) -> None:
+    """A table where the terminal holds it, else a paragraph for each row: a table of folded words is hard to read."""
     texts = [[name, *(row.cells[place] for row in found)] for place, name in enumerate(COLUMNS)]
-    whole = sum(max(map(len, column)) + 1 for column in texts)
-    # On a narrow terminal cells fold at their spaces: half a word is hard to read.
-    widths = [None if whole <= out.width else _longest_word(c) for c in texts]
-    columns = [Column(name, width=width) for name, width in zip(COLUMNS, widths, strict=True)]
-    table = Table(*columns, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    out.print()
+    if sum(max(map(len, column)) + 1 for column in texts) > out.width:
+        for row in found:
+            _paragraph(row, out)
+        return
+    table = Table(*(Column(name, no_wrap=True) for name in COLUMNS), box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for row in found:
         table.add_row(*(escape(printable(cell)) for cell in row.cells))
-    out.print()
     out.print(table)
 
 
-def _longest_word(texts: Sequence[str]) -> int:
-    """Characters of the longest word; a number and its unit are one."""
-    return max(len(word) for text in texts for word in re.split(r" (?!s$)", text))
+def _paragraph(row: Row, out: Console) -> None:
+    """A heading and the figures, as many a line as fit."""
+    way, http, coding, *_ = row.cells
+    _line(out, f"{way} over HTTP/{http}, {'a coding' if coding == 'asked' else 'no coding'} offered")
+    line = ""
+    for name, cell in row.named[3:]:
+        words = f"{name.lower()}: {cell}"
+        if line and len(line) + len(words) + 2 > out.width:
+            _line(out, line)
+            line = ""
+        line += f"; {words}" if line else f"  {words}"
+    _line(out, line)
 
 
 def _conclusions(results: AuditResults, out: Console) -> None:
     found = results.conclusions
     if found is None:
         return
-    for problem in found.problems:
+    for problem in problems(results):
         way = "" if problem.sentence.startswith(problem.way) else f"{problem.way}: "
         _line(out, f"\n{_MARKS[problem.severity]}: {way}{problem.sentence}")
         for line in problem.remedy.splitlines():
@@ -71,12 +86,29 @@ def _conclusions(results: AuditResults, out: Console) -> None:
     if found.added:
         _line(out, "")
         for step in found.added:
-            _line(out, step.sentence)
+            _line(out, f"{step.sentence[0].upper()}{step.sentence[1:]}")
     if found.hops:
         _line(out, "\nWhat the headers give away:")
         for clue in found.hops:
             _line(out, f"  {clue.way}: {clue.product.value} {clue.version}".rstrip() + f" ({clue.evidence})")
-    _line(out, f"\nIn detail: {found.verdict}")
+
+
+def _reasons(results: AuditResults, found: Sequence[Row], out: Console) -> None:
+    """The reasons that stand nowhere above, one for each verdict of a way, and what was proven."""
+    if results.conclusions is None:
+        return
+    above = " ".join([*(problem.sentence for problem in problems(results)), *reasons_why_not(results)])
+    _line(out, "\nIn detail:")
+    seen: set[tuple[str, str, str]] = set()
+    for row in found:
+        coding = " with a coding offered" if row.cells[2] == "asked" else ""
+        for name, verdict, reason in row.reasons:
+            if reason not in above and (row.cells[0], name, verdict) not in seen:
+                _line(out, f"  {row.cells[0]} over HTTP/{row.cells[1]}{coding}. {name} {verdict}: {reason}")
+            seen.add((row.cells[0], name, verdict))
+    proven = results.conclusions.proven.sentence
+    if proven not in above:
+        _line(out, f"  {proven[0].upper()}{proven[1:]}.")
 
 
 def _line(out: Console, text: str) -> None:

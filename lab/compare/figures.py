@@ -1,23 +1,26 @@
 """From turns to figures: medians and shares with their intervals, each way beside the other. Pure.
 
-An answer counts as whole when the judge calls it complete or the model itself declared where it stopped;
-every other ending is a loss. What a loss is put down to is the judge's cause, with all exchanges of the
-comparison as each other's controls, and where no cause can be told, the ending.
+An answer counts as whole when it came as far as the model meant it to; every other ending is a loss
+(`lab.compare.judged`). Streamed and batch are compared pair by pair. No two answers of a real model are alike, so
+times are set against the answers' lengths, and pairs whose lengths differ too much are left out and counted.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from lab.compare.answers import Unit
 from lab.compare.intervals import Interval, median_interval, share_interval
+from lab.compare.judged import Judged, judge_made
 from lab.compare.made import Made, Turn
-from lab.judge.endings import WHOLE
-from lab.judge.verdict import Verdict, judge_all
-from lab.words import Cause
 
-CLOCKS = frozenset({Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK})
+ALIKE = 0.1
+"""Part by which the lengths of a pair may differ; the time to the first token does not grow with the length, so that
+time for each token says little of pairs that differ more."""
+
+PER = 100
+"""The time is given for so many tokens or characters."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,18 @@ class Loss:
         to: the cause, or the ending where no cause can be told.
         count: how many.
         clock: the clock's value in seconds, where the cause is one.
+        refused: whether the endpoint itself said no, whichever way it was asked.
     """
 
     to: str
     count: int
     clock: float | None = None
+    refused: bool = False
 
     @property
     def by_clock(self) -> bool:
         """Whether it was one of the path's clocks."""
-        return self.to in CLOCKS
+        return self.clock is not None
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,12 @@ class WayFigures:
         total: from the request to the end.
         first_text: from the request to the first piece of text; for a batch reply that is the whole of it.
         held: how long each connection was held, lost answers included.
+        longest: the longest that a whole answer took.
         silence: the longest time without a byte that a whole answer survived.
         rate: whole answers a second; one value a round.
         wire_bytes: bytes of reply on the wire, HTTP's own framing included and TLS's not.
+        length: of the answers, in the level's unit.
+        pace: seconds for `PER` of that unit.
         lost: the share of answers that did not come whole.
         losses: what they were lost to, the most frequent first.
     """
@@ -62,44 +70,42 @@ class WayFigures:
     total: Interval | None
     first_text: Interval | None
     held: Interval | None
+    longest: float
     silence: float
     rate: Interval | None
     wire_bytes: Interval | None
+    length: Interval | None
+    pace: Interval | None
     lost: Interval | None
     losses: tuple[Loss, ...]
 
 
 @dataclass(frozen=True)
 class LevelFigures:
-    """Both ways at one level.
+    """Both ways at one level; what compares them is None where nothing can be compared.
 
     Args:
-        difference: the stream's total less the batch reply's, in seconds, pair by pair; None where no pair is whole.
+        unit: what lengths are counted in.
+        slower: by which part a stream took longer than its batch reply, length for length; negative if shorter.
+        sooner: by which part of an answer's time a stream's first text came before the end: its own, or that of its
+            batch reply, length for length, if sooner.
+        left_out: pairs that are whole and not compared, for their lengths differ too much.
     """
 
     at_once: int
+    unit: Unit
     stream: WayFigures
     batch: WayFigures
-    difference: Interval | None
+    slower: Interval | None
+    sooner: Interval | None
+    left_out: int
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """One generation with its verdict."""
+class _Turn:
+    """A turn, judged; all of it went one way, at one level."""
 
-    made: Made
-    verdict: Verdict
-
-    @property
-    def whole(self) -> bool:
-        return self.verdict.ending in WHOLE
-
-
-@dataclass(frozen=True)
-class _JudgedTurn:
-    """A turn with its verdicts; all of it went one way, at one level."""
-
-    every: tuple[_Judged, ...]
+    every: tuple[Judged, ...]
     seconds: float
 
     @property
@@ -114,44 +120,94 @@ class _JudgedTurn:
 
 def figures(turns: Sequence[Turn]) -> tuple[LevelFigures, ...]:
     """The figures of every level of which both ways were measured at least once, in the order of measuring."""
-    by_kind: dict[tuple[int, bool], list[_JudgedTurn]] = {}
-    for turn in _judge(turns):
+    judged = list(_judge(turns))
+    unit = _unit([each for turn in judged for each in turn.every])
+    by_kind: dict[tuple[int, bool], list[_Turn]] = {}
+    for turn in judged:
         by_kind.setdefault(turn.kind, []).append(turn)
     levels = dict.fromkeys(at_once for at_once, _ in by_kind)
     return tuple(
-        _level(at_once, by_kind[at_once, True], by_kind[at_once, False])
+        _level(unit, by_kind[at_once, True], by_kind[at_once, False])
         for at_once in levels
         if (at_once, True) in by_kind and (at_once, False) in by_kind
     )
 
 
-def _judge(turns: Sequence[Turn]) -> Iterator[_JudgedTurn]:
+def _judge(turns: Sequence[Turn]) -> Iterator[_Turn]:
     """All exchanges are judged together, so that each is a control for the clocks of the others."""
-    verdicts = iter(judge_all([made.evidence for turn in turns for made in turn.made]))
+    judged = iter(judge_made([made for turn in turns for made in turn.made]))
     for turn in turns:
-        yield _JudgedTurn(tuple(_Judged(made, next(verdicts)) for made in turn.made), turn.seconds)
+        yield _Turn(tuple(next(judged) for _ in turn.made), turn.seconds)
 
 
-def _level(at_once: int, streamed: Sequence[_JudgedTurn], batch: Sequence[_JudgedTurn]) -> LevelFigures:
-    differences = _differences(*([each for turn in turns for each in turn.every] for turns in (streamed, batch)))
-    return LevelFigures(at_once, _way(streamed), _way(batch), median_interval(differences))
+def _unit(every: Sequence[Judged]) -> Unit:
+    """Tokens only where every whole answer has a count: the two ways must be measured alike."""
+    counted = [each.answer.tokens is not None for each in every if each.whole]
+    return Unit.TOKENS if counted and all(counted) else Unit.CHARACTERS
 
 
-def _way(turns: Sequence[_JudgedTurn]) -> WayFigures:
+def _level(unit: Unit, streamed: Sequence[_Turn], batch: Sequence[_Turn]) -> LevelFigures:
+    pairs = _pairs(*([each for turn in turns for each in turn.every] for turns in (streamed, batch)))
+    alike = [pair for pair in pairs if _alike(*(each.answer.length(unit) for each in pair))]
+    return LevelFigures(
+        at_once=streamed[0].kind[0],
+        unit=unit,
+        stream=_way(streamed, unit),
+        batch=_way(batch, unit),
+        slower=median_interval([stream.total / _would_take(stream, other, unit) - 1 for stream, other in alike]),
+        sooner=median_interval(_head_starts(streamed, alike, unit)),
+        left_out=len(pairs) - len(alike),
+    )
+
+
+def _pairs(streamed: Sequence[Judged], batch: Sequence[Judged]) -> list[tuple[Judged, Judged]]:
+    """Each generation's stream and batch reply, where both are whole."""
+    other = {each.made.generation: each for each in batch if each.whole}
+    return [(each, other[each.made.generation]) for each in streamed if each.whole and each.made.generation in other]
+
+
+def _alike(one: int, other: int) -> bool:
+    return min(one, other) > 0 and max(one, other) <= (1 + ALIKE) * min(one, other)
+
+
+def _would_take(stream: Judged, batch: Judged, unit: Unit) -> float:
+    """Seconds that the batch reply would have taken for an answer of the stream's length."""
+    return batch.total * stream.answer.length(unit) / batch.answer.length(unit)
+
+
+def _head_starts(turns: Sequence[_Turn], alike: Sequence[tuple[Judged, Judged]], unit: Unit) -> list[float]:
+    """By which part of an answer's time the first text comes before the end.
+
+    The end is the stream's own, or that of its batch reply where they are of one length and that ends sooner.
+    """
+    other = {stream.made.generation: _would_take(stream, batch, unit) for stream, batch in alike}
+    found: list[float] = []
+    for each in (each for turn in turns for each in turn.every if each.whole):
+        first, end = each.answer.first_text, min(each.total, other.get(each.made.generation, each.total))
+        if first is not None and end > 0:
+            found.append(1 - first / end)
+    return found
+
+
+def _way(turns: Sequence[_Turn], unit: Unit) -> WayFigures:
     at_once, stream = turns[0].kind
     every = [each for turn in turns for each in turn.every]
     whole = [each for each in every if each.whole]
+    lengths = [(each.total, length) for each in whole if (length := each.answer.length(unit))]
     return WayFigures(
         stream=stream,
         at_once=at_once,
-        total=median_interval([each.verdict.total for each in whole]),
-        first_text=median_interval([at for each in whole if (at := each.verdict.first_token) is not None]),
-        held=median_interval([each.verdict.total for each in every]),
-        silence=max((each.verdict.longest_silence for each in whole), default=0.0),
+        total=median_interval([each.total for each in whole]),
+        first_text=median_interval([at for each in whole if (at := each.answer.first_text) is not None]),
+        held=median_interval([each.total for each in every]),
+        longest=max((each.total for each in whole), default=0.0),
+        silence=max((each.silence for each in whole), default=0.0),
         rate=median_interval([turn.rate for turn in turns]),
         wire_bytes=median_interval([_wire_bytes(each.made) for each in whole]),
+        length=median_interval([length for _, length in lengths]),
+        pace=median_interval([PER * total / length for total, length in lengths]),
         lost=share_interval(len(every) - len(whole), len(every)),
-        losses=_losses([each.verdict for each in every if not each.whole]),
+        losses=sum_losses(Loss(each.lost_to, 1, each.clock, each.refused) for each in every if not each.whole),
     )
 
 
@@ -159,17 +215,12 @@ def _wire_bytes(made: Made) -> int:
     return sum(len(read.data) for read in made.evidence.trace.reads)
 
 
-def _losses(verdicts: Sequence[Verdict]) -> tuple[Loss, ...]:
-    counts = Counter(str(verdict.cause or verdict.ending) for verdict in verdicts)
-    clocks = {str(verdict.cause): verdict.clock for verdict in verdicts if verdict.cause in CLOCKS}
-    return tuple(Loss(to, count, clocks.get(to)) for to, count in counts.most_common())
-
-
-def _differences(streamed: Sequence[_Judged], batch: Sequence[_Judged]) -> list[float]:
-    """What each generation took longer as a stream, where both ways brought the whole of it."""
-    totals = {each.made.generation: each.verdict.total for each in batch if each.whole}
-    return [
-        each.verdict.total - totals[each.made.generation]
-        for each in streamed
-        if each.whole and each.made.generation in totals
-    ]
+def sum_losses(losses: Iterable[Loss]) -> tuple[Loss, ...]:
+    """One entry a cause, the most frequent first; a clock's least value is the nearest to the truth."""
+    sums: dict[tuple[str, bool], Loss] = {}
+    for loss in losses:
+        had = sums.get((loss.to, loss.refused))
+        clocks = [each.clock for each in (had, loss) if each is not None and each.clock is not None]
+        count = loss.count + (had.count if had else 0)
+        sums[loss.to, loss.refused] = Loss(loss.to, count, min(clocks, default=None), loss.refused)
+    return tuple(sorted(sums.values(), key=lambda loss: -loss.count))

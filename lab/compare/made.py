@@ -14,8 +14,20 @@ from dataclasses import dataclass
 
 from lab.evidence import Evidence
 
-Ask = Callable[[int, bool], Awaitable[Evidence]]
-"""Makes generation number N, as a stream or not, and brings back the evidence."""
+Ask = Callable[[int, bool, int], Awaitable[Evidence]]
+"""Makes generation number N, as a stream or not, one of so many at once, and brings back the evidence."""
+
+
+class MakeAgain(Exception):
+    """Raised by an `Ask` whose whole turn is to be made once more, for it says nothing of the path.
+
+    Args:
+        wait: seconds to wait before that.
+    """
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(f"to be made again after {wait:g} s")
+        self.wait = wait
 
 
 @dataclass(frozen=True)
@@ -67,15 +79,20 @@ async def make_all(ask: Ask, levels: Sequence[int], rounds: int, on_turn: Callab
 
 
 async def _turn(ask: Ask, generations: Sequence[int], stream: bool) -> Turn:
-    started = time.monotonic()
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_one(ask, number, stream, len(generations))) for number in generations]
-    except ExceptionGroup as failures:
-        # The first is why it ended; the others were on their way to the same.
-        raise failures.exceptions[0] from None
-    return Turn(tuple(task.result() for task in tasks), time.monotonic() - started)
+    while True:
+        started = time.monotonic()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_one(ask, number, stream, len(generations))) for number in generations]
+        except ExceptionGroup as failures:
+            # The first is why it ended; the others were on their way to the same.
+            failure = failures.exceptions[0]
+            if not isinstance(failure, MakeAgain):
+                raise failure from None
+            await asyncio.sleep(failure.wait)
+        else:
+            return Turn(tuple(task.result() for task in tasks), time.monotonic() - started)
 
 
 async def _one(ask: Ask, generation: int, stream: bool, at_once: int) -> Made:
-    return Made(generation, stream, at_once, await ask(generation, stream))
+    return Made(generation, stream, at_once, await ask(generation, stream, at_once))

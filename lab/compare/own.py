@@ -51,6 +51,11 @@ def plan_of(generation: int) -> Plan:
     return Plan(tokens=tokens, ttft=FIRST, interval=INTERVAL, seed=generation)
 
 
+def own_minutes(turns: int) -> int:
+    """About how long so many turns take, in minutes; each takes as long as its longest generation."""
+    return max(1, round(turns * (FIRST + sum(TOKENS) / 2 * INTERVAL) / 60))
+
+
 @asynccontextmanager
 async def own_path(staging: Staging, wire_format: str, say: Callable[[str], None]) -> AsyncIterator[Ask]:
     """Put the side on the stage; gives what makes one generation over it.
@@ -69,7 +74,7 @@ async def own_path(staging: Staging, wire_format: str, say: Callable[[str], None
     ):
         url = stage.url(staging.id)
 
-        async def ask(generation: int, stream: bool) -> Evidence:
+        async def ask(generation: int, stream: bool, _: int) -> Evidence:
             plan = plan_of(generation)
             limit = plan.length + _SPARE
             return await observe(

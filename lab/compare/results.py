@@ -1,17 +1,20 @@
-"""`compare.json`: what was compared, the figures and the advice; text can be made from it again."""
+"""`compare.json`: what was compared, the figures and the advice; text and page can be made from it again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter
 
 from lab.compare.advice import Advice, Need
 from lab.compare.figures import LevelFigures
+from lab.compare.growth import Growth
 from lab.files import write_whole
+from lab.words import Saved
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -19,15 +22,18 @@ class Comparison:
     """One comparison.
 
     Args:
-        over: the audited address, or the side of a scenario.
+        over: the endpoint's address, or the side of a scenario.
         wire_format: the dialect.
         generations: what was generated, in words.
         rounds: how often each level was repeated.
         started: local date and time in ISO 8601.
         need: what the application needs, as the user said.
         levels: the figures.
+        growth: whether requests per second grow with the level, for each way.
         advice: what follows; None where nothing was measured both ways.
+        notes: what a reader must know to read the figures.
         stopped: why the comparison ended early; empty if it did not.
+        remedy: what to do about that.
     """
 
     format_version: int
@@ -39,8 +45,12 @@ class Comparison:
     started: str
     need: Need
     levels: tuple[LevelFigures, ...]
+    growth: tuple[Growth, ...]
     advice: Advice | None
+    notes: tuple[str, ...] = ()
     stopped: str = ""
+    remedy: str = ""
+    kind: Literal[Saved.COMPARISON] = Saved.COMPARISON
 
 
 _COMPARISON = TypeAdapter(Comparison)

@@ -175,9 +175,15 @@ def _value(kind: Cause, deaths: Sequence[Exposure], exposures: Sequence[Exposure
 
 
 def _late(trace: Trace, end: float) -> float:
-    """How long the end may have lain in the socket while the probe did not run, in seconds."""
-    spans = [end - stall.since for stall in trace.stalls if stall.since < end <= stall.until + _NEXT_TURN]
-    return max(spans, default=0.0)
+    """How long the end may have lain in the socket while the probe did not run, in seconds.
+
+    Stalls that follow one another closely are one: a socket with data and an end is read in two turns.
+    """
+    since = end
+    for stall in sorted(trace.stalls, key=lambda each: each.since, reverse=True):
+        if stall.since < since <= stall.until + _NEXT_TURN:
+            since = stall.since
+    return end - since
 
 
 def _tell_total(deaths: Sequence[Exposure], exposures: Sequence[Exposure]) -> bool:

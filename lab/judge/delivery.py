@@ -19,7 +19,7 @@ from math import inf
 
 from lab.evidence import Evidence, Hold, Ledger, Trace
 from lab.judge.endings import Case
-from lab.judge.gaps import FEW, Pattern, delivery_by_gaps
+from lab.judge.gaps import ASLEEP, FEW, Pattern, delivery_by_gaps
 from lab.judge.reading import Arrival, Facts
 from lab.plan import Plan
 from lab.words import Delivery
@@ -38,10 +38,6 @@ CLEAR_CLUMP = 0.1
 CLEAR_SHARE = 0.75
 """Share of the tokens that must have been held so. In pairs, half of them are: HAProxy at ten tokens a second
 makes pairs or not from one run to the next, so a verdict at one half would be a toss."""
-
-
-ASLEEP = 0.5
-"""Part of a time in which the probe itself may have been late; beyond it, that nothing came says nothing."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +156,8 @@ def _stamped(trace: Trace, right: tuple[Arrival, ...], left: dict[int, float]) -
 def _by_gaps(case: Case) -> Delivered:
     """The rules for a foreign endpoint: only when things came is known, not when they left."""
     trace = case.trace
-    times = tuple(sorted(arrival.at - trace.started for arrival in case.facts.right))
-    delivery, sentence = delivery_by_gaps(Pattern(times, trace.ended - trace.started))
+    times = sorted(arrival.at - trace.started for arrival in case.facts.right)
+    delivery, sentence = delivery_by_gaps(Pattern.of(trace, times))
     # One exchange, of which nobody has looked where its bursts end, is too little for that word.
     return Delivered(Delivery.UNPROVEN if delivery is Delivery.INCREMENTAL else delivery, sentence)
 

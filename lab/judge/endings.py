@@ -3,7 +3,7 @@
 The order matters. What the tokens prove comes first, then what the reply says of itself, then what the
 transport saw: a marker counts even if the connection broke after it, and a clean end counts for
 nothing without one. Warning: `forged-complete` and `corrupt` need the plan as the truth; of an endpoint
-that is not the lab's, only what the tokens say of themselves can be known.
+that is not the lab's, only what the tokens say of themselves can be known, and what a reply says twice.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Case:
 
 
 def _corrupt(case: Case) -> bool:
-    return case.may_answer and bool(case.facts.spoilt)
+    return case.may_answer and bool(case.facts.spoilt or case.facts.contradiction)
 
 
 def _error_in_stream(case: Case) -> bool:
@@ -131,7 +131,7 @@ def wrong_type(case: Case) -> bool:
     """Whether the content type is neither missing nor what was asked for."""
     wanted = format_named(case.evidence.wire_format).stream_type if case.evidence.stream else "application/json"
     came = case.trace.header("content-type")
-    return bool(came) and _main_type(came) != _main_type(wanted)
+    return bool(came) and main_type(came) != main_type(wanted)
 
 
 def _wrong_reply(case: Case) -> bool:
@@ -169,5 +169,6 @@ def ending_of(case: Case) -> Ending:
     return next(ending for ending, holds in RULES if holds(case))
 
 
-def _main_type(content_type: str) -> str:
+def main_type(content_type: str) -> str:
+    """A content type without its parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()

@@ -6,19 +6,31 @@ that sends once in 200 ms cannot fill ten seconds with more than fifty moments. 
 themselves; they count as clumps only where nearly no two of them lie close together, which chance delays would
 bring about, and they count as a batch only where all came at the very end, faster than a model writes.
 
+Clumps can be the model's own, which writes several events after each step of its work. What a timer holds comes
+evenly and in clumps of varying size, since a model's pace varies; what a model writes in steps has the same number of
+events each time. Where both the time and the number are the same, nothing tells the two apart.
+
+The probe notes when it was late itself (`lab.probe.pulse`), and what it slept through says nothing against a path:
+what was read at the end of such a time may have come at its beginning, and a silence counts only if the probe was
+awake for most of it.
+
 Warnings. A path that holds by size shows many moments too, on a large answer over a slow link; its bursts
 end in the middle of events, and then no number of moments counts. A constant delay of each token, or a lag of one
-event, leaves no sign in the times. A model that writes in clumps looks like a path that makes them.
+event, leaves no sign in the times. A model whose steps are even and bring varying numbers of events looks like a
+timer. A path that holds the beginning, or all of it, and replays it looks like a model that thinks first.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
+from statistics import median
 
+from lab.evidence import Stall, Trace
 from lab.words import Delivery
 
 APART = 0.02
@@ -35,8 +47,14 @@ EVENTS_A_READ = 1.5
 """Events to each time of reading, at most, for tokens that came one by one; more may be clumps of two."""
 
 CLUMP_SHARE = 0.1
-"""Share of all events (four are always allowed) that one reading may bring, for tokens that came one by one: a path
-that holds only the beginning, or only the end, shows many moments in between."""
+"""Share of all events (four are always allowed) that one moment may bring, for tokens that came one by one."""
+
+HEAD = 2 * APART
+"""Seconds of the beginning and of the end that are compared with the pace of the rest: a path that holds only the
+beginning, or a fixed number of bytes until the end, shows many moments in between."""
+
+HEAD_EVENTS = 3
+"""Events beyond that pace which begin a suspicion; a model's first step often brings a few."""
 
 WHOLE_SHARE = 0.9
 """Share of the bursts that must end with an event, for a path that hands on what it gets when it gets it."""
@@ -66,6 +84,25 @@ busy machine that reads late do not, as two busy processes and forty exchanges a
 CLUMP_MOMENTS = 4
 """Moments below which clumps are not told from one pause."""
 
+UNLIKE = (3, 0.2)
+"""How many clumps, and which part of them, must differ in their number of events from the usual one, before a timer
+and not the model has made them. One that was read late differs too."""
+
+ASLEEP = 0.5
+"""Part of a time in which the probe itself may have been late; beyond it, that nothing came says nothing."""
+
+WAKING = 0.05
+"""Seconds after a stall in which the probe may still be reading what came during it: lateness below that is not
+noted, so one turn of its loop may take as long."""
+
+
+@dataclass(frozen=True)
+class Clump:
+    """What came at one moment: how many events, and how many seconds after the moment before."""
+
+    gap: float
+    events: int
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -75,11 +112,20 @@ class Pattern:
         times: when each event with text came, in order.
         total: until the end.
         whole: share of the bursts (bytes up to a silence) that ended where an event ends.
+        stalls: when the probe itself was late.
     """
 
     times: tuple[float, ...]
     total: float
     whole: float = 1.0
+    stalls: tuple[Stall, ...] = ()
+
+    @classmethod
+    def of(cls, trace: Trace, times: Sequence[float], whole: float = 1.0) -> Pattern:
+        """The pattern of events that came at these times, in seconds from the trace's request."""
+        start = trace.started
+        stalls = tuple(Stall(stall.since - start, stall.until - start) for stall in trace.stalls)
+        return cls(tuple(times), max(trace.ended - start, 0.0), whole, stalls)
 
     @property
     def span(self) -> float:
@@ -95,6 +141,34 @@ class Pattern:
     def moments(self) -> tuple[float, ...]:
         """The beginnings of moments that lie apart."""
         return moments_of(self.times)
+
+    @property
+    def first(self) -> float:
+        """When the first event may have come at the earliest; read it was at the first of `times`."""
+        return self._earliest(self.times[0])
+
+    @property
+    def clumps(self) -> tuple[Clump, ...]:
+        """What came at each moment after the first, without those before which the probe slept for too long."""
+        moments = self.moments
+        counts = Counter(bisect_right(moments, time) for time in self.times)
+        found = []
+        for place, (before, moment) in enumerate(pairwise(moments), 2):
+            gap = moment - before
+            if self._slept(before, moment) <= ASLEEP * gap:
+                found.append(Clump(gap, counts[place]))
+        return tuple(found)
+
+    def _slept(self, since: float, until: float) -> float:
+        """Seconds between two times in which the probe did not run."""
+        return sum(max(0.0, min(until, stall.until) - max(since, stall.since)) for stall in self.stalls)
+
+    def _earliest(self, time: float) -> float:
+        """When something that was read at a time may have come: before the stalls that it was read at the end of."""
+        for stall in sorted(self.stalls, key=lambda each: each.since, reverse=True):
+            if stall.since < time <= stall.until + WAKING:
+                time = stall.since
+        return time
 
 
 def moments_of(times: Sequence[float]) -> tuple[float, ...]:
@@ -123,53 +197,116 @@ def closest_stretch(moments: Sequence[float]) -> float:
     return best
 
 
-def delivery_by_gaps(pattern: Pattern) -> tuple[Delivery, str]:
-    """The delivery that one exchange's times show, and the numbers that show it."""
-    moments = pattern.moments
-    numbers = f"{len(pattern.times)} events at {len(moments)} moments over {_ms(pattern.span)} of {_ms(pattern.total)}"
+def delivery_by_gaps(pattern: Pattern, events_a_read: float = EVENTS_A_READ) -> tuple[Delivery, str]:
+    """The delivery that one exchange's times show, and the numbers that show it.
+
+    Args:
+        pattern: the times.
+        events_a_read: how many events a read may bring on the average where nothing holds them; more than one
+            where the model is known to write several at once.
+    """
     if not pattern.times:
         return Delivery.NONE, "no token came"
+    numbers = numbers_of(pattern)
     if len(pattern.times) < FEW:
         return Delivery.UNPROVEN, f"{numbers}: too few events to tell"
     if pattern.total < LEAST_TOTAL:
         return Delivery.UNPROVEN, f"{numbers}: too short to tell"
-    if _batched(pattern):
+    if _batched(pattern, pattern.times[0]):
+        if not _batched(pattern, pattern.first):
+            return Delivery.UNPROVEN, f"{numbers}: all at the end, but the probe itself was late before it"
         return Delivery.BATCHED, f"{numbers}: all at the end"
-    if _clumped(pattern, moments):
-        return Delivery.COALESCED, f"{numbers}: clumps, evenly {_ms(CLUMP_GAP)} or more apart"
-    why = _no_proof(pattern, moments)
+    if evenly_clumped(pattern):
+        if vary(pattern.clumps[:-1]):
+            return Delivery.COALESCED, f"{numbers}: {CLUMPS_OF_A_TIMER}"
+        return Delivery.UNPROVEN, f"{numbers}: clumps, evenly apart, of which a model's own steps may be the cause"
+    why = _no_proof(pattern, events_a_read)
     if why:
         return Delivery.UNPROVEN, f"{numbers}: {why}"
-    bound = closest_stretch(moments)
+    bound = closest_stretch(pattern.moments)
     return Delivery.INCREMENTAL, f"{numbers}, {_ms(bound)} apart in a stretch: no hold is longer than that"
 
 
-def _batched(pattern: Pattern) -> bool:
+CLUMPS_OF_A_TIMER = f"clumps of varying size, evenly {CLUMP_GAP * 1e3:.0f} ms or more apart"
+"""What a timer's hold looks like, in words."""
+
+
+def numbers_of(pattern: Pattern) -> str:
+    """How many events came at how many moments, in words."""
+    moments = len(pattern.moments)
+    at = "1 moment" if moments == 1 else f"{moments} moments"
+    return f"{len(pattern.times)} events at {at} over {_ms(pattern.span)} of {_ms(pattern.total)}"
+
+
+def _batched(pattern: Pattern, first: float) -> bool:
+    """Whether all came at the end, if the first event came at that time."""
+    span = pattern.times[-1] - first
     late = pattern.total - pattern.times[-1] <= max(BATCH_PART * pattern.total, APART)
-    fast = pattern.span <= len(pattern.times) / FASTEST_MODEL
-    return late and fast and pattern.span <= BATCH_PART * pattern.total
+    return late and span <= len(pattern.times) / FASTEST_MODEL and span <= BATCH_PART * pattern.total
 
 
-def _clumped(pattern: Pattern, moments: Sequence[float]) -> bool:
-    if len(moments) < CLUMP_MOMENTS or len(pattern.times) < CLUMP * len(moments):
+def evenly_clumped(pattern: Pattern) -> bool:
+    """Whether the events came in clumps that lie evenly apart."""
+    clumps = pattern.clumps
+    if len(clumps) < max(CLUMP_MOMENTS, len(pattern.moments) / 2) - 1:
         return False
-    gaps = sorted(later - earlier for earlier, later in pairwise(moments))
+    if sum(clump.events for clump in clumps) < CLUMP * len(clumps):
+        return False
+    gaps = sorted(clump.gap for clump in clumps)
     # One gap in ten may be short and one long: the last clump is cut off by the end, and a model may pause.
     aside = (len(gaps) + 5) // 10
     return gaps[aside] >= CLUMP_GAP and gaps[-1 - aside] <= CLUMP_SPREAD * gaps[aside]
 
 
-def _no_proof(pattern: Pattern, moments: Sequence[float]) -> str:
+def vary(clumps: Sequence[Clump]) -> bool:
+    """Whether clumps differ in their number of events, which those that a model writes in one step do not.
+
+    Args:
+        clumps: without the last of each answer, which its end cuts off.
+    """
+    counts = Counter(clump.events for clump in clumps)
+    if not counts:
+        return False
+    usual, least = counts.most_common(1)[0][0], UNLIKE
+    # Two that were read together are twice as many, after twice the time.
+    twice = 1.5 * median(clump.gap for clump in clumps)
+    merged = sum(clump.events == 2 * usual and clump.gap >= twice for clump in clumps)
+    unlike = len(clumps) - counts[usual] - merged
+    return unlike >= least[0] and unlike >= least[1] * len(clumps)
+
+
+def crowd(pattern: Pattern, *, at_end: bool = False) -> tuple[int, float]:
+    """The events of the first moment (or the last) beyond the pace of the rest, and the seconds that they are worth.
+
+    Both are 0 where there is no rest to compare with.
+    """
+    times = [-time for time in reversed(pattern.times)] if at_end else list(pattern.times)
+    inside = bisect_right(times, times[0] + HEAD)
+    rest, span = len(times) - inside, times[-1] - times[0] - HEAD
+    if not rest or span <= 0:
+        return 0, 0.0
+    beyond = inside - 1 - HEAD * rest / span
+    return (round(beyond), beyond * span / rest) if beyond >= HEAD_EVENTS else (0, 0.0)
+
+
+def _no_proof(pattern: Pattern, events_a_read: float) -> str:
     """Why the moments do not prove that tokens came as they were written; empty if they do."""
-    if len(moments) < MOMENTS or pattern.span < LEAST_TOTAL:
-        return f"fewer than {MOMENTS} moments, or less than {LEAST_TOTAL:g} s, prove nothing"
+    moments = pattern.moments
+    if len(moments) < MOMENTS:
+        return f"fewer than {MOMENTS} moments prove nothing"
+    if moments[-1] - moments[0] < LEAST_TOTAL:
+        return f"less than {LEAST_TOTAL:g} s proves nothing"
     if closest_stretch(moments) > SHORT_HOLD:
         return f"moments {_ms(closest_stretch(moments))} apart do not exclude a hold of {_ms(2 * SHORT_HOLD)}"
-    if len(pattern.times) > EVENTS_A_READ * pattern.reads:
+    if len(pattern.times) > events_a_read * pattern.reads:
         each = len(pattern.times) / pattern.reads
         return f"{each:.1f} events a read may be the path's clumps, the model's, or late reading"
-    clump = max(Counter(pattern.times).values())
-    if clump > max(FEW - 1, CLUMP_SHARE * len(pattern.times)):
+    for place, at_end in (("beginning", False), ("end", True)):
+        count, worth = crowd(pattern, at_end=at_end)
+        if worth > SHORT_HOLD * max(1.0, events_a_read / EVENTS_A_READ):
+            return f"{count} events more than the pace of the rest came at once at the {place}, which may be a hold"
+    clump = max(Counter(bisect_right(moments, time) for time in pattern.times).values())
+    if clump > max(FEW, CLUMP_SHARE * len(pattern.times)):
         return f"{clump} events came at once, which may be a hold or late reading"
     if pattern.whole < WHOLE_SHARE:
         return f"{1 - pattern.whole:.0%} of the bursts end inside an event, so that something may hold by size"

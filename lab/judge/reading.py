@@ -16,7 +16,7 @@ from lab.evidence import Evidence, Trace
 from lab.plan import Plan
 from lab.probe.body import BodyReader, Piece
 from lab.wire import format_named
-from lab.wire.events import ErrorEvent, Finish, Heartbeat, Marker, Text, Unreadable
+from lab.wire.events import PROGRESS, Contradiction, ErrorEvent, Finish, Heartbeat, Marker, Unreadable
 from lab.wire.tokens import Stamp
 
 
@@ -50,6 +50,7 @@ class Facts:
         finish: the reason the model gave; None if none came.
         marker: whether the terminal marker came.
         error: the first error event.
+        contradiction: the first place at which the reply contradicts itself, in words; empty if it does not.
         unreadable: the first event that broke the wire format, or what could not be decoded.
         recognised: events of the wire format other than unreadable ones.
         heartbeats: how many of those were heartbeats.
@@ -63,6 +64,7 @@ class Facts:
     finish: Finish | None = None
     marker: bool = False
     error: ErrorEvent | None = None
+    contradiction: str = ""
     unreadable: str = ""
     recognised: int = 0
     heartbeats: int = 0
@@ -84,10 +86,11 @@ class _Gathering:
     """Facts while the body is being read."""
 
     arrivals: list[Arrival] = field(default_factory=list)
-    text_times: list[float] = field(default_factory=list)
+    piece_times: list[float] = field(default_factory=list)
     finish: Finish | None = None
     marker: bool = False
     error: ErrorEvent | None = None
+    contradiction: str = ""
     unreadable: str = ""
     counts: Counter[type] = field(default_factory=Counter)
 
@@ -96,15 +99,17 @@ class _Gathering:
         self.arrivals += [_arrival(stamp, at) for stamp in piece.tokens]
         for event in piece.events:
             self.counts[type(event)] += 1
+            if isinstance(event, PROGRESS):
+                self.piece_times.append(at)
             match event:
-                case Text():
-                    self.text_times.append(at)
                 case Finish():
                     self.finish = self.finish or event
                 case Marker():
                     self.marker = True
                 case ErrorEvent():
                     self.error = self.error or event
+                case Contradiction():
+                    self.contradiction = self.contradiction or event.why
                 case Unreadable():
                     self.unreadable = self.unreadable or event.why
 
@@ -120,7 +125,7 @@ def read(evidence: Evidence) -> Facts:
     gathering.take(trace.body[-1].at if trace.body else trace.ended, body.close())
     arrivals = gathering.arrivals
     if evidence.plan is None and not arrivals:
-        arrivals = [Arrival(number, at) for number, at in enumerate(gathering.text_times, 1)]
+        arrivals = [Arrival(number, at) for number, at in enumerate(gathering.piece_times, 1)]
     tag = evidence.plan.tag if evidence.plan else (arrivals[0].tag if arrivals else "")
     return Facts(
         arrivals=tuple(arrivals),
@@ -130,8 +135,9 @@ def read(evidence: Evidence) -> Facts:
         finish=gathering.finish,
         marker=gathering.marker,
         error=gathering.error,
+        contradiction=gathering.contradiction,
         unreadable=gathering.unreadable or body.trouble,
-        recognised=gathering.counts.total() - gathering.counts[Unreadable],
+        recognised=gathering.counts.total() - gathering.counts[Unreadable] - gathering.counts[Contradiction],
         heartbeats=gathering.counts[Heartbeat],
         body_bytes=sum(len(piece.data) for piece in trace.body),
     )

@@ -54,7 +54,7 @@ def _end(case: Case, ending: Ending) -> str:
     took = f"{(trace.ended - trace.started) * 1e3:,.0f} ms"
     how = TRANSPORT[trace.end] + (f" ({trace.detail})" if trace.detail else "")
     details: Mapping[Ending, str] = {
-        Ending.CORRUPT: facts.spoilt,
+        Ending.CORRUPT: facts.spoilt or facts.contradiction,
         Ending.MODEL_ERROR_IN_STREAM: f"error event {facts.error.kind!r}" if facts.error else "",
         Ending.MODEL_ERROR_STATUS: f"status {trace.status} with the model's error document",
         Ending.PROXY_ERROR_STATUS: f"status {trace.status} with a page that is not the model's",

@@ -19,7 +19,7 @@ from lab.probe import connect
 from lab.probe.framing import Head, ReplyParser, Request
 from lab.probe.http1 import Http1
 from lab.probe.http2 import Http2
-from lab.probe.terms import Terms
+from lab.probe.terms import Enough, Terms
 from lab.probe.tls import Tls
 
 NO_CLOSE_NOTIFY = "closed without close_notify"
@@ -227,7 +227,11 @@ class Conversation(asyncio.BufferedProtocol):
         self._kept += len(kept)
         if kept:
             self._body.append(Read(at, kept))
-            self._terms.on_body(at, kept)
+            try:
+                self._terms.on_body(at, kept)
+            except Enough as enough:
+                self.end(TransportEnd.LEFT, str(enough))
+                return
         if len(piece) > room:
             self.end(TransportEnd.LEFT, f"more than {self._terms.limit:,} bytes of body")
 

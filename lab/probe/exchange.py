@@ -31,11 +31,11 @@ from lab.probe import connect
 from lab.probe.conversation import Conversation
 from lab.probe.framing import Request
 from lab.probe.pulse import Pulse
-from lab.probe.terms import LIMIT, OnBody, OnHead, Patience, Terms, ignore
+from lab.probe.terms import LIMIT, Enough, OnBody, OnHead, Patience, Terms, ignore
 from lab.probe.tls import Tls, default_context
 from lab.wire.format import Ask
 
-__all__ = ["LIMIT", "Patience", "exchange", "ignore"]
+__all__ = ["LIMIT", "Enough", "Patience", "exchange", "ignore"]
 
 # The kernel's buffer of a slow reader, in bytes: a large one would hide the slowness from the other side.
 _SMALL_BUFFER = 4096
@@ -64,7 +64,7 @@ async def exchange(
         patience: the probe's own clocks.
         on_head: called with status and headers as soon as they are whole.
         on_body: called with time and bytes of each piece of body (chunking undone, content coding
-            not) as it comes; what it raises, `exchange` raises.
+            not) as it comes; `Enough` from it makes the probe leave, what else it raises, `exchange` raises.
         leave_after: seconds from the request after which the probe closes of its own accord.
         tls: for an https address; None verifies against the system's authorities. Its list of
             protocols is overwritten.

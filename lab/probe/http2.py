@@ -21,6 +21,11 @@ import h2.settings
 from lab.evidence import TransportEnd
 from lab.probe.framing import LARGEST_HEAD, End, Head, Request
 
+NO_SETTINGS = "in place of SETTINGS"
+"""In the detail of an end: the other side spoke, and what it spoke is no HTTP/2 (RFC 9113, section 3.4)."""
+NO_FRAME = "no frame of HTTP/2 came"
+"""In the detail of an end: the connection was over before the other side had said that it speaks HTTP/2."""
+
 _STREAM = 1
 _FRAME_HEAD = 9
 # What a peer may send that was never told of more.
@@ -128,6 +133,8 @@ class Http2:
         """See `ReplyParser`."""
         if self.ended is not None:
             return self.ended
+        if not self._frames.begun:
+            return End(TransportEnd.NO_REPLY, NO_FRAME)
         return End(TransportEnd.NO_REPLY if self.head is None else TransportEnd.SHORT_FIN, self._goaway)
 
     def _over(self) -> bool:
@@ -159,11 +166,14 @@ class Http2:
 
 
 class _Frames:
-    """Cuts the other side's bytes into frames; what is left of a frame waits for the next read."""
+    """Cuts the other side's bytes into frames; what is left of a frame waits for the next read.
+
+    `begun` is True once the other side's SETTINGS have come.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._begun = False
+        self.begun = False
 
     def cut(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
         """Kind, stream and bytes of each frame that the next bytes make possible.
@@ -204,10 +214,10 @@ class _Frames:
 
     def _check(self, size: int, kind: int) -> None:
         """The first frame must be SETTINGS, and none may be larger than what was allowed."""
-        if not self._begun and kind != _SETTINGS:
+        if not self.begun and kind != _SETTINGS:
             said = bytes(self._buffer[:_QUOTED]).split(b"\r\n")[0].decode("latin-1")
-            raise h2.exceptions.ProtocolError(f"the other side began with {said!r} in place of SETTINGS")
-        self._begun = True
+            raise h2.exceptions.ProtocolError(f"the other side began with {said!r} {NO_SETTINGS}")
+        self.begun = True
         if size > _LARGEST_FRAME:
             raise h2.exceptions.ProtocolError(f"a frame of {size} bytes")
 

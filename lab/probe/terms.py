@@ -8,6 +8,11 @@ from math import inf
 
 from lab.probe.framing import Head
 
+
+class Enough(Exception):
+    """Raised by `OnBody`: the probe leaves, and the trace is what came till then, with these words as its detail."""
+
+
 OnHead = Callable[[Head], None]
 OnBody = Callable[[float, bytes], None]
 

@@ -124,6 +124,11 @@ def seconds(value: float) -> str:
     return f"{value:.{places}f} s"
 
 
+def plural(count: int, noun: str) -> str:
+    """A number and its noun: `1 moment`, `2 moments`, `1,200 events`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def token_count(exchange: ExchangeResult) -> str:
     """How many tokens came of how many that the whole answer has: `10 of 24`."""
     return f"{exchange.received} of {exchange.planned}"

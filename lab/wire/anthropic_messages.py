@@ -19,6 +19,7 @@ from lab.wire.events import (
     Heartbeat,
     Marker,
     Opening,
+    OtherPiece,
     Reasoning,
     Text,
     Unreadable,
@@ -223,7 +224,8 @@ def _read_document(document: dict[str, Any]) -> list[Event]:
 
 def _read_block(block: dict[str, Any]) -> list[Event]:
     text, thinking = (read_text(block.get(name)) for name in ("text", "thinking"))
-    return [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
+    call = [OtherPiece("tool_use")] if block.get("partial_json") else []
+    return [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else []), *call]
 
 
 def _read_finish(raw: str) -> Finish:

@@ -38,6 +38,17 @@ class Reasoning:
 
 
 @dataclass(frozen=True)
+class OtherPiece:
+    """A piece of the answer that is no text: a part of a call to a tool, sound, an image.
+
+    Args:
+        kind: what it is, as the wire names it.
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True)
 class Heartbeat:
     """Bytes that carry nothing but life: an SSE comment, an Anthropic `ping`."""
 
@@ -88,4 +99,12 @@ class Unreadable:
     data: bytes
 
 
-Event = Opening | Text | Reasoning | Heartbeat | Finish | Usage | Marker | ErrorEvent | Unreadable
+@dataclass(frozen=True)
+class Contradiction(Unreadable):
+    """The reply contradicts itself: a number that came twice or never, or a text that is not that of its pieces."""
+
+
+Event = Opening | Text | Reasoning | OtherPiece | Heartbeat | Finish | Usage | Marker | ErrorEvent | Unreadable
+
+PROGRESS = (Text, Reasoning, OtherPiece)
+"""Events by which a client sees that the answer goes on."""

@@ -22,6 +22,7 @@ from lab.wire.events import (
     Heartbeat,
     Marker,
     Opening,
+    OtherPiece,
     Reasoning,
     Text,
     Unreadable,
@@ -178,11 +179,12 @@ def _read_document(document: dict[str, Any]) -> list[Event]:
     message = document.get("message") or {}
     thinking, text = read_text(message.get("thinking")), read_text(message.get("content"))
     events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
+    events += [OtherPiece("tool_calls")] if message.get("tool_calls") else []
     if done:
         events += _read_end(document)
     if events:
         return events
-    return [Opening() if message.get("tool_calls") or done else Heartbeat()]
+    return [Opening() if done else Heartbeat()]
 
 
 def _read_end(document: dict[str, Any]) -> list[Event]:

@@ -12,7 +12,18 @@ import json
 from typing import Any
 
 from lab.wire import sse
-from lab.wire.events import Event, Finish, FinishReason, Heartbeat, Marker, Opening, Reasoning, Text, Unreadable
+from lab.wire.events import (
+    Event,
+    Finish,
+    FinishReason,
+    Heartbeat,
+    Marker,
+    Opening,
+    OtherPiece,
+    Reasoning,
+    Text,
+    Unreadable,
+)
 from lab.wire.format import (
     BROKEN,
     Ask,
@@ -35,6 +46,9 @@ _REASONS = {
     FinishReason.CONTENT_FILTER: "content_filter",
 }
 _REASONS_READ = {word: reason for reason, word in _REASONS.items()}
+
+# What an answer can consist of beside text.
+_OTHER_PIECES = ("tool_calls", "function_call", "audio", "images")
 
 # A fixed birthday: the same plan must give the same bytes.
 _CREATED = 1_700_000_000
@@ -214,7 +228,7 @@ def _read_choice(choice: dict[str, Any]) -> list[Event]:
 
 
 def _read_texts(message: dict[str, Any]) -> list[Event]:
-    """Thinking and text of a delta or a message.
+    """Thinking, text and other pieces of a delta or a message.
 
     Vendors that show the thinking do so in a field of their own, under one of two names, or as one part of a
     list (Mistral). A refusal in words is an answer: without it the reply would read as an empty one.
@@ -225,7 +239,12 @@ def _read_texts(message: dict[str, Any]) -> list[Event]:
     thinking = read_text(message.get("reasoning_content")) or read_text(message.get("reasoning"))
     thinking += _join(inner)
     texts = (_join(parts), read_text(message.get("refusal")))
-    return [*([Reasoning(thinking)] if thinking else []), *(Text(text) for text in texts if text)]
+    others = (name for name in _OTHER_PIECES if message.get(name))
+    return [
+        *([Reasoning(thinking)] if thinking else []),
+        *(Text(text) for text in texts if text),
+        *(OtherPiece(name) for name in others),
+    ]
 
 
 def _join(parts: list[dict[str, Any]]) -> str:

@@ -4,9 +4,10 @@ An answer is whole when `response.completed` came. `response.incomplete` and `re
 and each is reason and marker in one, so nothing is left for `marker` to write. `data: [DONE]`, which some
 servers add, says nothing: the vendor's SDK stops at it, and a gateway may put it behind half an answer.
 
-`response.output_text.done` repeats the whole text, and here it is held against the pieces that came: what
-does not add up is unreadable, unless the stream began in the middle, as a resumed one does. A gap in the
-sequence numbers is no such proof, since a gateway that drops a keep-alive makes one.
+A reply carries two witnesses of itself. `response.output_text.done` repeats the whole text, and what is not that of
+the pieces which came is a contradiction, unless the stream began in the middle, as a resumed one does. And the events
+are numbered: a number that came before is a contradiction at once, and one that never came is one at the end, unless
+every text was repeated and is whole, since a gateway that drops a keep-alive makes a gap too.
 
 Warning: with clock stamps the whole text is not known before it has left, and the repeated text is empty.
 """
@@ -18,6 +19,7 @@ from typing import Any
 
 from lab.wire import sse
 from lab.wire.events import (
+    Contradiction,
     ErrorEvent,
     Event,
     Finish,
@@ -25,6 +27,7 @@ from lab.wire.events import (
     Heartbeat,
     Marker,
     Opening,
+    OtherPiece,
     Reasoning,
     Text,
     Unreadable,
@@ -61,7 +64,16 @@ _FRAME = frozenset(
 )
 _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 _TEXTS = {"response.output_text": "text", "response.refusal": "refusal"}
-"""The parts of an answer, and the field in which their last event repeats the whole."""
+_OTHERS = {
+    "response.function_call_arguments": "arguments",
+    "response.mcp_call_arguments": "arguments",
+    "response.custom_tool_call_input": "input",
+    "response.code_interpreter_call_code": "code",
+    "response.audio.transcript": "transcript",
+    "response.audio": "data",
+}
+_REPEATED = {**_TEXTS, **_OTHERS}
+"""The parts of an answer, those of text and the others, and the field in which their last event repeats the whole."""
 
 # A fixed birthday: the same plan must give the same bytes.
 _CREATED = 1_700_000_000
@@ -195,6 +207,9 @@ class OpenAIResponsesReader:
         self._parser = sse.EventParser()
         self._from_start = False
         self._pieces: dict[tuple[str, object, object], list[str]] = {}
+        self._repeated: set[tuple[str, object, object]] = set()
+        self._number: int | None = None
+        self._gap = ""
 
     def feed(self, data: bytes) -> list[Event]:
         """See `Reader.feed`."""
@@ -216,21 +231,39 @@ class OpenAIResponsesReader:
         if item.data == b"[DONE]":
             return []
         try:
-            return self._read_document(json.loads(item.data))
+            document = json.loads(item.data)
+            return [*self._count(document.get("sequence_number"), item.data), *self._read_document(document)]
         except BROKEN as error:
             return [Unreadable(f"no response event: {error!r}", shortened(item.data))]
+
+    def _count(self, number: object, data: bytes) -> list[Event]:
+        """Hold an event's number against the one before it."""
+        if not isinstance(number, int):
+            return []
+        last, self._number = self._number, number
+        if last is not None and number <= last:
+            return [Contradiction(f"event {number} came after event {last}", shortened(data))]
+        if last is not None and number > last + 1:
+            self._gap = self._gap or f"no event came between {last} and {number}"
+        return []
+
+    def _missing(self) -> list[Event]:
+        """What never came, told at the end; nothing where all that the answer has was repeated and is whole."""
+        if not self._gap or not self._from_start or set(self._pieces) <= self._repeated:
+            return []
+        return [Contradiction(self._gap, b"")]
 
     def _read_document(self, document: dict[str, Any]) -> list[Event]:
         if document.get("error"):
             return [read_error(document["error"])]
         kind = document["type"]
         if kind in _TERMINAL:
-            return _read_status(document["response"], kind.removeprefix("response."))
+            return [*self._missing(), *_read_status(document["response"], kind.removeprefix("response."))]
         if kind in _FRAME:
             return []
         part, _, verb = kind.rpartition(".")
-        if part in _TEXTS:
-            return self._read_text(document, part, verb)
+        if part in _REPEATED:
+            return self._read_part(document, part, verb)
         if part.startswith("response.reasoning") and verb == "delta":
             thinking = read_text(document.get("delta"))
             return [Reasoning(thinking)] if thinking else []
@@ -240,20 +273,30 @@ class OpenAIResponsesReader:
         # The vendor adds types as it goes; each is a sign of life.
         return [Heartbeat() if kind == "keepalive" else Opening()]
 
-    def _read_text(self, document: dict[str, Any], part: str, verb: str) -> list[Event]:
-        """A piece of the text, or the whole text behind its pieces."""
-        pieces = self._pieces.setdefault((part, document.get("output_index"), document.get("content_index")), [])
+    def _read_part(self, document: dict[str, Any], part: str, verb: str) -> list[Event]:
+        """A piece of a part of the answer, or the whole part behind its pieces."""
+        key = (part, document.get("output_index"), document.get("content_index"))
+        pieces = self._pieces.setdefault(key, [])
         if verb == "delta":
             piece = read_text(document["delta"])
             pieces.append(piece)
-            return [Text(piece)] if piece else []
-        whole, came = read_text(document.get(_TEXTS[part])), "".join(pieces)
+            return _piece(part, piece)
+        whole, came = read_text(document.get(_REPEATED[part])), "".join(pieces)
         if not came:
-            return [Text(whole)] if whole else []
-        if self._from_start and whole and whole != came:
-            why = f"{part}.done repeats {len(whole)} characters, which are not the {len(came)} that came"
-            return [Unreadable(why, shortened(whole.encode("utf-8", "replace")))]
+            return _piece(part, whole)
+        if not (self._from_start and whole):
+            return []
+        if whole == came:
+            self._repeated.add(key)
+            return []
+        why = f"{part}.done repeats {len(whole)} characters, which are not the {len(came)} that came"
+        return [Contradiction(why, shortened(whole.encode("utf-8", "replace")))]
+
+
+def _piece(part: str, content: str) -> list[Event]:
+    if not content:
         return []
+    return [Text(content) if part in _TEXTS else OtherPiece(part.removeprefix("response."))]
 
 
 def _read_item(item: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 from lab.audit.samples import Sample, Setting, Way
-from lab.evidence import Evidence, Read, Trace, TransportEnd
+from lab.evidence import Evidence, Read, Stall, Trace, TransportEnd
 from lab.wire import format_named
 from lab.wire.events import FinishReason
 from lab.wire.format import Reply
@@ -86,8 +86,9 @@ def sample(
     status: int = 200,
     headers: tuple[tuple[str, str], ...] = HEADERS,
     stream: bool = True,
+    stalls: Sequence[tuple[float, float]] = (),
 ) -> Sample:
-    """One exchange in which these reads came, in seconds from the request."""
+    """One exchange in which these reads came, in seconds from the request, and these stalls of the probe were noted."""
     body = tuple(Read(START + time, data) for time, data in reads)
     over = START + ended if ended is not None else (body[-1].at if body else START) + 0.001
     trace = Trace(
@@ -101,5 +102,6 @@ def sample(
         framing="chunked",
         reads=body,
         body=body,
+        stalls=tuple(Stall(START + since, START + until) for since, until in stalls),
     )
     return Sample(Setting(Way(way, "https://stranger/v1"), stream=stream), Evidence(wire, stream, trace))

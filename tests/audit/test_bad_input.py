@@ -7,15 +7,17 @@ import gzip
 import json
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import trustme
 from aiohttp import web
+from probe.fault_server import FaultServer, Peer
 
-from lab import cli_audit
 from lab.audit import stops
 from lab.audit.results import load
+from lab.cli import audit as cli_audit
 from lab.cli import main
 from lab.errors import ExitCode
 
@@ -62,6 +64,7 @@ REPLIES = {
     "404 as HTML": (replying(404, b"<html>", "text/html"), 2, "404 for /v1/chat/completions, as a web page"),
     "no such model": (replying(404, ERROR, "application/json"), 2, "nothing for you"),
     "refused request": (replying(422, ERROR, "application/json"), 2, "422: {"),
+    "HTTP/1.0 behind": (replying(426, b"Upgrade Required", "text/plain"), 1, "426, a hop asks the next with too old"),
     "redirect": (replying(308, b"", "text/plain", Location="https://elsewhere.example/"), 2, "redirected to https://e"),
     "rate limit at once": (replying(429, ERROR, "application/json"), 3, "429, rate limit"),
     "web page": (replying(200, b"<html>hello", "text/html"), 2, "200 with a web page"),
@@ -92,6 +95,34 @@ def test_a_reply_that_is_no_stream(
     assert (tmp_path / "out" / "audit.html").exists()
 
 
+def test_a_server_of_another_protocol(audit: Audit) -> None:
+    """SSH greets and closes: what came is quoted, and the remedy is the address."""
+
+    def greet(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(b"SSH-2.0-OpenSSH_9.6\r\n")
+        peer.fin()
+
+    with FaultServer(greet) as server:
+        code, _, err = audit(f"{server.url}/v1/chat/completions")
+    assert code == ExitCode.BAD_INPUT
+    assert "what comes back is no HTTP: b'SSH-2.0-OpenSSH_9.6" in err
+
+
+def test_what_ends_an_audit_is_said_once(audit: Audit, stranger: Stranger) -> None:
+    """Where it is the verdict, it stands in the first line and not again in the next."""
+    _, out, _ = audit(stranger(replying(200, WHOLE, "application/json")))
+    assert out.count("the endpoint does not stream") == 1
+    assert "Ended early, after 1 of" in out
+
+
+def test_binary_is_counted_and_not_quoted(audit: Audit, stranger: Stranger) -> None:
+    """Nobody reads anything out of 10,240 bytes of rubbish."""
+    _, _, err = audit(stranger(REPLIES["binary"][0]))
+    assert "10,240 bytes that are no text" in err
+    assert "\N{REPLACEMENT CHARACTER}" not in err
+
+
 def test_a_port_where_nobody_listens(audit: Audit) -> None:
     """Refused is the environment's matter."""
     code, _, err = audit("http://127.0.0.1:1/v1/chat/completions")
@@ -119,6 +150,25 @@ def test_a_certificate_that_does_not_verify(audit: Audit, stranger: Stranger, ce
     assert "no verified TLS connection" in err
     assert "--ca-file" in err
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "ends", "advice"),
+    [
+        ("localhost", datetime(2020, 1, 1, tzinfo=UTC), "Renew the certificate"),
+        ("other.example", datetime(2090, 1, 1, tzinfo=UTC), "Ask by a name that the certificate holds"),
+    ],
+)
+def test_a_certificate_that_is_out_of_date_or_anothers(
+    audit: Audit, stranger: Stranger, authority: trustme.CA, tmp_path: Path, name: str, ends: datetime, advice: str
+) -> None:
+    """Each has a remedy of its own, even where the authority is known."""
+    (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, not_before=datetime(2019, 1, 1, tzinfo=UTC), not_after=ends).configure_cert(context)
+    code, _, err = audit(stranger(steady, context), "--ca-file", str(tmp_path / "ca.pem"))
+    assert code == ExitCode.NO_ENVIRONMENT
+    assert advice in err
 
 
 def test_an_authority_of_ones_own(
@@ -189,17 +239,19 @@ def test_an_endpoint_that_sends_no_end_of_bytes(
 def test_megabyte_events_are_read(audit: Audit, stranger: Stranger, tmp_path: Path) -> None:
     """Three events of a megabyte each are unusual and no fault of the audit."""
     body = TEXT % (b"x" * 2**20) * 3 + END
-    code, _, err = audit(stranger(replying(200, body, "text/event-stream")), "--at-once", "1")
+    url = stranger(replying(200, body, "text/event-stream"))
+    # So much text is more than 600 tokens in any vocabulary.
+    code, _, err = audit(url, "--at-once", "1", "--max-tokens", "25000")
     assert code in (ExitCode.AS_REQUIRED, ExitCode.REQUIREMENT_FAILED), err
     assert [sample.events for sample in load(tmp_path / "out" / "audit.json").samples] == [3, 3]
 
 
 def test_gzip_that_nobody_asked_for_is_named(audit: Audit, stranger: Stranger, tmp_path: Path) -> None:
-    """The audit can read it; other clients cannot, so it is a failure with a remedy."""
+    """HTTP allows it and the audit can read it; other clients cannot, so it is a warning with a remedy."""
     body = gzip.compress(TEXT * 5 % ((b"word ",) * 5) + END)
     code, out, _ = audit(stranger(replying(200, body, "text/event-stream", Content_Encoding="gzip")), "--at-once", "1")
-    assert code == ExitCode.REQUIREMENT_FAILED
-    assert "gzip" in out
+    assert code == ExitCode.AS_REQUIRED
+    assert "warning: path: replies come compressed (gzip) though no coding was offered" in out
     assert {sample.coding for sample in load(tmp_path / "out" / "audit.json").samples} == {"gzip"}
 
 
@@ -246,3 +298,45 @@ def test_a_file_of_authorities_that_holds_none(audit: Audit, tmp_path: Path) -> 
     assert code == ExitCode.BAD_INPUT
     assert "ca.pem" in err
     assert "in PEM" in err
+
+
+class TestTheOtherScheme:
+    """Plain HTTP where TLS is spoken, and the reverse: the remedy is the scheme, not a certificate or a format."""
+
+    def test_tls_on_a_port_of_plain_http(self, audit: Audit, stranger: Stranger) -> None:
+        """The server answers a handshake with HTTP, which OpenSSL calls a wrong version number."""
+        code, _, err = audit(stranger(steady).replace("http://", "https://"))
+        assert code == ExitCode.NO_ENVIRONMENT
+        assert "No TLS is spoken on that port: write http://" in " ".join(err.split())
+        assert "Renew" not in err
+
+    def test_plain_http_on_nginx_s_port_of_tls(self, audit: Audit, stranger: Stranger) -> None:
+        """Nginx says so in a page with status 400."""
+        page = b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>"
+        code, _, err = audit(stranger(replying(400, page, "text/html")))
+        assert code == ExitCode.BAD_INPUT
+        assert "TLS is spoken on that port" in err
+        assert "Write https://" in err
+
+    def test_plain_http_answered_by_an_alert(self, audit: Audit) -> None:
+        """A record of TLS with an alert (RFC 8446, section 5.1) is no HTTP, and is recognised."""
+
+        def alert(peer: Peer) -> None:
+            peer.read_request()
+            peer.send(b"\x15\x03\x01\x00\x02\x02\x46")
+            peer.fin()
+
+        with FaultServer(alert) as server:
+            code, _, err = audit(f"{server.url}/v1/chat/completions")
+        assert code == ExitCode.BAD_INPUT
+        assert "an alert of TLS" in err
+        assert "write https://" in err
+
+
+def test_an_error_at_once_has_one_remedy(audit: Audit, stranger: Stranger) -> None:
+    """The first line is the failure; it is not told again below with another remedy, least of all a time-out's."""
+    code, out, _ = audit(stranger(replying(500, b"boom", "text/plain")))
+    assert code == ExitCode.REQUIREMENT_FAILED
+    assert "FAILURE" not in out
+    assert "time-out" not in out
+    assert out.count("boom") == 1

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -33,6 +35,19 @@ def everything_written(folder: Path) -> str:
     return "\n".join(path.read_text("utf-8", "replace") for path in sorted(folder.rglob("*")) if path.is_file())
 
 
+FORMS: list[Callable[[str], str]] = [
+    lambda text: base64.b64encode(text.encode()).decode(),
+    lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    lambda text: text.encode().hex(),
+    lambda text: quote(text, safe=""),
+    lambda text: quote(quote(text, safe=""), safe=""),
+    lambda text: json.dumps(json.dumps(text)),
+    lambda text: text.replace("/", "\\/").replace("&", "\\u0026"),
+    lambda text: text.replace("&", "&#38;").replace("/", "&#x2F;"),
+]
+"""Ways in which a server may write down what it was sent."""
+
+
 def spellings(secret: str) -> list[str]:
     """The secret as it may be found: plain, as JSON, HTML or a URL writes it, in base64, and its telling part."""
     return [
@@ -41,7 +56,9 @@ def spellings(secret: str) -> list[str]:
         json.dumps(secret)[1:-1],
         secret.replace("&", "&amp;"),
         secret.replace("/", "%2F").replace("+", "%2B").replace("=", "%3D").replace("&", "%26"),
-        base64.b64encode(secret.encode()).decode(),
+        *(form(secret) for form in FORMS),
+        # Of base64 that begins in the middle of other text, the part that is the secret's alone.
+        *(base64.b64encode(f"{before}{secret}".encode()).decode()[4:-4] for before in ("x", "xy")),
     ]
 
 
@@ -88,7 +105,33 @@ async def echo_as_rubbish(request: web.Request) -> web.StreamResponse:
     return web.Response(text=f"data: {request.headers['Authorization']}\n\n", content_type="text/event-stream")
 
 
-ECHOES = [echo_as_error, echo_as_html, echo_as_redirect, echo_in_stream, echo_compressed, echo_as_rubbish]
+async def echo_encoded(request: web.Request) -> web.StreamResponse:
+    """A gateway that logs what it was sent in every encoding there is, and answers with its log."""
+    seen = [request.headers["Authorization"], request.headers["X-Gate"]]
+    texts = [form(f"{before}{text}") for text in seen for form in FORMS for before in ("", "x", "xy")]
+    headers = {"Via": base64.b64encode(seen[0].encode()).decode(), "Server": quote(seen[1], safe="")}
+    return web.json_response({"error": {"message": " ".join(texts), "type": "x"}}, status=400, headers=headers)
+
+
+async def echo_encoded_in_stream(request: web.Request) -> web.StreamResponse:
+    """The same in the error event of a stream, whose message is quoted."""
+    reply = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await reply.prepare(request)
+    text = base64.b64encode(f"user: {request.headers['Authorization']}".encode()).decode()
+    await reply.write(TEXT % b"word " + b'data: {"error":{"message":"%s","type":"x"}}\n\n' % text.encode())
+    return reply
+
+
+ECHOES = [
+    echo_encoded,
+    echo_encoded_in_stream,
+    echo_as_error,
+    echo_as_html,
+    echo_as_redirect,
+    echo_in_stream,
+    echo_compressed,
+    echo_as_rubbish,
+]
 
 
 @pytest.mark.parametrize("answer", ECHOES, ids=lambda answer: answer.__name__)
@@ -115,10 +158,10 @@ def test_no_key_is_written_anywhere(
 def test_a_fault_of_the_lab_shows_no_key(stranger: Stranger, tmp_path: Path) -> None:
     """A traceback of something that should never happen has no values in it."""
     script = (
-        "import sys, lab.audit.run as run\n"
+        "import sys, lab.audit.asking as asking\n"
         "from lab.cli import main\n"
         "async def broken(*given, **named): secret = [named['headers']]; raise RuntimeError('a fault')\n"
-        "run.exchange = broken\n"
+        "asking.exchange = broken\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     given = ["audit", stranger(steady), "--key-env", "MY_KEY", "--out", str(tmp_path)]
@@ -166,9 +209,54 @@ def test_a_steady_endpoint_passes(stranger: Stranger, tmp_path: Path, capsys: py
     code = main(["audit", stranger(steady), "--out", str(tmp_path)])
     first = capsys.readouterr().out.splitlines()[0]
     assert code == ExitCode.AS_REQUIRED
-    assert first.startswith("Nothing is known to be wrong. Delivery: ")
+    assert first.startswith("Nothing is known to be wrong")
+    assert "Endings: 9 complete." in first
     assert load(tmp_path / "audit.json").stopped == ""
     assert (tmp_path / "audit.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])
+def test_what_nobody_can_tell_is_on_the_first_line(
+    stranger: Stranger, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], code: int
+) -> None:
+    """One piece of text shows nothing of delivery: that is said at once, and only --strict makes a failure of it."""
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=TEXT % b"word" + END, content_type="text/event-stream")
+
+    found = main(["audit", stranger(answer), "--runs", "1", *options, "--out", str(tmp_path)])
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert found == code
+    assert first.startswith("Nothing is known to be wrong, but the audit cannot tell how tokens are delivered.")
+    assert second.startswith("Delivery cannot be told: ")
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])
+def test_a_way_that_cannot_be_measured_is_on_the_first_lines(
+    stranger: Stranger, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], code: int
+) -> None:
+    """A model's own address that refuses the key leaves the comparison undone, which is no mere note."""
+
+    async def refused(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=401, text="no")
+
+    given = ["audit", stranger(steady), "--direct", stranger(refused), "--runs", "1", "--at-once", "1"]
+    found = main([*given, *options, "--out", str(tmp_path)])
+    head = capsys.readouterr().out.partition("\n\n")[0]
+    assert found == code
+    assert "what the path adds, as not every way could be measured" in head.splitlines()[0]
+    assert "Direct could not be measured: " in head
+    assert "401, the key is missing" in head
+
+
+def test_how_long_it_may_take_is_said_before_the_first_request(
+    stranger: Stranger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three rounds of 150 s, as 100 s is the longest answer, and the one wait that a rate limit may bring: 470 s."""
+    given = ["audit", stranger(steady), "--runs", "1", "--longest", "100s"]
+    main([*given, "--out", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert said.index("takes at most 8 min: 150 s for an answer that does not end") < said.index("request 1 of")
 
 
 def test_an_endpoint_that_cuts_fails(stranger: Stranger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+from dataclasses import replace
+
 import pytest
 from pydantic import TypeAdapter
 
 from lab.audit.conclude import Conclusions, Confidence, EndingFinding, Severity, conclude
+from lab.audit.conclude_problems import acceptable
 from lab.audit.samples import Sample
 from lab.evidence import TransportEnd
 from lab.wire import format_named
@@ -23,9 +28,9 @@ def ending(made: Sample) -> EndingFinding:
 
 class TestEndings:
     def test_a_marker_makes_it_complete_as_far_as_a_client_can_know(self) -> None:
-        """The reason names what no client can see."""
+        """A reply says nothing of a marker that was put on a prefix, so it is likely, and the reason names that."""
         found = ending(sample(writes(STEADY)))
-        assert (found.ending, found.confidence) == (Ending.COMPLETE, Confidence.CERTAIN)
+        assert (found.ending, found.confidence) == (Ending.COMPLETE, Confidence.LIKELY)
         assert "no client can see" in found.reason
 
     def test_a_broken_framing_is_a_cut(self) -> None:
@@ -44,6 +49,21 @@ class TestEndings:
         assert not format_named("sse").has_marker
         assert (found.ending, found.confidence) == (None, Confidence.CANNOT_TELL)
         assert "no terminal marker" in found.reason
+
+    def test_an_error_in_the_stream_is_quoted(self) -> None:
+        """Whoever looks for the cause needs the model's own words."""
+        said = b'data: {"error":{"message":"overloaded, come back later","type":"server_error"}}\n\n'
+        found = ending(sample([*writes(STEADY, marker=False), (3.0, said)]))
+        assert found.ending is Ending.MODEL_ERROR_IN_STREAM
+        assert found.reason.endswith("it says: overloaded, come back later")
+
+    def test_what_the_audit_left_is_not_called_its_patience(self) -> None:
+        """A flood is left for its size, and the reason says so."""
+        made = sample(writes(STEADY, marker=False), end=TransportEnd.LEFT)
+        trace = replace(made.evidence.trace, detail="more than 16,777,216 bytes of body")
+        found = ending(replace(made, evidence=replace(made.evidence, trace=trace)))
+        assert "the audit itself stopped reading after 2.86 s: more than 16,777,216 bytes of body" in found.reason
+        assert "patience" not in found.reason
 
 
 class TestClocks:
@@ -69,6 +89,19 @@ class TestClocks:
         assert clock.cause is None
         assert "faults" in clock.sentence
 
+    @pytest.mark.parametrize(("at", "advice"), [(0.6, "no time-out's doing"), (30.0, "If it is a time-out, raise it")])
+    def test_the_remedy_of_a_death_fits_its_moment(self, at: float, advice: str) -> None:
+        """Nobody sets a time-out of half a second, so raising it would mend nothing."""
+        (problem,) = [each for each in self.dying(at).problems if "ended cut" in each.sentence]
+        assert advice in problem.remedy
+
+    @pytest.mark.parametrize(("status", "advice"), [(502, "no time-out's doing"), (504, "`proxy_read_timeout")])
+    def test_the_remedy_of_an_error_page_fits_its_status(self, status: int, advice: str) -> None:
+        """A 504 is nginx's own time-out however early; a 502 at once says that nobody answered it."""
+        page = b"<hr><center>nginx/1.26.3</center>"
+        found = conclude([sample([(0.1, page)], status=status, headers=(("content-type", "text/html"),))], longest=None)
+        assert advice in found.problems[0].remedy
+
     def test_one_death_tells_nothing(self) -> None:
         """It lies on a clock of any kind."""
         (clock,) = self.dying(30.0).clocks
@@ -93,6 +126,7 @@ class TestWays:
         """From the model outward, each with the one behind it and its later first token."""
         steps = [(step.way, step.behind, round(step.first_token or 0, 3)) for step in self.found().added]
         assert steps == [("inner", "direct", 0.0), ("outer", "inner", 0.2), ("path", "outer", 0.0)]
+        assert self.found().added[1].sentence.startswith("over HTTP/1.1 outer delivers coalesced, inner behind it incr")
 
     def test_a_way_that_dies_where_the_one_behind_does_not_is_guilty(self) -> None:
         """Endings count as well as delivery."""
@@ -118,12 +152,97 @@ def test_clumps_a_hold_of_haproxys_apart_bring_its_option() -> None:
     assert "`option http-no-delay`" in found.problems[0].remedy
 
 
+def test_a_product_that_names_itself_is_not_told_anothers_settings() -> None:
+    """Apache can make the same rhythm; HAProxy's option means nothing to it."""
+    apache = (*HEADERS, ("server", "Apache/2.4.62 (Debian)"))
+    found = conclude([sample(holding(0.2)(writes(STEADY)), headers=apache)] * 3, longest=None)
+    assert found.groups[0].delivery.delivery is Delivery.COALESCED
+    assert "HAProxy" not in found.problems[0].remedy
+    assert "http-no-delay" not in found.problems[0].remedy
+
+
+def test_a_rhythm_alone_names_no_product() -> None:
+    """HAProxy's line stands under an "if"."""
+    found = conclude([sample(holding(0.2)(writes(STEADY)))] * 3, longest=None)
+    assert "If it is HAProxy: `option http-no-delay`" in found.problems[0].remedy
+
+
+def test_a_silence_counts_only_if_a_token_came_after_it() -> None:
+    """Three seconds of tokens and a minute of nothing until the audit left prove three seconds."""
+    hung = sample(writes(STEADY, marker=False), end=TransportEnd.MIDDLE_TIME_OUT, ended=STEADY[-1] + 60)
+    found = conclude([hung], longest=None).proven
+    assert found.total == pytest.approx(STEADY[-1], abs=0.01)
+    assert found.silence < 1.0
+
+
+def test_the_same_failure_in_several_settings_is_said_once() -> None:
+    """One problem names all settings in which it shows."""
+    held = [sample(batching(writes(STEADY)))] * 3
+    offered = [replace(one, setting=replace(one.setting, accept_encoding="gzip")) for one in held]
+    failures = [one for one in conclude([*held, *offered], longest=None).problems if one.severity is Severity.FAILURE]
+    assert len(failures) == 1
+    assert "with and without a coding offered" in failures[0].sentence
+
+
 def test_a_streaming_path_has_no_problem() -> None:
     """Three whole answers, one token after another."""
     found = conclude([sample(writes(STEADY))] * 3, longest=None)
     assert found.groups[0].delivery.delivery is Delivery.INCREMENTAL
     assert found.problems == ()
     assert not found.failed
+
+
+def flushed(times: list[float]) -> Sample:
+    """A stream that is compressed and flushed with every token."""
+    press = zlib.compressobj(wbits=31)
+    reads = [(time, press.compress(data) + press.flush(zlib.Z_SYNC_FLUSH)) for time, data in writes(times)]
+    reads.append((times[-1], press.flush()))
+    return sample(reads, headers=(*HEADERS, ("content-encoding", "gzip")))
+
+
+class TestCodings:
+    def test_an_unasked_coding_that_holds_nothing_is_a_warning(self) -> None:
+        """Without Accept-Encoding HTTP allows any coding; some clients cannot read it all the same."""
+        found = conclude([flushed(STEADY)] * 3, longest=None)
+        assert found.groups[0].delivery.delivery is Delivery.INCREMENTAL
+        assert not found.failed
+        (said,) = [problem for problem in found.problems if "no coding was offered" in problem.sentence]
+        assert said.severity is Severity.WARNING
+        assert "HTTP allows that" in said.sentence
+
+    def test_an_unasked_coding_that_holds_fails_for_the_holding(self) -> None:
+        """The failure is that of delivery, and the coding is named beside it."""
+        body = gzip.compress(b"".join(data for _, data in writes(STEADY)))
+        held = sample([(STEADY[-1], body)], headers=(*HEADERS, ("content-encoding", "gzip")))
+        found = conclude([held] * 3, longest=None)
+        failures = [problem.sentence for problem in found.problems if problem.severity is Severity.FAILURE]
+        assert len(failures) == 1
+        assert "tokens came batched" in failures[0]
+
+    @pytest.mark.parametrize(
+        ("offered", "coding", "good"),
+        [
+            ("", "", True),
+            ("", "identity", True),
+            ("", "gzip", False),
+            ("identity", "gzip", False),
+            ("gzip, br", "br", True),
+            ("gzip;q=1.0, br", "gzip", True),
+            ("gzip, br", "zstd", False),
+            ("gzip, br", "gzip, zstd", False),
+            ("gzip", "identity", True),
+        ],
+    )
+    def test_what_was_offered(self, offered: str, coding: str, *, good: bool) -> None:
+        """RFC 9110, section 12.5.3: a coding that is not listed was not asked for."""
+        assert acceptable(offered, coding) is good
+
+    def test_another_coding_than_was_offered_is_a_failure(self) -> None:
+        """A client that says identity, or names codings, cannot be expected to undo another one."""
+        one = flushed(STEADY)
+        found = conclude([replace(one, setting=replace(one.setting, accept_encoding="identity"))] * 3, longest=None)
+        assert found.failed
+        assert "although only identity was offered" in found.problems[0].sentence
 
 
 @pytest.mark.parametrize(("longest", "enough"), [(2.0, True), (600.0, False)])
@@ -134,6 +253,13 @@ def test_which_durations_were_proven(longest: float, *, enough: bool) -> None:
     assert found.proven.enough is enough
     assert found.failed is False
     assert bool(found.problems) is not enough
+
+
+def test_an_answer_that_never_began_proves_no_duration() -> None:
+    """A connection that stood open for fifteen seconds without a word says nothing of an answer of five."""
+    silent = sample([], end=TransportEnd.TOTAL_TIME_OUT, ended=15.0)
+    found = conclude([silent], longest=5.0)
+    assert (found.proven.total, found.proven.enough) == (0.0, False)
 
 
 def test_it_is_plain_data() -> None:

@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
+from html import escape
+from itertools import product
 from pathlib import Path
+from urllib.parse import quote, quote_plus, unquote
 
 import pytest
 
-from lab.audit.keys import MASK, Keys, Mask, Secret, read_keys
+from lab.audit.keys import Keys, Secret, read_keys
+from lab.audit.mask import MASK, Mask
 from lab.errors import BadInput
 from lab.evidence import Read, Trace, TransportEnd
 
 KEY = "sk-proj-0123456789abcdefghij"
 VENDOR = {"path": "https://api.openai.com/v1/chat/completions"}
 STRANGER = {"path": "https://gateway.example.com/v1/chat/completions"}
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON twice": lambda text: json.dumps(json.dumps(text))[3:-3],
+    "JSON of PHP": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "JSON of Go": lambda text: re.sub("[&<>]", lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text)[1:-1]),
+    "URL": lambda text: quote(text, safe=""),
+    "URL with slashes": quote,
+    "URL in lower case": lambda text: re.sub("%..", lambda match: match[0].lower(), quote(text, safe="")),
+    "URL twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "form": quote_plus,
+    "HTML": escape,
+    "HTML of Go": lambda text: escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
+    "XML": lambda text: escape(text).replace("&#x27;", "&apos;"),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 in a URL": lambda text: quote(base64.b64encode(text.encode()).decode(), safe=""),
+    "hexadecimal": lambda text: text.encode().hex(),
+}
+"""As the standard library and other languages' encoders write a text."""
 
 
 def headers(keys: Keys, way: str = "path") -> dict[str, str]:
@@ -139,6 +168,23 @@ class TestMasking:
         mask = Mask.of([key])
         for spelt in (key, 'a\\"b&c/d+e<f', "a&quot;b&amp;c/d+e&lt;f", "a%22b%26c%2Fd%2Be%3Cf"):
             assert mask.text(f"<{spelt}>") == f"<{MASK}>"
+
+    @pytest.mark.parametrize("name", ENCODINGS)
+    @pytest.mark.parametrize("key", [KEY, "gate/with+odd=chars&more<'x\">"])
+    def test_encoded_keys_are_known(self, key: str, name: str) -> None:
+        """However an encoder writes it, alone or amid other text, no telling part of the key is left."""
+        encode = ENCODINGS[name]
+        for before, after in product(("", "x", "xy"), ("", "1", "12")):
+            spelt = encode(f"{before}{key}{after}")
+            masked = Mask.of([f"Bearer {key}"]).text(f"seen: {spelt}; over")
+            assert MASK in masked
+            # What is left may hold the bits of the neighbours that share a character of base64 with the key.
+            assert len(unquote(masked)) <= len("seen: ; over") + len(MASK) + 4 + len(encode(before + after))
+
+    def test_a_basic_password_is_known_decoded(self) -> None:
+        """Servers decode what Basic carries, and tell the user's name and password."""
+        mask = Mask.of(["Basic " + base64.b64encode(b"somebody:hunter22").decode()])
+        assert mask.text("somebody:hunter22, or hunter22") == f"{MASK}, or {MASK}"
 
     def test_a_trace_keeps_its_sizes(self) -> None:
         """A key that came in pieces is overwritten, and every read stays as long as it was."""

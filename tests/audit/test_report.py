@@ -129,11 +129,11 @@ class TestText:
         )
         assert [row.cells[:3] for row in found] == [
             ("path", "1.1", "none"),
-            ("path", "1.1", "offered"),
+            ("path", "1.1", "asked"),
             ("direct", "1.1", "none"),
         ]
         assert {len(row.cells) for row in found} == {len(COLUMNS)}
-        assert found[0].cells[3:6] == ("0.05 s", "0.05 s", "1")
+        assert found[0].cells[3:7] == ("0.05 s", "0.05 s", "0.05 s", "1")
 
     def test_failures_carry_their_remedy(self, held: AuditResults) -> None:
         """What to change, with the tested lines of the product that the headers name."""
@@ -142,11 +142,20 @@ class TestText:
         assert "proxy_buffering off" in text
         assert "nginx" in text
 
-    def test_no_word_is_cut_on_a_narrow_terminal(self, held: AuditResults) -> None:
-        """Eighty columns hold the whole table, a figure with its unit on one line."""
-        table = text_of(held, 80).partition("FAILURE")[0]
-        for word in ("incremental", "batched", "silently", "truncated", "Confidence", "3.00 s"):
-            assert word in table
+    @pytest.mark.parametrize("width", [60, 70, 80])
+    def test_no_word_is_cut_on_a_narrow_terminal(self, held: AuditResults, width: int) -> None:
+        """Where the table does not fit, each row is a paragraph of whole figures, and no line of it is too long."""
+        figures = text_of(held, width).partition("FAILURE")[0].partition("\n\n")[2]
+        for words in ("delivery: incremental", "delivery: batched", "silently truncated", "first token: 3.00 s"):
+            assert words in figures
+        assert max(map(len, figures.splitlines())) <= width
+
+    def test_a_wide_terminal_shows_a_table(self, held: AuditResults) -> None:
+        """A hundred and twenty columns hold a heading, and each row on one line of its own."""
+        figures = text_of(held, 120).partition("FAILURE")[0].partition("\n\n")[2]
+        lines = [line for line in figures.splitlines() if line]
+        assert lines[0].split()[:3] == ["Way", "HTTP", "Coding"]
+        assert [line.split()[0] for line in lines[1:]] == ["path", "direct"]
 
     def test_what_an_endpoint_says_cannot_move_the_cursor(self, held: AuditResults) -> None:
         """No control character of a stranger's reaches the terminal."""
@@ -183,7 +192,13 @@ class TestPage:
     def test_a_timeline_for_each_sample(self, held: AuditResults) -> None:
         """Six answers, six pictures with words for those who do not see them."""
         assert audit_page(held).count('role="img"') == 6
-        assert "59 pieces of text in 1 moments" in audit_page(held)
+        assert "59 pieces of text in 1 moment," in audit_page(held)
+
+    def test_what_is_code_in_a_remedy_is_shown_as_code(self, held: AuditResults) -> None:
+        """Prose is prose; between backticks it is code, and no backtick is left."""
+        page = audit_page(held)
+        assert "<code>proxy_buffering off;</code>" in page
+        assert "`" not in page.partition("</style>")[2]
 
     def test_an_audit_without_answers_has_a_page(self) -> None:
         """What ended it stands there."""

@@ -39,9 +39,9 @@ class TestProgramme:
             1,
         )
 
-    @pytest.mark.parametrize(("endpoints", "requests"), [(CLEAR, 3 * 2 + 3), (SECURE, 3 * 4 + 3)])
+    @pytest.mark.parametrize(("endpoints", "requests"), [(CLEAR, 3 * 2 + 3), (SECURE, 3 * 4 + 2 * 3)])
     def test_the_defaults(self, endpoints: tuple, requests: int) -> None:  # type: ignore[type-arg]
-        """Three runs with and without Accept-Encoding, over TLS in both versions, and three at once."""
+        """Three runs with and without Accept-Encoding, over TLS in both versions, and three at once in each."""
         programme = make_programme(endpoints, Wish())
         assert programme.requests == requests
         assert programme.tokens == requests * 600
@@ -119,13 +119,13 @@ class TestRun:
         assert {read(sample.evidence).received for sample in run.samples} == {8}
 
     async def test_a_dead_hop_is_left_out(self, model: ModelServer, said: list[str]) -> None:
-        """The other ways go on, and a note says why that one is missing."""
+        """The other ways go on, and it is said why that one is missing."""
         url = f"{model.base_url}/v1/chat/completions"
         run = run_of(url, said, hops=["gone=http://127.0.0.1:1/v1"], direct=url)
         await run.run()
         assert run.stop is None
-        assert len(run.notes) == 1
-        assert run.notes[0].startswith("gone was left out: 127.0.0.1:1: the connection cannot be opened")
+        assert len(run.unmeasured) == 1
+        assert run.unmeasured[0].startswith("gone could not be measured: 127.0.0.1:1: the connection cannot be opened")
         ways = Counter(sample.setting.way.name for sample in run.samples)
         assert ways == {"path": 7, "direct": 7, "gone": 1}
 

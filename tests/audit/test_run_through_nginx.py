@@ -14,7 +14,7 @@ from rich.console import Console
 from lab.audit.programme import Wish
 from lab.audit.results import AuditResults, load
 from lab.catalogue import load_scenario, shipped_scenarios
-from lab.cli_audit import Options, audit_and_report
+from lab.cli.audit import Options, audit_and_report
 from lab.errors import ExitCode
 from lab.stage.images import ImageInUse
 from lab.stage.stage import Post, Stage

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from processes import LAB, LIMIT
 
-from lab import cli_clients
+from lab.cli import clients as cli_clients
 from lab.cli import main
 from lab.errors import EnvironmentFault, ExitCode
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from lab.compare.advice import Answer, Choice, Need, advise
+from lab.compare.answers import Unit
 from lab.compare.figures import LevelFigures, Loss, WayFigures
 from lab.compare.intervals import Interval, share_interval
 from lab.words import Cause, Ending
 
 COUNT = 12
+
+EARLY = Interval(0.87, 0.85, 0.9, COUNT)
+NO_SLOWER = Interval(0.0, -0.01, 0.01, COUNT)
 
 
 def interval(value: float) -> Interval:
@@ -26,17 +28,26 @@ def way(stream: bool, *, total: float = 4.0, first: float = 0.5, losses: tuple[L
         total=interval(total),
         first_text=interval(first if stream else total),
         held=interval(total),
+        longest=total,
         silence=first if stream else total,
         rate=interval(1 / total),
         wire_bytes=interval(1000),
+        length=interval(100),
+        pace=interval(total),
         lost=share_interval(lost, COUNT),
         losses=losses,
     )
 
 
-def level(stream: WayFigures | None = None, batch: WayFigures | None = None) -> LevelFigures:
+def level(
+    stream: WayFigures | None = None,
+    batch: WayFigures | None = None,
+    *,
+    sooner: Interval | None = EARLY,
+    slower: Interval | None = NO_SLOWER,
+) -> LevelFigures:
     """A level over a sound path, but for what is given."""
-    return LevelFigures(1, stream or way(True), batch or way(False), interval(0.1))
+    return LevelFigures(1, Unit.TOKENS, stream or way(True), batch or way(False), slower, sooner, 0)
 
 
 FIRST_BYTE = Loss(Cause.FIRST_BYTE_CLOCK, 5, 2.0)
@@ -72,25 +83,76 @@ def test_a_path_that_loses_streams_is_to_be_mended() -> None:
 
 
 def test_batch_replies_that_are_lost_to_no_clock_count_too() -> None:
-    """Whatever it is that takes batch replies, the streams came through."""
-    found = advise([level(batch=way(False, losses=(Loss(Ending.CUT, 1),)))], Need(person_waits=False))
+    """Eight of twelve batch replies against none of twelve streams is beyond chance, whatever takes them."""
+    found = advise([level(batch=way(False, losses=(Loss(Ending.CUT, 8),)))], Need(person_waits=False))
     assert found.choice is Choice.STREAM
-    assert found.rulings[-1].because.startswith("batch replies lost 1 to cut")
+    assert found.rulings[-1].because.startswith("batch replies lost 8 to cut")
+
+
+def test_one_lost_batch_reply_can_be_chance() -> None:
+    """The intervals of one of twelve and of none of twelve overlap: it is said, and decides nothing."""
+    found = advise([level(batch=way(False, losses=(Loss(Ending.CUT, 1),)))], Need(person_waits=False))
+    assert found.choice is Choice.BATCH
+    assert found.rulings[2].answer is Answer.CANNOT_TELL
+
+
+def test_one_lost_stream_is_no_pattern() -> None:
+    """A path is to be mended for what it does again; a single cut may be anybody's."""
+    once, twice = (way(True, losses=(Loss(Ending.CUT, count),)) for count in (1, 2))
+    assert advise([level(once)], Need()).rulings[0].answer is Answer.CANNOT_TELL
+    assert advise([level(once)], Need()).choice is Choice.STREAM
+    assert advise([level(twice)], Need()).choice is Choice.MEND_THE_PATH
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_the_endpoint_refused_is_held_against_no_way(stream: bool) -> None:
+    """An endpoint that has too much to do says so to whichever request comes."""
+    refused = way(stream, losses=(Loss("model-error-status 503", 9, refused=True),))
+    found = advise([level(refused) if stream else level(batch=refused)], Need(person_waits=False))
+    assert found.choice is Choice.BATCH
+    assert found.rulings[0].answer is Answer.YES
 
 
 def test_a_stream_that_comes_all_at_once_is_a_batch_reply_with_more_to_go_wrong() -> None:
     """Over a path that buffers, the first text comes when the batch reply does."""
-    found = advise([level(stream=way(True, first=3.95))], Need())
+    found = advise([level(stream=way(True, first=3.95), sooner=Interval(0.01, -0.02, 0.03, COUNT))], Need())
     assert found.choice is Choice.BATCH
     assert found.rulings[-1].answer is Answer.NO
 
 
-def test_too_few_answers_leave_the_gain_open() -> None:
-    """Without an interval, the rule says that it cannot tell, and the need decides."""
-    few = replace(way(False), total=Interval(4.0, None, None, 2))
-    found = advise([level(batch=few)], Need())
+@pytest.mark.parametrize("sooner", [Interval(0.3, 0.1, 0.6, COUNT), Interval(0.9, None, None, 2), None])
+def test_where_the_gain_cannot_be_told_neither_can_the_choice_that_hangs_on_it(sooner: Interval | None) -> None:
+    """A reader who waits gains by the first text if it comes early: whether it does, more runs must show."""
+    found = advise([level(sooner=sooner)], Need())
     assert [ruling.answer for ruling in found.rulings if "first text" in ruling.question] == [Answer.CANNOT_TELL]
+    assert found.choice is Choice.CANNOT_TELL
+    assert advise([level(sooner=sooner)], Need(person_waits=False)).choice is Choice.BATCH
+
+
+@pytest.mark.parametrize(
+    ("slower", "answer"),
+    [
+        (Interval(0.0, -0.02, 0.03, COUNT), Answer.YES),
+        (Interval(0.5, 0.4, 0.6, COUNT), Answer.NO),
+        (Interval(-0.5, -0.6, -0.4, COUNT), Answer.NO),
+        (Interval(0.05, -0.3, 0.4, COUNT), Answer.CANNOT_TELL),
+        (Interval(0.0, None, None, 3), Answer.CANNOT_TELL),
+        (None, Answer.CANNOT_TELL),
+    ],
+)
+def test_whether_both_take_the_same_time_is_measured_and_not_believed(slower: Interval | None, answer: Answer) -> None:
+    """Within a tenth beyond doubt is the same; outside beyond doubt is not; else nobody can tell."""
+    found = advise([level(slower=slower)], Need())
+    assert [ruling.answer for ruling in found.rulings if "same time" in ruling.question] == [answer]
     assert found.choice is Choice.STREAM
+
+
+def test_batch_is_not_recommended_for_a_silence_that_was_not_tried_without_saying_so() -> None:
+    """The longest batch reply measured took 4 s; whether the path survives ten minutes is to be found out first."""
+    found = advise([level()], Need(person_waits=False, longest=600.0))
+    assert found.choice is Choice.BATCH
+    assert "600s" in found.sentence
+    assert "600s" not in advise([level()], Need(person_waits=False)).sentence
 
 
 def test_a_longer_generation_than_was_tried_is_said_to_be_open() -> None:

@@ -10,7 +10,7 @@ from judge.builder import Build
 from rich.console import Console
 
 from lab import cli
-from lab.cli_compare import RESULT, Extent, Subject, compare_and_report, read_levels
+from lab.cli.compare import RESULT, Extent, Subject, compare_and_report, read_levels
 from lab.compare.advice import Choice, Need
 from lab.compare.results import load
 from lab.errors import ExitCode
@@ -27,7 +27,7 @@ def subject(answer: Callable[[int, bool], Evidence]) -> Subject:
 
     @asynccontextmanager
     async def path() -> AsyncIterator[Ask]:
-        async def ask(generation: int, stream: bool) -> Evidence:
+        async def ask(generation: int, stream: bool, _: int) -> Evidence:
             return answer(generation, stream)
 
         yield ask
@@ -101,7 +101,7 @@ def test_levels_that_make_no_sense_are_refused(levels: str) -> None:
         (["--over", "silent-gap::nginx-1.30::mended"], "silent-gap::nginx-1.30::broken"),
         (["--over", "nowhere"], "lab list"),
         (["--longest", "soon"], "soon"),
-        (["--levels", "0"], "whole numbers"),
+        (["--concurrency", "0"], "whole numbers"),
         (["--format", "telegraph"], "openai-chat"),
     ],
 )
@@ -122,7 +122,7 @@ def test_behind_a_clock_on_the_first_byte_streaming_is_recommended(tmp_path: Pat
     """
     from lab.compare.own import plan_of
 
-    over = ["--over", "silent-batch-reply::nginx-1.30::broken", "--levels", "6", "--rounds", "1"]
+    over = ["--over", "silent-batch-reply::nginx-1.30::broken", "--concurrency", "6", "--runs", "1"]
     assert cli.main(["compare", *over, "--out", str(tmp_path)]) == ExitCode.AS_REQUIRED
     saved = load(tmp_path / RESULT)
     assert saved.advice is not None

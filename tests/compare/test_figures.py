@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from judge.builder import START, Build
 
+from lab.compare.answers import Unit
 from lab.compare.figures import Loss, figures
 from lab.compare.intervals import Interval
 from lab.compare.made import Made, Turn
@@ -31,10 +32,50 @@ def test_a_stream_and_its_batch_reply_are_compared_pair_by_pair() -> None:
     """Of three generations of different length, each stream's total is held against its own batch reply's."""
     builds = [Build(whole=whole, interval=0.1) for whole in (5, 20, 40)]
     (level,) = figures([turn(True, *builds), turn(False, *builds)])
-    assert level.difference is not None
+    assert level.slower is not None
     # The builder ends a stream one millisecond after the last token, the finish taking another.
-    assert level.difference.count == 3
-    assert 0 <= level.difference.value < 0.01
+    assert level.slower.count == 3
+    assert 0 <= level.slower.value < 0.01
+    assert level.left_out == 0
+
+
+def test_time_is_set_against_length() -> None:
+    """A stream of 21 tokens in 2.1 s is no slower than a batch reply of 20 in 2.0 s."""
+    (level,) = figures([turn(True, Build(whole=21)), turn(False, Build(whole=20))])
+    assert level.slower is not None
+    assert abs(level.slower.value) < 0.02
+
+
+def test_pairs_of_different_length_are_left_out_and_counted() -> None:
+    """Twelve tokens against ten are a fifth more, which says nothing of the ways."""
+    (level,) = figures([turn(True, Build(whole=12)), turn(False, Build(whole=10))])
+    assert (level.slower, level.left_out) == (None, 1)
+
+
+def test_how_much_sooner_is_held_against_the_streams_own_end_where_no_batch_reply_is_of_its_length() -> None:
+    """The first of twelve tokens comes after a twelfth of the stream's time."""
+    (level,) = figures([turn(True, Build(whole=12)), turn(False, Build(whole=10))])
+    assert level.sooner is not None
+    assert abs(level.sooner.value - 11 / 12) < 0.01
+
+
+def test_tokens_are_counted_only_where_every_answer_counts_them() -> None:
+    """The builder's batch reply counts its tokens and its stream does not: both are measured in characters."""
+    (level,) = figures([turn(True, ONE_SECOND), turn(False, ONE_SECOND)])
+    assert level.unit is Unit.CHARACTERS
+    assert level.stream.length == level.batch.length
+    ollama = ONE_SECOND.but(wire_format="ollama-chat")
+    (level,) = figures([turn(True, ollama), turn(False, ollama)])
+    assert level.unit is Unit.TOKENS
+    assert level.stream.length is not None
+    assert level.stream.length.value == 10
+
+
+def test_how_much_sooner_the_first_text_comes_is_a_part_of_the_batch_replys_time() -> None:
+    """The first of ten tokens comes after a tenth of the time, which is nine tenths sooner."""
+    (level,) = figures([turn(True, ONE_SECOND), turn(False, ONE_SECOND)])
+    assert level.sooner is not None
+    assert abs(level.sooner.value - 0.9) < 0.01
 
 
 def test_the_first_text_of_a_stream_is_early_and_that_of_a_batch_reply_is_its_end() -> None:
@@ -62,7 +103,7 @@ def test_batch_replies_that_died_of_silence_are_put_down_to_a_clock() -> None:
     assert [(loss.to, loss.count, loss.by_clock) for loss in level.batch.losses] == [(Cause.FIRST_BYTE_CLOCK, 2, True)]
     assert level.batch.losses[0].clock is not None
     assert abs(level.batch.losses[0].clock - 2.0) < 0.05
-    assert level.difference is None
+    assert level.slower is None
 
 
 def test_a_loss_without_a_cause_is_called_by_its_ending() -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from judge.builder import Build
 
-from lab.compare.made import Turn, count_requests, make_all
+from lab.compare.made import MakeAgain, Turn, count_requests, make_all
 from lab.evidence import Evidence
 
 
@@ -14,7 +14,7 @@ async def test_each_generation_is_made_both_ways_and_the_first_way_alternates() 
     asked: list[tuple[int, bool]] = []
     turns: list[Turn] = []
 
-    async def ask(generation: int, stream: bool) -> Evidence:
+    async def ask(generation: int, stream: bool, _: int) -> Evidence:
         asked.append((generation, stream))
         return Build(stream=stream).evidence()
 
@@ -32,7 +32,8 @@ async def test_all_of_a_turn_run_at_once() -> None:
     """Each of three waits until all three have been asked, which would never end one after another."""
     together = asyncio.Barrier(3)
 
-    async def ask(_: int, stream: bool) -> Evidence:
+    async def ask(_: int, stream: bool, at_once: int) -> Evidence:
+        assert at_once == 3
         async with asyncio.timeout(30):
             await together.wait()
         return Build(stream=stream).evidence()
@@ -46,7 +47,7 @@ async def test_turns_that_are_over_are_kept_when_a_later_one_fails() -> None:
     """What stops a comparison does not take what was measured."""
     turns: list[Turn] = []
 
-    async def ask(generation: int, stream: bool) -> Evidence:
+    async def ask(generation: int, stream: bool, _: int) -> Evidence:
         if generation == 1:
             raise OSError("gone")
         return Build(stream=stream).evidence()
@@ -54,3 +55,19 @@ async def test_turns_that_are_over_are_kept_when_a_later_one_fails() -> None:
     with pytest.raises(OSError, match="gone"):
         await make_all(ask, (1,), 2, turns.append)
     assert len(turns) == 2
+
+
+async def test_a_turn_that_says_nothing_is_made_again_as_a_whole() -> None:
+    """One of three is refused for now: all three are asked once more, and only the second time counts."""
+    asked: list[int] = []
+    turns: list[Turn] = []
+
+    async def ask(generation: int, stream: bool, _: int) -> Evidence:
+        asked.append(generation)
+        if len(asked) == 3:
+            raise MakeAgain(0.0)
+        return Build(stream=stream).evidence()
+
+    await make_all(ask, (3,), 1, turns.append)
+    assert asked == [0, 1, 2] * 3
+    assert [len(turn.made) for turn in turns] == [3, 3]

@@ -73,7 +73,7 @@ def test_what_follows_the_marker_is_no_part_of_the_answer(dialect: Dialect) -> N
 def test_every_wire_format_is_read(name: str) -> None:
     """What a wire format writes is complete when whole, and is not when the last two events are missing."""
     wire, reply = FORMATS[name], Reply("r1", "m")
-    begun = wire.opening(reply) + wire.text(reply, "one ") + wire.text(reply, "two ")
+    begun = wire.opening(reply) + wire.text(reply, "one ") + wire.text(reply, "two ", 2)
     whole = begun + wire.finish(reply, FinishReason.STOP, 2) + wire.marker(reply)
     assert consume([whole], wire_format=name) == Complete("one two ", 2, "stop")
     assert isinstance(consume([begun], wire_format=name), Partial)

@@ -109,7 +109,7 @@ class Build:
         for index, item in enumerate(sent):
             text = item if isinstance(item, str) else self.token(item)
             at = max(at, self.came(item)) if isinstance(item, int) else at
-            reads.append(Read(at, (wire.opening(REPLY) if index == 0 else b"") + wire.text(REPLY, text)))
+            reads.append(Read(at, (wire.opening(REPLY) if index == 0 else b"") + wire.text(REPLY, text, index + 1)))
         end = wire.finish(REPLY, self.reason, len(sent)) if self.reason else b""
         end += (wire.marker(REPLY) if self.marker else b"") + self.tail
         return [*reads, Read(at + 0.001, end)] if end else reads

@@ -182,7 +182,8 @@ def test_tokens_that_left_together_say_nothing_of_the_path() -> None:
 FOREIGN = {
     "steady": ([0.2 * n for n in range(1, 21)], Delivery.UNPROVEN),
     "all at the end": ([4.0] * 20, Delivery.BATCHED),
-    "four clumps": ([1.0] * 5 + [2.0] * 5 + [3.0] * 5 + [4.0] * 5, Delivery.COALESCED),
+    "clumps of a timer": ([1.0] * 5 + [2.0] * 3 + [3.0] * 4 + [4.0] * 7 + [5.0] * 5 + [6.0] * 9, Delivery.COALESCED),
+    "clumps of a model's even steps": ([float(n // 5) for n in range(5, 35)], Delivery.UNPROVEN),
     "too few to tell": ([4.0] * 3, Delivery.UNPROVEN),
     "too short to tell": ([0.3] * 20, Delivery.UNPROVEN),
 }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lab.evidence import TransportEnd
 from lab.probe.framing import End, Request
-from lab.probe.http2 import Http2
+from lab.probe.http2 import NO_FRAME, NO_SETTINGS, Http2
 
 from . import h2_peer
 from .h2_peer import SENT, WHOLE, data, headers, ping, reset
@@ -74,3 +74,16 @@ def test_no_mutation_of_a_reply_makes_it_raise(seed: int) -> None:
     reply.feed(bytes(sent))
     reply.to_send()
     assert isinstance(reply.closed(), End)
+
+
+def test_an_end_tells_whether_the_other_side_ever_spoke_http_2() -> None:
+    """Closed before its SETTINGS, or other bytes in their place: it may not speak it at all; after them it does."""
+    assert parser().closed() == End(TransportEnd.NO_REPLY, NO_FRAME)
+    greeted = parser()
+    greeted.feed(HELLO)
+    assert greeted.closed() == End(TransportEnd.NO_REPLY, "")
+    other = parser()
+    other.feed(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    assert other.ended is not None
+    assert other.ended.end is TransportEnd.NOT_HTTP
+    assert NO_SETTINGS in other.ended.detail

@@ -9,7 +9,7 @@ import h2.events
 import pytest
 
 from lab.evidence import HttpVersion, Trace, TransportEnd
-from lab.probe.exchange import Patience, exchange
+from lab.probe.exchange import Enough, Patience, exchange
 from lab.wire.format import Ask
 
 from . import h2_peer
@@ -192,3 +192,21 @@ def test_patience_is_not_used_up_by_the_probes_own_slowness(run: Run) -> None:
     with FaultServer(script) as server:
         trace = run(exchange(server.url, ASK, pace=600, patience=Patience(middle=0.02)))
     assert (trace.end, len(body(trace))) == (TransportEnd.FRAMED, 600)
+
+
+@pytest.mark.parametrize("name", ["chunks", "frames"])
+async def test_who_listens_can_have_enough(name: str) -> None:
+    """The probe leaves at once, keeps what had come, and says why in the listener's words."""
+    send, http, _ = ENDLESS[name]
+    heard = 0
+
+    def listen(_at: float, data: bytes) -> None:
+        nonlocal heard
+        heard += len(data)
+        if heard > SIZE:
+            raise Enough("that will do")
+
+    with FaultServer(send) as server:
+        trace = await exchange(server.url, ASK, http=http, on_body=listen)
+    assert (trace.end, trace.detail) == (TransportEnd.LEFT, "that will do")
+    assert SIZE < len(body(trace)) == heard < 10 * SIZE

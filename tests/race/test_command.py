@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab import cli_race
 from lab.cli import main
+from lab.cli import race as cli_race
 from lab.errors import EnvironmentFault, ExitCode
 
 

@@ -33,7 +33,7 @@ ANTHROPIC = (
 )
 
 RESPONSES_RESPONSE = (
-    '"sequence_number":9,"response":{"id":"resp_1","object":"response","status":"%(status)s","error":null,'
+    '"sequence_number":10,"response":{"id":"resp_1","object":"response","status":"%(status)s","error":null,'
     '"incomplete_details":%(details)s,"output":[],"usage":{"input_tokens":3,"output_tokens":10,"total_tokens":13}}'
 )
 """The fields of an event that holds the response; to be filled in."""

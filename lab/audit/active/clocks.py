@@ -13,17 +13,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.audit.active.findings import ClockFound, Death, DeathKind, Found, Watched
 from lab.audit.active.lives import Life
+from lab.audit.active.streams import SHORTEST_CLOCK, STEP
 
 TOLERANCE = (1.0, 0.005)
 """Seconds, and part of the value, whichever is more: how far the deaths of one clock may lie apart. Some products look
 at their clocks once a second."""
 
 TIGHT = 0.3
-"""Seconds within which the deaths of a clock lie that is exact."""
+"""Seconds within which the deaths of a clock lie that is exact: nginx renews no timer that would move by less."""
+
+PROMISED = (0.5, 0.02)
+"""Seconds, and part of the value, whichever is more: a value that is less certain is not named."""
 
 HIDDEN_BELOW = 0.5
 """Seconds by which a clock must be shorter than the one on the whole to be told from it."""
@@ -32,10 +36,14 @@ AGREEING, AGREEING_PART = 3, 0.6
 """Deaths, and part of a family's deaths, that must agree to be a clock's. The streams of a family begin so far apart
 that fewer than this part of an outage's deaths can agree in their age."""
 
+LOOSELY_AGREEING = 4
+"""Deaths that must agree where they lie further apart than those of an exact clock: three faults may."""
+
 OUTAGE_PART = 0.6
 """Part of the streams that ran, of several families, that must die within a moment for an outage."""
 
 _MOMENT = 0.5
+_SEEN_AT_ONCE = 0.2
 _LEAST_UNCERTAINTY = 0.05
 _CLEARLY = 0.25
 
@@ -62,6 +70,12 @@ class Cluster:
     members: frozenset[int]
     contradicted: str = ""
 
+    @property
+    def certain(self) -> bool:
+        """Whether the value is as near as is promised."""
+        least, part = PROMISED
+        return self.uncertainty <= max(least, part * self.value)
+
 
 def cluster_of(
     deaths: Sequence[tuple[float, float]], survived: Iterable[float], waited: Iterable[float] = ()
@@ -73,11 +87,13 @@ def cluster_of(
         survived: waits that were survived.
         waited: waits that something else cut off.
     """
-    best = _agreeing(deaths, lambda _: TIGHT) or _agreeing(deaths, tolerance)
+    best = _agreeing(deaths, lambda _: TIGHT, AGREEING) or _agreeing(deaths, tolerance, LOOSELY_AGREEING)
     if not best:
         return None
-    values = sorted(deaths[n] for n in best)
-    least, most = values[0][0], values[-1][0] - values[-1][1]
+    members = sorted(deaths[n] for n in best)
+    punctual = [(value, late) for value, late in members if late <= TIGHT]
+    values = punctual if len(punctual) >= AGREEING else members
+    least, most = values[0][0], max(value - late for value, late in values)
     if most - least <= TIGHT:
         # Lateness only adds; but the very least may be a fault's that came a little before the clock.
         value, late = values[len(values) // 4]
@@ -87,19 +103,19 @@ def cluster_of(
     # A whole answer outlived every death by any margin; another death only by more than clocks differ.
     limit = value + tolerance(value)
     outlived = sum(each - late > limit for each, late in deaths) + sum(each > limit for each in waited)
-    outlived += sum(each > max(values)[0] + _LEAST_UNCERTAINTY for each in survived)
-    why = f"{outlived} outlived it" if outlived else ""
+    outlived += sum(each > members[-1][0] + _LEAST_UNCERTAINTY for each in survived)
+    why = f"{outlived} outlived it, so that several ways behind one address may have different ones" if outlived else ""
     return Cluster(value, uncertainty, frozenset(best), why)
 
 
-def _agreeing(deaths: Sequence[tuple[float, float]], width: Callable[[float], float]) -> list[int]:
+def _agreeing(deaths: Sequence[tuple[float, float]], width: Callable[[float], float], least: int) -> list[int]:
     """The most deaths that lie so close together; empty if they are too few to be a clock's."""
     best: list[int] = []
     for low, _ in sorted(deaths, reverse=True):
         members = [n for n, (value, late) in enumerate(deaths) if low <= value <= low + width(low) + late]
         if len(members) > len(best):
             best = members
-    return best if len(best) >= AGREEING and len(best) >= AGREEING_PART * len(deaths) else []
+    return best if len(best) >= least and len(best) >= AGREEING_PART * len(deaths) else []
 
 
 @dataclass(frozen=True)
@@ -146,11 +162,15 @@ def _death(life: Life, kinds: Mapping[str, DeathKind], began: float) -> Death:
 
 
 def _outage(lives: Sequence[Life]) -> frozenset[str]:
-    """The streams of several families that died in one moment, if they were most of those that ran."""
+    """The streams of several families that died in one moment, if they were most of those that ran.
+
+    Deaths that the probe was late to see all come at once, at the end of its stall: they show no outage.
+    """
     best: frozenset[str] = frozenset()
-    for first in (life for life in lives if life.died):
+    seen = [life for life in lives if life.died and life.late <= _SEEN_AT_ONCE]
+    for first in seen:
         since, until = first.wall, first.wall + _MOMENT
-        dead = [life for life in lives if life.died and since <= life.wall <= until]
+        dead = [life for life in seen if since <= life.wall <= until]
         ran = [life for life in lives if life.wall - life.at < since <= life.wall]
         if len(dead) > len(best) and _is_outage(dead, ran, len(lives)):
             best = frozenset(life.name for life in dead)
@@ -161,15 +181,24 @@ def _is_outage(dead: Sequence[Life], ran: Sequence[Life], all_of_them: int) -> b
     """Most of many streams, of several families and of different ages: a clock's last victims are few or of one age."""
     families, ages = {life.watched for life in dead}, [life.at for life in dead]
     most = len(dead) >= OUTAGE_PART * len(ran) and 2 * len(ran) > all_of_them
-    return most and len(families) >= AGREEING and max(ages) - min(ages) > tolerance(min(ages))
+    # The streams of a family began apart: an outage ends each at another age, a clock all at the same.
+    fellows = sum(
+        any(
+            each is not life and each.watched is life.watched and abs(each.at - life.at) <= _SEEN_AT_ONCE
+            for each in dead
+        )
+        for life in dead
+    )
+    apart = max(ages) - min(ages) > tolerance(min(ages)) and 2 * fellows < len(dead)
+    return most and len(families) >= AGREEING and apart
 
 
 def _ceiling(lives: Sequence[Life], kinds: Mapping[str, DeathKind]) -> float | None:
     """The age at which the streams that never wait die; also where the kind of that clock is not told."""
     steady = [life for life in lives if life.watched is Watched.TOTAL]
-    deaths = [(life.waited, life.late) for life in steady if life.died and kinds.get(life.name) is not DeathKind.OUTAGE]
-    cluster = cluster_of(deaths, (life.survived for life in steady))
-    return cluster.value if cluster is not None and not cluster.contradicted else None
+    died = [life for life in steady if life.died and kinds.get(life.name) is not DeathKind.OUTAGE]
+    cluster = _cluster(died, (life.survived for life in steady))
+    return cluster.value if cluster is not None and not cluster.contradicted and cluster.certain else None
 
 
 def _family(
@@ -180,9 +209,11 @@ def _family(
     died = [life for life in family if life.died]
     at_ceiling = {life.name for life in died if ceiling is not None and life.at >= ceiling - HIDDEN_BELOW}
     own = [life for life in died if life.name not in at_ceiling and life.name not in kinds]
-    others = [life.waited for life in died if life.name in at_ceiling or kinds.get(life.name) is DeathKind.OUTAGE]
+    others = [
+        life.waited - life.late for life in died if life.name in at_ceiling or kinds.get(life.name) is DeathKind.OUTAGE
+    ]
     survived = [*(life.survived for life in family), *others]
-    cluster = cluster_of([(life.waited, life.late) for life in own], (life.survived for life in family), others)
+    cluster = _cluster(own, (life.survived for life in family), others)
     kinds.update(dict.fromkeys(at_ceiling, DeathKind.CLOCK))
     tally = _Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, ceiling, lives)
     members = [] if cluster is None else [own[n] for n in sorted(cluster.members)]
@@ -195,10 +226,23 @@ def _family(
     return tally.without(cluster) if cluster is None or doubted else tally.with_clock(cluster, members)
 
 
+def _cluster(died: Sequence[Life], survived: Iterable[float], waited: Iterable[float] = ()) -> Cluster | None:
+    """As `cluster_of`; deaths that agree in the time of day and not in what they waited are one event's."""
+    cluster = cluster_of([(life.waited, life.late) for life in died], survived, waited)
+    if cluster is None or cluster.contradicted:
+        return cluster
+    members = [died[n] for n in cluster.members]
+    walls, waits = [life.wall for life in members], [life.waited for life in members]
+    if max(walls) - min(walls) <= TIGHT < max(waits) - min(waits):
+        return replace(cluster, contradicted="all of them in one moment")
+    return cluster
+
+
 def _outlived(life: Life, family: Sequence[Life], lives: Sequence[Life]) -> bool:
     """Whether others waited clearly longer, and others lived clearly longer, so that no clock ended this one."""
-    waited = max(max(other.survived, other.waited) for other in family) > life.waited + tolerance(life.waited)
-    return waited and max(other.at for other in lives) > life.at + tolerance(life.at)
+    waited = max(max(other.survived, other.waited - other.late) for other in family)
+    lived = max(other.at - other.late for other in lives)
+    return waited > life.waited + tolerance(life.waited) and lived > life.at + tolerance(life.at)
 
 
 def _from_the_request(watched: Watched, members: Sequence[Life], lives: Sequence[Life]) -> bool:
@@ -209,7 +253,7 @@ def _from_the_request(watched: Watched, members: Sequence[Life], lives: Sequence
     """
     if watched is Watched.TOTAL:
         return False
-    lived = max((life.at for life in lives if life.watched is Watched.TOTAL), default=0.0)
+    lived = max((life.at - life.late for life in lives if life.watched is Watched.TOTAL), default=0.0)
     if sum(life.at < lived - _CLEARLY for life in members) < AGREEING:
         return True
     if watched is not Watched.IDLE or not _mostly_held(members):
@@ -260,6 +304,23 @@ class _Tally:
 
     def with_clock(self, cluster: Cluster, members: Sequence[Life]) -> ClockFound:
         where = NAMES[self.watched]
+        if not cluster.certain:
+            early, after = max(0.0, cluster.value - cluster.uncertainty), cluster.value + cluster.uncertainty
+            unsure = self._made(
+                Found.UNKNOWN,
+                f"a clock {where} somewhere between {early:.2f} s and {after:.2f} s: the probe itself was late when "
+                "its streams ended, so that the value cannot be told",
+            )
+            return replace(unsure, uncertainty=round(cluster.uncertainty, 3))
+        if self.watched is Watched.TOTAL and cluster.value < SHORTEST_CLOCK:
+            return self._made(
+                Found.UNKNOWN,
+                f"every stream ended {cluster.value:.2f} s after its request: a clock on the whole, or on the first "
+                f"byte, or on silences that a token every {STEP:g} s does not end; clocks shorter than "
+                f"{SHORTEST_CLOCK:g} s are seen and not told apart",
+                cluster,
+                members,
+            )
         if self.watched is Watched.TOTAL and _mostly_held(members):
             return self._made(
                 Found.UNKNOWN,
@@ -276,6 +337,13 @@ class _Tally:
         sentence += f"; {faults} died otherwise, scattered, which is no clock" if faults else ""
         return self._made(Found.CLOCK, sentence, cluster, members)
 
+    @property
+    def _hidden(self) -> bool:
+        """Whether the clock on the whole ends every stream, and the family waited for nearly as long."""
+        if not self.at_ceiling or self.ceiling is None or self.ceiling < SHORTEST_CLOCK:
+            return False
+        return self.ceiling <= min(self.longest, self.survived) + HIDDEN_BELOW
+
     def without(self, cluster: Cluster | None) -> ClockFound:
         where, dead = NAMES[self.watched], len(self.own)
         if not self.family:
@@ -286,20 +354,17 @@ class _Tally:
                 f"cannot tell a clock {where}: {dead} of {len(self.family)} ended while the path held tokens back, so "
                 "that no hop saw the silence that was made",
             )
-        if cluster is not None and not cluster.contradicted:
-            return self._made(
-                Found.UNKNOWN,
-                f"{len(cluster.members)} of {len(self.family)} ended at {cluster.value:.2f} s, and no lively stream "
-                f"lived longer: a clock {where}, or one on the whole",
-            )
         if cluster is not None:
+            ended = f"{len(cluster.members)} of {len(self.family)} ended at {cluster.value:.2f} s"
+            if cluster.contradicted:
+                return self._made(
+                    Found.UNKNOWN, f"{ended}, but {cluster.contradicted}: no clock {where} is told by that"
+                )
             return self._made(
-                Found.UNKNOWN,
-                f"{len(cluster.members)} of {len(self.family)} ended at {cluster.value:.2f} s, but "
-                f"{cluster.contradicted}: several ways behind one address may have different clocks {where}",
+                Found.UNKNOWN, f"{ended}, and no lively stream lived longer: a clock {where}, or one on the whole"
             )
         faults = self._scattered
-        if self.at_ceiling and self.ceiling is not None and self.ceiling <= self.longest + HIDDEN_BELOW:
+        if self._hidden:
             return self._made(
                 Found.HIDDEN,
                 f"no clock {where} shorter than the one at {self.ceiling:.2f} s that ends every stream; "

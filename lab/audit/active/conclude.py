@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.audit.active.clocks import Clocks, find_clocks
-from lab.audit.active.effects import effects_of, settings_of
+from lab.audit.active.effects import effects_of
 from lab.audit.active.findings import (
     ActiveFindings,
     Answer,
@@ -18,11 +18,12 @@ from lab.audit.active.findings import (
     StreamResult,
     Watched,
 )
-from lab.audit.active.lives import Made, lives_of
+from lab.audit.active.lives import LATE_MODEL, Made, lives_of, model_was_late
 from lab.audit.active.refine import follow_ups, refined
-from lab.audit.active.streams import PLAIN, Asking, Role
+from lab.audit.active.settings import settings_of
+from lab.audit.active.streams import PLAIN, SHORTEST_CLOCK, Asking, Role, once_more
 from lab.judge.requirements import Exchanged, check
-from lab.words import Requirement
+from lab.words import Ending, Requirement
 
 _BY_CLOCK: Mapping[Requirement, tuple[Watched, ...]] = {
     Requirement.WAITS_FOR_THE_FIRST_TOKEN: (Watched.FIRST_BYTE, Watched.FIRST_TOKEN),
@@ -57,10 +58,13 @@ class Audited:
 def conclude(audited: Audited, made: Sequence[Made]) -> ActiveFindings:
     """Everything that follows from the exchanges of one active audit."""
     lives = lives_of(made)
+    late = sum(model_was_late(each) for each in made if each.asking.watched is not None)
     clocks = refined(made, find_clocks(lives, audited.longest, audited.began))
     requirements = tuple(_requirement(each, made, clocks, audited.longest) for each in Requirement)
     refused = [life for life in lives if life.refused]
     notes = list(audited.notes)
+    if late:
+        notes.append(f"{late} streams of the search are not counted: the model server itself was late with a token")
     if refused:
         looks = ", ".join(sorted({life.looks for life in refused}))
         notes.append(f"{len(refused)} of {len(lives)} streams of the search never came to the model server: {looks}")
@@ -70,13 +74,14 @@ def conclude(audited: Audited, made: Sequence[Made]) -> ActiveFindings:
         through_path=audited.through_path,
         wire_format=audited.wire_format,
         longest=audited.longest,
+        shortest=SHORTEST_CLOCK,
         seconds=round(audited.seconds, 3),
         requests=len(made),
         clocks=clocks.found,
         smallest=clocks.smallest,
         deaths=clocks.deaths,
         effects=effects_of(made, lives, clocks),
-        settings=settings_of(made),
+        settings=settings_of(made, clocks),
         requirements=requirements,
         summary=_summary(clocks, requirements, audited.longest),
         notes=tuple(notes),
@@ -86,12 +91,16 @@ def conclude(audited: Audited, made: Sequence[Made]) -> ActiveFindings:
 
 def doubts(made: Sequence[Made], longest: float) -> list[Asking]:
     """What is to be asked once more before anything is concluded; mostly nothing."""
-    return follow_ups(made, find_clocks(lives_of(made), longest, 0.0))
+    clocks = find_clocks(lives_of(made), longest, 0.0)
+    late = [each.watched for each in clocks.found if each.too_late]
+    return [*follow_ups(made, clocks), *once_more(longest, late)]
 
 
 def _requirement(requirement: Requirement, made: Sequence[Made], clocks: Clocks, longest: float) -> RequirementFound:
     if requirement in _BY_CLOCK:
         return _by_clock(requirement, clocks, longest)
+    if requirement is Requirement.MOVES_THE_FIRST_TOKEN_FORWARD and (unlike := _incomparable(made)) is not None:
+        return unlike
     if requirement in _BY_RULE:
         return _by_rule(requirement, made)
     why = "is about the client and not about the path: see lab clients"
@@ -100,8 +109,8 @@ def _requirement(requirement: Requirement, made: Sequence[Made], clocks: Clocks,
 
 def _by_clock(requirement: Requirement, clocks: Clocks, longest: float) -> RequirementFound:
     found = [clocks.of(watched) for watched in _BY_CLOCK[requirement]]
-    # A clock of just that length ends some answers of that length.
-    broken = [each for each in found if each.found is Found.CLOCK and (each.value or 0.0) - each.uncertainty <= longest]
+    # A clock of just that length ends some answers of that length; and what ends every one need not have a name.
+    broken = [each for each in found if each.value is not None and each.value - each.uncertainty <= longest]
     if broken:
         worst = min(broken, key=lambda each: each.value or 0.0)
         return RequirementFound(requirement, Answer.NO, f"not met for {longest:g} s: {worst.sentence}")
@@ -127,6 +136,28 @@ def _by_rule(requirement: Requirement, made: Sequence[Made]) -> RequirementFound
     return RequirementFound(requirement, met, f"{words[met]}: {told}")
 
 
+def _incomparable(made: Sequence[Made]) -> RequirementFound | None:
+    """Why stream and batch cannot be compared: what ended one of them is another requirement's; None if they can."""
+    choice = [each for each in made if each.asking.role is Role.CHOICE]
+    words = [f"the {each.asking.name} ended as {each.verdict.ending}" for each in choice if not _complete(each)]
+    words += ["the machine was late by itself" for each in choice if _lateness(each) > LATE_MODEL]
+    if not words:
+        return None
+    sentence = f"cannot tell: {', '.join(dict.fromkeys(words))}, so that the totals cannot be compared"
+    return RequirementFound(Requirement.MOVES_THE_FIRST_TOKEN_FORWARD, Answer.UNKNOWN, sentence)
+
+
+def _complete(made: Made) -> bool:
+    return made.verdict.ending is Ending.COMPLETE
+
+
+def _lateness(made: Made) -> float:
+    """Seconds by which the model server was late with a first token, and the probe with everything."""
+    trace, ledger = made.evidence.trace, made.evidence.ledger
+    first = ledger.tokens[0].at - trace.started - made.asking.plan.due(1) if ledger and ledger.tokens else 0.0
+    return (first if made.asking.stream else 0.0) + trace.stalled(trace.started, trace.ended)
+
+
 def _summary(clocks: Clocks, requirements: Sequence[RequirementFound], longest: float) -> str:
     smallest = clocks.smallest
     if smallest is not None:
@@ -139,6 +170,7 @@ def _summary(clocks: Clocks, requirements: Sequence[RequirementFound], longest: 
     failed = [each.requirement.value for each in requirements if each.met is Answer.NO]
     met = sum(each.met is Answer.YES for each in requirements)
     told = f"not met: {', '.join(failed)}" if failed else f"{met} of {len(requirements)} requirements are met"
+    told += "" if failed or met == len(requirements) else ", and none is not met"
     return f"{first}; {told}."
 
 

@@ -1,4 +1,4 @@
-"""What the path does beside its clocks: cuts, errors, leaving, retries, headers, heartbeats, ways of asking. Pure.
+"""What the path does beside its clocks: cuts, errors, leaving, retries, headers, heartbeats. Pure.
 
 Warning: an answer is yes or no only where the exchanges show it; whatever a clock, a busy probe or a lost exchange may
 have brought about as well is "cannot tell".
@@ -6,18 +6,18 @@ have brought about as well is "cannot tell".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from lab.audit.active.clocks import HIDDEN_BELOW, Clocks, tolerance
-from lab.audit.active.findings import Answer, Effect, Found, SettingFound, Watched
+from lab.audit.active.findings import Answer, Effect, Found, Watched
 from lab.audit.active.lives import Life, Made
 from lab.audit.active.streams import Role
 from lab.evidence import TransportEnd
 from lab.judge.causes import lost, well_before
 from lab.judge.endings import VISIBLE
 from lab.plan import FaultKind
-from lab.words import Delivery, Ending
+from lab.words import Ending
 
 SOON = 2.0
 """Seconds within which the model server must see that the client has left, for "leaving stops the model"."""
@@ -190,35 +190,3 @@ def _data_resets(lives: Sequence[Life], clocks: Clocks) -> Effect:
     longest = max((life.survived or life.waited for life in lives if life.watched is Watched.TOTAL), default=0.0)
     beyond = longest > idle.value + tolerance(idle.value)
     return Effect(name, Answer.YES if beyond else Answer.UNKNOWN, f"a lively stream lived for {longest:.1f} s", longest)
-
-
-_WORST: Sequence[Delivery] = (
-    Delivery.BATCHED,
-    Delivery.COALESCED,
-    Delivery.INCREMENTAL,
-    Delivery.UNPROVEN,
-    Delivery.NONE,
-)
-
-
-def settings_of(made: Sequence[Made]) -> tuple[SettingFound, ...]:
-    """Delivery in each way of asking; of two exchanges the one that says more."""
-    groups: dict[str, list[Made]] = {}
-    for each in made:
-        if each.asking.role is Role.SETTING:
-            groups.setdefault(each.asking.name.rpartition("-")[0], []).append(each)
-    return tuple(_setting(name, group) for name, group in groups.items())
-
-
-def _setting(name: str, group: Sequence[Made]) -> SettingFound:
-    rank: Callable[[Made], int] = lambda each: _WORST.index(each.verdict.delivery)  # noqa: E731 - a key
-    worst = min(group, key=rank)
-    trace = worst.evidence.trace
-    return SettingFound(
-        name=name,
-        delivery=worst.verdict.delivery,
-        ending=worst.verdict.ending,
-        version=trace.version,
-        coding=trace.header("content-encoding"),
-        sentence=worst.verdict.sentence,
-    )

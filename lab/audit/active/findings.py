@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
-from lab.words import Delivery, Ending, Requirement
+from lab.words import Delivery, Ending, Requirement, Saved
 
 
 class Watched(StrEnum):
@@ -61,7 +62,7 @@ class ClockFound:
         watched: what it watches.
         found: whether there is one.
         value: in seconds; None where there is none. Of an unknown it is that of a clock whose kind is not told.
-        uncertainty: seconds by which the value may be wrong.
+        uncertainty: seconds by which the value may be wrong; where they are too many, no value is named.
         proven: the longest time, in seconds, that an exchange survived of what this clock watches.
         deaths: exchanges that it ended.
         asked: exchanges that were made to find it.
@@ -78,6 +79,11 @@ class ClockFound:
     asked: int
     seen_as: tuple[str, ...]
     sentence: str
+
+    @property
+    def too_late(self) -> bool:
+        """Whether there is a clock whose value is not told because the probe itself was late."""
+        return self.found is Found.UNKNOWN and self.value is None and self.uncertainty > 0
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class SettingFound:
-    """How tokens come in one way of asking.
+    """What one way of asking changes.
 
     Args:
         name: `plain`, `gzip`, `http-2` or `slow-reader`.
@@ -130,7 +136,9 @@ class SettingFound:
         ending: of the exchange that says most.
         version: the HTTP version of the reply.
         coding: the content coding of the reply; empty for none.
-        sentence: the evidence in words.
+        changes: whether anything is other than in the plain way; cannot tell for the plain way itself.
+        change: what it changes, in words.
+        sentence: the evidence on delivery in words.
     """
 
     name: str
@@ -138,6 +146,8 @@ class SettingFound:
     ending: Ending
     version: str
     coding: str
+    changes: Answer
+    change: str
     sentence: str
 
 
@@ -191,6 +201,7 @@ class ActiveFindings:
         through_path: whether that led through the audited path itself.
         wire_format: the dialect.
         longest: the longest generation to expect, in seconds.
+        shortest: clocks from so many seconds on are told apart; shorter ones are seen, and their kind may not be told.
         seconds: that the audit took.
         requests: how many exchanges were made.
         clocks: one for each thing that a clock may watch.
@@ -209,6 +220,7 @@ class ActiveFindings:
     through_path: bool
     wire_format: str
     longest: float
+    shortest: float
     seconds: float
     requests: int
     clocks: tuple[ClockFound, ...]
@@ -220,3 +232,4 @@ class ActiveFindings:
     summary: str
     notes: tuple[str, ...]
     exchanges: tuple[StreamResult, ...]
+    kind: Literal[Saved.ACTIVE_AUDIT] = Saved.ACTIVE_AUDIT

@@ -24,6 +24,9 @@ from lab.words import Ending
 HELD_FOR = 1.0
 """Seconds. What the model wrote so long before a stream's death and never came, the path had held back."""
 
+LATE_MODEL = 0.5
+"""Seconds by which the model server may be late with a token; a stream with a later one is not what was planned."""
+
 RACE = 0.3
 """Seconds before a death within which a token may have been written because nobody knew of the death yet."""
 
@@ -94,8 +97,24 @@ class Life:
 def lives_of(made: Sequence[Made]) -> list[Life]:
     """The lives of the streams of the search."""
     roles = (Role.SEARCH, Role.HEARTBEAT)
-    searched = [each for each in made if each.asking.role in roles]
-    return [_life(each, each.asking.watched) for each in searched if each.asking.watched is not None]
+    searched = [each for each in made if each.asking.role in roles and not model_was_late(each)]
+    return [life for each in searched if (life := life_of(each)) is not None]
+
+
+def model_was_late(made: Made) -> bool:
+    """Whether the model server itself was too late with a token, so that the stream waited otherwise than planned."""
+    ledger, plan = made.evidence.ledger, made.asking.plan
+    if ledger is None or not made.asking.stream:
+        return False
+    written = {token.number: token.at - ledger.started for token in ledger.tokens}
+    end = made.exposure.total if made.exposure.died else inf
+    due = [number for number in range(1, plan.tokens + 1) if plan.due(number) + LATE_MODEL < end]
+    return any(written.get(number, end) > plan.due(number) + LATE_MODEL for number in due)
+
+
+def life_of(made: Made) -> Life | None:
+    """The life of one stream; None where it was not made to wait."""
+    return None if made.asking.watched is None else _life(made, made.asking.watched)
 
 
 def _life(made: Made, watched: Watched) -> Life:
@@ -106,6 +125,8 @@ def _life(made: Made, watched: Watched) -> Life:
     # What was written in the very moment of a death came too late to prevent it.
     until = end - RACE if exposure.died else inf
     done, open_wait = ([], 0.0) if ledger is None else _waits(watched, ledger, start, end, until)
+    lag = _lag(watched, ledger, start) if open_wait else 0.0
+    open_wait += lag
     if not exposure.died:
         done, open_wait = ([*done, open_wait] if watched is Watched.TOTAL else done), 0.0
         # A model that came to its end, for a client that was cut off, shows nothing that was survived.
@@ -119,12 +140,19 @@ def _life(made: Made, watched: Watched) -> Life:
         at=exposure.total,
         waited=open_wait,
         survived=max(done, default=0.0),
-        late=exposure.late,
+        late=max(exposure.late, lag),
         wall=end,
         ending=made.verdict.ending,
         status=trace.status,
         held=_held(made, end),
     )
+
+
+def _lag(watched: Watched, ledger: Ledger | None, start: float) -> float:
+    """How late early headers were: whether a clock counts from the request or from them, nobody can tell."""
+    if watched is not Watched.FIRST_TOKEN or ledger is None or ledger.headers_at is None:
+        return 0.0
+    return max(0.0, ledger.headers_at - start)
 
 
 def _waits(watched: Watched, ledger: Ledger, start: float, end: float, until: float) -> tuple[list[float], float]:

@@ -7,7 +7,17 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lab.audit.active.findings import ActiveFindings, Answer
-from lab.audit.active.text import ANSWERS, clock_cell, clock_words, histogram, plain_sentence
+from lab.audit.active.text import (
+    ANSWERS,
+    change_words,
+    clock_cell,
+    clock_words,
+    deaths_words,
+    histogram,
+    looked_for,
+    plain_sentence,
+    reply_words,
+)
 from lab.reports.phrases import printable, seconds
 from lab.reports.style import page_style
 
@@ -40,7 +50,15 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters.update(
-        seconds=seconds, printable=printable, sentence=plain_sentence, cell=clock_cell, clock=clock_words
+        seconds=seconds,
+        printable=printable,
+        sentence=plain_sentence,
+        cell=clock_cell,
+        clock=clock_words,
+        looked_for=looked_for,
+        reply=reply_words,
+        change=change_words,
+        died=deaths_words,
     )
     environment.globals.update(answers=ANSWERS)
     return environment

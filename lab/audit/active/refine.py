@@ -24,13 +24,18 @@ from lab.words import Ending
 CLEAR_DELAY = 0.3
 """Seconds. A shorter delay is within a clock's accuracy."""
 
+_PUNCTUAL = 0.1
 _MOST = 2
 
 
 def delay_of(made: Sequence[Made]) -> float:
-    """Seconds by which the path shows a cut later than the model made it; 0 where nothing shows that."""
+    """Seconds by which the path shows a cut later than the model made it; 0 where nothing shows that.
+
+    One late cut alone may be a busy machine's; and of those that the probe itself may have been late to see, nobody
+    knows how late the path was, so that they count only where there are no others.
+    """
     delays = [
-        each.evidence.trace.ended - each.evidence.ledger.fault_at
+        (each.evidence.trace.ended - each.evidence.ledger.fault_at, each.exposure.late)
         for each in made
         if each.asking.role is Role.CUT
         and each.asking.stream
@@ -40,7 +45,9 @@ def delay_of(made: Sequence[Made]) -> float:
         and each.evidence.ledger.tokens
         and each.evidence.trace.end in (TransportEnd.SHORT_FIN, TransportEnd.RESET)
     ]
-    return max(0.0, min(delays, default=0.0))
+    punctual = [delay for delay, late in delays if late <= _PUNCTUAL]
+    counted = punctual if len(punctual) > 1 else [delay for delay, _ in delays]
+    return max(0.0, min(counted)) if len(counted) > 1 else 0.0
 
 
 def follow_ups(made: Sequence[Made], clocks: Clocks) -> list[Asking]:

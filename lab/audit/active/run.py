@@ -20,9 +20,9 @@ import aiohttp
 from lab.audit.active.conclude import Audited, conclude, doubts
 from lab.audit.active.findings import ActiveFindings
 from lab.audit.active.lives import Made
-from lab.audit.active.streams import LEAVE_LENGTH, SHORTEST_CLOCK, Asking, Role, search, short, wait_of
+from lab.audit.active.streams import LEAVE_LENGTH, SHORTEST_CLOCK, Asking, Role, over_http_2, search, short, wait_of
 from lab.audit.endpoint import Endpoint
-from lab.audit.keys import Mask
+from lab.audit.mask import Mask
 from lab.errors import BadInput, EnvironmentFault
 from lab.evidence import Evidence, Trace, TransportEnd
 from lab.judge.endings import NEVER_OPENED
@@ -136,7 +136,9 @@ class ActiveRun:
         async with SideChannel(target.side_url, headers=target.model_headers, tls=target.model_tls) as channel:
             await _make_sure(target, channel)
             self._began = time.monotonic()
-            askings = [*search(self.longest), *short(target.endpoint.wire_format, http_2=target.endpoint.secure)]
+            secure = target.endpoint.secure
+            askings = [*search(self.longest), *short(target.endpoint.wire_format, http_2=secure)]
+            askings += over_http_2(self.longest) if secure else []
             self._planned = len(askings)
             self.say(f"{len(askings)} exchanges at the same time, for some {wait_of(self.longest) + SETTLING:.0f} s")
             await self._ask(channel, askings)
@@ -146,7 +148,7 @@ class ActiveRun:
             if again:
                 self._planned += len(again)
                 longest = max(asking.plan.length for asking in again)
-                self.say(f"the path shows cuts late: {len(again)} more, for some {longest:.0f} s")
+                self.say(f"some ends were seen late: {len(again)} exchanges once more, for some {longest:.0f} s")
                 await self._ask(channel, again)
 
     async def _ask(self, channel: SideChannel, askings: Sequence[Asking]) -> None:
@@ -297,9 +299,6 @@ def _notes(target: Target, made: Sequence[Made]) -> tuple[str, ...]:
     notes = []
     if target.model_url is None:
         notes.append("the ledger was read and tokens were confirmed through the audited path itself")
-    unspoken = [each for each in made if each.asking.http == "2" and each.evidence.trace.version != "2"]
-    if unspoken:
-        notes.append("the path does not speak HTTP/2")
     if not target.endpoint.secure:
         notes.append("HTTP/2 was not asked for: the address is not https")
     lost = [each for each in made if each.evidence.ledger is None and each.case.facts.received]

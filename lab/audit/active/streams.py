@@ -10,8 +10,8 @@ show what is survived. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lab.audit.active.findings import Watched
@@ -33,6 +33,10 @@ _GRID = (0.2, 0.4, 0.7)
 """Parts of the longest wait that are waited too, and then the stream goes on."""
 
 
+_AGAIN = 100
+"""What the seeds of plans that are asked once more are raised by, so that no two plans are equal."""
+
+
 class Role(StrEnum):
     """What an exchange is for."""
 
@@ -44,6 +48,8 @@ class Role(StrEnum):
     LEAVE = "leave"
     HEADERS = "headers"
     SETTING = "setting"
+    SETTING_CUT = "setting-cut"
+    SETTING_CLOCK = "setting-clock"
     CHOICE = "choice"
 
 
@@ -74,6 +80,11 @@ class Asking:
     accept_encoding: str = ""
     http: HttpVersion = HttpVersion.HTTP_1_1
     pace: float | None = None
+
+
+def setting_of(asking: Asking) -> str:
+    """The way of asking of an exchange that was made to look at one: its name without what follows."""
+    return next(name for name in (PLAIN, GZIP, HTTP_2, SLOW) if asking.name.startswith(f"{name}-"))
 
 
 def wait_of(longest: float) -> float:
@@ -177,6 +188,37 @@ def _beating(wait: float) -> Iterator[Asking]:
         )
 
 
+def once_more(longest: float, watched: Collection[Watched]) -> list[Asking]:
+    """The streams of some families once more, where the probe was late to see the first ones end."""
+    return [
+        replace(each, name=f"{each.name}-again", plan=each.plan.model_copy(update={"seed": each.plan.seed + _AGAIN}))
+        for each in search(longest)
+        if each.watched in watched and each.role is Role.SEARCH
+    ]
+
+
+def over_http_2(longest: float) -> list[Asking]:
+    """Streams that wait as those of the search do, over HTTP/2: three for each of three clocks."""
+    wait = wait_of(longest)
+    families: dict[Watched, dict[str, object]] = {
+        Watched.FIRST_BYTE: {"tokens": 2, "ttft": wait},
+        Watched.IDLE: {"tokens": 3, "interval": STEP, "gaps": (Gap(2, wait - STEP),)},
+        Watched.TOTAL: {"tokens": int(wait / STEP) + 4, "interval": STEP},
+    }
+    return [
+        Asking(
+            f"{HTTP_2}-{watched}-{place + 1}",
+            Role.SETTING_CLOCK,
+            make_plan({**fields, "seed": place}),
+            watched,
+            delay=place / 2,
+            http=HttpVersion.HTTP_2,
+        )
+        for watched, fields in families.items()
+        for place in range(3)
+    ]
+
+
 def refining(watched: Watched, wait: float) -> list[Asking]:
     """Three streams that wait so many seconds amid the tokens, or else before the first, and then go on."""
     amid = watched is Watched.IDLE
@@ -204,11 +246,14 @@ def short(wire: WireFormat, *, http_2: bool) -> list[Asking]:
 def _cuts() -> Iterator[Asking]:
     for kind in ("fin", "rst"):
         for place in (10, 5):
-            plan = make_plan({"tokens": 20, "interval": 0.05, "fault": f"{kind}@{place}", "fault_delay": 0.8})
-            yield Asking(f"{kind}-amid-{place}", Role.CUT, plan)
+            yield Asking(f"{kind}-amid-{place}", Role.CUT, _amid(kind, place))
         plan = make_plan({"tokens": 20, "interval": 0.05, "fault": f"{kind}@10"})
         yield Asking(f"{kind}-batch", Role.CUT, plan, stream=False)
         yield Asking(f"{kind}-start", Role.CUT, make_plan({"tokens": 20, "ttft": 0.3, "fault": f"{kind}@start"}))
+
+
+def _amid(kind: str, place: int) -> Plan:
+    return make_plan({"tokens": 20, "interval": 0.05, "fault": f"{kind}@{place}", "fault_delay": 0.8})
 
 
 def _errors() -> Iterator[Asking]:
@@ -249,11 +294,14 @@ _SLOW = 25
 
 
 def _settings(wire: WireFormat, *, http_2: bool) -> Iterator[Asking]:
+    ways: dict[str, dict[str, object]] = {PLAIN: {}, GZIP: {"accept_encoding": "gzip"}}
+    if http_2:
+        ways[HTTP_2] = {"http": HttpVersion.HTTP_2}
     event = wire.text(Reply("lab-0123456789abcdef", "lab"), write_token("abcd", 10, due=0.0, word="oak"))
-    for number in (1, 2):
-        plan = make_plan({"tokens": 20, "interval": 0.04, "lockstep": True, "hold": 2.0, "seed": number})
-        yield Asking(f"{PLAIN}-{number}", Role.SETTING, plan)
-        yield Asking(f"{GZIP}-{number}", Role.SETTING, plan, accept_encoding="gzip")
-        if http_2:
-            yield Asking(f"{HTTP_2}-{number}", Role.SETTING, plan, http=HttpVersion.HTTP_2)
-        yield Asking(f"{SLOW}-{number}", Role.SETTING, plan, pace=_SLOW * len(event))
+    ways[SLOW] = {"pace": _SLOW * len(event)}
+    for name, way in ways.items():
+        for number in (1, 2):
+            plan = make_plan({"tokens": 20, "interval": 0.04, "lockstep": True, "hold": 2.0, "seed": number})
+            yield Asking(f"{name}-{number}", Role.SETTING, plan, **way)  # type: ignore[arg-type]  # a table of fields
+        for kind in ("fin", "rst"):
+            yield Asking(f"{name}-{kind}", Role.SETTING_CUT, _amid(kind, 10), **way)  # type: ignore[arg-type]

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from lab.audit.active.findings import ActiveFindings, Answer, ClockFound, Death, DeathKind, Found
+from lab.audit.active.findings import ActiveFindings, Answer, ClockFound, Death, DeathKind, Found, SettingFound
+from lab.audit.active.streams import PLAIN
 from lab.reports.phrases import printable
 
 _MARKS = {Answer.YES: "met        ", Answer.NO: "NOT MET    ", Answer.UNKNOWN: "cannot tell"}
@@ -33,16 +34,48 @@ def lines_of(findings: ActiveFindings) -> list[str]:
         f"  {_MARKS[each.met]}  {each.requirement.value}: {plain_sentence(each.sentence)}"
         for each in findings.requirements
     ]
-    lines += ["", f"Clocks, looked for up to {findings.longest:g} s"]
+    lines += ["", f"Clocks, {looked_for(findings)}"]
     lines += [f"  {each.watched.value:12}  {clock_cell(each):18}  {clock_words(each)}" for each in findings.clocks]
-    lines += histogram(findings.deaths)
-    lines += ["", "Delivery in lockstep"]
-    lines += [f"  {each.name:12}  {each.delivery.value:12}  {each.sentence}" for each in findings.settings]
+    lines += ["", f"Deaths: {deaths_words(findings.deaths)}", *histogram(findings.deaths)]
+    lines += ["", "What compression, HTTP/2 and a slow reader change; delivery in lockstep"]
+    for each in findings.settings:
+        lines.append(f"  {each.name:12}  {each.delivery.value:12}  {reply_words(each):16}  {change_words(each)}")
+        lines.append(f"  {'':12}  {each.sentence}")
     lines += ["", "What else the path does"]
     lines += [f"  {ANSWERS[each.answer]:4} {each.name}: {each.sentence}" for each in findings.effects]
     lines += ["", *(f"Note: {note}" for note in findings.notes)]
     lines.append(f"{findings.requests} exchanges in {findings.seconds:.0f} s; ledger at {findings.model_url}")
     return lines
+
+
+def looked_for(findings: ActiveFindings) -> str:
+    """Which clocks were looked for, in words."""
+    return (
+        f"looked for from {findings.shortest:g} s up to {findings.longest:g} s; "
+        "a shorter one is seen, but its kind may not be told"
+    )
+
+
+def reply_words(setting: SettingFound) -> str:
+    """Version and coding of the replies to one way of asking, in few words."""
+    version = f"HTTP/{setting.version}" if setting.version else "no reply"
+    return f"{version}, {setting.coding}" if setting.coding else version
+
+
+def change_words(setting: SettingFound) -> str:
+    """What one way of asking changes, in words."""
+    if setting.name == PLAIN or setting.changes is Answer.YES:
+        return setting.change
+    return f"{'nothing' if setting.changes is Answer.NO else 'cannot tell'}: {setting.change}"
+
+
+def deaths_words(deaths: Sequence[Death]) -> str:
+    """How many streams the path ended, and of what: deaths that agree are a clock's, scattered ones are faults."""
+    if not deaths:
+        return "no stream of the search died on the path"
+    kinds = Counter(death.kind for death in deaths)
+    told = ", ".join(f"{kinds[kind]} {words}" for kind, words in _KINDS.items() if kinds[kind])
+    return f"{len(deaths)} streams of the search died on the path: {told}"
 
 
 def plain_sentence(sentence: str) -> str:
@@ -57,7 +90,7 @@ def clock_cell(clock: ClockFound) -> str:
     """What was found out about a clock, in few words."""
     match clock.found:
         case Found.CLOCK:
-            return f"{clock.value:.2f} s ± {clock.uncertainty:.2f} s"
+            return f"{clock.value:.2f} ± {clock.uncertainty:.2f} s"
         case Found.NONE:
             return f"none up to {clock.proven:.1f} s"
         case _:
@@ -69,6 +102,13 @@ def clock_words(clock: ClockFound) -> str:
     seen = f"; the client sees {', '.join(clock.seen_as)}" if clock.seen_as else ""
     return clock.sentence + seen
 
+
+_KINDS = {
+    DeathKind.CLOCK: "of a clock",
+    DeathKind.FAULT: "scattered, of faults",
+    DeathKind.OUTAGE: "at one moment, of an outage",
+    DeathKind.UNKNOWN: "not told",
+}
 
 _LETTERS = {DeathKind.CLOCK: "#", DeathKind.FAULT: "x", DeathKind.OUTAGE: "o", DeathKind.UNKNOWN: "?"}
 

@@ -111,3 +111,44 @@ def envoy(total: float, idle: float, upstream: str = "${MODEL_HOST}:${MODEL_PORT
     """One of Envoy with the route's `timeout` and `idle_timeout`, in seconds; 0 switches one off."""
     host, _, port = upstream.rpartition(":")
     return ENVOY.format(total=total, clock=idle, host=host, port=port)
+
+
+NGINX_TLS = """\
+events {{}}
+
+http {{
+    gzip {gzip};
+    gzip_types text/event-stream;
+
+    server {{
+        listen ${{PORT}} ssl;
+        http2 {http_2};
+        ssl_certificate cert.pem;
+        ssl_certificate_key cert.pem;
+        proxy_http_version 1.1;
+        proxy_buffering off;
+
+        location / {{
+            if ($server_protocol = HTTP/2.0) {{
+                rewrite ^ /over-http-2$uri last;
+            }}
+            proxy_pass http://${{MODEL}};
+        }}
+
+        location /over-http-2/ {{
+            internal;
+            proxy_pass http://${{MODEL}}/;
+            proxy_read_timeout {clock:.0f}ms;
+        }}
+    }}
+}}
+"""
+
+
+def nginx_tls(folder: Path, key: str, certificate: bytes, *, clock: float, gzip: bool = False, h2: bool = True) -> Post:
+    """One of nginx before https, with a certificate and its key; the clock, in seconds, is for HTTP/2 alone."""
+    on = {True: "on", False: "off"}
+    text = NGINX_TLS.format(clock=clock * 1e3, gzip=on[gzip], http_2=on[h2])
+    made = post(folder, key, "nginx-1.30", text)
+    (made.config.parent / "cert.pem").write_bytes(certificate)
+    return made

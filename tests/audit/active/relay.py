@@ -3,17 +3,26 @@
 It forwards one exchange for each connection, byte for byte, and notes what it ended and why. It stands in for a path of
 which the test knows everything: clocks of each kind, faults that strike at random, an outage, a hop that holds the
 reply back, heartbeats that count as traffic or do not, and four ways to end a reply.
+
+    python -m tests.audit.active.relay SEED UPSTREAM_PORT
+
+It runs as a process of its own, as a proxy does, and before others where that is allowed: in the process of the audit
+its clocks would be as late as the audit. It prints its port; when its input ends it prints what it ended, and by how
+much it was late itself, without which nobody would know what its clocks were.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
+import os
 import random
 import re
 import socket
 import struct
+import sys
 import time
 from dataclasses import dataclass, field
 from enum import Enum
@@ -86,10 +95,15 @@ class Relay:
         upstream: the model server's port.
         nature: what it does.
         draw: where its faults come from.
+
+    Attributes:
+        ended: what it ended and why, by plan and whether a stream was asked for.
+        late: the most seconds by which its own process was late.
     """
 
     def __init__(self, upstream: int, nature: Nature, draw: random.Random) -> None:
         self.ended: dict[tuple[str, bool], Why] = {}
+        self.late = 0.0
         self._upstream = upstream
         self._nature = nature
         self._draw = draw
@@ -100,6 +114,7 @@ class Relay:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0, backlog=512)
+        self._serving.add(asyncio.get_running_loop().create_task(self._watch()))
         self._began = time.monotonic()
         return self
 
@@ -117,10 +132,17 @@ class Relay:
                 await writer.wait_closed()
 
     @property
-    def url(self) -> str:
+    def port(self) -> int:
         """Where it listens."""
         assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def _watch(self) -> None:
+        while True:
+            due = time.monotonic() + 0.02
+            await asyncio.sleep(0.02)
+            self.late = max(self.late, time.monotonic() - due)
 
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
@@ -238,3 +260,21 @@ def draw_nature(draw: random.Random) -> Nature:
         cut=draw.choice(["fin", "rst", "clean", "504"]),
         lazy=draw.random() < 0.2,
     )
+
+
+async def main(seed: int, upstream: int) -> None:
+    """Serve until the input ends."""
+    draw = random.Random(seed)
+    nature = draw_nature(draw)
+    async with Relay(upstream, nature, draw) as relay:
+        sys.stdout.write(f"{relay.port}\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.read)
+    ended = [[plan, stream, why.value] for (plan, stream), why in relay.ended.items()]
+    sys.stdout.write(json.dumps({"late": relay.late, "ended": ended}))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))

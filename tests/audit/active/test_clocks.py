@@ -85,6 +85,131 @@ def test_agreeing_deaths_that_others_outlived_are_not_told() -> None:
     assert {death.kind for death in clocks.deaths} == {DeathKind.UNKNOWN}
 
 
+def test_an_end_below_a_second_is_not_told_apart() -> None:
+    """A token every 0.25 s need not hold a clock of half a second off: the value is named, its kind is not."""
+    every = [each for watched in Watched for each in family(watched, 0.5)]
+    clocks = find_clocks(every, LONGEST, 1000)
+    assert clocks.smallest == pytest.approx(0.5, abs=0.01)
+    assert {found.found for found in clocks.found} == {Found.UNKNOWN}
+    assert "not told apart" in clocks.of(Watched.TOTAL).sentence
+
+
+def test_a_short_clock_that_lively_streams_outlive_is_told() -> None:
+    """Half a second on silence, where a token every 0.25 s keeps a stream alive, is an idle clock."""
+    clocks = find_clocks([*family(Watched.IDLE, 0.5), *alive(Watched.TOTAL, Watched.FIRST_BYTE)], LONGEST, 1000)
+    assert (clocks.of(Watched.IDLE).found, clocks.of(Watched.IDLE).value) == (Found.CLOCK, pytest.approx(0.5, abs=0.01))
+    assert clocks.smallest == clocks.of(Watched.IDLE).value
+
+
+def late(lives: list[Life], seconds: float) -> list[Life]:
+    """The same streams, seen that many seconds too late, because the probe did not run."""
+    return [
+        replace(each, at=each.at + seconds, waited=each.waited + seconds, late=seconds, wall=each.wall + seconds)
+        for each in lives
+    ]
+
+
+def test_deaths_that_were_all_seen_late_name_no_value() -> None:
+    """A clock of 2 s seen at 4 s is somewhere between both, which is no measurement."""
+    lives = [*late(family(Watched.FIRST_BYTE, 2.0), 2.0), *alive(Watched.TOTAL, *OTHERS)]
+    found = find_clocks(lives, LONGEST, 1000).of(Watched.FIRST_BYTE)
+    assert (found.found, found.value, found.too_late) == (Found.UNKNOWN, None, True)
+    assert "the probe itself was late" in found.sentence
+
+
+def test_what_was_seen_late_is_told_once_it_was_asked_again() -> None:
+    """Six more deaths, seen in time, tell the value that the first six did not."""
+    again = [replace(each, name=f"{each.name}-again") for each in family(Watched.FIRST_BYTE, 2.0)]
+    lives = [*late(family(Watched.FIRST_BYTE, 2.0), 2.0), *again, *alive(Watched.TOTAL, *OTHERS)]
+    found = find_clocks(lives, LONGEST, 1000).of(Watched.FIRST_BYTE)
+    assert (found.found, found.value) == (Found.CLOCK, pytest.approx(2.0, abs=0.01))
+
+
+def test_two_clocks_that_strike_in_one_moment_are_no_outage() -> None:
+    """Of those that die in that half second each family's agree in their age: 3.5 s and 2 s are clocks."""
+    ages = {Watched.TOTAL: 3.5, Watched.FIRST_BYTE: 2.0, Watched.BATCH_REPLY: 2.0}
+    lives = [
+        replace(life(watched, age, begun=3.5 - age + n / 10), name=f"{watched}-{n}")
+        for watched, age in ages.items()
+        for n in range(4)
+    ]
+    clocks = find_clocks(lives, LONGEST, 1000)
+    assert DeathKind.OUTAGE not in {death.kind for death in clocks.deaths}
+    assert clocks.of(Watched.TOTAL).value == pytest.approx(3.5, abs=0.01)
+    assert clocks.of(Watched.FIRST_BYTE).value == pytest.approx(2.0, abs=0.01)
+
+
+def test_deaths_of_one_moment_and_of_different_ages_are_no_clock() -> None:
+    """Four lively streams that an event ended within a second of age, when most others were dead of something else."""
+    lives = [life(Watched.TOTAL, 5.5 - n / 4, begun=n / 4) for n in range(4)]
+    clocks = find_clocks([*lives, *family(Watched.FIRST_BYTE, 1.8)], LONGEST, 1000)
+    assert clocks.of(Watched.TOTAL).found is Found.UNKNOWN
+    assert "in one moment" in clocks.of(Watched.TOTAL).sentence
+    assert DeathKind.CLOCK not in {death.kind for death in clocks.deaths if death.watched is Watched.TOTAL}
+
+
+def test_a_lively_stream_that_was_seen_late_lived_no_longer() -> None:
+    """The total clock's victims died at 2 s, one of them seen at 4 s: no clock on the first byte is told from it."""
+    steady = family(Watched.TOTAL, 2.0)
+    lives = [*steady[:2], *late(steady[2:], 2.0), *family(Watched.FIRST_BYTE, 2.0)]
+    clocks = find_clocks(lives, LONGEST, 1000)
+    assert clocks.of(Watched.FIRST_BYTE).found is not Found.CLOCK
+
+
+def test_a_fault_among_a_total_clocks_victims_is_no_outage() -> None:
+    """All began within half a second and died at 1.4 s; one of another age makes no outage of it."""
+    begun = {watched: n / 10 for n, watched in enumerate(Watched)}
+    lives = [
+        replace(life(watched, 1.4, begun=begun[watched] + n / 100), name=f"{watched}-{n}")
+        for watched in Watched
+        for n in range(4)
+    ]
+    lives.append(life(Watched.IDLE, 0.2, begun=1.2))
+    clocks = find_clocks(lives, LONGEST, 1000)
+    assert DeathKind.OUTAGE not in {death.kind for death in clocks.deaths}
+    assert clocks.of(Watched.TOTAL).value == pytest.approx(1.4, abs=0.01)
+
+
+def test_three_punctual_deaths_tell_the_value_whatever_the_late_ones_say() -> None:
+    """Half of them seen 2 s late do not move a clock of 2 s."""
+    deaths = family(Watched.FIRST_BYTE, 2.0)
+    lives = [*deaths[:3], *late(deaths[3:], 2.0), *alive(Watched.TOTAL, *OTHERS)]
+    found = find_clocks(lives, LONGEST, 1000).of(Watched.FIRST_BYTE)
+    assert (found.found, found.deaths) == (Found.CLOCK, 6)
+    assert found.value == pytest.approx(2.0, abs=0.01)
+    assert found.uncertainty <= 0.1
+
+
+def test_deaths_that_a_stall_brings_together_are_no_outage() -> None:
+    """What died one by one while the probe slept is seen at once when it wakes."""
+    lives = [
+        replace(life(watched, 6.0 - n / 2, begun=n / 2), name=f"{watched}-{n}", late=3.0)
+        for watched in (Watched.TOTAL, Watched.FIRST_BYTE, Watched.IDLE)
+        for n in range(6)
+    ]
+    clocks = find_clocks(lives, LONGEST, 1000)
+    assert DeathKind.OUTAGE not in {death.kind for death in clocks.deaths}
+    assert all(found.found is Found.UNKNOWN for found in clocks.found)
+
+
+@pytest.mark.parametrize(("deaths", "told"), [([4.2, 4.6, 4.9], False), ([4.1, 4.4, 4.7, 5.0], True)])
+def test_deaths_that_agree_loosely_must_be_more(deaths: list[float], told: bool) -> None:
+    """Three that lie most of a second apart may be faults; four in a family are a clock that looks once a second."""
+    lives = [life(Watched.FIRST_BYTE, at, begun=n * 0.7) for n, at in enumerate(deaths)]
+    clocks = find_clocks([*lives, *alive(Watched.TOTAL, *OTHERS)], LONGEST, 1000)
+    assert (clocks.of(Watched.FIRST_BYTE).found is Found.CLOCK) is told
+
+
+def test_nothing_is_hidden_behind_a_clock_that_nobody_waited_for() -> None:
+    """Two silences ended at 1.9 s, too few to tell of what; nobody waited up to the total clock of 3.1 s."""
+    silent = [life(Watched.IDLE, 1.9, begun=n) for n in range(2)]
+    at_the_end = [life(Watched.IDLE, 3.1, waited=1.6, begun=0.3)]
+    lives = [*family(Watched.TOTAL, 3.1), *silent, *at_the_end, *family(Watched.FIRST_BYTE, 3.1)]
+    clocks = find_clocks(lives, LONGEST, 1000)
+    assert clocks.of(Watched.FIRST_BYTE).found is Found.HIDDEN
+    assert clocks.of(Watched.IDLE).found is Found.UNKNOWN
+
+
 def test_a_clock_on_the_whole_hides_the_longer_ones() -> None:
     """Streams that wait die at the age at which lively ones die: no other clock is named."""
     silent = [life(Watched.IDLE, 5.0, waited=5.0 - lead, begun=lead) for lead in (0.0, 0.7, 1.4, 2.1)]

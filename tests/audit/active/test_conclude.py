@@ -6,16 +6,18 @@ import time
 
 import pytest
 
-from lab.audit.active.conclude import Audited, conclude
+from lab.audit.active.conclude import Audited, conclude, doubts
 from lab.audit.active.findings import Answer, Watched
 from lab.audit.active.lives import Made
-from lab.audit.active.streams import Asking, Role, search
-from lab.evidence import Evidence, Ledger, Read, Trace, TransportEnd, Written
+from lab.audit.active.streams import Asking, Role, search, short
+from lab.evidence import Evidence, Ledger, Read, Stall, Trace, TransportEnd, Written
 from lab.model.schedule import make_schedule
 from lab.plan import Headers
 from lab.wire import format_named
 from lab.wire.format import Asked
 from lab.words import Requirement
+
+from . import made
 
 LONGEST = 5.0
 CHAT = format_named("openai-chat")
@@ -74,3 +76,46 @@ def test_a_clock_no_longer_than_the_longest_answer_breaks_the_requirement(clock:
     assert by_name[Requirement.SHOWS_A_CUT_AS_A_CUT].met is Answer.UNKNOWN
     assert findings.smallest == (pytest.approx(clock, abs=0.01) if clock < 6 else None)
     assert ("shorter than the longest answer of 5 s" in findings.summary) is (clock < LONGEST)
+
+
+def test_a_family_whose_ends_were_seen_too_late_is_asked_once_more() -> None:
+    """A clock at 2 s that the probe slept through until 4 s; what was seen in time is not asked again."""
+    seen = []
+    for each in search(LONGEST):
+        asked = made.BEGAN + each.delay
+        asleep = (Stall(asked + 2.0, asked + 4.0),)
+        dies = each.watched is Watched.FIRST_BYTE and each.plan.due(1) > 2.0
+        seen.append(
+            made.played(each, cut=2.0, seen=4.0, end=TransportEnd.NO_REPLY, stalls=asleep)
+            if dies
+            else made.played(each)
+        )
+    again = doubts(seen, LONGEST)
+    assert [each.name for each in again] == [f"late-{n}-again" for n in range(1, 8)]
+    first = {each.plan.to_query() for each in search(LONGEST)}
+    assert not first & {each.plan.to_query() for each in again}
+
+
+def test_an_end_of_every_stream_breaks_the_requirement_whatever_it_is() -> None:
+    """Every stream ends after half a second: which clock that is nobody can tell, and long answers do not finish."""
+    seen = [made.played(each, cut=0.5, left=0.5) for each in search(LONGEST) if each.role is Role.SEARCH]
+    findings = conclude(
+        Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0), seen
+    )
+    told = {each.requirement: each for each in findings.requirements}
+    assert told[Requirement.LETS_LONG_ANSWERS_FINISH].met is Answer.NO
+    assert "every stream ended 0.50 s after its request" in told[Requirement.LETS_LONG_ANSWERS_FINISH].sentence
+    assert told[Requirement.SURVIVES_SILENCE].met is Answer.UNKNOWN
+    assert findings.smallest == pytest.approx(0.5, abs=0.01)
+
+
+def test_stream_and_batch_are_not_compared_where_a_clock_ended_one() -> None:
+    """A batch reply that a clock ended is that clock's doing: no verdict on the first token is drawn from it."""
+    asked = {each.name: each for each in short(made.CHAT, http_2=False)}
+    stream = made.played(asked["stream"])
+    ended = made.played(asked["batch"], cut=1.5, left=1.5, end=TransportEnd.NO_REPLY)
+    audited = Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0)
+    for batch, met in ((ended, Answer.UNKNOWN), (made.played(asked["batch"]), Answer.YES)):
+        findings = conclude(audited, [stream, batch])
+        told = {each.requirement: each for each in findings.requirements}[Requirement.MOVES_THE_FIRST_TOKEN_FORWARD]
+        assert told.met is met, told

@@ -22,7 +22,7 @@ from lab.audit.active.run import ActiveRun, Target, audit_actively, side_url_of
 from lab.audit.active.text import lines_of, print_active
 from lab.audit.endpoint import Endpoint, endpoint_of
 from lab.audit.keys import Keys
-from lab.cli_active import Active, target_of
+from lab.cli.active import Active, target_of
 from lab.errors import BadInput, EnvironmentFault
 from lab.model.server import ModelServer
 from lab.words import Delivery, Requirement
@@ -191,7 +191,9 @@ async def test_everything_may_go_over_tls_and_below_a_base_path() -> None:
     deliveries = {each.name: each.delivery for each in findings.settings}
     assert deliveries.keys() == {"plain", "gzip", "http-2", "slow-reader"}
     assert deliveries["plain"] is Delivery.INCREMENTAL
-    assert "the path does not speak HTTP/2" in findings.notes
+    changes = {each.name: (each.changes, each.change) for each in findings.settings}
+    assert changes["http-2"] == (Answer.NO, "the path does not speak HTTP/2: every reply came over HTTP/1.1")
+    assert changes["gzip"] == (Answer.NO, "the path does not compress: every reply came without a content coding")
 
 
 async def test_what_was_learnt_is_kept_when_it_is_stopped(model: ModelServer) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 import lab.clients
-from lab.cli_out import writing_to
+from lab.cli.out import writing_to
 from lab.clients.grid import Grid, measure
 from lab.clients.results import save, show
 from lab.clients.table import CLIENTS, ENDINGS, Client

@@ -29,11 +29,12 @@ from lab.audit.results import FORMAT_VERSION, AuditResults, WayResult, save
 from lab.audit.rows import exit_code
 from lab.audit.run import Run
 from lab.audit.text import print_audit
-from lab.cli_active import Active, run_active
-from lab.cli_out import writing_to
+from lab.cli.active import Active, run_active
+from lab.cli.out import writing_to
 from lab.durations import parse_duration
 from lab.errors import BadInput, ExitCode
 from lab.evidence import HttpVersion
+from lab.reports.phrases import plural
 
 RESULT, PAGE = "audit.json", "audit.html"
 
@@ -66,6 +67,7 @@ class Options:
     header_env: Sequence[str] = ()
     ca_file: Path | None = None
     active: Active | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def audit_and_report(options: Options, environment: Mapping[str, str], *, out: C
     results = _results(options, endpoints, run, longest, when)
     results = keys.mask.everything(results)
     _write(results, options.to)
-    return _report(results, run, keys, options.to, out=out, err=err, interrupted=interrupted)
+    return _report(results, run, keys, options, out=out, err=err, interrupted=interrupted)
 
 
 def _actively(
@@ -129,7 +131,7 @@ def _actively(
         active,
         keys,
         longest=longest,
-        contexts=(_tls(options.ca_file), _tls(options.ca_file)),
+        contexts=(tls_of(options.ca_file), tls_of(options.ca_file)),
         environment=environment,
         to=options.to,
         out=out,
@@ -164,19 +166,28 @@ def _run_of(options: Options, endpoints: Sequence[Endpoint], keys: Keys, longest
     def say(line: str) -> None:
         err.print(mask.text(line), soft_wrap=True, highlight=False, markup=False)
 
-    patience = PATIENCE if longest is None else max(LEAST_PATIENCE, longest * _MARGIN)
-    run = Run(programme, keys, options.model, patience, _tls(options.ca_file), say)
+    run = Run(programme, keys, options.model, patience_of(longest), tls_of(options.ca_file), say)
     for endpoint in endpoints:
         sources = ", ".join(secret.source for secret in keys.of(endpoint.way.name)) or "none"
         say(f"{endpoint.way.name}: POST {endpoint.way.url} ({endpoint.wire_format.name}), secrets sent: {sources}")
     say(programme.cost())
+    say(programme.duration(run.longest))
     if programme.left_out:
         say(f"left out to stay below that: {'; '.join(programme.left_out)}")
     return run
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext | None:
-    """The system's authorities, and the user's own beside them."""
+def patience_of(longest: float | None) -> float:
+    """Seconds that an answer may take, given the longest one to expect; None where nothing was said."""
+    return PATIENCE if longest is None else max(LEAST_PATIENCE, longest * _MARGIN)
+
+
+def tls_of(ca_file: Path | None) -> ssl.SSLContext | None:
+    """The system's authorities, and the user's own beside them; None for the system's alone.
+
+    Raises:
+        BadInput: the file cannot be read, or holds no certificates.
+    """
     if ca_file is None:
         return None
     context = ssl.create_default_context()
@@ -214,11 +225,20 @@ def _results(
         max_tokens=run.programme.max_tokens,
         stopped=stopped,
         remedy=remedy,
-        notes=(*(f"left out: {words}" for words in run.programme.left_out), *run.notes),
+        notes=(*(f"left out: {words}" for words in run.programme.left_out), *_unasked(run), *run.notes),
+        unmeasured=tuple(run.unmeasured),
         stopped_by=run.stop.code if run.stop and not when.interrupted else ExitCode.AS_REQUIRED,
         samples=tuple(measure(sample, judged=id(sample) in judged) for sample in run.samples),
         conclusions=conclude(telling, longest=longest) if telling else None,
     )
+
+
+def _unasked(run: Run) -> tuple[str, ...]:
+    """What was not asked because answers are longer than their limit."""
+    if not run.unasked:
+        return ()
+    bound = f"the stated bound of {run.programme.tokens:,} tokens holds although an endpoint ignores its limit"
+    return (f"{plural(run.unasked, 'request')} not made, so that {bound}",)
 
 
 def _write(results: AuditResults, to: Path) -> None:
@@ -229,17 +249,17 @@ def _write(results: AuditResults, to: Path) -> None:
 
 
 def _report(
-    results: AuditResults, run: Run, keys: Keys, to: Path, *, out: Console, err: Console, interrupted: bool
+    results: AuditResults, run: Run, keys: Keys, options: Options, *, out: Console, err: Console, interrupted: bool
 ) -> int:
     """Print the verdict, or raise what made one impossible."""
+    to = options.to
     error = run.stop.error() if run.stop and not interrupted else None
     if results.conclusions is not None:
         print_audit(results, out, to / PAGE)
     if interrupted:
         err.print("lab: stopped", soft_wrap=True, highlight=False, markup=False)
         return _INTERRUPTED
-    code = exit_code(results)
-    if error is None or code is ExitCode.REQUIREMENT_FAILED:
-        return code
+    if error is None or exit_code(results) is ExitCode.REQUIREMENT_FAILED:
+        return exit_code(results, strict=options.strict)
     # Not everything was measured, so that nobody may read this as a pass.
     raise type(error)(keys.mask.text(error.problem), f"{error.remedy} What was learnt is in {to / RESULT}.")

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from lab import results as saved
 from lab.catalogue import Exchange, Scenario, Staging
-from lab.cli_out import writing_to
+from lab.cli.out import writing_to
 from lab.errors import EnvironmentFault, ExitCode, SetUpFault
 from lab.plan import PLAN_HEADER
 from lab.reports import write_reports

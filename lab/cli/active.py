@@ -21,8 +21,9 @@ from lab.audit.active.page import active_page
 from lab.audit.active.run import ActiveRun, Target
 from lab.audit.active.text import print_active
 from lab.audit.endpoint import Endpoint
-from lab.audit.keys import Keys, Mask, refuse_clear_text
-from lab.cli_out import writing_to
+from lab.audit.keys import Keys, refuse_clear_text
+from lab.audit.mask import Mask
+from lab.cli.out import writing_to
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
 from lab.model.secret import SECRET_HEADER, SecretError, read_secret

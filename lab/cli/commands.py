@@ -1,0 +1,205 @@
+"""The commands for the lab itself: its scenarios, its model server, its containers, its reports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.table import Column, Table
+
+from lab.catalogue import Scenario, discover, only_folder, select, shipped_scenarios
+from lab.cli.shell import RESULTS, app, err, out, say, stopping
+from lab.errors import ExitCode
+from lab.proxies import PROXIES
+from lab.words import Side
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SCENARIO]...", help="Scenarios, or one folder of your own; all if none is given."),
+]
+Proxies = Annotated[
+    list[str] | None,
+    typer.Option("--proxy", metavar="PROXY", help=f"Only behind this proxy, e.g. nginx or {next(iter(PROXIES))}."),
+]
+
+
+@app.command(epilog="Example: lab run silent-gap --proxy nginx")
+def run(
+    names: Names = None,
+    proxy: Proxies = None,
+    real_defaults: Annotated[
+        bool, typer.Option("--real-defaults", help="Measure the products' own clocks as well; takes over a minute.")
+    ] = False,
+    to: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Folder for results.json, report.html and junit.xml.")
+    ] = RESULTS,
+) -> None:
+    """Run scenarios: broken sides must show their symptom, fixed sides must meet their requirement."""
+    from lab.cli.run import run_and_report
+
+    chosen = select(_scenarios(names), _ids(names), proxy or (), real_defaults=real_defaults)
+    with stopping():
+        code = run_and_report(chosen, to, real_defaults=real_defaults, out=out, err=err)
+    raise typer.Exit(code)
+
+
+@app.command("list", epilog="Example: lab list --proxy envoy")
+def list_(names: Names = None, proxy: Proxies = None) -> None:
+    """List the scenarios, and behind which proxies each can be run."""
+    chosen = select(_scenarios(names), _ids(names), proxy or ())
+    name = Column("Scenario", no_wrap=True, min_width=max(len(scenario.id) for scenario in chosen))
+    table = Table(name, "Group", "What goes wrong", "Proxies", box=None, pad_edge=False)
+    for scenario in chosen:
+        able = dict.fromkeys(s.proxy.id for s in scenario.stagings if s.side is not Side.IMMUNE)
+        table.add_row(scenario.id, scenario.group, escape(scenario.title), " ".join(able))
+    out.print(table)
+
+
+@app.command(epilog="Example: lab show silent-gap")
+def show(name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name, as in lab list.")]) -> None:
+    """Tell a scenario's story, with the difference between its broken and fixed configurations."""
+    from lab.catalogue.difference import fix_of
+
+    for scenario in select(_scenarios([name]), _ids([name])):
+        out.print(Markdown(scenario.readme))
+        for staging in scenario.stagings:
+            if staging.side is Side.FIXED:
+                out.print(f"\n{staging.id}  {staging.title}".rstrip(), style="bold", highlight=False, markup=False)
+                difference = fix_of(scenario, staging) or "The proxy's configuration stays as it is."
+                out.print(difference, soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command(epilog="Example: lab up silent-gap nginx")
+def up(
+    name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name, as in lab list.")],
+    proxy: Annotated[str, typer.Argument(metavar="PROXY", help="A product or a release, e.g. nginx or nginx-1.26.")],
+) -> None:
+    """Start a scenario's sides and print a curl command for each; ends at Ctrl-C."""
+    from lab.cli.run import keep_up
+
+    chosen = select(_scenarios([name]), _ids([name]), [proxy])
+    with stopping():
+        asyncio.run(keep_up(chosen, out=out, say=say))
+
+
+@app.command(epilog="Example: lab serve --port 8000")
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option("--secret-file", metavar="FILE", help="A file with the secret to obey; or set LAB_SECRET."),
+    ] = None,
+) -> None:
+    """Serve the fake model on this machine, without a container; ends at Ctrl-C."""
+    from lab.model.__main__ import main as serve_model
+
+    secret = [] if secret_file is None else ["--secret-file", str(secret_file)]
+    raise typer.Exit(serve_model(["--host", host, "--port", str(port), *secret]))
+
+
+@app.command(epilog="Example: lab clients openai-3 httpx")
+def clients(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[CLIENT]...", help="Clients; all if none is given.")
+    ] = None,
+    to: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Folder for clients.json and clients.html.")
+    ] = RESULTS,
+) -> None:
+    """Measure what real clients tell their users about every ending; installs them into the cache."""
+    from lab.cli.clients import choose, clients_and_report
+
+    with stopping():
+        clients_and_report(choose(names or ()), to, out=out, say=say)
+
+
+@app.command(epilog="Example: lab race --port 8080")
+def race(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
+) -> None:
+    """Show in a browser what a person waits for, streamed, held back and batch; ends at Ctrl-C."""
+    from lab.cli.race import keep_racing
+
+    with stopping():
+        asyncio.run(keep_racing(host, port, out=out, say=say))
+
+
+@app.command(epilog="Example: lab report lab-results/results.json --out /tmp/report")
+def report(
+    file: Annotated[
+        Path, typer.Argument(help="What lab run, audit, clients or compare saved: results.json, audit.json, ...")
+    ] = RESULTS / "results.json",
+    to: Annotated[
+        Path | None, typer.Option("--out", file_okay=False, help="Folder for the reports; the file's own if not given.")
+    ] = None,
+) -> None:
+    """Make the reports again from saved results; starts no container and asks nobody."""
+    from lab.cli.report import report_again
+
+    report_again(file, to or file.parent, out)
+
+
+@app.command(epilog="Example: lab images")
+def images() -> None:
+    """Have every image of the lab: present, else pulled, else built; print which and how."""
+    from lab.stage.engine import ensure_engine
+    from lab.stage.images import TABLE, ensure
+
+    with stopping():
+        ensure_engine(say).close()
+        had = ensure(TABLE, say)
+    table = Table("Image", "Reference", "Version", "How", box=None, pad_edge=False)
+    for image in had.values():
+        table.add_row(image.key, image.reference, image.version, image.how)
+    out.print(table)
+
+
+@app.command(epilog="Example: lab clean")
+def clean() -> None:
+    """Remove the lab's containers and networks, those of running labs included, and nothing else."""
+    from lab.stage.engine import connect
+    from lab.stage.sweep import sweep
+
+    client = connect()
+    try:
+        swept = sweep(client, everything=True)
+    finally:
+        client.close()
+    for what, names in (("container", swept.containers), ("network", swept.networks), ("folder", swept.folders)):
+        for name in names:
+            out.print(f"removed {what} {name}", soft_wrap=True, highlight=False, markup=False)
+    if not swept:
+        out.print("Nothing of the lab's is left.")
+
+
+@app.command(epilog="Example: lab doctor")
+def doctor() -> None:
+    """Look at engine, images and versions, change nothing, and name the remedy for what is missing."""
+    from lab.stage.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        lines = [f"{'ok     ' if finding.ok else 'MISSING'}  {finding.what}"]
+        lines += [] if finding.ok else [f"         {finding.remedy}"]
+        out.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(ExitCode.NO_ENVIRONMENT)
+
+
+def _scenarios(names: Sequence[str] | None) -> tuple[Scenario, ...]:
+    return discover(_folder(names) or shipped_scenarios())
+
+
+def _ids(names: Sequence[str] | None) -> Sequence[str]:
+    return () if _folder(names) else names or ()
+
+
+def _folder(names: Sequence[str] | None) -> Path | None:
+    return only_folder(names or (), ids={folder.name for folder in shipped_scenarios().iterdir()})

@@ -1,0 +1,173 @@
+"""The commands for a path of the user's own: audit and compare."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.cli.shell import RESULTS, app, err, out, say, stopping
+from lab.errors import BadInput
+
+
+@app.command(epilog="Example: lab audit https://gateway.example.com/v1/chat/completions --key-env GATEWAY_KEY")
+def audit(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The endpoint, or a base like https://host/v1.")],
+    wire_format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="The wire format, where the path does not name it.")
+    ] = None,
+    model: Annotated[str, typer.Option(metavar="NAME", help="The model to ask for.")] = "default",
+    direct: Annotated[
+        str | None, typer.Option(metavar="URL", help="The model's own address, to name what the path adds.")
+    ] = None,
+    hop: Annotated[
+        list[str] | None, typer.Option("--hop", metavar="NAME=URL", help="A hop's address, to name the guilty one.")
+    ] = None,
+    longest: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION",
+            help="The longest answer to expect, like 10m; one is left after 1.5 times that, without it after 2m.",
+        ),
+    ] = "",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 also where something cannot be told; not for --active.")
+    ] = False,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="The limit that each request sets.")] = 600,
+    runs: Annotated[int, typer.Option(min=1, max=50, help="How often each setting is asked.")] = 3,
+    at_once: Annotated[int, typer.Option("--at-once", min=1, max=50, help="Requests of the last round.")] = 3,
+    http: Annotated[
+        str, typer.Option(metavar="1.1|2|both", help="HTTP versions; both over TLS if none is given.")
+    ] = "",
+    key_env: Annotated[
+        list[str] | None,
+        typer.Option("--key-env", metavar="[WAY=]VARIABLE", help="The variable that holds the key, never the key."),
+    ] = None,
+    key_file: Annotated[Path | None, typer.Option("--key-file", metavar="FILE", help="A file with the key.")] = None,
+    header_env: Annotated[
+        list[str] | None,
+        typer.Option("--header-env", metavar="HEADER=VARIABLE", help="Another secret header, from a variable."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates of an authority of your own, in PEM.")
+    ] = None,
+    actively: Annotated[
+        bool, typer.Option("--active", help="The lab's own model server (lab serve) stands behind the path.")
+    ] = False,
+    model_url: Annotated[
+        str | None, typer.Option("--model-url", metavar="URL", help="With --active: the model server's own address.")
+    ] = None,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option("--secret-file", metavar="FILE", help="With --active: its secret; or set LAB_SECRET."),
+    ] = None,
+    to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for the results and the page.")] = RESULTS,
+) -> None:
+    """Measure what a path of your own does to a stream; needs nothing installed behind it.
+
+    Exit codes: 0 nothing is known to be wrong, 1 the path fails (with --strict also: something cannot be told),
+    2 the address, the key or an option is wrong, 3 the endpoint cannot be reached or limits the rate.
+    """
+    from lab.cli.active import Active
+    from lab.cli.audit import Options, audit_and_report, read_wish
+
+    if not actively and (model_url or secret_file):
+        raise BadInput("--model-url and --secret-file are for --active", "Add --active, or leave them out.")
+    options = Options(
+        url=url,
+        to=to,
+        wire_format=wire_format,
+        model=model,
+        direct=direct,
+        hops=tuple(hop or ()),
+        longest=longest,
+        wish=read_wish(runs, at_once, max_tokens, http),
+        key_env=tuple(key_env or ()),
+        key_file=key_file,
+        header_env=tuple(header_env or ()),
+        ca_file=ca_file,
+        active=Active(model_url, secret_file) if actively else None,
+        strict=strict,
+    )
+    raise typer.Exit(audit_and_report(options, os.environ, out=out, err=err))
+
+
+@app.command(
+    epilog="Example: lab compare https://gateway.example.com/v1/chat/completions --key-env GATEWAY_KEY, or over one of "
+    "the lab's paths: lab compare --over silent-batch-reply::nginx-1.30::broken"
+)
+def compare(
+    url: Annotated[
+        str | None, typer.Argument(metavar="URL", help="An endpoint of your own, or a base like https://host/v1.")
+    ] = None,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIDE", help="Without a URL: a side of a scenario.", show_default="recommended::nginx-1.30::fixed"
+        ),
+    ] = None,
+    wire_format: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="The wire format.", show_default="the URL's, or openai-chat"),
+    ] = None,
+    concurrency: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N", help="How many at once, one level after another.", show_default="1,4,16; for a URL 1,2,4"
+        ),
+    ] = "",
+    runs: Annotated[int, typer.Option(min=1, max=50, help="How often each; below 6 there are no intervals.")] = 6,
+    program: Annotated[bool, typer.Option("--program", help="No person waits for the answer.")] = False,
+    whole_only: Annotated[bool, typer.Option("--whole-only", help="Half an answer is of no use.")] = False,
+    longest: Annotated[str, typer.Option(metavar="DURATION", help="The longest generation to expect, like 10m.")] = "",
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="For a URL: the model to ask for.", show_default="default")
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option("--max-tokens", min=1, help="For a URL: the limit of each answer.", show_default="300"),
+    ] = None,
+    key_env: Annotated[
+        str | None,
+        typer.Option(
+            "--key-env", metavar="VARIABLE", help="For a URL: the variable that holds the key, never the key."
+        ),
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", metavar="FILE", help="For a URL: a file with the key.")
+    ] = None,
+    header_env: Annotated[
+        list[str] | None,
+        typer.Option("--header-env", metavar="HEADER=VARIABLE", help="For a URL: another secret header."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option("--ca-file", metavar="FILE", help="For a URL: certificates of an authority of your own, in PEM."),
+    ] = None,
+    to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for the results and the page.")] = RESULTS,
+) -> None:
+    """Ask for the same generations streamed and batch, and say which to use, by rules."""
+    from lab.cli.compare import Options, compare_and_report, subject_of
+
+    options = Options(
+        url=url,
+        over=over,
+        wire_format=wire_format,
+        concurrency=concurrency,
+        runs=runs,
+        program=program,
+        whole_only=whole_only,
+        longest=longest,
+        model=model,
+        max_tokens=max_tokens,
+        key_env=key_env,
+        key_file=key_file,
+        header_env=header_env,
+        ca_file=ca_file,
+    )
+    subject = subject_of(options, os.environ, say)
+    with stopping():
+        code = compare_and_report(subject, options.extent, options.need, to, out=out, err=err)
+    raise typer.Exit(code)

@@ -1,0 +1,135 @@
+"""What became of each generation: whole, or lost to what. Pure.
+
+Over the lab's own paths the judge knows the plan and the ledger. Of a stranger's endpoint nobody knows either, so
+that the audit's rules hold there: a clock is named only where several replies died at one age or after one
+silence, and nothing outlived it. All exchanges are judged together, each as a control for the others' clocks.
+
+Warning: a model that always dies at the same moment looks like a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lab.audit.conclude_ending import clock_guess, ending_of_case, strangers
+from lab.compare.answers import Answer, read_answer
+from lab.compare.made import Made
+from lab.judge.clocks import TIME_OUT_STATUSES, Exposure, exposure_of, tolerance
+from lab.judge.endings import WHOLE, Case
+from lab.judge.reading import longest_silence
+from lab.judge.verdict import judge_all
+from lab.words import Cause, Ending
+
+CLOCKS = frozenset({Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK})
+
+LEAST_CLOCK = 1.0
+"""Seconds. Deaths of a stranger's replies before that are put down to no clock: a server that refuses at once looks
+the same."""
+
+_REFUSALS = frozenset({503, 529})
+"""Statuses that say that the endpoint has too much to do; 529 is usage, not standard."""
+
+_Clock = tuple[Cause | None, float | None]
+_NO_CLOCK: _Clock = (None, None)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One generation, judged; times in seconds.
+
+    Args:
+        made: the generation.
+        answer: what came of it.
+        lost_to: the cause, or the ending where no cause can be told; empty if the answer is whole.
+        clock: the value of the clock that it was lost to; None if it was none.
+        refused: whether the endpoint itself said no, which has nothing to do with the way it was asked.
+    """
+
+    made: Made
+    answer: Answer
+    lost_to: str = ""
+    clock: float | None = None
+    refused: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it came as far as the model meant it to."""
+        return not self.lost_to
+
+    @property
+    def total(self) -> float:
+        """From the request to the end."""
+        trace = self.made.evidence.trace
+        return trace.ended - trace.started
+
+    @property
+    def silence(self) -> float:
+        """The longest time without a byte."""
+        return longest_silence(self.made.evidence.trace)
+
+
+def judge_made(made: Sequence[Made]) -> list[Judged]:
+    """Judge the generations of one comparison, in their order."""
+    if any(one.evidence.plan is None for one in made):
+        return _without_truth(made)
+    return [
+        _judged(one, verdict.ending, verdict.cause if verdict.cause in CLOCKS else None, verdict.clock, verdict.cause)
+        for one, verdict in zip(made, judge_all([one.evidence for one in made]), strict=True)
+    ]
+
+
+def _judged(
+    made: Made, ending: Ending | None, clock: Cause | None, value: float | None, cause: Cause | None = None
+) -> Judged:
+    # Without a marker in the wire format an end and a clean cut look the same; the page says so.
+    if ending is None or ending in WHOLE:
+        return Judged(made, read_answer(made.evidence))
+    status = made.evidence.trace.status or 0
+    spoken = ending in (Ending.MODEL_ERROR_STATUS, Ending.MODEL_ERROR_IN_STREAM) and status not in TIME_OUT_STATUSES
+    return Judged(
+        made,
+        read_answer(made.evidence),
+        lost_to=str(clock or cause or ending) + (f" {status}" if status >= 400 and clock is None else ""),
+        clock=value if clock is not None else None,
+        refused=spoken or status in _REFUSALS,
+    )
+
+
+def _without_truth(made: Sequence[Made]) -> list[Judged]:
+    cases = [strangers(one.evidence) for one in made]
+    endings = [ending_of_case(case).ending for case in cases]
+    joint = _clock(cases)
+    clocks = _clocks_of_groups(cases, endings) if joint[0] is None else [joint] * len(cases)
+    return [
+        _judged(one, ending, *(clock if clock_guess("", [case]) is not None else _NO_CLOCK))
+        for one, case, ending, clock in zip(made, cases, endings, clocks, strict=True)
+    ]
+
+
+def _clocks_of_groups(cases: Sequence[Case], endings: Sequence[Ending | None]) -> list[_Clock]:
+    """Where no one clock explains every death, that of the replies that were asked and died alike."""
+    whole = [case for case, ending in zip(cases, endings, strict=True) if ending is None or ending in WHOLE]
+    kinds = [(case.evidence.stream, case.trace.status, ending) for case, ending in zip(cases, endings, strict=True)]
+    found = {
+        kind: _clock([*(case for case, its in zip(cases, kinds, strict=True) if its == kind), *whole])
+        for kind in dict.fromkeys(kinds)
+    }
+    return [found[kind] for kind in kinds]
+
+
+def _clock(cases: Sequence[Case]) -> _Clock:
+    """The clock that all deaths among these fit, and its value."""
+    guess = clock_guess("", cases)
+    if guess is None or guess.cause is None or guess.value is None or guess.value < LEAST_CLOCK:
+        return _NO_CLOCK
+    if guess.cause is Cause.IDLE_CLOCK and _outlived([exposure_of(case) for case in cases], guess.value):
+        return _NO_CLOCK
+    return guess.cause, guess.value
+
+
+def _outlived(exposures: Sequence[Exposure], idle: float) -> bool:
+    """Whether replies without a byte are put down to a silence, and another reply's first byte took longer to come."""
+    silent = all(exposure.first_byte is not None for exposure in exposures if exposure.died)
+    waited = max(exposure.survived_first_byte for exposure in exposures)
+    return silent and waited > idle + tolerance(idle)

@@ -1,0 +1,61 @@
+"""`compare.html`: one file that opens offline, refers to nothing outside itself and runs no script.
+
+It wears the clothes of the lab's report. What an endpoint said is untrusted; the template escapes it, and a content
+security policy forbids every fetch and every script.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from lab.compare import charts
+from lab.compare.advice import Answer, Choice
+from lab.compare.results import Comparison
+from lab.compare.rows import LEGEND, figure_rows, pair_words, what_was_done
+from lab.reports import phrases
+from lab.reports.style import page_style
+
+_TONES = {Choice.MEND_THE_PATH: "failed", Choice.CANNOT_TELL: "unknown"}
+_ANSWER_TONES = {Answer.YES: "good", Answer.NO: "shown", Answer.CANNOT_TELL: "fault"}
+
+
+def compare_page(comparison: Comparison) -> str:
+    """The whole page."""
+    advice = comparison.advice
+    return (
+        _environment()
+        .get_template("compare.html.j2")
+        .render(
+            comparison=comparison,
+            advice=advice,
+            tone=_tone(comparison),
+            tones=_ANSWER_TONES,
+            charts=charts.charts(comparison.levels),
+            tables=[(level, figure_rows(level), pair_words(level)) for level in comparison.levels],
+            what=what_was_done(comparison),
+            legend=LEGEND,
+            style=page_style(("lab.audit", "audit.css"), ("lab.compare", "compare.css")),
+        )
+    )
+
+
+def _tone(comparison: Comparison) -> str:
+    if comparison.advice is None:
+        return "unknown"
+    return _TONES.get(comparison.advice.choice, "unknown" if comparison.stopped else "good")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader("lab.compare"), PackageLoader("lab.reports")]),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update(printable=phrases.printable)
+    environment.globals.update(bar_height=charts.BAR)
+    return environment

@@ -1,0 +1,68 @@
+"""The figures of a comparison in words, one row a figure, for the terminal and for the page alike. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lab.compare.advice import tell
+from lab.compare.figures import ALIKE, PER, LevelFigures, WayFigures
+from lab.compare.intervals import Interval
+from lab.compare.results import Comparison
+
+LEGEND = (
+    "Medians of the whole answers, with 95 % confidence intervals where there are enough for one (from six on). "
+    "A connection is held from the request to the end, lost answers included."
+)
+
+
+def figure_rows(level: LevelFigures) -> list[tuple[str, str, str]]:
+    """Name, streamed, batch."""
+    unit = level.unit.value
+    rows: tuple[tuple[str, Callable[[WayFigures], str]], ...] = (
+        ("Total", lambda way: interval_words(way.total, "{:.2f}", " s")),
+        ("First text", lambda way: interval_words(way.first_text, "{:.2f}", " s")),
+        ("Connection held", lambda way: interval_words(way.held, "{:.2f}", " s")),
+        ("Whole answers a second", lambda way: interval_words(way.rate, "{:.2f}")),
+        ("Bytes on the wire", lambda way: interval_words(way.wire_bytes, "{:,.0f}")),
+        (f"Length in {unit}", lambda way: interval_words(way.length, "{:,.0f}")),
+        (f"Time for {PER} {unit}", lambda way: interval_words(way.pace, "{:.2f}", " s")),
+        ("Lost", lost_words),
+    )
+    return [(name, words(level.stream), words(level.batch)) for name, words in rows]
+
+
+def pair_words(level: LevelFigures) -> str:
+    """How a stream's time compares with that of its own batch reply, in one sentence."""
+    left_out = ""
+    if level.left_out:
+        left_out = f" Pairs left out, for their lengths differ by more than {ALIKE:.0%}: {level.left_out}."
+    if level.slower is None:
+        return f"No pair of whole answers can be compared.{left_out}"
+    words = interval_words(level.slower, "{:+.1%}")
+    return f"Pair by pair, length for length, a stream's time differs from its batch reply's by {words}.{left_out}"
+
+
+def what_was_done(comparison: Comparison) -> str:
+    """Over which path, with what, how often."""
+    times = "once" if comparison.rounds == 1 else f"{comparison.rounds} times"
+    return f"{comparison.over} ({comparison.wire_format}): {comparison.generations}, each level {times} both ways."
+
+
+def interval_words(interval: Interval | None, form: str, unit: str = "") -> str:
+    """The median or share, and its interval if there is one."""
+    if interval is None:
+        return "-"
+    value = form.format(interval.value) + unit
+    if interval.low is None or interval.high is None:
+        return value
+    return f"{value} ({form.format(interval.low)} to {form.format(interval.high)})"
+
+
+def lost_words(way: WayFigures) -> str:
+    """The share that was lost, and to what."""
+    if way.lost is None:
+        return "-"
+    count = sum(loss.count for loss in way.losses)
+    share = interval_words(way.lost, "{:.0%}").partition(" ")[2]
+    lost = f"{count} of {way.lost.count} {share}".rstrip()
+    return f"{lost}: {tell(way.losses)}" if way.losses else lost

@@ -1,0 +1,142 @@
+"""`lab report` on what each command saves: the file says what it is, and the same reports come of it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from audit.test_report import STEADY, results_of, sample
+from reports.sample import sample as sample_run
+
+from lab import results as runs
+from lab.audit import results as audits
+from lab.audit.active.findings import ActiveFindings
+from lab.audit.active.page import active_page
+from lab.audit.page import audit_page
+from lab.cli import main
+from lab.cli.active import save as save_active
+from lab.clients import results as grids
+from lab.clients.grid import Cell, Grid
+from lab.clients.outcome import Seen, Told
+from lab.compare import results as comparisons
+from lab.compare.advice import Need
+from lab.compare.page import compare_page
+from lab.errors import ExitCode
+from lab.words import Saved
+
+pytestmark = pytest.mark.usefixtures("own_signals")
+
+
+def saved_run(to: Path) -> tuple[Path, str, str | None]:
+    """A run of the lab; its page names its own time and is not compared."""
+    runs.save(sample_run(), to / "results.json")
+    return to / "results.json", "report.html", None
+
+
+def saved_audit(to: Path) -> tuple[Path, str, str | None]:
+    """An audit of three whole answers."""
+    results = results_of([sample("path", STEADY)] * 3)
+    audits.save(results, to / "audit.json")
+    return to / "audit.json", "audit.html", audit_page(results)
+
+
+def saved_active_audit(to: Path) -> tuple[Path, str, str | None]:
+    """An active audit that found nothing."""
+    found = ActiveFindings(
+        url="https://h/v1",
+        model_url="https://h",
+        through_path=True,
+        wire_format="openai-chat",
+        longest=60.0,
+        shortest=1.0,
+        seconds=61.0,
+        requests=0,
+        clocks=(),
+        smallest=None,
+        deaths=(),
+        effects=(),
+        settings=(),
+        requirements=(),
+        summary="Nothing was found.",
+        notes=(),
+        exchanges=(),
+    )
+    save_active(found, to / "active.json")
+    return to / "active.json", "active.html", active_page(found)
+
+
+def saved_grid(to: Path) -> tuple[Path, str, str | None]:
+    """One client that lost the end of an answer silently."""
+    cell = Cell("httpx", "fin", "direct", knowable=True, seen=Seen("word", None), told=Told.NO_REASON, attempts=1)
+    grid = Grid((cell,), {"aiohttp": "not installed"}, {"own": ("httpx 0.28.1",)})
+    grids.save(grid, to)
+    return to / "clients.json", "clients.html", grids.page(grid)
+
+
+def saved_comparison(to: Path) -> tuple[Path, str, str | None]:
+    """A comparison that was stopped before anything was measured."""
+    found = comparisons.Comparison(
+        format_version=comparisons.FORMAT_VERSION,
+        lab_version="0",
+        over="recommended::nginx-1.30::fixed",
+        wire_format="openai-chat",
+        generations="one",
+        rounds=6,
+        started="2026-11-24T10:00:00+00:00",
+        need=Need(True, True, None),
+        levels=(),
+        growth=(),
+        advice=None,
+        stopped="by the user",
+    )
+    comparisons.save(found, to / "compare.json")
+    return to / "compare.json", "compare.html", compare_page(found)
+
+
+KINDS: dict[Saved, Callable[[Path], tuple[Path, str, str | None]]] = {
+    Saved.RUN: saved_run,
+    Saved.AUDIT: saved_audit,
+    Saved.ACTIVE_AUDIT: saved_active_audit,
+    Saved.CLIENTS: saved_grid,
+    Saved.COMPARISON: saved_comparison,
+}
+
+
+@pytest.mark.parametrize("kind", Saved)
+def test_the_reports_are_made_again(kind: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the file is called, its kind says what it is; the page is that of the data, and the text names it."""
+    file, page, expected = KINDS[kind](tmp_path)
+    renamed = file.rename(tmp_path / "renamed.json")
+    assert json.loads(renamed.read_bytes())["kind"] == kind
+    assert main(["report", str(renamed), "--out", str(tmp_path / "again")]) == ExitCode.AS_REQUIRED
+    again = (tmp_path / "again" / page).read_text()
+    assert again.startswith("<!doctype html>")
+    assert expected is None or again == expected
+    assert str(tmp_path / "again" / page) in "".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Saved if kind is not Saved.RUN])
+def test_a_damaged_file_is_named(kind: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One message with the file and the place in it, and no page of half a result."""
+    file, page, _ = KINDS[kind](tmp_path)
+    document = json.loads(file.read_bytes())
+    for field in ("samples", "exchanges", "levels", "cells"):
+        document.pop(field, None)
+    file.write_text(json.dumps(document))
+    (tmp_path / page).unlink(missing_ok=True)
+    assert main(["report", str(file)]) == ExitCode.BAD_INPUT
+    said = capsys.readouterr().err
+    assert str(file) in said
+    assert "Traceback" not in said
+    assert not (tmp_path / page).exists()
+
+
+def test_an_unknown_kind_names_those_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of something else is no run with missing fields."""
+    (tmp_path / "other.json").write_text('{"kind": "shopping-list"}')
+    assert main(["report", str(tmp_path / "other.json")]) == ExitCode.BAD_INPUT
+    said = capsys.readouterr().err
+    assert "kind is 'shopping-list'" in said
+    assert "active-audit" in said
