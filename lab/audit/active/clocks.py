@@ -209,9 +209,8 @@ def _family(
     died = [life for life in family if life.died]
     at_ceiling = {life.name for life in died if ceiling is not None and life.at >= ceiling - HIDDEN_BELOW}
     own = [life for life in died if life.name not in at_ceiling and life.name not in kinds]
-    others = [
-        life.waited - life.late for life in died if life.name in at_ceiling or kinds.get(life.name) is DeathKind.OUTAGE
-    ]
+    others = [life.waited - life.late for life in died if kinds.get(life.name) is DeathKind.OUTAGE]
+    others += [_waited_until(ceiling, life) for life in died if ceiling is not None and life.name in at_ceiling]
     survived = [*(life.survived for life in family), *others]
     cluster = _cluster(own, (life.survived for life in family), others)
     kinds.update(dict.fromkeys(at_ceiling, DeathKind.CLOCK))
@@ -224,6 +223,14 @@ def _family(
     rest = [life for life in own if life.name not in kinds and life not in members]
     kinds.update({life.name: DeathKind.FAULT for life in rest if not tally.holding and _outlived(life, family, lives)})
     return tally.without(cluster) if cluster is None or doubted else tally.with_clock(cluster, members)
+
+
+def _waited_until(ceiling: float, life: Life) -> float:
+    """The wait that a stream had survived when the clock on the whole struck.
+
+    Some servers look at that clock only when they write the next token: the silence up to there was survived by nobody.
+    """
+    return min(life.waited - life.late, ceiling - (life.at - life.waited))
 
 
 def _cluster(died: Sequence[Life], survived: Iterable[float], waited: Iterable[float] = ()) -> Cluster | None:
@@ -396,4 +403,5 @@ class _Tally:
 def is_round(value: float) -> str:
     """Words for a value that people set: whole seconds, or a half below ten; as near as it can be measured."""
     step, near = (0.5, 0.06) if value < 10 else (1.0, 0.12)
-    return ", a round number" if abs(value - round(value / step) * step) <= near else ""
+    rounded = round(value / step) * step
+    return f", near the round {rounded:g} s" if abs(value - rounded) <= near else ""

@@ -40,6 +40,9 @@ _BY_RULE: Mapping[Requirement, tuple[Role, ...]] = {
     Requirement.MOVES_THE_FIRST_TOKEN_FORWARD: (Role.CHOICE,),
 }
 
+_UNSEEN = frozenset({Ending.SILENTLY_TRUNCATED, Ending.FORGED_COMPLETE})
+"""Endings that a client takes for the answer's own."""
+
 
 @dataclass(frozen=True)
 class Audited:
@@ -101,6 +104,8 @@ def _requirement(requirement: Requirement, made: Sequence[Made], clocks: Clocks,
         return _by_clock(requirement, clocks, longest)
     if requirement is Requirement.MOVES_THE_FIRST_TOKEN_FORWARD and (unlike := _incomparable(made)) is not None:
         return unlike
+    if requirement is Requirement.SHOWS_A_CUT_AS_A_CUT and (hidden := _hidden_cuts(made)) is not None:
+        return hidden
     if requirement in _BY_RULE:
         return _by_rule(requirement, made)
     why = "is about the client and not about the path: see lab clients"
@@ -134,6 +139,17 @@ def _by_rule(requirement: Requirement, made: Sequence[Made]) -> RequirementFound
     words = {Answer.YES: "met", Answer.NO: "not met", Answer.UNKNOWN: "cannot tell"}
     told = finding.requirement if met is Answer.YES else finding.actual
     return RequirementFound(requirement, met, f"{words[met]}: {told}")
+
+
+def _hidden_cuts(made: Sequence[Made]) -> RequirementFound | None:
+    """Streams that the path itself ended as if they were over: no client sees that; None without one."""
+    ended = [each for each in made if each.asking.role is Role.SEARCH and each.exposure.died]
+    hidden = [each for each in ended if each.verdict.ending in _UNSEEN]
+    if not hidden:
+        return None
+    looks = " or ".join(sorted({each.verdict.ending.value for each in hidden}))
+    sentence = f"not met: {len(hidden)} of the {len(ended)} streams that the path ended are {looks} to the client"
+    return RequirementFound(Requirement.SHOWS_A_CUT_AS_A_CUT, Answer.NO, sentence)
 
 
 def _incomparable(made: Sequence[Made]) -> RequirementFound | None:

@@ -220,6 +220,16 @@ def test_a_clock_on_the_whole_hides_the_longer_ones() -> None:
         assert clocks.of(watched).found is Found.HIDDEN
 
 
+def test_a_clock_on_the_whole_that_is_looked_at_with_the_next_token_only_survives_no_longer_silence() -> None:
+    """Silences of up to 9.5 s end at the next token, and every answer at 6 s: nothing beyond those was survived."""
+    silent = [life(Watched.IDLE, wait + 0.5, waited=wait, begun=wait) for wait in (7.0, 8.0, 9.0, 9.5)]
+    short = [life(Watched.IDLE, 6.5, waited=3.0, died=False)]
+    lives = [*family(Watched.TOTAL, 6.0), *silent, *short, *alive(Watched.FIRST_BYTE, *OTHERS[::2])]
+    idle = find_clocks(lives, LONGEST, 1000).of(Watched.IDLE)
+    assert idle.found is Found.HIDDEN
+    assert idle.proven == pytest.approx(5.5, abs=0.01)
+
+
 def test_an_outage_is_no_clock_on_the_whole() -> None:
     """Everything that dies in one moment, at different ages, died of one event."""
     lives = [

@@ -109,6 +109,16 @@ def test_an_end_of_every_stream_breaks_the_requirement_whatever_it_is() -> None:
     assert findings.smallest == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize(("end", "met"), [(TransportEnd.FRAMED, Answer.NO), (TransportEnd.SHORT_FIN, Answer.UNKNOWN)])
+def test_a_path_that_ends_streams_as_if_they_were_over_hides_its_cuts(end: TransportEnd, met: Answer) -> None:
+    """A total clock of 2 s whose cut has a proper last chunk breaks the requirement."""
+    cut = [
+        made.played(each, cut=2.0, end=end) for each in search(LONGEST) if each.watched is Watched.TOTAL and each.stream
+    ]
+    findings = conclude(Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0), cut)
+    assert {each.requirement: each for each in findings.requirements}[Requirement.SHOWS_A_CUT_AS_A_CUT].met is met
+
+
 def test_stream_and_batch_are_not_compared_where_a_clock_ended_one() -> None:
     """A batch reply that a clock ended is that clock's doing: no verdict on the first token is drawn from it."""
     asked = {each.name: each for each in short(made.CHAT, http_2=False)}
