@@ -179,7 +179,10 @@ def wrong_effects(findings: ActiveFindings, nature: Nature) -> list[str]:
 
 
 def wrong_requirements(findings: ActiveFindings, nature: Nature) -> list[str]:
-    """On a plain path: one about a clock that is answered against its value, or another one that is not met."""
+    """On a plain path: one about a clock that is answered against its value, or another one that is not met.
+
+    A path whose clock ends streams as if they were over hides its cuts, and no other plain path does.
+    """
     if not plain(nature):
         return []
     true = truth(nature)
@@ -189,8 +192,12 @@ def wrong_requirements(findings: ActiveFindings, nature: Nature) -> list[str]:
         Requirement.LETS_LONG_ANSWERS_FINISH: true[Watched.TOTAL],
         Requirement.WAITS_FOR_BATCH_REPLIES: true[Watched.BATCH_REPLY],
     }
+    cuts_clean = nature.cut == "clean" and min(nature.idle, nature.total) < LONGEST - SAME
     mistakes = []
     for each in findings.requirements:
+        if each.requirement is Requirement.SHOWS_A_CUT_AS_A_CUT and nature.cut == "clean":
+            mistakes += [f"{each}, though the path hides its cuts"] if cuts_clean and each.met is Answer.YES else []
+            continue
         value = values.get(each.requirement, NEVER)
         wrong = each.met is Answer.NO and value > LONGEST + SAME
         wrong |= each.met is Answer.YES and value < LONGEST - SAME
