@@ -1,4 +1,4 @@
-"""An engine and the images, had once for all tests that need them."""
+"""An engine and the images, had once for all tests that need them; a machine kept busy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import docker
 import pytest
+from busy import busy_processes
 
 from lab.proxies import PROXIES
 from lab.stage import images
@@ -26,6 +27,13 @@ def own_signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def busy_cores() -> Iterator[None]:
+    """Two computing processes while the test runs."""
+    with busy_processes(2):
+        yield
 
 
 @pytest.fixture(scope="session")

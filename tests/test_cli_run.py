@@ -14,8 +14,9 @@ import pytest
 from processes import messages
 from reports.sample import sample
 
-from lab import cli_run, results
+from lab import results
 from lab.cli import main
+from lab.cli import run as cli_run
 from lab.errors import EnvironmentFault, ExitCode
 from lab.results import Results
 from lab.run.lab import LeftStanding

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from aiohttp import web
+from busy import busy_processes
 
 from lab.audit.conclude import Confidence, DeliveryFinding, conclude
 from lab.audit.endpoint import endpoints_of
@@ -30,7 +29,6 @@ LONGEST = 20.0
 """Seconds after which a blocked loop or a waiting handler gives up, so that a fault ends the test."""
 
 # A process that does nothing but compute, and stops by itself whatever becomes of the test.
-BUSY = "import time\nend = time.monotonic() + 300\nwhile time.monotonic() < end: sum(range(10000))"
 
 
 @dataclass
@@ -119,14 +117,8 @@ def test_a_probe_that_slept_through_the_answers_blames_nobody(stranger: Stranger
 @pytest.fixture
 def busy() -> Iterator[None]:
     """Four processes that take all the processor they get."""
-    hogs = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(4)]
-    try:
+    with busy_processes(4):
         yield
-    finally:
-        for hog in hogs:
-            hog.kill()
-        for hog in hogs:
-            hog.wait()
 
 
 def napping_every(period: float, nap: float) -> Callable[[], None]:

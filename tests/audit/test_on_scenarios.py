@@ -10,13 +10,11 @@ truth is counted by itself, and there may be few of them.
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
+from busy import busy_processes
 
 from lab.audit.conclude import Conclusions, Confidence, DeliveryFinding, conclude
 from lab.audit.samples import Sample, Setting, Way
@@ -132,18 +130,6 @@ def routes(request: pytest.FixtureRequest, asked: Mapping[str, list[Route]]) -> 
     return asked[request.param]
 
 
-@contextmanager
-def busy(processes: int) -> Iterator[None]:
-    """So many processes that do nothing but compute."""
-    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
-    try:
-        yield
-    finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()
-
-
 @dataclass
 class Asker:
     """Asks over one stage; the model's own address once for each way of asking, whatever the route."""
@@ -209,7 +195,7 @@ async def _ask_all(images: Mapping[str, ImageInUse]) -> Mapping[str, list[Route]
         truths = await asyncio.gather(*(first.truth(one, each) for one, each in every))
         for state, processes in BUSY.items():
             asker = Asker(stage, channel)
-            with busy(processes):
+            with busy_processes(processes):
                 routes = (asker.route(*pair, truth) for pair, truth in zip(every, truths, strict=True))
                 asked[state] = await asyncio.gather(*routes)
     return asked

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import trustme
+from busy import busy_processes
 
 from lab.cli import main
 from lab.compare.advice import Answer, Choice
@@ -46,11 +45,8 @@ def _compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Com
 @pytest.fixture(params=[0, 2], ids=["free", "two-busy-processes"])
 def busy(request: pytest.FixtureRequest) -> Iterator[int]:
     """Other processes that leave nothing of the processors to spare; gives how many."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(request.param)]
-    yield request.param
-    for process in processes:
-        process.kill()
-        process.wait()
+    with busy_processes(request.param):
+        yield request.param
 
 
 def saved(tmp_path: Path) -> Comparison:

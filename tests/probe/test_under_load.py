@@ -9,12 +9,11 @@ import asyncio
 import os
 import random
 import ssl
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from busy import busy_processes
 
 from lab.evidence import Evidence, HttpVersion, TransportEnd
 from lab.judge import Verdict, judge
@@ -36,23 +35,13 @@ from .fault_server import CHUNKED, CLOSE, FaultServer, Peer, chunk
 ROUNDS = int(os.environ.get("LAB_REPEAT", "1"))
 AT_ONCE = 16
 TOKENS = 12
-LONGEST = 600
-
-# A process that does nothing but compute, and stops by itself whatever becomes of the test.
-BUSY = f"import time\nend = time.monotonic() + {LONGEST}\nwhile time.monotonic() < end: sum(range(10000))"
 
 
 @pytest.fixture
 def busy_cores() -> Iterator[None]:
     """Two computing processes for each core while the test runs."""
-    hogs = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(2 * (os.cpu_count() or 1))]
-    try:
+    with busy_processes(2 * (os.cpu_count() or 1)):
         yield
-    finally:
-        for hog in hogs:
-            hog.kill()
-        for hog in hogs:
-            hog.wait()
 
 
 @dataclass(frozen=True)

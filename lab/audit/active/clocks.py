@@ -12,110 +12,23 @@ whole may then be one on the first byte, and is not told. A clock closer to the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from lab.audit.active.clusters import AGREEING, LEAST_UNCERTAINTY, TIGHT, Cluster, cluster_of, tolerance
 from lab.audit.active.findings import ClockFound, Death, DeathKind, Found, Watched
 from lab.audit.active.lives import Life
 from lab.audit.active.streams import SHORTEST_CLOCK, STEP
 
-TOLERANCE = (1.0, 0.005)
-"""Seconds, and part of the value, whichever is more: how far the deaths of one clock may lie apart. Some products look
-at their clocks once a second."""
-
-TIGHT = 0.3
-"""Seconds within which the deaths of a clock lie that is exact: nginx renews no timer that would move by less."""
-
-PROMISED = (0.5, 0.02)
-"""Seconds, and part of the value, whichever is more: a value that is less certain is not named."""
-
 HIDDEN_BELOW = 0.5
 """Seconds by which a clock must be shorter than the one on the whole to be told from it."""
-
-AGREEING, AGREEING_PART = 3, 0.6
-"""Deaths, and part of a family's deaths, that must agree to be a clock's. The streams of a family begin so far apart
-that fewer than this part of an outage's deaths can agree in their age."""
-
-LOOSELY_AGREEING = 4
-"""Deaths that must agree where they lie further apart than those of an exact clock: three faults may."""
 
 OUTAGE_PART = 0.6
 """Part of the streams that ran, of several families, that must die within a moment for an outage."""
 
 _MOMENT = 0.5
 _SEEN_AT_ONCE = 0.2
-_LEAST_UNCERTAINTY = 0.05
 _CLEARLY = 0.25
-
-
-def tolerance(value: float) -> float:
-    """How far two deaths of a clock of that value may lie apart, in seconds."""
-    least, part = TOLERANCE
-    return max(least, part * value)
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Deaths that agree.
-
-    Args:
-        value: of the clock, in seconds.
-        uncertainty: seconds.
-        members: the deaths' indices.
-        contradicted: why it is no clock; empty if nothing says so.
-    """
-
-    value: float
-    uncertainty: float
-    members: frozenset[int]
-    contradicted: str = ""
-
-    @property
-    def certain(self) -> bool:
-        """Whether the value is as near as is promised."""
-        least, part = PROMISED
-        return self.uncertainty <= max(least, part * self.value)
-
-
-def cluster_of(
-    deaths: Sequence[tuple[float, float]], survived: Iterable[float], waited: Iterable[float] = ()
-) -> Cluster | None:
-    """The clock that explains most of a family's deaths; None if too few agree.
-
-    Args:
-        deaths: what was waited at each death, and by how much it may have been seen late, in seconds.
-        survived: waits that were survived.
-        waited: waits that something else cut off.
-    """
-    best = _agreeing(deaths, lambda _: TIGHT, AGREEING) or _agreeing(deaths, tolerance, LOOSELY_AGREEING)
-    if not best:
-        return None
-    members = sorted(deaths[n] for n in best)
-    punctual = [(value, late) for value, late in members if late <= TIGHT]
-    values = punctual if len(punctual) >= AGREEING else members
-    least, most = values[0][0], max(value - late for value, late in values)
-    if most - least <= TIGHT:
-        # Lateness only adds; but the very least may be a fault's that came a little before the clock.
-        value, late = values[len(values) // 4]
-        uncertainty = max(_LEAST_UNCERTAINTY, values[len(values) // 2][0] - least, late)
-    else:
-        value, uncertainty = (least + most) / 2, (most - least) / 2
-    # A whole answer outlived every death by any margin; another death only by more than clocks differ.
-    limit = value + tolerance(value)
-    outlived = sum(each - late > limit for each, late in deaths) + sum(each > limit for each in waited)
-    outlived += sum(each > members[-1][0] + _LEAST_UNCERTAINTY for each in survived)
-    why = f"{outlived} outlived it, so that several ways behind one address may have different ones" if outlived else ""
-    return Cluster(value, uncertainty, frozenset(best), why)
-
-
-def _agreeing(deaths: Sequence[tuple[float, float]], width: Callable[[float], float], least: int) -> list[int]:
-    """The most deaths that lie so close together; empty if they are too few to be a clock's."""
-    best: list[int] = []
-    for low, _ in sorted(deaths, reverse=True):
-        members = [n for n, (value, late) in enumerate(deaths) if low <= value <= low + width(low) + late]
-        if len(members) > len(best):
-            best = members
-    return best if len(best) >= least and len(best) >= AGREEING_PART * len(deaths) else []
 
 
 @dataclass(frozen=True)
@@ -266,7 +179,7 @@ def _from_the_request(watched: Watched, members: Sequence[Life], lives: Sequence
     if watched is not Watched.IDLE or not _mostly_held(members):
         return False
     ages, waits = [life.at for life in members], [life.waited for life in members]
-    return max(ages) - min(ages) <= max(waits) - min(waits) + _LEAST_UNCERTAINTY
+    return max(ages) - min(ages) <= max(waits) - min(waits) + LEAST_UNCERTAINTY
 
 
 def _mostly_held(lives: Sequence[Life]) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import inf
 
-from lab.audit.active.clocks import HIDDEN_BELOW, Clocks, tolerance
+from lab.audit.active.clocks import HIDDEN_BELOW, Clocks
+from lab.audit.active.clusters import tolerance
 from lab.audit.active.findings import Answer, Effect, Found, Watched
 from lab.audit.active.lives import Life, Made
 from lab.audit.active.streams import Role

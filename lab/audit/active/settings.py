@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from lab.audit.active.clocks import AGREEING, NAMES, Clocks, tolerance
+from lab.audit.active.clocks import NAMES, Clocks
+from lab.audit.active.clusters import AGREEING, tolerance
 from lab.audit.active.findings import Answer, ClockFound, Found, SettingFound, Watched
 from lab.audit.active.lives import Life, Made, life_of
 from lab.audit.active.streams import GZIP, HTTP_2, PLAIN, Role, setting_of

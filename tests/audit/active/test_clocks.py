@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from lab.audit.active.clocks import cluster_of, find_clocks, is_round
+from lab.audit.active.clocks import find_clocks, is_round
+from lab.audit.active.clusters import cluster_of
 from lab.audit.active.findings import DeathKind, Found, Watched
 from lab.audit.active.lives import Life
 from lab.words import Ending

@@ -26,10 +26,9 @@ import asyncio
 import json
 import os
 import random
-import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,20 +55,6 @@ TRUE = 0.25
 MOST_DRAWN = 1.25 * RUNS
 """Runs to be made for as many as count."""
 ROOT = Path(__file__).parents[3]
-BUSY = "import time\nend = time.monotonic() + 1800\nwhile time.monotonic() < end: sum(range(10000))"
-
-
-@pytest.fixture
-def busy_cores() -> Iterator[None]:
-    """Two computing processes while the test runs."""
-    hogs = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(2)]
-    try:
-        yield
-    finally:
-        for hog in hogs:
-            hog.kill()
-        for hog in hogs:
-            hog.wait()
 
 
 def plain(nature: Nature) -> bool:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -28,22 +27,8 @@ from . import proxies
 
 LONGEST = 9.0
 SILENCES = (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE, Watched.BATCH_REPLY)
-BUSY = "import time\nend = time.monotonic() + 300\nwhile time.monotonic() < end: sum(range(10000))"
 
 Images = Mapping[str, ImageInUse]
-
-
-@pytest.fixture
-def busy_cores() -> Iterator[None]:
-    """Two computing processes while the test runs."""
-    hogs = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(2)]
-    try:
-        yield
-    finally:
-        for hog in hogs:
-            hog.kill()
-        for hog in hogs:
-            hog.wait()
 
 
 @pytest.fixture
