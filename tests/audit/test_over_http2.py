@@ -49,7 +49,11 @@ http {
     }
 }
 """
-SIDES = {"broken": "", "fixed": "include /etc/nginx/snippets/streaming.conf;"}
+SIDES = {
+    "broken": "",
+    "one-line": "proxy_http_version 1.1;",
+    "fixed": "include /etc/nginx/snippets/streaming.conf;",
+}
 LISTENS = {
     "tls": "listen ${PORT} ssl; http2 on; ssl_certificate cert.pem; ssl_certificate_key cert.pem;",
     "tls-1.1": "listen ${PORT} ssl; ssl_certificate cert.pem; ssl_certificate_key cert.pem;",
@@ -62,7 +66,7 @@ LISTENS = {
 async def stage(
     images_in_use: Mapping[str, ImageInUse], authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
-    """Of nginx 1.26: over TLS and in the clear, with HTTP/2 and without, each broken and fixed."""
+    """Of nginx 1.26: over TLS and in the clear, with HTTP/2 and without, each broken, half mended and fixed."""
     folder, posts = tmp_path_factory.mktemp("nginx"), []
     leaf = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.bytes()
     for listen, side in ((listen, side) for listen in LISTENS for side in SIDES):
@@ -145,6 +149,22 @@ async def test_delivery_and_ending_are_the_same_in_both_versions(stage: Stage, a
         asyncio.to_thread(audit, secure, plan), asyncio.to_thread(audit, clear, plan, BOTH)
     ):
         check(code, text, results, deliveries, ending, expected)
+
+
+@pytest.mark.engine
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("scheme", "held"), [("clear-1.1", False), ("tls-1.1", True)])
+async def test_the_one_line_that_mends_nginx_in_clear_text_does_not_over_tls(
+    stage: Stage, audit: Audit, scheme: str, held: bool
+) -> None:
+    """Nginx's TLS side collects 16 KiB (`ssl_buffer_size`) unless proxy_buffering is off: the same reply is held."""
+    url, plan = (https(stage.url(f"{scheme}-one-line")), HELD) if held else (stage.url(f"{scheme}-one-line"), FLOWING)
+    code, text, results = await asyncio.to_thread(audit, url, plan, (HttpVersion.HTTP_1_1,))
+    assert results.conclusions is not None
+    found = {group.delivery.delivery for group in results.conclusions.groups}
+    expected = Delivery.BATCHED if held else Delivery.INCREMENTAL
+    assert expected in found <= {expected, Delivery.UNPROVEN}, text
+    assert code == (ExitCode.REQUIREMENT_FAILED if held else ExitCode.AS_REQUIRED), text
 
 
 def check(
