@@ -4,7 +4,8 @@ Over the lab's own paths the judge knows the plan and the ledger. Of a stranger'
 that the audit's rules hold there: a clock is named only where several replies died at one age or after one
 silence, and nothing outlived it. All exchanges are judged together, each as a control for the others' clocks.
 
-Warning: a model that always dies at the same moment looks like a clock.
+Warning: streams that died at one time and after one count of events name no clock, as a model that dies there looks
+the same.
 """
 
 from __future__ import annotations

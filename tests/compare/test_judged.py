@@ -54,9 +54,16 @@ def test_two_clocks_are_told_apart_by_how_their_victims_died() -> None:
     """Batch replies end with 504 at 2 s, streams with a reset at 4 s; whole streams are shorter than that."""
     cut = STRANGERS.but(sent=range(1, 40), reason=None, marker=False, end=TransportEnd.RESET, ended=START + 4.0)
     short = STRANGERS.but(whole=20)
-    found = judged(short, short, cut, cut, lost(2.0), lost(2.02))
+    slower = cut.but(sent=range(1, 37))
+    found = judged(short, short, cut, slower, lost(2.0), lost(2.02))
     assert [each.lost_to for each in found[2:]] == [Cause.TOTAL_CLOCK] * 2 + [Cause.FIRST_BYTE_CLOCK] * 2
     assert [each.clock for each in found[2:]] == [pytest.approx(value, abs=0.05) for value in (4, 4, 2, 2)]
+
+
+def test_streams_that_died_at_one_time_and_after_one_count_name_no_clock() -> None:
+    """Two resets at 4 s behind the same token: a model that dies there looks the same."""
+    cut = STRANGERS.but(sent=range(1, 40), reason=None, marker=False, end=TransportEnd.RESET, ended=START + 4.0)
+    assert {each.clock for each in judged(STRANGERS.but(whole=20), cut, cut)} == {None}
 
 
 @pytest.mark.parametrize(("status", "refused"), [(503, True), (529, True), (504, False), (502, False)])
