@@ -100,7 +100,7 @@ def test_an_offset_clock_is_moved(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
     for module in ("server", "reply", "ledger", "lockstep"):
         monkeypatch.setattr(f"lab.model.{module}.time", Ahead)
-    monkeypatch.setattr("lab.model.reply._wait_until", lambda due: asyncio.sleep(max(0.0, due - Ahead.monotonic())))
+    monkeypatch.setattr("lab.model.reply.wait_until", lambda due: asyncio.sleep(max(0.0, due - Ahead.monotonic())))
     (evidence,) = run(through(None, LOCKSTEP))
     assert evidence.ledger is not None
     assert abs(evidence.ledger.tokens[0].at - evidence.trace.body[0].at) < 100
