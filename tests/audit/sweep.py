@@ -16,7 +16,7 @@ from lab.audit.samples import Sample
 from lab.judge.gaps import SHORT_HOLD
 from lab.words import Delivery
 
-from .stranger import sample, writes
+from .stranger import paging, sample, writes
 
 Writes = Sequence[tuple[float, bytes]]
 Reads = list[tuple[float, bytes]]
@@ -77,18 +77,7 @@ def _head(found: Writes, _: random.Random) -> Reads:
 
 
 def _pages(size: int) -> Hold:
-    def path(found: Writes, _: random.Random) -> Reads:
-        body = b"".join(data for _, data in found)
-        reads: Reads = []
-        done = 0
-        for (time, _data), have in zip(found, accumulate(len(data) for _, data in found), strict=True):
-            upto = len(body) if have == len(body) else have // size * size
-            if upto > done:
-                reads.append((time, body[done:upto]))
-                done = upto
-        return reads
-
-    return path
+    return lambda found, _: paging(size)(found)
 
 
 def _grid(step: float) -> Hold:
