@@ -26,15 +26,20 @@ _VERSION_LIMIT = 60.0
 
 @dataclass(frozen=True)
 class Program:
-    """A program that an environment needs and cannot install.
+    """A program that an environment needs beside its packages.
 
     Args:
         names: what it may be called; the first that is found is taken.
-        remedy: the command that installs it.
+        packages: Debian's, that bring it.
     """
 
     names: tuple[str, ...]
-    remedy: str
+    packages: tuple[str, ...]
+
+    @property
+    def remedy(self) -> str:
+        """The command that installs it."""
+        return f"apt-get install {' '.join(self.packages)}"
 
     def find(self) -> str | None:
         """Its path, if it is on this machine."""
@@ -98,11 +103,11 @@ LANGCHAIN = Environment(
 )
 LITELLM = Environment("litellm", ("litellm==1.110.2",))
 LITELLM_OLDER = Environment("litellm-older", ("litellm==1.106.2",))
-NPM = Environment("npm", program=Program(("node",), "apt-get install nodejs npm"))
+NPM = Environment("npm", program=Program(("node",), ("nodejs", "npm")))
 BROWSER = Environment(
     "browser",
     ("playwright==1.65.2",),
-    Program(("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
+    Program(("chromium", "chromium-browser", "google-chrome"), ("chromium",)),
 )
 
 

@@ -69,7 +69,7 @@ def test_what_pip_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_missing_program_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no such browser nothing is installed, and the reason says how to get one."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    environment = Environment("browser", ("a==1",), Program(("no-such-browser",), "apt-get install it"))
+    environment = Environment("browser", ("a==1",), Program(("no-such-browser",), ("it",)))
     with pytest.raises(CannotInstall, match=r"no no-such-browser on this machine; try: apt-get install it"):
         prepare(environment)
     assert not environment.folder.exists()

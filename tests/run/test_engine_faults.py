@@ -13,7 +13,7 @@ from lab.errors import ExitCode
 from lab.stage.sweep import sweep
 from lab.words import Outcome
 
-from .relay import ENGINE, Relay
+from .relay import Relay
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("images_in_use")]
 
@@ -27,8 +27,6 @@ def outcomes(folder: Path) -> dict[str, Outcome]:
 @pytest.fixture
 def relay(tmp_path: Path) -> Any:
     """A way to the engine that can be cut."""
-    if not Path(ENGINE).is_socket():
-        pytest.skip(f"the engine does not listen at {ENGINE}, so no relay can be put before it")
     with Relay(tmp_path / "engine.sock") as relay:
         yield relay
 

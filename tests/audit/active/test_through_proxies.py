@@ -7,9 +7,7 @@ server` watch the first byte and every silence; Envoy's route `timeout` the whol
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,14 +27,6 @@ LONGEST = 9.0
 SILENCES = (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE, Watched.BATCH_REPLY)
 
 Images = Mapping[str, ImageInUse]
-
-
-@pytest.fixture
-def draw() -> random.Random:
-    """A new draw each time; a failed test shows its seed among the locals."""
-    seed = int.from_bytes(os.urandom(4))
-    sys.stdout.write(f"seed {seed}\n")
-    return random.Random(seed)
 
 
 async def audit(stage: Stage, key: str) -> ActiveFindings:
@@ -141,6 +131,7 @@ async def test_a_chain_of_three_proxies(
     assert abs(findings.smallest - min(read, server)) <= 0.5
 
 
+@pytest.mark.grid
 @pytest.mark.engine
 async def test_a_hop_that_asks_again_is_found_out(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
     """HAProxy repeats a POST that its clock ended: the audit says so, and the clock's value is not doubled."""
