@@ -61,7 +61,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Stall:
-    """A time in which the probe itself did not run, so that whatever came then was read at its end."""
+    """A time in which the probe, or the model server, did not run; what came or was due then waited for its end."""
 
     since: float
     until: float
@@ -146,6 +146,7 @@ class Ledger:
         fault_at: when it was.
         finished: when the reply was over as far as the model server is concerned; None while it runs.
         client_left: when the other side closed before that; None if it did not.
+        stalls: when the model server itself was late; what the path did in those times it may have done for that.
     """
 
     request: str
@@ -161,6 +162,7 @@ class Ledger:
     fault_at: float | None = None
     finished: float | None = None
     client_left: float | None = None
+    stalls: tuple[Stall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,3 +184,13 @@ class Evidence:
     plan: Plan | None = None
     ledger: Ledger | None = None
     confirmed: dict[int, float] = field(default_factory=dict)
+
+    def stalled(self, since: float, until: float) -> float:
+        """Seconds between two times in which the probe did not run, or the model server, or both."""
+        stalls = sorted((*self.trace.stalls, *(self.ledger.stalls if self.ledger else ())), key=lambda each: each.since)
+        seconds = 0.0
+        for stall in stalls:
+            since = max(since, stall.since)
+            seconds += max(0.0, min(until, stall.until) - since)
+            since = max(since, stall.until)
+        return seconds
