@@ -7,6 +7,7 @@ when it is read, with the offset measured over the side channel.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -108,7 +109,7 @@ class Trace:
 
     def stalled(self, since: float, until: float) -> float:
         """Seconds between two times in which the probe did not run."""
-        return sum(max(0.0, min(until, stall.until) - max(since, stall.since)) for stall in self.stalls)
+        return _asleep(self.stalls, since, until)
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,10 @@ class Ledger:
     client_left: float | None = None
     stalls: tuple[Stall, ...] = ()
 
+    def stalled(self, since: float, until: float) -> float:
+        """Seconds between two times in which the model server did not run."""
+        return _asleep(self.stalls, since, until)
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -187,10 +192,14 @@ class Evidence:
 
     def stalled(self, since: float, until: float) -> float:
         """Seconds between two times in which the probe did not run, or the model server, or both."""
-        stalls = sorted((*self.trace.stalls, *(self.ledger.stalls if self.ledger else ())), key=lambda each: each.since)
-        seconds = 0.0
-        for stall in stalls:
-            since = max(since, stall.since)
-            seconds += max(0.0, min(until, stall.until) - since)
-            since = max(since, stall.until)
-        return seconds
+        return _asleep((*self.trace.stalls, *(self.ledger.stalls if self.ledger else ())), since, until)
+
+
+def _asleep(stalls: Iterable[Stall], since: float, until: float) -> float:
+    """Seconds between two times that lie in any of the stalls; what two of them share counts once."""
+    seconds = 0.0
+    for stall in sorted(stalls, key=lambda each: each.since):
+        since = max(since, stall.since)
+        seconds += max(0.0, min(until, stall.until) - since)
+        since = max(since, stall.until)
+    return seconds

@@ -35,6 +35,7 @@ class Verdict:
         clock: the value of the path's clock that ended the exchange, in seconds; None if none did, or if the
             request came to the model server more than once, so that nobody knows when that clock began.
         clocks: every kind of clock that the evidence leaves possible, the likeliest first.
+        late: whether the delivery is unproven only because the probe or the model server was late itself.
     """
 
     delivery: Delivery
@@ -51,6 +52,7 @@ class Verdict:
     longest_silence: float
     clock: float | None = None
     clocks: tuple[Cause, ...] = ()
+    late: bool = False
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -96,6 +98,7 @@ def _verdict(case: Case, clock: ClockFinding) -> Verdict:
         longest_silence=longest_silence(trace),
         clock=None if ledger is not None and ledger.attempts > 1 else clock.value,
         clocks=clock.kinds,
+        late=delivered.late,
     )
 
 

@@ -78,13 +78,13 @@ def _config_name(staging: Staging) -> str:
 
 
 def _with_verdict(staging: Staging, played: Sequence[Played], log: tuple[str, ...], started: float) -> SideResult:
-    outcome, findings = conclude(staging, played)
+    conclusion = conclude(staging, played)
     return SideResult(
         label=staging.label,
         side=staging.side,
         title=staging.title,
-        outcome=outcome,
-        findings=findings,
+        outcome=conclusion.outcome,
+        findings=conclusion.findings,
         exchanges=tuple(exchange_result(each) for each in played),
         seconds=time.monotonic() - started,
         config_name=_config_name(staging),
