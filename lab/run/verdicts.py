@@ -21,7 +21,7 @@ from lab.catalogue.schema import SymptomTable
 from lab.consume import Answer, Complete, Failed, Partial, Refused
 from lab.durations import write_duration
 from lab.evidence import Evidence
-from lab.judge import Exchanged, Told, Verdict, check, judge_all
+from lab.judge import Case, Exchanged, Told, Verdict, check, judge_cases
 from lab.judge.clocks import tolerance
 from lab.judge.doubt import Doubt, doubt_of, spared
 from lab.results import FindingResult
@@ -42,8 +42,9 @@ class Played:
     @staticmethod
     def judged(exchanges: Sequence[Exchange], evidence: Sequence[Evidence]) -> tuple[Played, ...]:
         """Judge the exchanges of one staging together."""
-        pairs = zip(exchanges, evidence, judge_all(evidence), strict=True)
-        return tuple(Played(exchange, Exchanged(each, verdict)) for exchange, each, verdict in pairs)
+        cases = [Case.of(each) for each in evidence]
+        judged = zip(exchanges, cases, judge_cases(cases), strict=True)
+        return tuple(Played(exchange, Exchanged(case, verdict)) for exchange, case, verdict in judged)
 
     @cached_property
     def doubt(self) -> Doubt:
