@@ -20,6 +20,7 @@ import pytest
 
 from lab.catalogue import Scenario, Staging, load_scenario
 from lab.errors import LabError
+from lab.reports.phrases import again
 from lab.reports.terminal import describe_side
 from lab.results import SideResult
 from lab.run.lab import run_lab
@@ -94,6 +95,8 @@ class StagingItem(pytest.Item):
     def runtest(self) -> None:
         """Wait for the result, and fail unless it is as the scenario says."""
         result = self.config.stash[RUN].result(self.staging)
+        if again(result):
+            self.user_properties.append(("note", again(result)))
         if result.outcome is Outcome.SKIPPED:
             pytest.skip(result.problem)
         if result.outcome is not Outcome.PASSED:
@@ -147,13 +150,16 @@ class ScenarioRun:
         self._thread.join()
 
     def say(self, line: str) -> None:
-        """Part of `lab.run.lab.Listener`; pytest has no place for progress."""
+        """Part of `lab.run.rounds.Listener`; pytest has no place for progress."""
 
     def begins(self, stagings: Sequence[Staging]) -> None:
-        """Part of `lab.run.lab.Listener`."""
+        """Part of `lab.run.rounds.Listener`."""
+
+    def played(self, staging: Staging) -> None:
+        """Part of `lab.run.rounds.Listener`."""
 
     def ends(self, staging: Staging, result: SideResult) -> None:
-        """Part of `lab.run.lab.Listener`."""
+        """Part of `lab.run.rounds.Listener`."""
         self._futures[staging.id].set_result(result)
 
     def _work(self) -> None:

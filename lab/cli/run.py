@@ -53,19 +53,25 @@ class LiveProgress:
         self._progress.stop()
 
     def say(self, line: str) -> None:
-        """See `lab.run.lab.Listener`."""
+        """See `lab.run.rounds.Listener`."""
         self._progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def begins(self, stagings: Sequence[Staging]) -> None:
-        """See `lab.run.lab.Listener`."""
+        """See `lab.run.rounds.Listener`."""
         self._waiting = dict.fromkeys(staging.id for staging in stagings)
         self._progress.update(self._task, total=len(stagings), description="playing")
 
-    def ends(self, staging: Staging, result: SideResult) -> None:
-        """See `lab.run.lab.Listener`."""
-        self._waiting.pop(staging.id, None)
+    def played(self, staging: Staging) -> None:
+        """See `lab.run.rounds.Listener`."""
+        if staging.id not in self._waiting:
+            # It is played again, after all that the bar counts.
+            return
+        del self._waiting[staging.id]
         last = next(reversed(self._waiting), "")
-        self._progress.update(self._task, advance=1, description=f"waiting for {last}" if last else "done")
+        self._progress.update(self._task, advance=1, description=f"waiting for {last}" if last else "judging")
+
+    def ends(self, staging: Staging, result: SideResult) -> None:
+        """See `lab.run.rounds.Listener`."""
         if result.outcome is not Outcome.PASSED:
             self.say(f"{result.outcome}: {staging.id}")
 

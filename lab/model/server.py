@@ -27,6 +27,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from types import TracebackType
@@ -43,6 +44,7 @@ from lab.model.reply import ReplyWriter, WrittenReply
 from lab.model.schedule import make_schedule
 from lab.model.steps import Schedule
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, FaultKind, Plan, PlanError, plan_from_query
+from lab.pulse import Pulse
 from lab.wire import FORMATS
 from lab.wire.format import Asked, WireFormat
 from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
@@ -216,7 +218,8 @@ class ModelServer:
             raise RuntimeError("a reply is always a task")
         self._replies.add(reply)
         try:
-            yield
+            with Pulse.of_running_loop():
+                yield
         finally:
             self._replies.discard(reply)
 
@@ -230,11 +233,18 @@ class ModelServer:
         attempts = self._book.read(request.match_info["request"])
         if not attempts:
             return web.json_response({"error": "no such request in the ledger"}, status=404)
+        attempts = [_with_stalls(attempt) for attempt in attempts]
         return web.Response(body=_LEDGERS.dump_json(attempts), content_type="application/json")
 
     async def _confirm(self, request: web.Request) -> web.Response:
         known = self._book.confirm(request.match_info["request"], int(request.match_info["number"]))
         return web.Response(status=204 if known else 404)
+
+
+def _with_stalls(ledger: Ledger) -> Ledger:
+    """The same with the times in which this server did not run while it wrote the reply."""
+    until = time.monotonic() if ledger.finished is None else ledger.finished
+    return replace(ledger, stalls=Pulse.of_running_loop().between(ledger.started, until))
 
 
 def _read_plan(header: str | None, model: str) -> Plan:

@@ -25,7 +25,7 @@ from lab.reports import bars as bars_module
 from lab.reports import phrases, timeline
 from lab.reports.bars import Bars, full_lengths
 from lab.reports.changes import Changes, changes
-from lab.reports.phrases import CellLine, Phrase, cell_lines, needs_attention, phrase_of, proxy_id, side_id
+from lab.reports.phrases import CellLine, Phrase, again, cell_lines, needs_attention, phrase_of, proxy_id, side_id
 from lab.reports.scale import Scale, scale_for
 from lab.reports.story import Story, tell
 from lab.reports.style import page_style
@@ -122,6 +122,7 @@ def html_report(results: Results) -> str:
                 for scenario, proxy, side in results.sides()
                 if needs_attention(side)
             ],
+            twice=[(side_id(scenario, proxy, side), side) for scenario, proxy, side in results.sides() if again(side)],
             style=page_style(),
             script=_raw("report.js"),
             script_hash=_hash(_raw("report.js")),
@@ -139,7 +140,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters.update(seconds=phrases.seconds, printable=phrases.printable, token_count=phrases.token_count)
-    environment.globals.update(timeline=timeline, bars=bars_module)
+    environment.globals.update(timeline=timeline, bars=bars_module, again=again, precedence=phrases.precedence)
     return environment
 
 

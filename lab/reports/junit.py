@@ -1,7 +1,8 @@
 """JUnit XML, as Jenkins and GitLab read it: a suite a scenario, a case a side.
 
 A requirement that was not met is a *failure*. Where there is no verdict (set-up or harness failed,
-inconclusive) the case is an *error*, because it says nothing about the proxy. Log lines are untrusted:
+inconclusive) the case is an *error*, because it says nothing about the proxy. What was measured twice says so in the
+case's output. Log lines are untrusted:
 XML 1.0 has no way to write most control characters, so they are replaced before anything is serialised.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from lab.reports.phrases import side_id
+from lab.reports.phrases import again, side_id
 from lab.reports.terminal import describe_side
 from lab.results import ProxyResult, Results, ScenarioResult, SideResult
 from lab.words import Outcome
@@ -73,6 +74,8 @@ def _case(scenario: ScenarioResult, proxy: ProxyResult, side: SideResult) -> Ele
         mark = ElementTree.SubElement(case, kind, type=side.outcome.value, message=_legal(_reason(side)))
         if kind != "skipped":
             mark.text = _legal(describe_side(side_id(scenario, proxy, side), side))
+    if again(side):
+        ElementTree.SubElement(case, "system-out").text = _legal(again(side))
     return case
 
 

@@ -66,6 +66,16 @@ def needs_attention(side: SideResult) -> bool:
     return side.outcome not in (Outcome.PASSED, Outcome.SKIPPED)
 
 
+def again(side: SideResult) -> str:
+    """That the side was measured twice, and what the machine was too busy for; empty if it was measured once."""
+    return f"measured twice: the machine was busy ({side.busy})" if side.measured > 1 else ""
+
+
+def precedence(results: Results) -> str:
+    """How probe and model server came to run before other processes."""
+    return f"probe: {results.probe}, model server: {results.model_server}"
+
+
 def proxy_id(scenario: ScenarioResult, proxy: ProxyResult) -> str:
     """The name of one scenario behind one proxy: a page's anchor and a test's prefix."""
     return f"{scenario.id}::{proxy.proxy}"

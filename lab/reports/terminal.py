@@ -18,9 +18,11 @@ from rich.text import Text
 from lab.reports.phrases import (
     CellLine,
     Tone,
+    again,
     cell_lines,
     needs_attention,
     phrase_of,
+    precedence,
     printable,
     proxies_of,
     seconds,
@@ -55,7 +57,7 @@ def print_results(results: Results, console: Console, report: Path | None = None
             console.print()
             console.print(Text(f"{side_id(scenario, proxy, side)}: {phrase_of(side).words}", _style(side)))
             console.print(_rows_as_table(_facts(side)))
-    for line in _skips(results):
+    for line in (*_skips(results), *_twice(results)):
         console.print(line)
     console.print()
     console.print(_rows_as_table(_closing(results, report)))
@@ -88,6 +90,8 @@ def _facts(side: SideResult) -> Iterator[tuple[str, str]]:
         yield "Requirement", finding.requirement
         yield "Expected", finding.expected
         yield "Actual", finding.actual
+    if again(side):
+        yield "Note", again(side)
     log = side.log[-LOG_LINES:]
     if log:
         yield "Log", f"the proxy's last {'line' if len(log) == 1 else f'{len(log)} lines'}:"
@@ -173,10 +177,20 @@ def _skips(results: Results) -> Iterator[RenderableType]:
         yield _rows_as_table(iter([(f"{len(names)} x", reason), *(("", name) for name in names)]))
 
 
+def _twice(results: Results) -> Iterator[RenderableType]:
+    """Which sides were measured twice, and why: no repetition is silent either."""
+    sides = [(side_id(scenario, proxy, side), side) for scenario, proxy, side in results.sides() if again(side)]
+    if sides:
+        yield Text()
+        yield Text(f"{len(sides)} measured twice: the machine was busy", _STYLES[Tone.FAULT])
+        yield _rows_as_table(row for name, side in sides for row in ((name, ""), ("", side.busy)))
+
+
 def _closing(results: Results, report: Path | None) -> Iterator[tuple[str, str]]:
     counts = ", ".join(f"{count} {phrase.short}" for phrase, count in tally(side for _, _, side in results.sides()))
     yield "Sides", f"{len(results.sides())}: {counts}" if counts else "none"
     yield "Wall time", seconds(results.wall_seconds)
+    yield "Precedence", precedence(results)
     if results.longest:
         yield "Longest", f"{seconds(results.longest_seconds)}, {results.longest}"
     if report is not None:

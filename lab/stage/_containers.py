@@ -23,6 +23,7 @@ from testcontainers.core.network import Network
 
 from lab.errors import BadInput, EnvironmentFault
 from lab.stage._owner import labels
+from lab.stage._precedence import SHARES
 from lab.stage.images import ImageInUse, has_reaper
 
 
@@ -141,7 +142,7 @@ def new_container(
     container.image = image.reference
     container.with_name(f"token-stream-lab-{run}-{name}").with_command(list(command[1:]))
     # Once for all: a second call of with_kwargs replaces the first.
-    container.with_kwargs(labels=labels(run), entrypoint=[command[0]], **(settings or {}))
+    container.with_kwargs(labels=labels(run), entrypoint=[command[0]], cpu_shares=SHARES, **(settings or {}))
     for port in ports:
         # The setters know no address; docker-py takes a pair, and None lets the engine choose.
         container.ports[f"{port}/tcp"] = ("127.0.0.1", None)  # type: ignore[assignment]

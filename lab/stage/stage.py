@@ -37,10 +37,12 @@ from lab.stage._faults import engine_faults
 from lab.stage._logs import LogBook, Voice
 from lab.stage._owner import new_run, temporary_folder
 from lab.stage._plan import Place, Post
+from lab.stage._precedence import prefer
 from lab.stage.builders import MODEL_CODE
 from lab.stage.config import Upstream
 from lab.stage.images import MODEL, ImageInUse
 from lab.stage.sweep import remove_run, sweep
+from lab.words import Precedence
 
 __all__ = ["MODEL_COMMAND", "Post", "Reach", "Stage"]
 
@@ -77,6 +79,8 @@ class Stage:
         snippets: the folder whose files nginx's configurations may include from
             `/etc/nginx/snippets/`.
         reach: how to reach the containers; by default what `LAB_REACH` says, else the best way there is.
+
+    `precedence` is how the model server comes to run before other processes, once it is up.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Stage:
         self._stands: dict[str, _Stand] = {}
         self._containers: list[DockerContainer] = []
         self._refused: dict[str, SetUpFault] = {}
+        self.precedence = Precedence.NONE
         self._client: docker.DockerClient | None = None
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="stage")
 
@@ -153,6 +158,7 @@ class Stage:
             network = await self._in_thread(lambda: self._open_network(client))
             # First, because a proxy that resolves names at its start must find this one.
             await self._up(MODEL, network, lambda: self._new_model(network, folder), [MODEL_PORT], [""])
+            self.precedence = await self._in_thread(lambda: self._prefer_model(client))
             await _together(
                 self._await_model(),
                 *(self._raise(proxy, stand, network, folder) for proxy, stand in self._plan.items()),
@@ -177,6 +183,11 @@ class Stage:
         code = Path(MODEL_CODE)
         (folder / MODEL).rename(folder / code.name)
         return container.with_copy_into_container(folder / code.name, str(code.parent))
+
+    def _prefer_model(self, client: docker.DockerClient) -> Precedence:
+        (container,) = self._containers
+        with engine_faults("giving the model server precedence"):
+            return prefer(client, container.get_wrapped_container())
 
     def _new_container(
         self, name: str, network: Network, command: Sequence[str], ports: Sequence[int]

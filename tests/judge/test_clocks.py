@@ -153,6 +153,13 @@ def test_a_stall_that_was_over_excuses_nothing() -> None:
     assert causes(early, stalled) == causes(early, late)
 
 
+def test_what_a_path_does_after_the_model_died_is_no_survival() -> None:
+    """It kept the client's side open for 1.5 s after the model had gone, on no clock of the exchange's."""
+    dead = Build(whole=9, sent=(1, 2), written=2, reason=None, marker=False, fault="rst@2", fault_at=START + 1.2)
+    dead = dead.but(end=TransportEnd.RESET, ended=START + 2.7, interval=0.1)
+    assert causes(cut(steady(1.9), 2.0), dead.evidence()) == [TOTAL, Cause.MODEL_DIED]
+
+
 def test_two_clocks_on_one_route_are_each_found() -> None:
     """One value cannot explain both deaths, so each is held against the survivors alone."""
     assert causes(cut([], 2.0), cut(steady(10.0), 10.05), whole(steady(6.0))) == [FIRST, TOTAL, None]

@@ -129,7 +129,7 @@ def _by_clock(requirement: Requirement, clocks: Clocks, longest: float) -> Requi
 def _by_rule(requirement: Requirement, made: Sequence[Made]) -> RequirementFound:
     roles = _BY_RULE[requirement]
     exchanges = {
-        each.asking.name: Exchanged(each.evidence, each.verdict)
+        each.asking.name: Exchanged(each.case, each.verdict)
         for each in made
         # Other ways of asking than the plain one are told beside it, as settings.
         if each.asking.role in roles and (each.asking.role is not Role.SETTING or each.asking.name.startswith(PLAIN))
