@@ -22,7 +22,7 @@ LIMIT = 120.0
 """Seconds after which a command is taken to hang; the longest takes ten on two free cores."""
 
 IMAGES, START, PLAY, ENDED = "-- images", "-- start", "-- play", "-- ended"
-"""What `ANNOUNCED` prints when a phase begins, and when one side is over."""
+"""What `ANNOUNCED` prints when a phase begins, and when the exchanges of one side are over."""
 
 ANNOUNCED = f"""
 import sys
@@ -40,7 +40,7 @@ def announce(place, name, phase):
 announce(images, "ensure", "{IMAGES}")
 announce(readiness, "await_answer", "{START}")
 announce(cli_run.LiveProgress, "begins", "{PLAY}")
-announce(cli_run.LiveProgress, "ends", "{ENDED}")
+announce(cli_run.LiveProgress, "played", "{ENDED}")
 sys.exit(cli.main())
 """
 """The command line, announcing where it is."""

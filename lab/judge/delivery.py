@@ -29,6 +29,10 @@ LEAST_DELAY = 0.1
 hands them on at once is below 5 ms; on two cores with a load of sixteen, the least of only six was seen above
 50 ms, so the scenarios send twenty over most of a second."""
 
+LOADED = 0.25
+"""Part of a time that probe or model server lost, beyond which the proxy will have lost a good part of it too: it runs
+on the same machine, and of its lateness nobody tells."""
+
 CLEAR_SPREAD = 0.5
 """Seconds over which tokens must have left before their arriving all together says anything."""
 
@@ -113,6 +117,9 @@ def _by_least_delay(
     if held < FEW:
         late = held < len(awake)
         return Delivered(Delivery.UNPROVEN, f"{sentence}, of too few tokens to blame the path", late)
+    since, until = min(left.values()), max(arrived.values())
+    if evidence.stalled(since, until) > LOADED * (until - since):
+        return Delivered(Delivery.UNPROVEN, f"{sentence}, while the machine had no time for its path either", late=True)
     return Delivered(Delivery.COALESCED, sentence)
 
 

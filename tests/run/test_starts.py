@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -7,43 +8,33 @@ from judge.builder import Build
 
 from lab.catalogue import Staging
 from lab.run import starts
-from lab.run.starts import Starts, longest_first
+from lab.run.starts import APART, Starts, longest_first
 from lab.words import Requirement, Side
 
 from .scenes import staging
 
 
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each turn is waited for, on a clock that the waits alone move."""
-    waited: list[float] = []
+async def test_no_two_begin_in_the_same_instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns that are asked for at once come one after the other, each once the loop has come round again."""
+    told: list[str] = []
+    sleep = asyncio.sleep
 
-    async def sleep(seconds: float) -> None:
-        waited.append(round(seconds, 6))
+    async def pause(seconds: float) -> None:
+        assert seconds == APART
+        told.append("pause")
+        await sleep(0)
 
-    monkeypatch.setattr(starts.asyncio, "sleep", sleep)
-    monkeypatch.setattr(starts.time, "monotonic", lambda: 50.0)
-    return waited
+    monkeypatch.setattr(starts.asyncio, "sleep", pause)
+    turns = Starts()
 
-
-async def test_no_two_begin_in_the_same_instant(waits: list[float]) -> None:
-    """Turns that are asked for at once come one after the other."""
-    turns = Starts(0.25)
-    for _ in range(4):
+    async def begin(name: str) -> None:
         await turns.turn()
-    assert waits == [0.0, 0.25, 0.5, 0.75]
+        told.append(name)
 
-
-async def test_who_comes_when_nobody_else_does_begins_at_once(
-    waits: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Turns that nobody took are not saved up."""
-    turns = Starts(0.25)
-    await turns.turn()
-    monkeypatch.setattr(starts.time, "monotonic", lambda: 60.0)
-    await turns.turn()
-    await turns.turn()
-    assert waits == [0.0, 0.0, 0.25]
+    async with asyncio.TaskGroup() as group:
+        for name in ("first", "second", "third"):
+            group.create_task(begin(name))
+    assert told == ["pause", "first", "pause", "second", "pause", "third"]
 
 
 def test_the_longest_begin_first() -> None:

@@ -168,10 +168,10 @@ def _complete(made: Made) -> bool:
 
 
 def _lateness(made: Made) -> float:
-    """Seconds by which the model server was late with a first token, and the probe with everything."""
+    """Seconds by which the model server was late with a first token, and either end with everything."""
     trace, ledger = made.evidence.trace, made.evidence.ledger
     first = ledger.tokens[0].at - trace.started - made.asking.plan.due(1) if ledger and ledger.tokens else 0.0
-    return (first if made.asking.stream else 0.0) + trace.stalled(trace.started, trace.ended)
+    return (first if made.asking.stream else 0.0) + made.evidence.stalled(trace.started, trace.ended)
 
 
 def _summary(clocks: Clocks, requirements: Sequence[RequirementFound], longest: float) -> str:
