@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 from urllib.parse import urlsplit
 
 import docker
@@ -61,15 +62,17 @@ def wanted_reach() -> Reach | None:
     return Reach(value)
 
 
-def best_reach(client: docker.DockerClient, network: Network) -> Reach:
-    """The best way to the containers of a network: direct where the network's gateway is this machine.
+def best_reach(client: docker.DockerClient, network: str) -> Reach:
+    """The best way to the containers of a network: direct where this machine stands in that network itself.
+
+    Args:
+        client: of the engine.
+        network: its name.
 
     Raises:
         EnvironmentFault: the engine is on another machine, whose loopback ports nobody here reaches.
     """
-    attributes = client.networks.get(network.name).attrs
-    gateways = [each.get("Gateway", "") for each in attributes["IPAM"]["Config"]]
-    if any(_is_own_address(gateway) for gateway in gateways):
+    if own_address(client.networks.get(network).attrs) is not None:
         return Reach.DIRECT
     address = client.api.base_url
     host = urlsplit(address).hostname or ""
@@ -81,15 +84,29 @@ def best_reach(client: docker.DockerClient, network: Network) -> Reach:
     return Reach.PUBLISHED
 
 
-def _is_own_address(address: str) -> bool:
-    """Whether an interface of this machine, in this namespace, has the address."""
-    try:
-        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.bind((address, 0))
-    except (OSError, ValueError):
-        return False
-    return True
+def own_address(network: Mapping[str, Any]) -> str | None:
+    """This machine's own address in a network, where it has one: there containers reach what it serves.
+
+    The kernel is asked from where it would speak to the network. The engine's word on the gateway is heeded where
+    there is one (another network of this machine may have the same numbers), but Docker has none for its default
+    bridge before the engine's second start.
+
+    Args:
+        network: what the engine tells of it.
+    """
+    for each in network["IPAM"]["Config"] or ():
+        try:
+            subnet = ipaddress.ip_network(each["Subnet"])
+            family = socket.AF_INET6 if subnet.version == 6 else socket.AF_INET
+            with socket.socket(family, socket.SOCK_DGRAM) as asked:
+                # No packet leaves; the kernel only chooses the way.
+                asked.connect((str(subnet.network_address + 2), 9))
+                address = str(asked.getsockname()[0])
+        except (OSError, ValueError, KeyError):
+            continue
+        if ipaddress.ip_address(address) in subnet and each.get("Gateway", address) == address:
+            return address
+    return None
 
 
 def new_network(run: str) -> Network:

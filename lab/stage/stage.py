@@ -166,7 +166,7 @@ class Stage:
             try:
                 network.create()
                 if self.reach is None:
-                    self.reach = _containers.best_reach(client, network)
+                    self.reach = _containers.best_reach(client, network.name)
             finally:
                 # Testcontainers never closes it; the network is removed by its label.
                 network._docker.client.close()
