@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+import uuid
 from collections.abc import Sequence
 
 import aiohttp
@@ -21,6 +22,7 @@ from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
 from lab.results import SideResult
 from lab.run.records import exchange_result
+from lab.run.strays import StrayTraffic, check_own, mark_of
 from lab.run.verdicts import Played, conclude
 from lab.stage.stage import Stage
 from lab.wire import format_named
@@ -36,7 +38,9 @@ async def play(staging: Staging, stage: Stage, channel: SideChannel) -> SideResu
     """Play one staging on a stage that holds its proxy; never raises for a fault of one staging."""
     started = time.monotonic()
     try:
-        played = await _exchanges(staging, stage.url(staging.id), stage.model_url, channel)
+        played = await _exchanges(staging, stage, channel)
+    except StrayTraffic as error:
+        return _without_verdict(staging, Outcome.HARNESS_FAILED, str(error), _log(staging, stage), started)
     except SetUpFault as fault:
         return _without_verdict(staging, Outcome.SET_UP_FAILED, str(fault), _log(staging, stage), started)
     except (aiohttp.ClientError, OSError, LabError) as error:
@@ -50,22 +54,25 @@ async def play(staging: Staging, stage: Stage, channel: SideChannel) -> SideResu
         return _without_verdict(staging, Outcome.HARNESS_FAILED, traceback.format_exc(), (), started)
 
 
-async def _exchanges(staging: Staging, url: str, model_url: str, channel: SideChannel) -> Sequence[Played]:
-    evidence = await asyncio.gather(*(_observe(each, url, model_url, channel) for each in staging.exchanges))
+async def _exchanges(staging: Staging, stage: Stage, channel: SideChannel) -> Sequence[Played]:
+    evidence = await asyncio.gather(*(_observe(each, staging, stage, channel) for each in staging.exchanges))
+    for each, seen in zip(staging.exchanges, evidence, strict=True):
+        check_own(each.name, staging.id, seen, stage.told_only)
     return Played.judged(staging.exchanges, evidence)
 
 
-async def _observe(each: Exchange, url: str, model_url: str, channel: SideChannel) -> Evidence:
+async def _observe(each: Exchange, staging: Staging, stage: Stage, channel: SideChannel) -> Evidence:
     patience = each.plan.length + SPARE
     return await observe(
-        url,
-        model_url,
+        stage.url(staging.id),
+        stage.model_url,
         format_named(each.wire_format),
         each.plan,
         stream=each.stream,
         headers=(("Accept-Encoding", each.accept_encoding),) if each.accept_encoding else (),
         patience=Patience(headers=patience, first_token=patience, middle=patience),
         channel=channel,
+        request=f"{mark_of(staging.id)}-{uuid.uuid4().hex}",
     )
 
 
