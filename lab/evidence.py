@@ -139,6 +139,7 @@ class Ledger:
         attempts: how many requests came with that id.
         started: when the request had arrived.
         http_version: the version that the request was made with, such as `1.0`.
+        door: the model server's port at which it came; 0 if that is not known.
         headers_at: when status and headers were written; None if never.
         tokens: every token written, in order.
         heartbeats: when heartbeats were written.
@@ -155,6 +156,7 @@ class Ledger:
     attempt: int = 1
     attempts: int = 1
     http_version: str = "1.1"
+    door: int = 0
     headers_at: float | None = None
     tokens: tuple[Written, ...] = ()
     heartbeats: tuple[float, ...] = ()

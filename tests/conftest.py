@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import signal
@@ -16,13 +17,18 @@ from markers import mark, without_browser
 
 from lab.proxies import PROXIES
 from lab.stage import images
+from lab.stage._owner import SCOPE_VARIABLE, Owner
 from lab.stage.engine import ensure_engine
 from lab.stage.images import ImageInUse
+from lab.stage.sweep import sweep
 
 pytest_plugins = ["pytester"]
 """pytest tests its plugins with it; pytest asks for it at the top."""
 
 FIXED_SEED = "20261124"
+
+# What these tests put into the engine is theirs alone: they sweep nobody else's, and nobody else sweeps theirs.
+os.environ.setdefault(SCOPE_VARIABLE, str(Owner.of(os.getpid())))
 
 _said: list[str] = []
 
@@ -101,6 +107,7 @@ def engine() -> Iterator[docker.DockerClient]:
     """A client of the engine, which is brought if need be."""
     client = ensure_engine(_said.append)
     yield client
+    sweep(client)
     client.close()
 
 

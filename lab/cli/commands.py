@@ -162,21 +162,30 @@ def images() -> None:
 
 
 @app.command(epilog="Example: lab clean")
-def clean() -> None:
-    """Remove the lab's containers and networks, those of running labs included, and nothing else."""
+def clean(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything of the lab's, also what labs that run are using.")
+    ] = False,
+) -> None:
+    """Remove what labs that were killed have left: containers, networks and temporary folders; images stay."""
     from lab.stage.engine import connect
     from lab.stage.sweep import sweep
 
     client = connect()
     try:
-        swept = sweep(client, everything=True)
+        swept = sweep(client, everything)
     finally:
         client.close()
     for what, names in (("container", swept.containers), ("network", swept.networks), ("folder", swept.folders)):
         for name in names:
             out.print(f"removed {what} {name}", soft_wrap=True, highlight=False, markup=False)
     if not swept:
-        out.print("Nothing of the lab's is left.")
+        out.print("Nothing was left behind.")
+    if swept.kept:
+        out.print(
+            f"{swept.kept} containers and networks stay: they are in use, or it cannot be seen from here whether they "
+            "are. `lab clean --all` removes them too."
+        )
 
 
 @app.command(epilog="Example: lab doctor")

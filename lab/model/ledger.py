@@ -33,6 +33,7 @@ class Record:
     http_version: str
     lockstep: Lockstep
     started: float
+    door: int = 0
     headers_at: float | None = None
     numbers: array[int] = field(default_factory=lambda: array("I"))
     times: array[float] = field(default_factory=lambda: array("d"))
@@ -51,6 +52,7 @@ class Record:
             attempt=self.attempt,
             attempts=attempts,
             http_version=self.http_version,
+            door=self.door,
             headers_at=self.headers_at,
             tokens=tuple(Written(number, at) for number, at in zip(self.numbers, self.times, strict=True)),
             heartbeats=tuple(self.heartbeats),

@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -66,11 +66,15 @@ class ModelServer:
         host: the address to listen on.
         port: the port; 0 takes a free one, which `base_url` then names.
         secret: what requests must carry; None obeys everybody.
+        doors: further ports to listen on; the ledger tells at which a request came.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, secret: str | None = None) -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, *, secret: str | None = None, doors: Sequence[int] = ()
+    ) -> None:
         self._host = host
         self._port = port
+        self._doors = tuple(doors)
         self._guard = None
         if secret is not None:
             self._guard = Guard(secret, {wire.path: wire for wire in FORMATS.values()}, OPENAI_CHAT)
@@ -100,13 +104,14 @@ class ModelServer:
         """Listen.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: an address cannot be had.
         """
         # Cancelling a handler is how a reply learns that its client has left.
         self._runner = web.AppRunner(self._application(), handler_cancellation=True, access_log=None)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+            for port in (self._port, *self._doors):
+                await web.TCPSite(self._runner, self._host, port, backlog=_BACKLOG).start()
         except OSError:
             await self.aclose()
             raise
@@ -178,6 +183,7 @@ class ModelServer:
             if request.transport is None:
                 record.client_left = arrived
                 return WrittenReply(survives=False)
+            record.door = request.transport.get_extra_info("sockname")[1]
             with self._running():
                 return await ReplyWriter(request, request.transport, plan, schedule, record, origin).run()
         finally:

@@ -37,6 +37,7 @@ async def observe(
     http: HttpVersion = HttpVersion.HTTP_1_1,
     pace: float | None = None,
     target: str | None = None,
+    request: str | None = None,
 ) -> Evidence:
     """Run one plan over a route and collect the evidence.
 
@@ -55,11 +56,12 @@ async def observe(
         http: the same.
         pace: the same.
         target: path and query of the endpoint; None for the wire format's own path.
+        request: the request's id, which no other has; None for a made-up one.
 
     Raises:
         aiohttp.ClientError: the model server does not answer on the side channel.
     """
-    request = uuid.uuid4().hex
+    request = request or uuid.uuid4().hex
     ask = wire_format.ask("lab", stream=stream, max_tokens=max(plan.tokens, 1))
     ask = ask if target is None else replace(ask, path=target)
     ours = ((PLAN_HEADER, plan.to_query()), (REQUEST_HEADER, request))

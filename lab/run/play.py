@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from lab.probe.side_channel import SideChannel
 from lab.results import SideResult
 from lab.run.records import exchange_result
 from lab.run.starts import Starts
+from lab.run.strays import StrayTraffic, check_own, mark_of
 from lab.run.verdicts import Played, conclude
 from lab.stage.stage import Stage
 from lab.wire import format_named
@@ -62,9 +64,11 @@ async def perform(staging: Staging, stage: Stage, channel: SideChannel, starts: 
     """Make the exchanges of one staging on a stage that holds its proxy; never raises for a fault of one staging."""
     called = time.monotonic()
     try:
-        evidence = await _exchanges(staging, stage.url(staging.id), stage.model_url, channel, starts)
+        evidence = await _exchanges(staging, stage, channel, starts)
         began = min((each.trace.started for each in evidence), default=called)
         return Performance(staging, time.monotonic() - began, _log(staging, stage), evidence)
+    except StrayTraffic as error:
+        fault, problem, log = Outcome.HARNESS_FAILED, str(error), _log(staging, stage)
     except SetUpFault as error:
         fault, problem, log = Outcome.SET_UP_FAILED, str(error), _log(staging, stage)
     except (aiohttp.ClientError, OSError, LabError) as error:
@@ -85,27 +89,29 @@ def judged(performance: Performance) -> SideResult:
         return _without_verdict(performance, Outcome.HARNESS_FAILED, traceback.format_exc())
 
 
-async def _exchanges(
-    staging: Staging, url: str, model_url: str, channel: SideChannel, starts: Starts
-) -> tuple[Evidence, ...]:
+async def _exchanges(staging: Staging, stage: Stage, channel: SideChannel, starts: Starts) -> tuple[Evidence, ...]:
     async def one(each: Exchange) -> Evidence:
         await starts.turn()
-        return await _observe(each, url, model_url, channel)
+        return await _observe(each, staging, stage, channel)
 
-    return tuple(await asyncio.gather(*(one(each) for each in staging.exchanges)))
+    evidence = await asyncio.gather(*(one(each) for each in staging.exchanges))
+    for each, seen in zip(staging.exchanges, evidence, strict=True):
+        check_own(each.name, staging.id, seen, stage.told_only)
+    return tuple(evidence)
 
 
-async def _observe(each: Exchange, url: str, model_url: str, channel: SideChannel) -> Evidence:
+async def _observe(each: Exchange, staging: Staging, stage: Stage, channel: SideChannel) -> Evidence:
     patience = each.plan.length + SPARE
     return await observe(
-        url,
-        model_url,
+        stage.url(staging.id),
+        stage.model_url,
         format_named(each.wire_format),
         each.plan,
         stream=each.stream,
         headers=(("Accept-Encoding", each.accept_encoding),) if each.accept_encoding else (),
         patience=Patience(headers=patience, first_token=patience, middle=patience),
         channel=channel,
+        request=f"{mark_of(staging.id)}-{uuid.uuid4().hex}",
     )
 
 

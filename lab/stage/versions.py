@@ -12,6 +12,7 @@ from pathlib import Path
 import docker
 
 from lab.files import cache_folder
+from lab.stage._confined import NOBODY, confinement
 from lab.stage._faults import engine_faults
 from lab.stage._owner import labels, new_run
 
@@ -58,5 +59,7 @@ def ask(client: docker.DockerClient, image: str, command: tuple[str, ...]) -> st
             remove=True,
             network_disabled=True,
             labels=labels(new_run()),
+            user=NOBODY,
+            **confinement(),
         )
     return output.decode(errors="replace")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -189,6 +191,29 @@ async def test_the_ledger_tells_when_the_server_itself_did_not_run(server: Model
     assert (await ledgers(server, "asleep"))[0].stalls == ledger.stalls
     assert any(stall.since <= blocked.since and stall.until >= blocked.until for stall in ledger.stalls)
     connection.close()
+
+
+@asynccontextmanager
+async def with_a_door() -> AsyncIterator[tuple[ModelServer, int]]:
+    """A server with one more port, which was free."""
+    for door in random.sample(range(10_000, 30_000), 20):
+        server = ModelServer(doors=[door])
+        with suppress(OSError):
+            await server.start()
+            break
+    try:
+        yield server, door
+    finally:
+        await server.aclose()
+
+
+async def test_the_ledger_tells_the_door_at_which_a_request_came() -> None:
+    """So that of many who ask, each by a port of its own, it is known who did."""
+    async with with_a_door() as (server, door):
+        main = int(server.base_url.rpartition(":")[2])
+        for name, port in (("main", main), ("door", door)):
+            await exchange(f"http://127.0.0.1:{port}", request("tokens=1", name=name))
+            assert (await ledgers(server, name))[0].door == port
 
 
 async def test_the_ledger_names_the_fault_that_struck(server: ModelServer) -> None:

@@ -39,12 +39,14 @@ class Theatre:
     Args:
         model_url: where each side's way leads.
         refused: labels whose configuration the proxy refuses.
+        strayed: the staging whose proxy every request seems to have come over.
         at_start: raised when the stage is set up.
         at_end: raised when it is struck.
     """
 
     model_url: str
     refused: Sequence[str] = ()
+    strayed: str | None = None
     at_start: Exception | None = None
     at_end: Exception | None = None
 
@@ -73,6 +75,11 @@ class StageWithoutProxies:
         if key.rpartition(":")[2] in self._theatre.refused:
             raise SetUpFault("nginx said no", "Correct it.")
         return self.model_url
+
+    def told_only(self, door: int) -> str | None:
+        """Nobody as a rule: all ways are one."""
+        assert self.model_url.endswith(f":{door}")
+        return self._theatre.strayed
 
     def log(self, key: str, lines: int) -> list[str]:
         """One line."""
@@ -194,6 +201,17 @@ async def test_what_the_machine_was_too_busy_for_is_measured_again_and_every_rep
     assert "1 measured twice: the machine was busy" in console.file.getvalue()
     for text in told.values():
         assert "measured twice: the machine was busy (gap: half asleep)" in text
+
+
+async def test_traffic_that_is_anothers_gives_no_verdict(theatre: Theatre) -> None:
+    """Passed or failed, it would be about another proxy: the harness has failed, and says over which one it went."""
+    stray = scenario().stagings[0].id
+    theatre.strayed = stray
+    results = await run_lab([scenario()], Audience())
+    assert outcomes(results) == {**dict.fromkeys(LABELS, Outcome.HARNESS_FAILED), "first": Outcome.PASSED}
+    assert stray in results.scenarios[0].proxies[0].sides[1].problem
+    with pytest.raises(EnvironmentFault, match=r"2 of 3 sides ended without a verdict: gap: its request went over"):
+        raise_if_engine_died(results)
 
 
 @pytest.mark.parametrize("place", ["conclude", "exchange_result"])

@@ -16,7 +16,6 @@ import pytest
 from lab.audit.active.findings import ActiveFindings, Answer, Found, Watched
 from lab.audit.active.run import Target, audit_actively
 from lab.audit.endpoint import endpoint_of
-from lab.stage._plan import FIRST_PORT
 from lab.stage.images import ImageInUse
 from lab.stage.stage import Post, Stage
 from lab.words import Requirement
@@ -119,8 +118,8 @@ async def test_a_chain_of_three_proxies(
     read, server = (long, short) if shortest == "inner" else (short, long)
     posts: list[Post] = [
         proxies.post(tmp_path, "inner", "haproxy-3.2", proxies.haproxy(server)),
-        proxies.post(tmp_path, "middle", "nginx-1.30", proxies.nginx(read, f"haproxy-3.2:{FIRST_PORT}")),
-        proxies.post(tmp_path, "outer", "envoy-1.40", proxies.envoy(total, 0, f"nginx-1.30:{FIRST_PORT}")),
+        proxies.post(tmp_path, "middle", "nginx-1.30", proxies.nginx(read), "inner"),
+        proxies.post(tmp_path, "outer", "envoy-1.40", proxies.envoy(total, 0), "middle"),
     ]
     async with Stage(posts, images_in_use) as stage:
         findings = await audit(stage, "outer")
