@@ -58,6 +58,7 @@ async def observe(
 
     Raises:
         aiohttp.ClientError: the model server does not answer on the side channel.
+        SideChannelFault: what answers there is no model server of the lab's.
     """
     request = uuid.uuid4().hex
     ask = wire_format.ask("lab", stream=stream, max_tokens=max(plan.tokens, 1))
@@ -84,7 +85,7 @@ async def observe(
         finally:
             if driver is not None:
                 await driver.aclose()
-        attempts = await side.settled(request, settling, arrival=_ARRIVAL)
+        attempts = await side.settled(request, plan, settling, arrival=_ARRIVAL)
     return Evidence(
         wire_format.name,
         stream,

@@ -29,7 +29,7 @@ from lab.judge.endings import NEVER_OPENED
 from lab.plan import make_plan
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
-from lab.probe.side_channel import SideChannel
+from lab.probe.side_channel import SideChannel, SideChannelFault
 
 SPARE = 30.0
 """Seconds of patience beyond the planned length."""
@@ -215,6 +215,8 @@ async def _make(target: Target, channel: SideChannel, asking: Asking) -> Made:
             pace=asking.pace,
             target=target.endpoint.target,
         )
+    except SideChannelFault as fault:
+        raise _masked_fault(target, fault) from None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise _no_ledger(target, f"stopped answering: {error}") from error
     return Made(asking, _masked(evidence, target.mask))
@@ -232,9 +234,11 @@ async def _make_sure(target: Target, channel: SideChannel) -> None:
     """
     try:
         await channel.offset()
+    except SideChannelFault as fault:
+        raise _masked_fault(target, fault) from None
     except aiohttp.ClientResponseError as error:
         raise _no_ledger(target, f"answers {error.status} {error.message}".rstrip(), status=error.status) from None
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _no_ledger(target, f"does not answer: {error}") from None
     plan = make_plan({"tokens": 3})
     first = await asyncio.gather(
@@ -281,6 +285,10 @@ _ABOUT_STATUS = {
     503: "The path does not reach the model server: start it with lab serve.",
     504: "The path does not reach the model server: start it with lab serve.",
 }
+
+
+def _masked_fault(target: Target, fault: SideChannelFault) -> EnvironmentFault:
+    return EnvironmentFault(target.mask.text(fault.problem), fault.remedy)
 
 
 def _no_ledger(target: Target, what: str, *, status: int = 0) -> EnvironmentFault:
