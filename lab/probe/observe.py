@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from math import inf
 
 from lab.evidence import Evidence, HttpVersion
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan
-from lab.probe.exchange import Patience, exchange, ignore
+from lab.probe.exchange import LIMIT, Patience, exchange, ignore
 from lab.probe.lockstep import Lockstep
 from lab.probe.side_channel import SideChannel
 from lab.wire.format import WireFormat
@@ -37,6 +38,8 @@ async def observe(
     http: HttpVersion = HttpVersion.HTTP_1_1,
     pace: float | None = None,
     target: str | None = None,
+    limit: int = LIMIT,
+    most_lines: float = inf,
 ) -> Evidence:
     """Run one plan over a route and collect the evidence.
 
@@ -55,6 +58,8 @@ async def observe(
         http: the same.
         pace: the same.
         target: path and query of the endpoint; None for the wire format's own path.
+        limit: as for `exchange`.
+        most_lines: the same.
 
     Raises:
         aiohttp.ClientError: the model server does not answer on the side channel.
@@ -68,7 +73,7 @@ async def observe(
         side = await stack.enter_async_context(SideChannel(model_url)) if channel is None else channel
         # Measured before, so that it costs the exchange nothing.
         await side.offset()
-        driver = Lockstep(wire_format, side, request) if plan.lockstep and stream else None
+        driver = Lockstep(wire_format, side, request, plan.tokens) if plan.lockstep and stream else None
         try:
             trace = await exchange(
                 route_url,
@@ -81,6 +86,8 @@ async def observe(
                 tls=tls,
                 http=http,
                 pace=pace,
+                limit=limit,
+                most_lines=most_lines,
             )
         finally:
             if driver is not None:

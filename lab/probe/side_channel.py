@@ -70,9 +70,7 @@ class SideChannelFault(EnvironmentFault):
 
 def ledger_room(plan: Plan) -> int:
     """Bytes of JSON that the ledger of a request with this plan can have at most."""
-    lasts = plan.length + plan.fault_delay + (plan.tokens * plan.hold if plan.lockstep else 0.0)
-    beats = int(lasts / plan.heartbeat) if plan.heartbeat else 0
-    attempt = _RECORD_BYTES + plan.tokens * _TOKEN_BYTES + beats * _BEAT_BYTES
+    attempt = _RECORD_BYTES + plan.tokens * _TOKEN_BYTES + plan.most_heartbeats * _BEAT_BYTES
     return min(_ATTEMPTS_IN_FULL * attempt, _MOST_BYTES)
 
 
@@ -184,7 +182,9 @@ class SideChannel:
         few, many = _CLOCK_TRIES
         began, path = time.monotonic(), "/lab/clock"
         for attempt in range(many):
-            if attempt >= few and (best <= _GOOD_ROUND_TRIP or time.monotonic() - began > _CLOCK_PATIENCE):
+            if attempt >= few and best <= _GOOD_ROUND_TRIP:
+                break
+            if attempt and time.monotonic() - began > _CLOCK_PATIENCE:
                 break
             before = time.monotonic()
             document = await self._ask("GET", path, _SMALL_REPLY)
