@@ -52,7 +52,7 @@ class TransportEnd(StrEnum):
     """The probe closed of its own accord: at the time that it had been told, or because too much came."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Read:
     """One read from the socket: when it came and what it brought."""
 
@@ -86,7 +86,7 @@ class Trace:
         framing: `chunked`, `length`, `close` or `h2`; empty without headers.
         reads: every read from the socket, headers included. Of TLS what it decrypted to, with the time of the
             read; of HTTP/2 only the reads that brought something of the reply, for pings are no sign of it.
-        body: the decoded body, each piece with the time of the read that brought it.
+        body: the body without its framing, as each read brought it; of a body that is too large only the beginning.
         stalls: when the probe itself was late; what the reads show of those times is no fault of the path's.
     """
 

@@ -250,6 +250,16 @@ class Plan(BaseModel):
         """Seconds from the request to the last token, as planned; lockstep can only make it longer."""
         return self.due(max(self.tokens, 1)) + self.jitter
 
+    @property
+    def longest(self) -> float:
+        """Seconds from the request to the end of the reply, with a fault's delay and every hold used up."""
+        return self.length + self.fault_delay + (self.tokens * self.hold if self.lockstep else 0.0)
+
+    @property
+    def most_heartbeats(self) -> int:
+        """How many heartbeats can be written in that time."""
+        return int(self.longest / self.heartbeat) + 1 if self.heartbeat else 0
+
     def due(self, number: int) -> float:
         """Seconds from the request to one token, without jitter."""
         silences = sum(gap.length for gap in self.gaps if gap.before <= number)

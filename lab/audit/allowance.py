@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.audit.bounds import most_lines
 from lab.evidence import Evidence, TransportEnd
 from lab.probe.body import BodyReader, Piece
 from lab.probe.exchange import Enough
@@ -54,14 +55,14 @@ class Allowance:
     limit: int
     name: str
     tokens: int = field(default=0, init=False)
+    events: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._body = BodyReader(self.wire_format, stream=True)
 
     def on_head(self, head: Head) -> None:
         """The reply's coding is known."""
-        coding = next((value for name, value in head.headers if name == "content-encoding"), "")
-        self._body = BodyReader(self.wire_format, stream=True, coding=coding)
+        self._body = BodyReader(self.wire_format, stream=True, coding=head.coding)
 
     def on_body(self, _at: float, data: bytes) -> None:
         """Count what came.
@@ -69,10 +70,15 @@ class Allowance:
         Raises:
             Enough: it is more than was asked for.
         """
-        self.tokens += at_least(self._body.feed(data))
+        piece = self._body.feed(data)
+        self.tokens += at_least(piece)
+        self.events += len(piece.events)
         if self.tokens > most_of(self.limit):
             asked = f"{self.name}: {self.limit:,}"
             raise Enough(f"{IGNORES} ({asked}): at least {self.tokens:,} came, and the audit stopped reading")
+        # Those that are no part of the answer may stand in a single line.
+        if self.events > most_lines(self.limit):
+            raise Enough(f"more than {most_lines(self.limit):,} events")
 
 
 def at_least(piece: Piece) -> int:

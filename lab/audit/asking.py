@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from lab.audit.allowance import Allowance, limit_field
+from lab.audit.bounds import most_bytes, most_lines
 from lab.audit.endpoint import Endpoint
 from lab.audit.keys import Keys
 from lab.audit.samples import Sample, Setting
@@ -30,14 +31,13 @@ class Terms:
     Args:
         keys: the secrets of each way.
         longest: seconds after which an answer that has not ended is left.
-        limit: bytes of body after which it is left too.
         tls: for https; None for the system's authorities.
-        max_tokens: the limit on tokens of each request, beyond which a stream is left.
+        max_tokens: the limit on tokens of each request, beyond which a stream is left; what else may come of an answer
+            follows from it (`lab.audit.bounds`).
     """
 
     keys: Keys
     longest: float
-    limit: int
     tls: ssl.SSLContext | None
     max_tokens: int
 
@@ -68,7 +68,8 @@ async def ask_endpoint(endpoint: Endpoint, setting: Setting, ask: Ask, terms: Te
         patience=Patience(_CONNECT, terms.longest, terms.longest, terms.longest, terms.longest),
         tls=terms.tls if endpoint.secure else None,
         http=setting.http,
-        limit=terms.limit,
+        limit=most_bytes(terms.max_tokens),
+        most_lines=most_lines(terms.max_tokens),
         on_head=listener[0],
         on_body=listener[1],
     )

@@ -115,7 +115,7 @@ def problems_of(
         *(problem for way in ways for problem in _of_way([g for g in groups if g.way == way], scene, measured)),
         *(_of_clock(clock, scene) for clock in clocks if clock.cause is not None),
         *_of_unasked_codings(measured, audited),
-        *_of_own_leaving(measured),
+        *_of_own_leaving(measured, scene),
         *(Problem(Severity.WARNING, audited, odd, "") for odd in oddities),
     ]
     if proven.enough is False:
@@ -202,7 +202,7 @@ def _of_clock(clock: ClockGuess, scene: _Scene) -> Problem:
     return Problem(scene.severity(clock.way), clock.way, f"{clock.way}: {clock.sentence}", remedy)
 
 
-def _of_own_leaving(measured: Sequence[Measured]) -> Iterable[Problem]:
+def _of_own_leaving(measured: Sequence[Measured], scene: _Scene) -> Iterable[Problem]:
     """Where the audit left of its own accord, once a way: too long an answer, or a whole one without an end."""
     first = {one.signs.way: one for one in reversed(measured) if one.sample.evidence.trace.end in OWN_ENDS}
     for one in first.values():
@@ -216,10 +216,10 @@ def _of_own_leaving(measured: Sequence[Measured]) -> Iterable[Problem]:
             )
             remedy = "Have the server, or the hop that keeps it open, end the reply after its terminal marker."
             yield Problem(Severity.WARNING, way, sentence, remedy)
-        elif trace.end is TransportEnd.LEFT and trace.body:
+        elif trace.end is TransportEnd.LEFT:
             sentence = f"{way}: the audit left an answer of {trace.detail or 'too much'}, which is its own limit"
             remedy = "Check what makes an answer so large; an answer of some thousand tokens has some hundred KiB."
-            yield Problem(Severity.WARNING, way, sentence, remedy)
+            yield Problem(scene.severity(way), way, sentence, remedy)
 
 
 def _of_unasked_codings(measured: Sequence[Measured], audited: str) -> Iterable[Problem]:

@@ -79,7 +79,7 @@ def endpoint_of(name: str, url: str, wire_format: str | None) -> Endpoint:
     Raises:
         BadInput: the address makes no sense, or holds what must not stand in it.
     """
-    place = _checked(url)
+    place = split_address(url)
     recognised = wire.format_for_url(url)
     chosen = recognised if wire_format is None else wire.format_named(wire_format)
     if chosen is None:
@@ -106,8 +106,12 @@ def _joined(base: str, path: str) -> str:
     return bare + path if not bare or base.endswith("/") else base
 
 
-def _checked(url: str) -> SplitResult:
-    """Take an address apart; no message repeats what may be secret in it."""
+def split_address(url: str) -> SplitResult:
+    """Take an address apart.
+
+    Raises:
+        BadInput: it makes no sense, or holds what must not stand in it; does not repeat what may be secret.
+    """
     example = "Write it like https://host/v1/chat/completions."
     if not url.isascii() or not url.isprintable() or " " in url or len(url) > _LONGEST_ADDRESS:
         raise BadInput("the address holds characters that no address has, or is too long", example)

@@ -89,9 +89,13 @@ class Programme:
             "its limit"
         )
 
+    def most_seconds(self, patience: float) -> float:
+        """How long it may take, if no answer may take longer than that many seconds."""
+        return len(self.rounds) * patience + LONGEST_WAIT
+
     def duration(self, patience: float) -> str:
-        """How long it may take in words, if no answer may take longer than that many seconds."""
-        most = len(self.rounds) * patience + LONGEST_WAIT
+        """The same in words."""
+        most = self.most_seconds(patience)
         words = f"{most:.0f} s" if most < _MINUTES else f"{most / 60:.0f} min"
         return f"takes at most {words}: {patience:g} s for an answer that does not end (see --longest)"
 

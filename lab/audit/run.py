@@ -2,29 +2,37 @@
 
 Samples are kept as they come, so that whoever stops the run has what was learnt so far. Secrets are in the
 request's headers and nowhere else: a reply is masked before anything reads it. Redirects are not followed,
-certificates are verified, and every wait and every body has a limit.
+certificates are verified, and every wait and every body has a limit. What was stated beforehand of tokens and of time
+holds whoever answers: a round that might go beyond it is not made.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from urllib.parse import urlsplit
 
 from lab.audit.allowance import ignores_limit, most_of, tokens_of
 from lab.audit.asking import Terms, ask_endpoint
+from lab.audit.bounds import most_in_all, size_of
 from lab.audit.keys import Keys
 from lab.audit.programme import LONGEST_WAIT, Programme, Request, Round
 from lab.audit.samples import PATH, Sample, Setting
-from lab.audit.stops import MOST_BYTES, Stop, stop_of
+from lab.audit.stops import Stop, stop_of
 from lab.audit.versions import unspoken
 from lab.errors import ExitCode
 from lab.evidence import HttpVersion
 
 PROMPT = "Count from 1 to 1000 in words, one number on each line. Do not stop early, and write nothing else."
 """What is asked for: an answer that any model makes long, and that is worth nothing."""
+
+READING = 5.0
+"""Seconds of the stated time that are kept for what follows the last answer: leaving it, and reading all of them."""
 
 _NOT_THE_PATHS = frozenset({ExitCode.BAD_INPUT, ExitCode.NO_ENVIRONMENT})
 """Codes of stops whose samples say nothing about the path."""
@@ -36,7 +44,7 @@ Say = Callable[[str], None]
 class Run:
     """One run; `samples`, `refused`, `stop`, `unmeasured` and `notes` hold what was learnt, also after a cancellation.
 
-    `unasked` counts the requests that were left out because an endpoint ignores its limit on tokens.
+    `unasked` counts the requests that were left out so that a bound holds, by the bound in words.
 
     Args:
         programme: what to ask.
@@ -58,21 +66,26 @@ class Run:
     stop: Stop | None = None
     notes: list[str] = field(default_factory=list)
     made: int = 0
-    unasked: int = 0
+    unasked: Counter[str] = field(default_factory=Counter)
     unmeasured: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._dead: set[str] = set()
         self._unspoken: dict[str, set[HttpVersion]] = {}
         self._waited = False
-        self._spent = 0
+        self._spent = self._kept = 0
         self._unbounded = False
+        self._until = inf
 
     async def run(self) -> None:
         """Ask everything, or until nothing more can be learnt; `stop` says why it ended early."""
+        self._until = time.monotonic() + self.programme.most_seconds(self.longest) - READING
         for requests in self.programme.rounds:
             wanted = [request for request in requests if self._wanted(request.setting)]
-            if not wanted or not self._affordable(len(wanted)):
+            if not wanted:
+                continue
+            if beyond := self._beyond(len(wanted)):
+                self.unasked[beyond] += len(wanted)
                 continue
             self._tell(wanted)
             if await self._round(wanted):
@@ -83,13 +96,16 @@ class Run:
         way = setting.way.name
         return way not in self._dead and setting.http not in self._unspoken.get(way, ())
 
-    def _affordable(self, requests: int) -> bool:
-        """Whether a round keeps to the bound that was stated, once an endpoint has ignored the limit."""
+    def _beyond(self, requests: int, later: float = 0.0) -> str:
+        """Which bound a further round, so many seconds later, might break, in words; empty for none."""
         limit = self.programme.max_tokens
-        if not self._unbounded or self._spent + requests * most_of(limit) <= self.programme.tokens:
-            return True
-        self.unasked += requests
-        return False
+        if self._unbounded and self._spent + requests * most_of(limit) > self.programme.tokens:
+            return f"the stated bound of {self.programme.tokens:,} tokens holds although an endpoint ignores its limit"
+        if time.monotonic() + later + self.longest > self._until:
+            return f"the stated bound of {self.programme.most_seconds(self.longest):.0f} s holds"
+        if self._kept > (most := most_in_all(self.made, limit)):
+            return f"no more is kept than {most:,} bytes of all answers"
+        return ""
 
     def _tell(self, wanted: Sequence[Request]) -> None:
         setting = wanted[0].setting
@@ -127,7 +143,8 @@ class Run:
         """A short rate limit is waited for once, and the round made again; any other stop ends the way or the run."""
         way = wanted[0].setting.way.name
         patience = stop.retry_after
-        if patience is not None and patience <= LONGEST_WAIT and not self._waited:
+        worth_it = patience is not None and patience <= LONGEST_WAIT and not self._beyond(len(wanted), patience)
+        if patience is not None and worth_it and not self._waited:
             self._waited = True
             self.say(f"{stop.problem}; waiting {patience:.0f} s as asked, once")
             await asyncio.sleep(patience)
@@ -178,8 +195,9 @@ class Run:
         ask = request.endpoint.wire_format.ask(
             self.model, stream=setting.stream, max_tokens=self.programme.max_tokens, prompt=PROMPT
         )
-        terms = Terms(self.keys, self.longest, MOST_BYTES, self.tls, self.programme.max_tokens)
+        terms = Terms(self.keys, self.longest, self.tls, self.programme.max_tokens)
         sample = await ask_endpoint(request.endpoint, setting, ask, terms)
+        self._kept += size_of(sample.evidence)
         self._spent += tokens_of(sample.evidence)
         self._unbounded |= ignores_limit(sample.evidence)
         return sample

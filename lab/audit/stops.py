@@ -20,10 +20,9 @@ from lab.probe.body import ContentDecoder
 from lab.wire import format_named
 from lab.wire.events import ErrorEvent, Text
 
-MOST_BYTES = 16 * 2**20
-"""How much body the audit takes from one reply; no answer of some thousand tokens comes near it."""
+TOO_LARGE = "Check what answers there: a model that keeps to --max-tokens does not send so much."
+"""What to do about answers that are larger than any of that many tokens."""
 
-_TOO_LONG = frozenset({TransportEnd.LEFT, TransportEnd.TOTAL_TIME_OUT})
 _NO_TLS = ("wrong version number", "record layer failure", "packet length too long", "http request", "unknown protocol")
 _WANTS_TLS = ("plain http request was sent to https", "http request to an https server", "plain http to an ssl")
 """What nginx, Go and Apache answer to plain HTTP on a port for TLS."""
@@ -79,6 +78,12 @@ def quoted(trace: Trace) -> str:
     if shown.count("\N{REPLACEMENT CHARACTER}") > max(1, len(shown) // 10):
         return f"{sum(len(piece.data) for piece in trace.body):,} bytes that are no text"
     return shown if len(shown) <= _QUOTED else shown[:_QUOTED] + "..."
+
+
+def too_much(host: str, trace: Trace) -> Stop:
+    """The probe left a reply of its own accord: what there was too much of is its detail."""
+    problem = f"{host}: {trace.detail} came for one answer, so the audit left"
+    return Stop(ExitCode.REQUIREMENT_FAILED, problem, TOO_LARGE)
 
 
 def _unreachable(host: str, sample: Sample) -> Stop | None:
@@ -179,7 +184,9 @@ def _no_reply(host: str, sample: Sample) -> Stop | None:
     if began and not b"HTTP/".startswith(began[:5]):
         remedy = "Check scheme and port: https or http, and whether a web server listens there."
         return Stop(ExitCode.BAD_INPUT, f"{host}: what comes back is no HTTP: {began!r}", remedy)
-    if trace.end in (TransportEnd.HEADERS_TIME_OUT, *_TOO_LONG):
+    if trace.end is TransportEnd.LEFT:
+        return too_much(host, trace)
+    if trace.end in (TransportEnd.HEADERS_TIME_OUT, TransportEnd.TOTAL_TIME_OUT):
         remedy = "If answers begin later than that, raise --longest; else look for what holds the reply back."
         return Stop(ExitCode.REQUIREMENT_FAILED, f"{host}: no reply within {waited}", remedy)
     remedy = "Look into the logs of the proxy and the model server for this moment."
@@ -206,14 +213,10 @@ def _wrong_reply(host: str, sample: Sample) -> Stop | None:
     if facts.marker and trace.end in OWN_ENDS:
         problem = f"{host}: the first answer was whole and its reply did not end, so each would take as long"
         return Stop(ExitCode.AS_REQUIRED, problem, "")
-    if trace.end is TransportEnd.LEFT and said:
+    if trace.end is TransportEnd.LEFT:
         # Plainly too much of a good stream: what it means for the cost is the run's matter.
-        return None
-    if trace.end is TransportEnd.LEFT and sum(len(read.data) for read in trace.reads) >= MOST_BYTES:
-        remedy = "Check what answers there: a model that keeps to --max-tokens does not send so much."
-        problem = f"{host}: more than {MOST_BYTES // 2**20} MiB came for one answer, so the audit left"
-        return Stop(ExitCode.REQUIREMENT_FAILED, problem, remedy)
-    if trace.end in _TOO_LONG:
+        return None if said else too_much(host, trace)
+    if trace.end is TransportEnd.TOTAL_TIME_OUT:
         remedy = "If answers take longer, raise --longest; else check why the endpoint does not end its stream."
         problem = f"{host}: the stream had not ended after {trace.ended - trace.started:.0f} s, so the audit left"
         return Stop(ExitCode.REQUIREMENT_FAILED, problem, remedy)

@@ -20,7 +20,7 @@ from lab.audit.active.findings import ActiveFindings, Answer
 from lab.audit.active.page import active_page
 from lab.audit.active.run import ActiveRun, Target
 from lab.audit.active.text import print_active
-from lab.audit.endpoint import Endpoint
+from lab.audit.endpoint import Endpoint, split_address
 from lab.audit.keys import Keys, refuse_clear_text
 from lab.audit.mask import Mask
 from lab.cli.out import writing_to
@@ -118,6 +118,7 @@ def target_of(
     Raises:
         BadInput: the secret cannot be used, or would leave in clear text.
     """
+    model_url = _checked(active.model_url)
     try:
         secret = read_secret(active.secret_file, environment)
     except SecretError as error:
@@ -126,17 +127,17 @@ def target_of(
     ours = [] if secret is None else [(SECRET_HEADER, secret)]
     if secret is not None:
         refuse_clear_text(endpoint.way.url)
-        if active.model_url is not None:
-            refuse_clear_text(active.model_url)
+        if model_url is not None:
+            refuse_clear_text(model_url)
         if not keys.of(endpoint.way.name):
             # A gateway may drop a header that it does not know; it passes the key on that every client sends.
             ours.append(endpoint.wire_format.key_header(secret))
     secrets = [value for _, value in (*own, *ours)]
     return Target(
         endpoint=endpoint,
-        model_url=_checked(active.model_url),
+        model_url=model_url,
         headers=(*own, *ours),
-        model_headers=tuple(ours) if active.model_url is not None else (*own, *ours),
+        model_headers=tuple(ours) if model_url is not None else (*own, *ours),
         mask=Mask.of(secrets),
         tls=contexts[0],
         model_tls=contexts[1],
@@ -144,8 +145,16 @@ def target_of(
 
 
 def _checked(url: str | None) -> str | None:
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise BadInput("--model-url: neither http nor https", "Write it like http://10.0.0.5:8000.")
+    """The model server's own address; nothing secret may stand in it, no more than in the audited one."""
+    if url is None:
+        return None
+    remedy = "Write it like http://10.0.0.5:8000."
+    try:
+        place = split_address(url)
+    except BadInput as error:
+        raise BadInput(f"--model-url: {error.problem}", remedy) from None
+    if place.query:
+        raise BadInput("--model-url: what stands after ? has no place there", remedy)
     return url
 
 

@@ -234,11 +234,8 @@ def _results(
 
 
 def _unasked(run: Run) -> tuple[str, ...]:
-    """What was not asked because answers are longer than their limit."""
-    if not run.unasked:
-        return ()
-    bound = f"the stated bound of {run.programme.tokens:,} tokens holds although an endpoint ignores its limit"
-    return (f"{plural(run.unasked, 'request')} not made, so that {bound}",)
+    """What was not asked so that the bounds hold."""
+    return tuple(f"{plural(requests, 'request')} not made, so that {bound}" for bound, requests in run.unasked.items())
 
 
 def _write(results: AuditResults, to: Path) -> None:

@@ -22,7 +22,6 @@ from lab.audit.endpoint import endpoint_of
 from lab.audit.keys import read_keys
 from lab.audit.mask import Mask
 from lab.audit.samples import PATH
-from lab.audit.stops import MOST_BYTES
 from lab.catalogue import discover, shipped_scenarios
 from lab.cli.audit import patience_of, tls_of
 from lab.cli.out import writing_to
@@ -187,7 +186,7 @@ def _theirs(
     cost.check()
     path = TheirPath(
         endpoint,
-        Terms(keys, patience_of(need.longest), MOST_BYTES, tls_of(options.ca_file), cost.max_tokens),
+        Terms(keys, patience_of(need.longest), tls_of(options.ca_file), cost.max_tokens),
         options.model or "default",
         cost.max_tokens,
         extent.turns,

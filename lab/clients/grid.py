@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 import lab
 from lab.clients.environments import CannotInstall, Environment, command, prepare
 from lab.clients.outcome import Seen, Told, judge
 from lab.clients.table import Client, EndingCase
+from lab.probe.side_channel import SideChannel
 
 CLIENT_PATIENCE = 4.0
 """Seconds of silence that each client bears."""
@@ -80,9 +79,9 @@ async def measure(
     for (_, cells), trouble in zip(asked, await asyncio.gather(*runs), strict=True):
         if trouble:
             skipped.update({cell["row"]: trouble for cell in cells if cell["id"] not in answers})
-    async with aiohttp.ClientSession(model_url) as session:
+    async with SideChannel(model_url) as channel:
         measured = [
-            await _cell(session, client, ending, way, answers.get(_id(client, ending, way)))
+            await _cell(channel, client, ending, way, answers.get(_id(client, ending, way)))
             for client in clients
             if client.environment in ready
             for ending in endings
@@ -169,16 +168,11 @@ async def _run(words: Sequence[str], cells: Sequence[dict[str, Any]], answers: d
 
 
 async def _cell(
-    session: aiohttp.ClientSession, client: Client, ending: EndingCase, way: str, answer: dict[str, Any] | None
+    channel: SideChannel, client: Client, ending: EndingCase, way: str, answer: dict[str, Any] | None
 ) -> Cell:
     if answer is None:
         return Cell(client.name, ending.name, way, ending.knowable, None, None, None)
     words = {"error": tuple(answer["error"]), "late": tuple(answer["late"])}
     seen = Seen(**{name: value for name, value in answer.items() if name != "id"} | words)
-    attempts = await _attempts(session, _id(client, ending, way))
+    attempts = len(await channel.attempts(_id(client, ending, way), ending.plan)) or None
     return Cell(client.name, ending.name, way, ending.knowable, seen, judge(ending.plan, seen), attempts)
-
-
-async def _attempts(session: aiohttp.ClientSession, request: str) -> int | None:
-    async with session.get(f"/lab/ledger/{request}") as reply:
-        return len(await reply.json()) if reply.status == 200 else None

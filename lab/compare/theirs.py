@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 
 from lab.audit.allowance import ignores_limit
 from lab.audit.asking import Terms, ask_endpoint
+from lab.audit.bounds import most_in_all, size_of
 from lab.audit.endpoint import Endpoint
 from lab.audit.programme import LONGEST_WAIT, MOST_TOKENS
 from lab.audit.samples import Sample, Setting
-from lab.audit.stops import Stop, quoted, stop_of
+from lab.audit.stops import TOO_LARGE, Stop, quoted, stop_of, too_much
 from lab.compare.made import Ask, MakeAgain
 from lab.compare.steady import extras, steady_ask
 from lab.errors import BadInput, ExitCode
-from lab.evidence import Evidence
+from lab.evidence import Evidence, TransportEnd
 from lab.judge.endings import CLEAN_ENDS, OWN_ENDS
 from lab.judge.reading import read
 from lab.probe.body import BodyReader
@@ -102,6 +103,7 @@ class TheirPath:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._made = self._kept = 0
         self._with_extras = bool(extras(self.endpoint.wire_format.name, stream=True))
         self._waited = False
         if not self.endpoint.wire_format.has_marker:
@@ -124,6 +126,11 @@ class TheirPath:
         sample = await self._request(generation, stream, at_once)
         if (stop := stop_of(sample, first=False)) is not None:
             raise self._again(stop) or Stopped(stop)
+        self._made += 1
+        self._kept += size_of(sample.evidence)
+        if self._kept > (most := most_in_all(self._made, self.max_tokens)):
+            problem = f"the answers so far have more than {most:,} bytes, which is more than a comparison keeps"
+            raise Stopped(Stop(ExitCode.REQUIREMENT_FAILED, problem, TOO_LARGE))
         return sample.evidence
 
     def _again(self, stop: Stop) -> MakeAgain | None:
@@ -183,6 +190,8 @@ def _stop_of_check(sample: Sample) -> Stop | None:
     if trace.end in OWN_ENDS and trace.status is None:
         problem = f"{host}: no batch reply within {trace.ended - trace.started:.0f} s, and the stream had ended"
         return Stop(ExitCode.REQUIREMENT_FAILED, problem, "If answers take longer than that, raise --longest.")
+    if trace.end is TransportEnd.LEFT:
+        return too_much(host, trace)
     if trace.status == 200 and _is_stream(sample.evidence):
         problem = f"{host}: asked for a batch reply, the endpoint answers with a stream"
         return Stop(ExitCode.REQUIREMENT_FAILED, problem, "There is nothing to compare: audit it with `lab audit`.")

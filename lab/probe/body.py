@@ -49,7 +49,7 @@ class BodyReader:
         self._decoder = ContentDecoder(self.coding)
         self._reader: Reader | None = self.wire_format.reader() if self.stream else None
         self._document = bytearray()
-        self._text = ""
+        self._text: list[str] = []
 
     @property
     def trouble(self) -> str:
@@ -72,7 +72,7 @@ class BodyReader:
             events = self._reader.close()
         piece = self._piece(events)
         # Half a token that the end left behind is none, and not stray either.
-        self._set_aside(self._text.partition(_TOKEN_START)[0])
+        self._set_aside("".join(self._text).partition(_TOKEN_START)[0])
         return piece
 
     def _piece(self, events: list[Event]) -> Piece:
@@ -81,13 +81,17 @@ class BodyReader:
 
     def _take_text(self, text: str) -> list[Stamp]:
         """Find the tokens that a piece of text completes; a token may be split between two events."""
-        *whole, rest = (self._text + text).split(_TOKEN_END)
+        # The unfinished text is kept in pieces: joining it anew for each event would be quadratic.
+        self._text.append(text)
+        if _TOKEN_END not in text:
+            return []
+        *whole, rest = "".join(self._text).split(_TOKEN_END)
         stamps: list[Stamp] = []
         for part in whole:
             found = read_tokens(part + _TOKEN_END)
             stamps += found
             self._set_aside(part.partition(_TOKEN_START)[0] if found else part)
-        self._text = rest
+        self._text = [rest]
         return stamps
 
     def _set_aside(self, between: str) -> None:

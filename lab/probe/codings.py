@@ -15,10 +15,12 @@ from typing import Protocol
 import brotli  # type: ignore[import-untyped]  # it has no stubs
 import zstandard
 
-MOST_DECODED = 256 * 2**20
+MOST_DECODED = 64 * 2**20
 """Bytes that one body may decode to; no answer of a model comes near it."""
 
 _STEP = 64 * 1024
+# gzip and zstd bodies may be several, one after another; each costs more than its bytes.
+_MOST_MEMBERS = 10_000
 # A block of zstd says with four bytes that one byte comes 128 KiB times.
 _ZSTD_STEP = 64
 # RFC 9659: no more may be wanted of a client for a zstd body.
@@ -56,6 +58,7 @@ class _Inflate:
     def __init__(self, window: int) -> None:
         self._window = window
         self._inflater = zlib.decompressobj(window)
+        self._members = 1
 
     @property
     def finished(self) -> bool:
@@ -66,6 +69,7 @@ class _Inflate:
             if self._inflater.eof:
                 if self._window != _GZIP or not data.startswith(_GZIP_MAGIC[: len(data)]):
                     return
+                self._members = _one_more(self._members)
                 self._inflater = zlib.decompressobj(self._window)
             before = self._inflater.copy()
             try:
@@ -122,6 +126,7 @@ class _Zstd:
     def __init__(self) -> None:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
         self._frame = self._decompressor.decompressobj()
+        self._frames = 1
 
     @property
     def finished(self) -> bool:
@@ -132,9 +137,16 @@ class _Zstd:
             step = data[start : start + _ZSTD_STEP]
             while step:
                 if self._frame.eof:
+                    self._frames = _one_more(self._frames)
                     self._frame = self._decompressor.decompressobj()
                 yield self._frame.decompress(step)
                 step = self._frame.unused_data
+
+
+def _one_more(count: int) -> int:
+    if count == _MOST_MEMBERS:
+        raise ValueError(f"more than {_MOST_MEMBERS:,} of them, one after another")
+    return count + 1
 
 
 _CODINGS: Mapping[str, Callable[[], Undo]] = {
@@ -155,14 +167,16 @@ class ContentDecoder:
             `identity` passes bytes through.
         most: bytes that the body may decode to; what comes beyond is dropped.
 
-    `trouble` says in words what could not be decoded, and is empty while all is well.
+    `trouble` says in words what could not be decoded, and is empty while all is well; `overfull` is True where that is
+    that the body decodes to more than it may.
     """
 
     coding: str
     most: int = MOST_DECODED
     trouble: str = ""
+    overfull: bool = False
     _undo: list[tuple[str, Undo]] = field(default_factory=list)
-    _decoded: int = 0
+    _decoded: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         names = [name for part in self.coding.split(",") if (name := part.strip().lower()) not in ("", "identity")]
@@ -174,6 +188,7 @@ class ContentDecoder:
         else:
             # The last one that was put on comes off first.
             self._undo = [(name, _CODINGS[name]()) for name in reversed(names)]
+            self._decoded = [0] * len(self._undo)
 
     @property
     def unfinished(self) -> bool:
@@ -182,18 +197,12 @@ class ContentDecoder:
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes; return what they decode to, which may be nothing yet."""
-        if self.trouble or not data:
-            return b""
-        if not self._undo:
-            return data
-        parts: list[bytes] = []
-        for part in self._through(data, 0):
-            parts.append(part[: self.most - self._decoded])
-            self._decoded += len(part)
-            if self._decoded > self.most:
-                self.trouble = f"the body decodes to more than {self.most:,} bytes, of which the first were read"
-                break
-        return b"".join(parts)
+        return b"".join(self.pieces(data))
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """The same in small pieces, for whoever keeps none of them."""
+        if data and not self.trouble:
+            yield from self._through(data, 0)
 
     def _through(self, data: bytes, layer: int) -> Iterator[bytes]:
         """What the bytes amount to below the layers from this one on, in small pieces."""
@@ -210,5 +219,11 @@ class ContentDecoder:
                 return
             if piece is None:
                 return
+            # Every layer has the same bound: one that grows and another that shrinks it again would cost hours.
+            room = self.most - self._decoded[layer]
+            self._decoded[layer] += len(piece)
             if piece:
-                yield from self._through(piece, layer + 1)
+                yield from self._through(piece[:room], layer + 1)
+            if len(piece) > room:
+                self.trouble = f"the body decodes to more than {self.most:,} bytes, of which the first were read"
+                self.overfull = True

@@ -17,6 +17,7 @@ from typing import cast
 from lab.evidence import HttpVersion, Read, Trace, TransportEnd
 from lab.probe import connect
 from lab.probe.framing import Head, ReplyParser, Request
+from lab.probe.gauge import Gauge
 from lab.probe.http1 import Http1
 from lab.probe.http2 import Http2
 from lab.probe.terms import Enough, Terms
@@ -34,8 +35,8 @@ _GRACE = 1.0
 _READ_SIZE = 256 * 1024
 # Seconds from one read of a slow reader to the next.
 _PACE_STEP = 0.05
-# A piece costs some hundred bytes beside its own, so their number has a bound too.
-_MOST_PIECES = 2_000_000
+# What a read costs in memory beside its own bytes.
+_READ_COST = 128
 
 
 class Conversation(asyncio.BufferedProtocol):
@@ -58,7 +59,8 @@ class Conversation(asyncio.BufferedProtocol):
         self._buffer = bytearray(size)
         self._reads: list[Read] = []
         self._body: list[Read] = []
-        self._kept = self._came = 0
+        self._gauge = Gauge("", terms.limit, terms.most_lines)
+        self._came = self._count = 0
         self._may_read_at = 0.0
         self._began = self._started = time.monotonic()
         self._leave_at = inf
@@ -206,34 +208,33 @@ class Conversation(asyncio.BufferedProtocol):
 
     def _take_plain(self, at: float, data: bytes, parser: ReplyParser) -> None:
         self._came += len(data)
+        self._count += 1
         pieces = parser.feed(data)
         if parser.heard:
             self._reads.append(Read(at, data))
         if self._headers_at is None and parser.head is not None:
             self._headers_at = at
+            self._gauge = Gauge(parser.head.coding, self._terms.limit, self._terms.most_lines)
             self._terms.on_head(parser.head)
-        for piece in pieces:
-            self._keep(at, piece)
+        if pieces:
+            self._keep(at, b"".join(pieces))
         if parser.ended is not None:
             self.end(parser.ended.end, parser.ended.detail)
-        # Endless headers, pings and chunks of one byte have no body to speak of.
-        elif self._came > 4 * self._terms.limit + 2**20 or len(self._body) > _MOST_PIECES:
-            self.end(TransportEnd.LEFT, f"more than {self._came:,} bytes of reply")
+        # Endless headers, pings, and a byte at a time have no body to speak of.
+        elif self._came + _READ_COST * self._count > 2 * self._terms.limit + 2**20:
+            self.end(TransportEnd.LEFT, f"more than {self._came:,} bytes of reply in {self._count:,} reads")
 
-    def _keep(self, at: float, piece: bytes) -> None:
-        """Keep a piece of the body, up to the limit."""
-        room = self._terms.limit - self._kept
-        kept = piece[:room]
-        self._kept += len(kept)
+    def _keep(self, at: float, data: bytes) -> None:
+        """Keep what a read brought of the body, up to the limits."""
+        kept = self._gauge.take(data)
         if kept:
             self._body.append(Read(at, kept))
             try:
                 self._terms.on_body(at, kept)
             except Enough as enough:
                 self.end(TransportEnd.LEFT, str(enough))
-                return
-        if len(piece) > room:
-            self.end(TransportEnd.LEFT, f"more than {self._terms.limit:,} bytes of body")
+        if self._gauge.excess:
+            self.end(TransportEnd.LEFT, self._gauge.excess)
 
     def _close(self, detail: str) -> None:
         """The other side has nothing more to say."""

@@ -12,6 +12,8 @@ the network does. Rules that measurements taught:
 - Patience runs out only if nothing waits in the socket: on a busy machine a timer may come before
   the read that would have stopped it.
 - On a busy machine the probe is late itself; `lab.pulse` notes when, so that no path is blamed for it.
+- A few kilobytes of a coded body can stand for gigabytes, and whoever reads the trace undoes the coding again. So
+  the body is measured as it comes (`lab.probe.gauge`), and what is beyond the limit is not kept.
 - The event loops' own TLS does not tell close_notify from a bare FIN reliably; `lab.probe.tls` does.
 
 Redirects are replies like any other and are never followed. Warning: what RST destroys in the *sender's* kernel has
@@ -25,6 +27,7 @@ import socket
 import ssl
 from collections.abc import Iterable
 from dataclasses import replace
+from math import inf
 
 from lab.evidence import HttpVersion, Trace, TransportEnd
 from lab.probe import connect
@@ -54,6 +57,7 @@ async def exchange(
     http: HttpVersion = HttpVersion.HTTP_1_1,
     pace: float | None = None,
     limit: int = LIMIT,
+    most_lines: float = inf,
 ) -> Trace:
     """Send one request and record what comes back, to its end.
 
@@ -63,7 +67,7 @@ async def exchange(
         headers: further request headers.
         patience: the probe's own clocks.
         on_head: called with status and headers as soon as they are whole.
-        on_body: called with time and bytes of each piece of body (chunking undone, content coding
+        on_body: called with time and bytes of the body that each read brought (chunking undone, content coding
             not) as it comes; `Enough` from it makes the probe leave, what else it raises, `exchange` raises.
         leave_after: seconds from the request after which the probe closes of its own accord.
         tls: for an https address; None verifies against the system's authorities. Its list of
@@ -71,7 +75,8 @@ async def exchange(
         http: the version. Over TLS, HTTP/2 is offered and the server may agree on HTTP/1.1; on a plain
             connection it is spoken without asking.
         pace: bytes a second that are read at most, on the average of each second; None for no limit.
-        limit: bytes of body that are kept; when more comes, the probe leaves.
+        limit: bytes of body that are kept, and that they may decode to; when more comes, the probe leaves.
+        most_lines: lines of decoded body at which it leaves as well.
 
     Raises:
         BadInput: the address cannot be read.
@@ -84,7 +89,7 @@ async def exchange(
         headers=(*ask.headers, *headers),
         body=ask.body,
     )
-    terms = Terms(patience or Patience(), on_head, on_body, leave_after, limit, pace)
+    terms = Terms(patience or Patience(), on_head, on_body, leave_after, limit, most_lines, pace)
     layer = Tls(tls or default_context(), place.host, http) if place.secure else None
     conversation = Conversation(request, terms, http, layer)
     with Pulse.of_running_loop() as pulse:

@@ -44,6 +44,11 @@ class Head:
     headers: tuple[tuple[str, str], ...]
     framing: str
 
+    @property
+    def coding(self) -> str:
+        """The first `Content-Encoding`, as whoever reads the trace later takes it; empty where there is none."""
+        return next((value for name, value in self.headers if name == "content-encoding"), "")
+
 
 @dataclass(frozen=True)
 class End:

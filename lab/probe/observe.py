@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from math import inf
 
 from lab.evidence import Evidence, HttpVersion
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan
-from lab.probe.exchange import Patience, exchange, ignore
+from lab.probe.exchange import LIMIT, Patience, exchange, ignore
 from lab.probe.lockstep import Lockstep
 from lab.probe.side_channel import SideChannel
 from lab.wire.format import WireFormat
@@ -38,6 +39,8 @@ async def observe(
     pace: float | None = None,
     target: str | None = None,
     request: str | None = None,
+    limit: int = LIMIT,
+    most_lines: float = inf,
 ) -> Evidence:
     """Run one plan over a route and collect the evidence.
 
@@ -57,9 +60,12 @@ async def observe(
         pace: the same.
         target: path and query of the endpoint; None for the wire format's own path.
         request: the request's id, which no other has; None for a made-up one.
+        limit: as for `exchange`.
+        most_lines: the same.
 
     Raises:
         aiohttp.ClientError: the model server does not answer on the side channel.
+        SideChannelFault: what answers there is no model server of the lab's.
     """
     request = request or uuid.uuid4().hex
     ask = wire_format.ask("lab", stream=stream, max_tokens=max(plan.tokens, 1))
@@ -69,7 +75,7 @@ async def observe(
         side = await stack.enter_async_context(SideChannel(model_url)) if channel is None else channel
         # Measured before, so that it costs the exchange nothing.
         await side.offset()
-        driver = Lockstep(wire_format, side, request) if plan.lockstep and stream else None
+        driver = Lockstep(wire_format, side, request, plan.tokens) if plan.lockstep and stream else None
         try:
             trace = await exchange(
                 route_url,
@@ -82,11 +88,13 @@ async def observe(
                 tls=tls,
                 http=http,
                 pace=pace,
+                limit=limit,
+                most_lines=most_lines,
             )
         finally:
             if driver is not None:
                 await driver.aclose()
-        attempts = await side.settled(request, settling, arrival=_ARRIVAL)
+        attempts = await side.settled(request, plan, settling, arrival=_ARRIVAL)
     return Evidence(
         wire_format.name,
         stream,

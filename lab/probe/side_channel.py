@@ -2,6 +2,10 @@
 
 Over it the probe confirms tokens in lockstep, reads the ledger and measures the two clocks against each
 other. aiohttp does for it: it carries bookkeeping, never a measurement.
+
+Whoever answers there may not be a model server of the lab's, and may mean harm. So a redirect is never followed, for
+the secret would go along; no more is read than a true answer can have, before its coding is undone and after; and
+what is no answer of a model server's is a fault that names the place.
 """
 
 from __future__ import annotations
@@ -10,27 +14,74 @@ import asyncio
 import ssl
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from itertools import count
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self, TypeVar
 
 import aiohttp
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
+from lab.errors import EnvironmentFault
 from lab.evidence import Ledger, Stall
+from lab.plan import FaultKind, Plan
+from lab.probe.codings import ContentDecoder
+from lab.pulse import BEAT, LATE
 
-_LEDGERS = TypeAdapter(list[Ledger])
-_CLOCK = TypeAdapter(dict[str, float])
+T = TypeVar("T")
+
+MOST_ATTEMPTS = 100
+"""Attempts of one request that are read; a gateway that asks more often has lost its mind."""
+
+_ATTEMPTS_IN_FULL = 16
+# What stands in the JSON of a ledger: the record itself, a token with its hold, a heartbeat and a stall, with room to
+# spare.
+_RECORD_BYTES, _TOKEN_BYTES, _BEAT_BYTES, _STALL_BYTES = 2048, 160, 32, 80
+# Seconds.
+_BEYOND = 300.0
+_MOST_BYTES = 256 * 2**20
+_SMALL_REPLY = 4096
+_STEP = 64 * 1024
+# The head of a Location that a message quotes.
+_QUOTED = 200
+# Seconds. No clock of a machine shows more than three hundred years.
+_LATEST = 1e10
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """What the model server's clock says, in seconds."""
+
+    now: float
+
+
+_LEDGERS: TypeAdapter[list[Ledger]] = TypeAdapter(Annotated[list[Ledger], Field(max_length=MOST_ATTEMPTS)])
+_CLOCK = TypeAdapter(_Clock)
 
 # The offset is wrong by at most half the round trip. Two milliseconds is far below the 100 ms that
 # separates an incremental path; a busy machine is asked up to forty times for one such moment.
 _GOOD_ROUND_TRIP = 0.002
 _CLOCK_TRIES = (5, 40)
+# Seconds after which a slow way is not asked again for a better moment.
+_CLOCK_PATIENCE = 10.0
 
 _ASK_AGAIN = 0.02
 # What a model server has not done when it has answered so often, it was not about to do, however slow it is.
 _ASK_AT_LEAST = 5
+
+
+class SideChannelFault(EnvironmentFault):
+    """What answers on the side channel is no model server of the lab's, or sends the probe elsewhere."""
+
+
+def ledger_room(plan: Plan) -> int:
+    """Bytes of JSON that the ledger of a request with this plan can have at most."""
+    # Every hold of a lockstep may run out; what freezes or is late stays open for a while beyond all that was planned.
+    seconds = plan.length + (plan.tokens * plan.hold if plan.lockstep else 0.0) + _BEYOND
+    stalls = seconds / (BEAT + LATE) * _STALL_BYTES
+    attempt = _RECORD_BYTES + plan.tokens * _TOKEN_BYTES + plan.most_heartbeats * _BEAT_BYTES + round(stalls)
+    return min(_ATTEMPTS_IN_FULL * attempt, _MOST_BYTES)
 
 
 class SideChannel:
@@ -57,7 +108,11 @@ class SideChannel:
         # No limit on connections: one that waits for another would hold a token in lockstep.
         connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or True)
         self._client = aiohttp.ClientSession(
-            connector=connector, timeout=aiohttp.ClientTimeout(total=10), headers=self._headers
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=10),
+            headers=(*self._headers, ("Accept-Encoding", "identity")),
+            # aiohttp would inflate without a limit.
+            auto_decompress=False,
         )
         return self
 
@@ -82,39 +137,50 @@ class SideChannel:
     async def confirm(self, request: str, number: int) -> bool:
         """Tell the model server that token `number` has arrived; False if it could not be told."""
         try:
-            async with self._open_client.post(f"{self._url}/lab/confirm/{request}/{number}") as reply:
-                await reply.read()
-                return reply.ok
-        except (aiohttp.ClientError, TimeoutError, OSError):
+            await self._ask("POST", f"/lab/confirm/{request}/{number}", _SMALL_REPLY)
+        except (SideChannelFault, aiohttp.ClientError, TimeoutError, OSError):
             return False
+        return True
 
-    async def attempts(self, request: str) -> list[Ledger]:
+    async def attempts(self, request: str, plan: Plan) -> list[Ledger]:
         """Every attempt that came with that id, oldest first, with times on the probe's clock.
+
+        Args:
+            request: the id.
+            plan: what came with it, which says how much can be in a ledger.
 
         Raises:
             aiohttp.ClientError: the model server does not answer, which is the lab's fault.
+            SideChannelFault: what answers is none.
         """
-        async with self._open_client.get(f"{self._url}/lab/ledger/{request}") as reply:
-            if reply.status == 404:
-                return []
-            reply.raise_for_status()
-            document = await reply.read()
+        path = f"/lab/ledger/{request}"
+        try:
+            document = await self._ask("GET", path, ledger_room(plan))
+        except aiohttp.ClientResponseError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return []
+        ledgers = self._read(_LEDGERS, document, path)
         offset = await self.offset()
-        ledgers = [_moved(ledger, offset) for ledger in _LEDGERS.validate_json(document)]
-        return sorted(ledgers, key=lambda ledger: ledger.attempt)
+        try:
+            moved = [_moved(ledger, offset) for ledger in ledgers]
+        except ValueError as error:
+            raise self._fault(path, f"no ledger of a model server of the lab's: {error}") from None
+        return sorted(moved, key=lambda ledger: ledger.attempt)
 
-    async def settled(self, request: str, patience: float, *, arrival: float) -> list[Ledger]:
+    async def settled(self, request: str, plan: Plan, patience: float, *, arrival: float) -> list[Ledger]:
         """The attempts once the last is over, or what there is when waiting is over; both in seconds.
 
         Args:
             request: the id.
+            plan: as for `attempts`.
             patience: for the last attempt's end; a frozen model server whose proxy keeps the
                 connection never comes to one.
             arrival: for the first attempt, in case the proxy never passed the request on.
         """
         began = time.monotonic()
         for asked in count(1):
-            attempts = await self.attempts(request)
+            attempts = await self.attempts(request, plan)
             if attempts and (attempts[-1].finished is not None or attempts[-1].client_left is not None):
                 break
             # One answer may take all of that time on a busy machine.
@@ -126,32 +192,92 @@ class SideChannel:
     async def _measure_offset(self) -> float:
         best, offset = float("inf"), 0.0
         few, many = _CLOCK_TRIES
+        began, path = time.monotonic(), "/lab/clock"
         for attempt in range(many):
             if attempt >= few and best <= _GOOD_ROUND_TRIP:
                 break
+            if attempt and time.monotonic() - began > _CLOCK_PATIENCE:
+                break
             before = time.monotonic()
-            async with self._open_client.get(f"{self._url}/lab/clock") as reply:
-                reply.raise_for_status()
-                document = await reply.read()
+            document = await self._ask("GET", path, _SMALL_REPLY)
             after = time.monotonic()
+            now = self._read(_CLOCK, document, path).now
+            if not abs(now) < _LATEST:
+                raise self._fault(path, f"a clock that shows {now} s")
             if after - before < best:
-                best, offset = after - before, (before + after) / 2 - _CLOCK.validate_json(document)["now"]
+                best, offset = after - before, (before + after) / 2 - now
         return offset
+
+    async def _ask(self, method: str, path: str, most: int) -> bytes:
+        """The body of one reply, of which no more than `most` bytes are read.
+
+        Raises:
+            aiohttp.ClientError: nobody answers, or with an error.
+            SideChannelFault: a redirect, or more than that.
+        """
+        async with self._open_client.request(method, self._url + path, allow_redirects=False) as reply:
+            if 300 <= reply.status < 400:
+                place = reply.headers.get("Location", "nowhere")[:_QUOTED]
+                raise self._fault(path, f"{reply.status}, redirected to {place!r}", _NOT_FOLLOWED)
+            reply.raise_for_status()
+            decoder = ContentDecoder(reply.headers.get("Content-Encoding", ""), most)
+            body, came = bytearray(), 0
+            async for data in reply.content.iter_chunked(_STEP):
+                came += len(data)
+                body += decoder.feed(data)
+                if came > most or decoder.trouble:
+                    raise self._fault(path, decoder.trouble or f"more than {most:,} bytes came")
+        return bytes(body)
+
+    def _read(self, adapter: TypeAdapter[T], document: bytes, path: str) -> T:
+        """What the document says; how deep JSON may be nested, pydantic limits.
+
+        Raises:
+            SideChannelFault: it is no such document; its own words are not repeated.
+        """
+        try:
+            return adapter.validate_json(document)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            words = f"{place}: {first['msg']}" if place else first["msg"]
+            raise self._fault(path, f"no answer of a model server of the lab's: {words}") from None
+
+    def _fault(self, path: str, problem: str, remedy: str = "") -> SideChannelFault:
+        remedy = remedy or "Check what answers there: lab serve must, of the same version as this lab."
+        return SideChannelFault(f"the model server's side channel at {self._url}{path}: {problem}", remedy)
+
+
+_NOT_FOLLOWED = (
+    "Redirects are not followed, so that no secret goes to another host. Give the model server's own address, "
+    "to which nothing redirects, with --model-url."
+)
 
 
 def _moved(ledger: Ledger, offset: float) -> Ledger:
-    """The ledger with every time on another clock."""
+    """The ledger with every time on another clock.
+
+    Raises:
+        ValueError: a time is none, or the fault is not among those that a plan can have.
+    """
+    if ledger.fault and ledger.fault.partition("@")[0] not in set(FaultKind):
+        raise ValueError("a fault that no plan can have")
+
+    def there(at: float) -> float:
+        if not abs(at) < _LATEST:
+            raise ValueError(f"{at} s is no time")
+        return at + offset
 
     def move(at: float | None) -> float | None:
-        return None if at is None else at + offset
+        return None if at is None else there(at)
 
     return replace(
         ledger,
-        started=ledger.started + offset,
+        started=there(ledger.started),
         headers_at=move(ledger.headers_at),
-        tokens=tuple(replace(token, at=token.at + offset) for token in ledger.tokens),
-        heartbeats=tuple(at + offset for at in ledger.heartbeats),
-        holds=tuple(replace(hold, at=hold.at + offset) for hold in ledger.holds),
+        tokens=tuple(replace(token, at=there(token.at)) for token in ledger.tokens),
+        heartbeats=tuple(there(at) for at in ledger.heartbeats),
+        holds=tuple(replace(hold, at=there(hold.at)) for hold in ledger.holds),
         fault_at=move(ledger.fault_at),
         finished=move(ledger.finished),
         client_left=move(ledger.client_left),

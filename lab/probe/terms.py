@@ -53,4 +53,5 @@ class Terms:
     on_body: OnBody = ignore
     leave_after: float | None = None
     limit: int = LIMIT
+    most_lines: float = inf
     pace: float | None = None

@@ -282,6 +282,8 @@ class OpenAIResponsesReader:
             pieces.append(piece)
             return _piece(part, piece)
         whole, came = read_text(document.get(_REPEATED[part])), "".join(pieces)
+        # Joined once, however often the whole is repeated.
+        pieces[:] = [came]
         if not came:
             return _piece(part, whole)
         if not (self._from_start and whole):

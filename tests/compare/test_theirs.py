@@ -11,7 +11,6 @@ from lab.audit.asking import Terms
 from lab.audit.endpoint import endpoint_of
 from lab.audit.keys import Keys
 from lab.audit.samples import PATH
-from lab.audit.stops import MOST_BYTES
 from lab.compare.answers import Unit
 from lab.compare.figures import figures
 from lab.compare.made import Turn, make_all
@@ -33,7 +32,7 @@ async def test_every_format_is_compared(model: ModelServer, name: str) -> None:
     said: list[str] = []
     path = TheirPath(
         endpoint_of(PATH, model.base_url + FORMATS[name].path, name),
-        Terms(Keys(), 30.0, MOST_BYTES, None, 50),
+        Terms(Keys(), 30.0, None, 50),
         "lab?tokens=6&interval=10ms",
         50,
         2,

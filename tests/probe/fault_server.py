@@ -42,12 +42,16 @@ class Peer:
         self.sock = sock
         self.over = over
 
-    def read_request(self) -> bytes:
-        """Read head and body of the request, whose length it gives."""
+    def read_head(self) -> bytes:
+        """Read a request up to the end of its head, and of its body what came with that."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += self._receive()
-        head, _, body = data.partition(b"\r\n\r\n")
+        return data
+
+    def read_request(self) -> bytes:
+        """Read head and body of the request, whose length it gives."""
+        head, _, body = self.read_head().partition(b"\r\n\r\n")
         size = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
         while len(body) < size:
             body += self._receive()

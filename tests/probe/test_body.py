@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
+
 import pytest
 
 from lab.probe.body import BodyReader
@@ -40,3 +44,31 @@ def test_tokens_and_stray_text_are_found(name: str) -> None:
     """Tokens are found however they are spread over events; text beyond a word each is set aside."""
     texts, found, stray = TEXTS[name]
     assert numbers(*texts) == (found, stray)
+
+
+def without_a_token(count: int) -> float:
+    """Seconds of computing that it takes to read so many events of text in which no token is."""
+    body, event = BodyReader(CHAT, stream=True), CHAT.text(REPLY, "no token " * 100)
+    began = time.process_time()
+    for _ in range(count):
+        body.feed(event)
+    return time.process_time() - began
+
+
+def repeated(count: int) -> float:
+    """The same for a text of as many pieces that is repeated whole as often."""
+    fields = {"output_index": 0, "content_index": 0}
+    delta = {"type": "response.output_text.delta", "delta": "no token ", **fields}
+    done = {"type": "response.output_text.done", "text": "no", **fields}
+    body = BodyReader(format_named("openai-responses"), stream=True)
+    began = time.process_time()
+    for document in (delta, done):
+        body.feed(f"data: {json.dumps(document)}\n\n".encode() * count)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("read", [without_a_token, repeated])
+def test_reading_takes_as_long_as_what_is_read(read: Callable[[int], float]) -> None:
+    """Four times as much takes some four times as long: with sixteen, whoever sends it could stop the probe."""
+    read(100)
+    assert min(read(8000) for _ in range(2)) < 9 * min(read(2000) for _ in range(2))

@@ -164,21 +164,21 @@ def test_bytes_behind_a_gzip_body_are_ignored() -> None:
 
 
 def _bomb(coding: str) -> bytes:
-    """A gigabyte of nothing, or what decodes to it."""
+    """A quarter of a gigabyte of nothing, or what decodes to it."""
     if coding == "br":
         compressor = brotli.Compressor(quality=5)
-        return b"".join(compressor.process(bytes(2**22)) for _ in range(256)) + bytes(compressor.finish())
+        return b"".join(compressor.process(bytes(2**22)) for _ in range(64)) + bytes(compressor.finish())
     if coding == "zstd":
         maker = zstandard.ZstdCompressor().compressobj()
-        return b"".join(maker.compress(bytes(2**22)) for _ in range(256)) + bytes(maker.flush())
+        return b"".join(maker.compress(bytes(2**22)) for _ in range(64)) + bytes(maker.flush())
     deflater = zlib.compressobj(9, wbits=31)
-    once = b"".join(deflater.compress(bytes(2**22)) for _ in range(256)) + deflater.flush()
+    once = b"".join(deflater.compress(bytes(2**22)) for _ in range(64)) + deflater.flush()
     return once if coding == "gzip" else zipped(31)(once)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "gzip, gzip", "br", "zstd"])
 def test_a_bomb_is_read_up_to_the_cap_and_no_further(coding: str) -> None:
-    """A gigabyte in a few kilobytes: one megabyte of it is read, the rest is named, and the memory stays bounded."""
+    """A few kilobytes for a quarter of a gigabyte: one megabyte is read, the rest named, the memory bounded."""
     sent, decoder = _bomb(coding), ContentDecoder(coding, most=2**20)
     assert len(sent) < 2 * 2**20
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -187,3 +187,21 @@ def test_a_bomb_is_read_up_to_the_cap_and_no_further(coding: str) -> None:
     assert (len(decoded), decoder.feed(sent)) == (2**20, b"")
     assert "1,048,576 bytes" in decoder.trouble
     assert grown < 64 * 1024, f"{grown} KiB"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_bodies_one_after_another_have_a_bound(coding: str) -> None:
+    """An empty one costs as much work as a long one, so a megabyte of them is not undone to its end."""
+    decoder, member = ContentDecoder(coding), CODED[coding][1](b"")
+    for _ in range(100):
+        decoder.feed(member * 1000)
+    assert "more than 10,000 of them" in decoder.trouble
+
+
+def test_a_bomb_amid_the_layers_is_found() -> None:
+    """What grows in one layer and shrinks again in the next keeps within the bound in each of them."""
+    nothing = b"\0\0\0\xff\xff"  # RFC 1951, section 3.2.4: a block of no bytes
+    decoder = ContentDecoder("deflate, gzip", most=2**20)
+    assert decoder.feed(zipped(31)(nothing * 2**20)) == b""
+    assert decoder.overfull
+    assert "1,048,576 bytes" in decoder.trouble

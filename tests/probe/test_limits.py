@@ -1,20 +1,31 @@
 from __future__ import annotations
 
+import asyncio
+import gzip
 import ssl
 import time
+import zlib
+from collections.abc import Callable
+from itertools import chain, cycle
 
+import brotli  # type: ignore[import-untyped]  # it has no stubs
 import h2.config
 import h2.connection
 import h2.events
 import pytest
+import zstandard
 
 from lab.evidence import HttpVersion, Trace, TransportEnd
+from lab.probe.codings import ContentDecoder
+from lab.probe.conversation import Conversation
 from lab.probe.exchange import Enough, Patience, exchange
+from lab.probe.framing import Request
+from lab.probe.terms import Terms
 from lab.wire.format import Ask
 
 from . import h2_peer
 from .conftest import Run
-from .fault_server import CHUNKED, CLOSE, FaultServer, Peer, chunk, length
+from .fault_server import CHUNKED, CLOSE, HEAD, FaultServer, Peer, Script, chunk, length
 
 ASK = Ask("/", (), b"{}")
 SIZE = 100_000
@@ -71,6 +82,86 @@ def test_a_reply_without_end_is_left_at_the_limit(run: Run, name: str) -> None:
         trace = run(exchange(server.url, ASK, http=http, limit=SIZE))
     assert (trace.end, len(body(trace))) == (TransportEnd.LEFT, kept)
     assert trace.detail.startswith("more than ")
+
+
+def bomb_over_http_1(coding: str, packed: bytes) -> Script:
+    """Sends a packed body as one chunk, and its end."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(HEAD + f"Content-Encoding: {coding}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        peer.send(chunk(packed) + b"0\r\n\r\n")
+
+    return script
+
+
+def bomb_over_http_2(coding: str, packed: bytes) -> Script:
+    """The same in frames."""
+    frames = [h2_peer.data(packed[start : start + 2**14]) for start in range(0, len(packed), 2**14)]
+    return h2_peer.after_request(h2_peer.headers(("content-encoding", coding)), *frames, h2_peer.data(b"", end=True))
+
+
+BOMBS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.compress,
+}
+SCRIPTS = {HttpVersion.HTTP_1_1: bomb_over_http_1, HttpVersion.HTTP_2: bomb_over_http_2}
+
+
+@pytest.mark.parametrize("http", HttpVersion)
+@pytest.mark.parametrize("coding", BOMBS)
+def test_a_bomb_is_left_and_what_is_kept_decodes_to_no_more_than_the_limit(coding: str, http: HttpVersion) -> None:
+    """An ending of its own: the probe left, for that reason, although the reply had come to its end."""
+    packed = BOMBS[coding](b"data: first\n\n" + b"x" * (4 * 2**20))
+    with FaultServer(SCRIPTS[http](coding, packed)) as server:
+        trace = asyncio.run(exchange(server.url, ASK, http=http, limit=SIZE))
+    assert (trace.end, trace.detail) == (TransportEnd.LEFT, f"more than {SIZE:,} bytes of decoded body")
+    assert trace.status == 200
+    assert len(ContentDecoder(coding).feed(body(trace))) <= SIZE
+
+
+@pytest.mark.parametrize("piece", [b":\n", b"\n", b"data:\r\n\r\n"], ids=["comments", "nothing", "empty events"])
+def test_tiny_events_are_left_at_the_limit_of_lines(piece: bytes) -> None:
+    """Millions of them are no answer, and reading them would take longer than the exchange."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(CHUNKED)
+        while not peer.over.is_set():
+            peer.send(chunk(piece * 5000))
+
+    with FaultServer(script) as server:
+        trace = asyncio.run(exchange(server.url, ASK, most_lines=2000))
+    assert (trace.end, trace.detail) == (TransportEnd.LEFT, "more than 2,000 lines of body")
+    assert body(trace).count(b"\n") <= 2000
+
+
+async def test_a_byte_at_a_time_is_left_before_it_fills_the_memory() -> None:
+    """What a read costs beside its bytes counts too, so that their number has a bound."""
+    conversation = Conversation(Request("http", "x", "/"), Terms(limit=SIZE), HttpVersion.HTTP_1_1)
+    sent = chain(CHUNKED, cycle(chunk(b"x")))
+    most = (2 * SIZE + 2**20) // 128 + 1
+    for _ in range(most):
+        conversation.get_buffer(-1)[0] = next(sent)
+        conversation.buffer_updated(1)
+    trace = conversation.trace()
+    assert (trace.end, trace.detail[:10]) == (TransportEnd.LEFT, "more than ")
+    assert len(trace.body) < len(trace.reads) < most
+
+
+def test_what_one_read_brings_is_one_piece() -> None:
+    """A piece costs more than its bytes, however small the chunks are."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(CHUNKED + chunk(b"x") * 10_000 + b"0\r\n\r\n")
+
+    with FaultServer(script) as server:
+        trace = asyncio.run(exchange(server.url, ASK))
+    assert body(trace) == b"x" * 10_000
+    assert len(trace.body) <= len(trace.reads)
 
 
 def test_a_body_of_just_the_limit_is_whole(run: Run) -> None:

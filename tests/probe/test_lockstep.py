@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import zlib
+
+import pytest
 
 from lab.probe.framing import Head
 from lab.probe.lockstep import Lockstep
@@ -32,7 +35,7 @@ def event(number: int) -> bytes:
 
 async def drive(pieces: list[bytes], channel: Channel, coding: str = "") -> Lockstep:
     """Give a driver headers and pieces of body, and close it."""
-    driver = Lockstep(CHAT, channel, "r1")  # type: ignore[arg-type]
+    driver = Lockstep(CHAT, channel, "r1", tokens=3)  # type: ignore[arg-type]
     driver.on_head(Head(200, "1.1", (("content-encoding", coding),) if coding else (), "chunked"))
     for at, piece in enumerate(pieces):
         driver.on_body(float(at), piece)
@@ -62,3 +65,25 @@ async def test_a_confirmation_that_was_not_taken_is_not_noted() -> None:
     """`confirmed` tells only of what the model server knows."""
     driver = await drive([event(1), event(2)], Channel(refused=frozenset({2})))
     assert list(driver.confirmed) == [1]
+
+
+async def test_only_the_answers_own_tokens_are_confirmed() -> None:
+    """A path that sends tokens which the answer does not have makes the probe ask for nothing."""
+    channel = Channel()
+    await drive([event(1) + event(0) + event(4) + event(10**9), event(2)], channel)
+    assert channel.told == [("r1", 1), ("r1", 2)]
+
+
+async def test_a_model_server_that_takes_no_confirmation_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the exchange is over, what is left is confirmed within some seconds or not at all."""
+    monkeypatch.setattr("lab.probe.lockstep._CLOSING", 0.01)
+
+    class Silent(Channel):
+        async def confirm(self, request: str, number: int) -> bool:
+            """Never answer."""
+            await asyncio.Event().wait()
+            return False
+
+    async with asyncio.timeout(30):
+        driver = await drive([event(1), event(2)], Silent())
+    assert driver.confirmed == {}

@@ -151,7 +151,7 @@ def test_a_side_channel_outside_its_context_says_so(run: Run) -> None:
     """Using it unopened is the caller's mistake and named as such."""
 
     async def unopened() -> None:
-        await SideChannel("http://127.0.0.1:1").attempts("x")
+        await SideChannel("http://127.0.0.1:1").attempts("x", Plan())
 
     with pytest.raises(RuntimeError, match="async with"):
         run(unopened())

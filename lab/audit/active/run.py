@@ -13,6 +13,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import aiohttp
@@ -21,6 +22,7 @@ from lab.audit.active.conclude import Audited, conclude, doubts
 from lab.audit.active.findings import ActiveFindings
 from lab.audit.active.lives import Made
 from lab.audit.active.streams import LEAVE_LENGTH, SHORTEST_CLOCK, Asking, Role, over_http_2, search, short, wait_of
+from lab.audit.bounds import planned_bytes, planned_lines
 from lab.audit.endpoint import Endpoint
 from lab.audit.mask import Mask
 from lab.errors import BadInput, EnvironmentFault
@@ -29,7 +31,7 @@ from lab.judge.endings import NEVER_OPENED
 from lab.plan import make_plan
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
-from lab.probe.side_channel import SideChannel
+from lab.probe.side_channel import SideChannel, SideChannelFault
 
 SPARE = 30.0
 """Seconds of patience beyond the planned length."""
@@ -44,6 +46,9 @@ LONGEST_SEARCH = 3600.0
 """Seconds; steady streams of an hour have 15,000 tokens each."""
 
 _CONNECT = 15.0
+
+_ANSWERING = 20.0
+"""Seconds for what the side channel still has to answer when an exchange is over."""
 
 Pairs = tuple[tuple[str, str], ...]
 Say = Callable[[str], None]
@@ -134,27 +139,34 @@ class ActiveRun:
         """
         target = self.target
         async with SideChannel(target.side_url, headers=target.model_headers, tls=target.model_tls) as channel:
-            await _make_sure(target, channel)
+            check = [Asking(f"first-{number}", Role.SEARCH, make_plan({"tokens": 3})) for number in range(_FIRST)]
+            self.say(f"{len(check)} exchanges as a check, for at most {at_most(check):.0f} s")
+            await _make_sure(target, channel, check)
             self._began = time.monotonic()
             secure = target.endpoint.secure
             askings = [*search(self.longest), *short(target.endpoint.wire_format, http_2=secure)]
             askings += over_http_2(self.longest) if secure else []
             self._planned = len(askings)
-            self.say(f"{len(askings)} exchanges at the same time, for some {wait_of(self.longest) + SETTLING:.0f} s")
-            await self._ask(channel, askings)
+            words = f"{len(askings)} exchanges at the same time, for some {wait_of(self.longest) + SETTLING:.0f} s"
+            await self._ask(channel, askings, words)
             if 2 * len(self.failed) > len(askings):
                 raise self.failed[0]
             again = doubts(self.made, self.longest)
             if again:
                 self._planned += len(again)
                 longest = max(asking.plan.length for asking in again)
-                self.say(f"some ends were seen late: {len(again)} exchanges once more, for some {longest:.0f} s")
-                await self._ask(channel, again)
+                words = f"some ends were seen late: {len(again)} exchanges once more, for some {longest:.0f} s"
+                await self._ask(channel, again, words)
 
-    async def _ask(self, channel: SideChannel, askings: Sequence[Asking]) -> None:
-        async with asyncio.TaskGroup() as group:
-            for asking in askings:
-                group.create_task(self._keep(channel, asking))
+    async def _ask(self, channel: SideChannel, askings: Sequence[Asking], words: str) -> None:
+        """Make these at once; whoever answers, it is over by the time that is stated."""
+        most = at_most(askings)
+        self.say(f"{words}, and at most {most:.0f} s")
+        # What is not over then, the findings say.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most), asyncio.TaskGroup() as group:
+                for asking in askings:
+                    group.create_task(self._keep(channel, asking))
 
     async def _keep(self, channel: SideChannel, asking: Asking) -> None:
         try:
@@ -185,6 +197,11 @@ class ActiveRun:
             yield f"stopped early: {missing} of {self._planned} exchanges were not over"
 
 
+def at_most(askings: Sequence[Asking]) -> float:
+    """Seconds after which exchanges are over that are all asked at once, and their ledgers read."""
+    return max(asking.delay + asking.plan.longest for asking in askings) + SPARE + LEAVE_LENGTH + SETTLING + _ANSWERING
+
+
 async def audit_actively(target: Target, *, longest: float, say: Say = silent) -> ActiveFindings:
     """Audit a path behind which the lab's own model server stands; arguments and errors as for `ActiveRun`."""
     run = ActiveRun(target, longest, say)
@@ -197,16 +214,17 @@ async def _make(target: Target, channel: SideChannel, asking: Asking) -> Made:
     headers = target.headers
     if asking.accept_encoding:
         headers = (*headers, ("Accept-Encoding", asking.accept_encoding))
-    patience = asking.plan.length + asking.plan.fault_delay + SPARE
+    plan = asking.plan
+    patience = plan.length + plan.fault_delay + SPARE
     try:
         evidence = await observe(
             target.endpoint.origin,
             target.side_url,
             target.endpoint.wire_format,
-            asking.plan,
+            plan,
             stream=asking.stream,
             headers=headers,
-            patience=Patience(_CONNECT, patience, patience, patience),
+            patience=Patience(_CONNECT, patience, patience, patience, plan.longest + SPARE),
             channel=channel,
             leave_after=asking.leave_after,
             settling=LEAVE_LENGTH + SETTLING if asking.role is Role.LEAVE else SETTLING,
@@ -214,7 +232,11 @@ async def _make(target: Target, channel: SideChannel, asking: Asking) -> Made:
             http=asking.http,
             pace=asking.pace,
             target=target.endpoint.target,
+            limit=planned_bytes(plan),
+            most_lines=planned_lines(plan),
         )
+    except SideChannelFault as fault:
+        raise _masked_fault(target, fault) from None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise _no_ledger(target, f"stopped answering: {error}") from error
     return Made(asking, _masked(evidence, target.mask))
@@ -224,22 +246,22 @@ def _masked(evidence: Evidence, mask: Mask) -> Evidence:
     return replace(evidence, trace=mask.trace(evidence.trace))
 
 
-async def _make_sure(target: Target, channel: SideChannel) -> None:
-    """A few short exchanges, each of which must come back with its ledger.
+async def _make_sure(target: Target, channel: SideChannel, check: Sequence[Asking]) -> None:
+    """Make a few short exchanges, each of which must come back with its ledger.
 
     Raises:
         EnvironmentFault: says what does not answer, and what to do.
     """
     try:
-        await channel.offset()
+        async with asyncio.timeout(at_most(check)):
+            await channel.offset()
+            first = await asyncio.gather(*(_make(target, channel, asking) for asking in check))
+    except SideChannelFault as fault:
+        raise _masked_fault(target, fault) from None
     except aiohttp.ClientResponseError as error:
         raise _no_ledger(target, f"answers {error.status} {error.message}".rstrip(), status=error.status) from None
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise _no_ledger(target, f"does not answer: {error}") from None
-    plan = make_plan({"tokens": 3})
-    first = await asyncio.gather(
-        *(_make(target, channel, Asking(f"first-{number}", Role.SEARCH, plan)) for number in range(_FIRST))
-    )
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _no_ledger(target, f"does not answer: {error}".removesuffix(": ")) from None
     lost = [each for each in first if each.evidence.ledger is None]
     if lost:
         raise _not_in_the_ledger(target, lost[0].evidence.trace, len(lost), len(first))
@@ -281,6 +303,10 @@ _ABOUT_STATUS = {
     503: "The path does not reach the model server: start it with lab serve.",
     504: "The path does not reach the model server: start it with lab serve.",
 }
+
+
+def _masked_fault(target: Target, fault: SideChannelFault) -> EnvironmentFault:
+    return EnvironmentFault(target.mask.text(fault.problem), fault.remedy)
 
 
 def _no_ledger(target: Target, what: str, *, status: int = 0) -> EnvironmentFault:

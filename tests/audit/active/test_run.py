@@ -172,6 +172,25 @@ async def test_the_wrong_secret_is_a_clear_error_and_the_right_one_is_shown_nowh
     assert json.loads(TypeAdapter(ActiveFindings).dump_json(findings))["wire_format"] == "anthropic-messages"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8000",
+        "ftp://127.0.0.1",
+        "http://[::1",
+        "http://me:correct-horse@127.0.0.1:8000",
+        "http://127.0.0.1:8000?api_key=correct-horse",
+        "http://127.0.0.1:8000?team=correct-horse",
+    ],
+)
+def test_the_model_servers_own_address_is_checked_like_any_other(url: str) -> None:
+    """Addresses are printed and saved: what is none is refused, and so is one with a secret, which is not repeated."""
+    with pytest.raises(BadInput, match="--model-url") as caught:
+        target_of(endpoint("http://127.0.0.1:1"), Active(model_url=url), Keys(), NO_TLS, {"LAB_SECRET": SECRET})
+    assert caught.value.remedy
+    assert "correct-horse" not in str(caught.value)
+
+
 async def test_everything_may_go_over_tls_and_below_a_base_path() -> None:
     """Exchanges, confirmations and ledger go over https through the path, with the secret; HTTP/2 is offered."""
     authority = trustme.CA()
