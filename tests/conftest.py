@@ -10,6 +10,7 @@ import pytest
 from busy import busy_processes
 
 from lab.proxies import PROXIES
+from lab.signals import ENDING
 from lab.stage import images
 from lab.stage.engine import ensure_engine
 from lab.stage.images import ImageInUse
@@ -23,7 +24,7 @@ _said: list[str] = []
 @pytest.fixture
 def own_signals() -> Iterator[None]:
     """The command line sets handlers, which the tests' own process must not keep."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ENDING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

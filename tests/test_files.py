@@ -2,27 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from odd_files import disk_with, make_long, make_pipe
 
 from lab.errors import BadInput
 from lab.files import LONGEST_RESULT, LONGEST_TEXT, read_whole, read_words, stay_inside, write_whole
-
-
-@contextmanager
-def disk_with(size: int) -> Iterator[None]:
-    """No file can be longer than that many bytes, as on a disk that is full by then."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def names(folder: Path) -> list[str]:
@@ -111,12 +98,6 @@ class TestWriteWhole:
         assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
-def make_pipe(path: Path) -> None:
-    """A named pipe; whoever waits for its end gets it, so that a fault fails and does not hang."""
-    os.mkfifo(path)
-    threading.Thread(target=lambda: path.open("wb").close(), daemon=True).start()
-
-
 class TestReadWhole:
     def test_reads_up_to_the_limit(self, tmp_path: Path) -> None:
         """One byte more is too much, and nothing is cut off in silence."""
@@ -164,8 +145,7 @@ class TestReadWhole:
 
     def test_words_have_a_limit(self, tmp_path: Path) -> None:
         """Nobody writes a scenario of that length by hand."""
-        with (tmp_path / "words").open("wb") as file:
-            file.truncate(LONGEST_TEXT + 1)
+        make_long(tmp_path / "words", LONGEST_TEXT + 1)
         with pytest.raises(OSError, match="longer than"):
             read_words(tmp_path / "words")
         assert LONGEST_TEXT < LONGEST_RESULT

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import pytest
+from odd_files import make_long, make_pipe
 from own_scenario import TABLE, write_scenario
 
 from lab.catalogue import discover, load_scenario
@@ -82,10 +82,9 @@ def test_a_folder_behind_a_link_is_the_users_own_choice(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_pipe_is_refused(folder: Path, name: str) -> None:
-    """Reading it would wait for a writer that never comes; this one comes, so that a fault fails and does not hang."""
+    """Reading it would wait for a writer that never comes."""
     (folder / name).unlink()
-    os.mkfifo(folder / name)
-    threading.Thread(target=lambda: (folder / name).open("wb").close(), daemon=True).start()
+    make_pipe(folder / name)
     with pytest.raises(BadInput, match="not a regular file") as told:
         load(folder)
     assert name in told.value.problem
@@ -101,8 +100,7 @@ def test_what_is_no_file_beside_a_configuration_is_left_alone(folder: Path) -> N
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_without_end_is_refused(folder: Path, name: str) -> None:
     """A sparse one costs its author nothing, and would cost the reader all memory."""
-    with (folder / name).open("ab") as file:
-        file.truncate(LONGEST_TEXT + 1)
+    make_long(folder / name, LONGEST_TEXT + 1)
     with pytest.raises(BadInput, match="longer than") as told:
         load(folder)
     assert name in told.value.problem
