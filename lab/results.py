@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from lab.errors import BadInput
-from lab.files import write_whole
+from lab.files import LONGEST_RESULT, read_whole, write_whole
 from lab.words import Cause, Delivery, Ending, Group, Outcome, Precedence, Saved, Side
 
 FORMAT_VERSION = 1
@@ -187,7 +187,7 @@ def save(results: Results, path: Path) -> None:
 def load(path: Path) -> Results:
     """Read a saved `results.json`; `BadInput` names the file and what is wrong in it."""
     try:
-        raw = path.read_bytes()
+        raw = read_whole(path, LONGEST_RESULT)
         version = json.loads(raw).get("format_version")
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}", "Run `lab run` first, or name a results.json.") from None

@@ -16,6 +16,7 @@ from busy import busy_processes
 from markers import mark, without_browser
 
 from lab.proxies import PROXIES
+from lab.signals import ENDING
 from lab.stage import images
 from lab.stage._owner import SCOPE_VARIABLE, Owner
 from lab.stage.engine import ensure_engine
@@ -89,7 +90,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture
 def own_signals() -> Iterator[None]:
     """The command line sets handlers, which the tests' own process must not keep."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ENDING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -25,7 +25,9 @@ IMAGES, START, PLAY, PLAYED = "-- images", "-- start", "-- play", "-- played"
 """What `ANNOUNCED` prints when a phase begins, and when the exchanges of one side are over."""
 
 ANNOUNCED = f"""
-import sys
+import signal, sys
+# Whoever runs the tests may have been started deaf to a closed terminal.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from lab import cli
 from lab.cli import run as cli_run
 from lab.stage import images, readiness

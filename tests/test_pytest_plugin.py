@@ -259,6 +259,7 @@ class TestItems:
             return handle
 
         monkeypatch.setattr(run._loop, "call_soon_threadsafe", queue_and_tell)
+        run.start()
         run.close()
         assert made_up.struck
 
@@ -266,6 +267,7 @@ class TestItems:
         """Its thread and its event loop are gone by then."""
         scenario = load_scenario(scenarios / "held")
         run = pytest_items.ScenarioRun([(scenario, staging) for staging in scenario.stagings])
+        run.start()
         run.close()
         run.close()
         assert len(made_up.ran) == 2

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from lab.compare.advice import Advice, Need
 from lab.compare.figures import LevelFigures
 from lab.compare.growth import Growth
-from lab.files import write_whole
+from lab.files import LONGEST_RESULT, read_whole, write_whole
 from lab.words import Saved
 
 FORMAT_VERSION = 2
@@ -72,4 +72,4 @@ def load(path: Path) -> Comparison:
         OSError: the file cannot be read.
         pydantic.ValidationError: it is no comparison.
     """
-    return _COMPARISON.validate_json(path.read_bytes())
+    return _COMPARISON.validate_json(read_whole(path, LONGEST_RESULT))

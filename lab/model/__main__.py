@@ -59,8 +59,10 @@ def _is_loopback(host: str) -> bool:
 
 async def _serve(host: str, port: int, secret: str | None, doors: Sequence[int]) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # `nohup` asks for a server that outlives its terminal.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with ModelServer(host, port, secret=secret, doors=doors) as server:
         # What stands now stays; without this, each full collection walks it and delays every stream.
         gc.collect()

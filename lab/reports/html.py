@@ -5,7 +5,7 @@ page together: an anchor is the id of the scenario, the proxy or the side, and n
 of one proxy share one time scale, so that broken and fixed can be compared by eye. The exception is
 `real-defaults`, whose clocks are ten or a hundred times longer and would squash the others: it has its own.
 
-Log lines, configurations and READMEs are untrusted. The template escapes whatever is not `Markup`, and a
+Log lines, configurations and READMEs are untrusted. See `lab.reports.pages` for what becomes of them; and a
 content security policy forbids every fetch and every script but the page's own.
 """
 
@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from lab.reports import bars as bars_module
 from lab.reports import phrases, timeline
 from lab.reports.bars import Bars, full_lengths
 from lab.reports.changes import Changes, changes
+from lab.reports.pages import page_environment
 from lab.reports.phrases import CellLine, Phrase, again, cell_lines, needs_attention, phrase_of, proxy_id, side_id
 from lab.reports.scale import Scale, scale_for
 from lab.reports.story import Story, tell
@@ -132,14 +133,8 @@ def html_report(results: Results) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("lab.reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters.update(seconds=phrases.seconds, printable=phrases.printable, token_count=phrases.token_count)
+    environment = page_environment("lab.reports")
+    environment.filters.update(seconds=phrases.seconds, token_count=phrases.token_count)
     environment.globals.update(timeline=timeline, bars=bars_module, again=again, precedence=phrases.precedence)
     return environment
 

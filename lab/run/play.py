@@ -21,6 +21,8 @@ import aiohttp
 from lab.catalogue import Exchange, Staging
 from lab.errors import LabError, SetUpFault
 from lab.evidence import Evidence
+from lab.files import read_words
+from lab.printable import printable_text
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
@@ -155,13 +157,14 @@ def _without_verdict(performance: Performance, outcome: Outcome, problem: str) -
         config_name=_config_name(staging),
         config=_config(staging),
         log=performance.log,
-        problem=problem,
+        # It may name a file, in whatever bytes its name has; what is saved must be text.
+        problem=printable_text(problem),
     )
 
 
 def _config(staging: Staging) -> str:
     """The configuration's text; its author may be at work on it while it is being played."""
     try:
-        return staging.config.read_text("utf-8")
+        return read_words(staging.config)
     except (OSError, UnicodeDecodeError) as error:
         return f"(the file cannot be read any more: {error})\n"

@@ -10,7 +10,7 @@ import docker.errors
 import docker.models.containers
 import pytest
 from own_scenario import LONG, write_scenario
-from processes import IMAGES, PLAY, START, await_line, end_of, left_by, running
+from processes import IMAGES, PLAY, START, await_line, end_of, left_by, messages, running
 
 from lab.stage._confined import confinement
 from lab.stage._owner import SCOPE_VARIABLE, labels, new_run
@@ -50,13 +50,19 @@ def test_kill_reaches_a_run_in_the_background(scenarios: Path, engine: docker.Do
     assert left_by(engine, process.pid) == []
 
 
-def test_ctrl_c_twice_leaves_nothing(scenarios: Path, engine: docker.DockerClient) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ten_signals_in_a_row_leave_nothing(
+    scenarios: Path, engine: docker.DockerClient, number: signal.Signals
+) -> None:
     """An impatient user presses it again while the containers are being removed; they are removed all the same."""
     with running("run", scenarios, "--out", scenarios.parent / "out") as process:
         await_line(process, PLAY)
-        process.send_signal(signal.SIGINT)
-        code, _, _ = end_of(process, signal.SIGINT)
-    assert code != 0
+        for _ in range(9):
+            process.send_signal(number)
+        code, _, err = end_of(process, number)
+    assert code == 128 + number
+    assert messages(err)[-1] == "lab: stopped"
+    assert "Traceback" not in err
     assert left_by(engine, process.pid) == []
 
 
