@@ -60,7 +60,7 @@ _IS_BARE = bytes(number in _DIGITS_AND_LETTERS for number in range(256))
 _ESCAPE = re.compile(
     r"&(?:amp;)*(?:#(?P<decimal>[0-9]{1,7})|#[xX](?P<html>[0-9a-fA-F]{1,6})|(?P<name>[a-zA-Z]{2,8}));"
     r"|%(?:25)*(?P<url>[0-9a-fA-F]{2})"
-    r"|\\+(?:u(?P<json>[0-9a-fA-F]{4})|x(?P<hex>[0-9a-fA-F]{2})|(?P<control>[nrtbfv])|(?P<itself>[^a-zA-Z0-9\\]))"
+    r"|(?<!\\)\\++(?:u(?P<json>[0-9a-fA-F]{4})|x(?P<hex>[0-9a-fA-F]{2})|(?P<control>[nrtbfv])|(?P<itself>[^a-zA-Z0-9\\]))"
 )
 _BEGINS_ESCAPE = frozenset("&%\\")
 _ESCAPED = re.compile(_ESCAPE.pattern.encode())
@@ -74,12 +74,14 @@ class Spelling:
 
     Args:
         text: the secret, so written.
-        telling: how many telling letters and digits in a row make a piece of it; a shorter secret must be whole.
+        telling: how many letters and digits in a row make a piece of it; a shorter secret must be whole.
+        prefix: how many characters at the beginning are public, and do not count.
         words: whether it is all words, so that pieces with other things between them tell nothing.
     """
 
     text: str
     telling: int
+    prefix: int = 0
     words: bool = False
 
     @cached_property
@@ -94,12 +96,11 @@ class Spelling:
 
     @cached_property
     def _weights(self) -> list[int]:
-        """How many of the first letters and digits are telling: those from the random part on, if there is one."""
-        random = _RANDOM.search(self.text)
-        return [0, *accumulate(random is None or place >= random.start() for place in self.places)]
+        """How many of the first letters and digits count."""
+        return [0, *accumulate(place >= self.prefix for place in self.places)]
 
     def weight(self, first: int, last: int) -> int:
-        """How many telling letters and digits stand between these places."""
+        """How many letters and digits between these places count."""
         return self._weights[last] - self._weights[first]
 
     def tells(self, first: int, last: int) -> bool:
@@ -124,11 +125,11 @@ class Spelling:
 
 def spellings_of(key: str) -> Iterator[Spelling]:
     """A key as it is, with its own escapes undone, in base64 at each of three places, and in hexadecimal digits."""
-    words = _RANDOM.search(key) is None
+    words = not has_random_part(key)
     telling = _TELLING_WORDS if words else _TELLING
-    yield Spelling(key, telling, words)
-    if (plain := _plain(key)) != key:
-        yield Spelling(plain, telling, words)
+    for text in dict.fromkeys((key, _plain(key))):
+        random = _RANDOM.search(text)
+        yield Spelling(text, telling, random.start() if random else 0, words)
     raw = key.encode()
     yield Spelling(raw.hex(), 2 * telling)
     for before in range(3):
@@ -136,6 +137,11 @@ def spellings_of(key: str) -> Iterator[Spelling]:
         # neighbours are left out.
         first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
         yield Spelling(base64.b64encode(bytes(before) + raw)[first:last].decode(), telling * 4 // 3 + 1)
+
+
+def has_random_part(key: str) -> bool:
+    """Whether a key is more than words."""
+    return _RANDOM.search(key) is not None
 
 
 class Bare:

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import TypeVar, cast
 
-from lab.audit.echoes import Bare, Echoes, Span, Spelling, spellings_of
+from lab.audit.echoes import Bare, Echoes, Span, Spelling, has_random_part, spellings_of
 from lab.evidence import Read, Trace
 
 T = TypeVar("T")
@@ -103,12 +103,13 @@ class Mask:
 
 
 def _parts(secret: str) -> Iterable[str]:
-    """What is secret in a header's value: what stands behind a scheme, and of `Basic` the user and password in it."""
+    """A secret header's value, what stands behind its scheme, and of `Basic` the user and password in it."""
     scheme, _, bare = secret.rpartition(" ")
-    if " " in scheme or len(bare) < SHORTEST:
+    # Words behind a word may be a pass phrase; of more than two, the last is no key by itself.
+    if " " in scheme or not has_random_part(bare):
         yield secret
-        return
-    yield bare
+    if " " not in scheme:
+        yield bare
     if scheme.lower() == "basic":
         with suppress(ValueError):
             user = base64.b64decode(bare, validate=True).decode("ascii")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
 from lab.consume._answers import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused
@@ -19,6 +19,9 @@ _log.addHandler(logging.NullHandler())
 
 # Enough for any vendor's error document; a page of megabytes must not be kept for its first line.
 _KEPT = 64 * 1024
+
+LARGEST = 64 * 2**20
+"""Bytes of one event, or of a batch reply, that are kept; an image in base64 has a tenth of that."""
 
 # From here on a status says that the body is no answer, and from there on that it is an error.
 _NO_ANSWER, _HTTP_ERROR = 300, 400
@@ -56,7 +59,7 @@ class Consumer:
 
     Call `head` once, `feed` for each piece of the body, and `close` once in every case, with the exception
     if there was one, or with a `Left` where you stop before the end. None of them raises for anything that the
-    other side sent.
+    other side sent. An event without end fills no memory: from `LARGEST` bytes on nothing more is read.
 
     Args:
         wire_format: a name in `lab.wire.FORMATS`; `BadInput` for any other.
@@ -81,6 +84,8 @@ class Consumer:
         self._status = 200
         self._headers: dict[str, str] = {}
         self._body = bytearray()
+        self._since = 0
+        self._too_large = False
         self._pieces: list[str] = []
         self._understood = False
         self._finish: Finish | None = None
@@ -108,13 +113,17 @@ class Consumer:
 
     def feed(self, data: bytes) -> str:
         """Take the next bytes of the decoded body, cut anywhere; return the text that they completed."""
-        if self._answer is not None:
+        if self._answer is not None or self._too_large:
             return ""
         if not self._understood:
             self._keep(data)
         if not self._stream or self._status >= _NO_ANSWER:
             return ""
-        return "".join([self._take(event) for event in self._reader.feed(data)])
+        events = self._reader.feed(data)
+        self._since = 0 if events else self._since + len(data)
+        if self._since > LARGEST:
+            self._leave("event")
+        return "".join([self._take(event) for event in events])
 
     def close(self, error: Exception | None = None) -> Answer:
         """The body has ended, or `error` ended it: return what came of it, and log it if it is partial.
@@ -130,7 +139,15 @@ class Consumer:
     def _keep(self, data: bytes) -> None:
         """Keep the body while it may yet turn out to be a document and not a stream."""
         whole = not self._stream and self._status < _NO_ANSWER
-        self._body += data if whole else data[: max(0, _KEPT - len(self._body))]
+        most = LARGEST if whole else _KEPT
+        if whole and len(self._body) + len(data) > most:
+            self._leave("document")
+        self._body += data[: max(0, most - len(self._body))]
+
+    def _leave(self, what: str) -> None:
+        """Read no more, and forget the half of what was too large."""
+        self._too_large, self._reader = True, self._format.reader()
+        self._take(Unreadable(f"more than {LARGEST:,} bytes of one {what}", b"..."))
 
     def _take(self, event: Event) -> str:
         """Note one event; return its text."""
@@ -159,11 +176,11 @@ class Consumer:
             return Failed(FailedReason.UNREACHABLE, in_words(error))
         if self._status >= _NO_ANSWER:
             return self._judge_status(error)
-        for event in self._reader.close() if self._stream else self._format.read_batch(bytes(self._body)):
+        for event in self._last_events():
             # Half an event is what every failed connection leaves; the failure is the reason then.
             if error is None or not isinstance(event, Unreadable):
                 self._take(event)
-        if not self._understood:
+        if not self._understood and not self._too_large:
             self._model_error = self._error_document()
         if self._model_error is not None and not self._pieces:
             return self._refused(self._model_error)
@@ -174,6 +191,12 @@ class Consumer:
         if not self._pieces and flaw[0] in _WITHOUT_TEXT:
             return self._failed(*flaw)
         return Partial(self.text, self._tokens(), *flaw)
+
+    def _last_events(self) -> Sequence[Event]:
+        """What the end of the body completes."""
+        if self._too_large:
+            return ()
+        return self._reader.close() if self._stream else self._format.read_batch(bytes(self._body))
 
     def _flaw(self, error: Exception | None) -> tuple[PartialReason, str] | None:
         """The first reason, in order of weight, why the answer is not whole; None if it is."""
@@ -204,7 +227,7 @@ class Consumer:
     def _failed(self, flaw: PartialReason, detail: str) -> Failed:
         """What a flaw amounts to when no text came before it."""
         reason = _WITHOUT_TEXT[flaw]
-        if self._understood or reason in _NOT_THE_BODY:
+        if self._understood or self._too_large or reason in _NOT_THE_BODY:
             return Failed(reason, detail)
         body = self._body.strip()
         if not body:

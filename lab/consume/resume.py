@@ -38,7 +38,7 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
 from lab.consume._answers import Answer, Refused, Retry
-from lab.consume._consumer import Consumer
+from lab.consume._consumer import LARGEST, Consumer
 from lab.consume._loops import adrive, drive
 from lab.consume._shapes import answer_to, aopened, consumer_for, opened, response_of
 from lab.wire.format import BROKEN
@@ -93,6 +93,9 @@ class Bookmark:
             if self._note(block):
                 new += block
         del self._held[:start]
+        if len(self._held) > LARGEST:
+            # Nobody waits for its end any more; what it is, the consumer says.
+            self.over, new, self._held = True, new + self._held, bytearray()
         return bytes(new)
 
     def reopen(self) -> None:

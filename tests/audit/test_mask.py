@@ -199,6 +199,12 @@ class TestPhrases:
         assert Mask.of([PHRASE]).text(text) == text
 
 
+def test_a_secret_of_two_words_is_no_scheme_and_a_key() -> None:
+    """Nobody can know, so both are masked together and the second alone; of more words only all of them are."""
+    assert Mask.of(["correct battery"]).text("correct battery, battery") == f"{MASK}, {MASK}"
+    assert Mask.of(["correct horse battery"]).text("correct horse battery, battery") == f"{MASK}, battery"
+
+
 @pytest.mark.parametrize("key", ["hunter22", "a-b-c-d!", "!!!!!!!!", "abc-def", "12345678"])
 def test_a_short_secret_is_known_whole(key: str) -> None:
     """In any case; with anything else between its characters it is ordinary text."""
@@ -279,3 +285,12 @@ def test_a_body_full_of_keys_is_masked_in_one_pass(blob: bytes) -> None:
     assert left_of(key, masked.decode()) == set()
     assert len(masked) == len(whole)
     assert same == short
+
+
+@pytest.mark.parametrize("blob", ["\\", "%25", "&amp;", "%", "&", "\\u", "&#", " "], ids=ascii)
+def test_text_full_of_escapes_is_read_in_one_pass(blob: str) -> None:
+    """None of them makes the reader begin anew at every place; a key behind them is found as ever."""
+    key = KEYS["openai"]
+    masked = Mask.of([key]).text(blob * 200_000 + f" {key}")
+    assert masked.endswith(MASK)
+    assert len(masked) >= 200_000 * len(blob)
