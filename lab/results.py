@@ -14,7 +14,8 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from lab.errors import BadInput
-from lab.files import LONGEST_RESULT, read_whole, write_whole
+from lab.files import LONGEST_RESULT, read_whole
+from lab.saved import write_saved
 from lab.words import Cause, Delivery, Ending, Group, Outcome, Precedence, Saved, Side
 
 FORMAT_VERSION = 1
@@ -181,7 +182,7 @@ _ADAPTER = TypeAdapter(Results)
 
 def save(results: Results, path: Path) -> None:
     """Write `results.json`, whole or not at all."""
-    write_whole(path, _ADAPTER.dump_json(results, indent=1))
+    write_saved(path, _ADAPTER, results)
 
 
 def load(path: Path) -> Results:

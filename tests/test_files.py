@@ -50,14 +50,14 @@ class TestWriteWhole:
 
     def test_two_writers_never_mix(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The second writes its whole file while the first is between writing and replacing."""
-        right = os.fsync
+        right = Path.replace
 
-        def slow(descriptor: int) -> None:
-            right(descriptor)
-            monkeypatch.setattr(os, "fsync", right)
+        def late(part: Path, target: Path) -> Path:
+            monkeypatch.setattr(Path, "replace", right)
             write_whole(tmp_path / "file.json", b"second")
+            return right(part, target)
 
-        monkeypatch.setattr(os, "fsync", slow)
+        monkeypatch.setattr(Path, "replace", late)
         write_whole(tmp_path / "file.json", b"the first")
         assert (tmp_path / "file.json").read_bytes() == b"the first"
         assert names(tmp_path) == ["file.json"]

@@ -15,7 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from lab.audit.conclude import Conclusions
 from lab.audit.measured import SampleResult
 from lab.errors import BadInput, ExitCode
-from lab.files import LONGEST_RESULT, read_whole, write_whole
+from lab.files import LONGEST_RESULT, read_whole
+from lab.saved import write_saved
 from lab.words import Saved
 
 FORMAT_VERSION = 1
@@ -80,7 +81,7 @@ def save(results: AuditResults, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_whole(path, _RESULTS.dump_json(results, indent=1))
+    write_saved(path, _RESULTS, results)
 
 
 def load(path: Path) -> AuditResults:

@@ -27,6 +27,7 @@ from lab.cli.terminal import print_line
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
 from lab.model.secret import SECRET_HEADER, SecretError, read_secret
+from lab.saved import write_saved
 
 RESULT, PAGE = "active.json", "active.html"
 
@@ -105,7 +106,7 @@ def save(findings: ActiveFindings, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_whole(path, _FINDINGS.dump_json(findings, indent=1))
+    write_saved(path, _FINDINGS, findings)
 
 
 def target_of(

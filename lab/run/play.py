@@ -22,7 +22,6 @@ from lab.catalogue import Exchange, Staging
 from lab.errors import LabError, SetUpFault
 from lab.evidence import Evidence
 from lab.files import read_words
-from lab.printable import printable_text
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
@@ -157,8 +156,7 @@ def _without_verdict(performance: Performance, outcome: Outcome, problem: str) -
         config_name=_config_name(staging),
         config=_config(staging),
         log=performance.log,
-        # It may name a file, in whatever bytes its name has; what is saved must be text.
-        problem=printable_text(problem),
+        problem=problem,
     )
 
 
