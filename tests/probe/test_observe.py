@@ -164,7 +164,7 @@ class SlowToTell(SideChannel):
         super().__init__("http://127.0.0.1:9")
         self.asked = 0
 
-    async def attempts(self, request: str) -> list[Ledger]:
+    async def attempts(self, request: str, plan: Plan) -> list[Ledger]:
         """Nothing, twice."""
         self.asked += 1
         return [] if self.asked < 3 else [Ledger(request, 0.0, finished=1.0)]
@@ -172,5 +172,5 @@ class SlowToTell(SideChannel):
 
 async def test_one_late_answer_is_not_taken_for_a_request_that_never_came() -> None:
     """On a busy machine the first answer alone may take all the time that there is for waiting."""
-    attempts = await SlowToTell().settled("r1", 0.0, arrival=0.0)
+    attempts = await SlowToTell().settled("r1", Plan(), 0.0, arrival=0.0)
     assert [ledger.finished for ledger in attempts] == [1.0]
