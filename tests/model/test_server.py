@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from pydantic import TypeAdapter
 
-from lab.evidence import Ledger, Stall
+from lab.evidence import Ledger
 from lab.model.server import ModelServer
 from lab.wire import FORMATS
 from lab.wire.events import ErrorEvent
@@ -45,13 +45,6 @@ async def settled(server: ModelServer, name: str, condition: Callable[[Ledger], 
             ledger = (await ledgers(server, name))[-1]
             if condition(ledger):
                 return ledger
-
-
-def block(seconds: float) -> Stall:
-    """Keep the server's event loop from running, as a busy machine does."""
-    since = time.monotonic()
-    time.sleep(seconds)
-    return Stall(since, time.monotonic())
 
 
 # Plans
@@ -176,21 +169,6 @@ async def test_the_ledger_tells_what_was_written_and_when(server: ModelServer) -
     assert ledger.finished is not None
     assert ledger.finished >= ledger.tokens[-1].at
     assert (ledger.fault, ledger.fault_at, ledger.client_left, ledger.holds) == ("", None, None, ())
-
-
-async def test_the_ledger_tells_when_the_server_itself_did_not_run(server: ModelServer) -> None:
-    """What the path did in that time, it may have done because the server was silent."""
-    block(0.2)
-    connection = await connect(server.base_url)
-    connection.send(request("tokens=2&interval=0s&gaps=2@300ms", name="asleep"))
-    await connection.until(b":1@")
-    blocked = block(0.2)
-    await connection.until(b"[DONE]")
-    ledger = await settled(server, "asleep", lambda ledger: ledger.finished is not None)
-    block(0.2)
-    assert (await ledgers(server, "asleep"))[0].stalls == ledger.stalls
-    assert any(stall.since <= blocked.since and stall.until >= blocked.until for stall in ledger.stalls)
-    connection.close()
 
 
 @asynccontextmanager
