@@ -24,7 +24,7 @@ from lab import pytest_items
 from lab.catalogue import Scenario, load_scenario
 from lab.errors import EnvironmentFault
 from lab.results import SideResult
-from lab.run.lab import Listener
+from lab.run.rounds import Listener
 from lab.words import Outcome
 
 BROKEN, FIXED = "nginx-1.26::broken", "nginx-1.26::fixed"
