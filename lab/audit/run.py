@@ -31,8 +31,9 @@ from lab.evidence import HttpVersion
 PROMPT = "Count from 1 to 1000 in words, one number on each line. Do not stop early, and write nothing else."
 """What is asked for: an answer that any model makes long, and that is worth nothing."""
 
-READING = 5.0
-"""Seconds of the stated time that are kept for what follows the last answer: leaving it, and reading all of them."""
+READING, READ_AGAIN = 5.0, 6
+"""Seconds of the stated time that are kept for what follows the last answer, and how many times as long as reading each
+answer once took: at the end, all of them are read again and again."""
 
 _NOT_THE_PATHS = frozenset({ExitCode.BAD_INPUT, ExitCode.NO_ENVIRONMENT})
 """Codes of stops whose samples say nothing about the path."""
@@ -74,6 +75,7 @@ class Run:
         self._unspoken: dict[str, set[HttpVersion]] = {}
         self._waited = False
         self._spent = self._kept = 0
+        self._reading = 0.0
         self._unbounded = False
         self._until = inf
 
@@ -101,7 +103,7 @@ class Run:
         limit = self.programme.max_tokens
         if self._unbounded and self._spent + requests * most_of(limit) > self.programme.tokens:
             return f"the stated bound of {self.programme.tokens:,} tokens holds although an endpoint ignores its limit"
-        if time.monotonic() + later + self.longest > self._until:
+        if time.monotonic() + later + self.longest + READ_AGAIN * self._reading > self._until:
             return f"the stated bound of {self.programme.most_seconds(self.longest):.0f} s holds"
         if self._kept > (most := most_in_all(self.made, limit)):
             return f"no more is kept than {most:,} bytes of all answers"
@@ -197,7 +199,9 @@ class Run:
         )
         terms = Terms(self.keys, self.longest, self.tls, self.programme.max_tokens)
         sample = await ask_endpoint(request.endpoint, setting, ask, terms)
+        began = time.monotonic()
         self._kept += size_of(sample.evidence)
         self._spent += tokens_of(sample.evidence)
+        self._reading += time.monotonic() - began
         self._unbounded |= ignores_limit(sample.evidence)
         return sample

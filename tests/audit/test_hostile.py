@@ -16,16 +16,16 @@ import pytest
 import zstandard
 from probe.fault_server import CHUNKED, HEAD, FaultServer, Peer, Script, chunk
 
-from lab.audit.bounds import most_bytes, most_in_all, most_lines
+from lab.audit.bounds import most_bytes, most_in_all, most_lines, size_of
 from lab.audit.endpoint import endpoints_of
 from lab.audit.keys import Keys
 from lab.audit.programme import LONGEST_WAIT, Wish, make_programme
 from lab.audit.results import load
-from lab.audit.run import READING, Run
+from lab.audit.run import READ_AGAIN, READING, Run
 from lab.audit.samples import Sample
 from lab.cli import main
 from lab.errors import ExitCode
-from lab.evidence import TransportEnd
+from lab.evidence import Evidence, TransportEnd
 
 from .stranger import sample
 
@@ -144,13 +144,18 @@ class TestTheStatedBounds:
 
     @pytest.fixture(autouse=True)
     def _canned(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.clock, self.takes, self.size = Clock(), 0.0, 10
+        self.clock, self.takes, self.reading, self.size = Clock(), 0.0, 0.0, 10
 
         async def answer(_endpoint: object, setting: object, _ask: object, _terms: object) -> Sample:
             self.clock.now += self.takes
             found = sample([(0.1, TEXT), (0.2, b":" * self.size)])
             return Sample(setting, found.evidence)  # type: ignore[arg-type]
 
+        def read_slowly(evidence: Evidence) -> int:
+            self.clock.now += self.reading
+            return size_of(evidence)
+
+        monkeypatch.setattr("lab.audit.run.size_of", read_slowly)
         monkeypatch.setattr("lab.audit.run.time", SimpleNamespace(monotonic=self.clock.monotonic))
         monkeypatch.setattr("lab.audit.run.ask_endpoint", answer)
 
@@ -178,6 +183,14 @@ class TestTheStatedBounds:
         assert self.clock.now - 1000 - takes + 15 + READING <= stated
         assert run.unasked.total() == 4 - run.made
         assert set(run.unasked) <= {f"the stated bound of {stated:g} s holds"}
+
+    async def test_time_is_left_to_read_what_came(self) -> None:
+        """Answers that take long to read are fewer: at the end, all of them are read again."""
+        self.takes, self.reading = 15.0, 2.0
+        run = self.run_of(5)
+        await run.run()
+        assert run.made < 10
+        assert self.clock.now - 1000 + READING + READ_AGAIN * 2.0 * (run.made - 1) <= 10 * 15 + LONGEST_WAIT
 
     async def test_answers_together_have_a_bound(self) -> None:
         """Where each is as large as it may be, no more is asked once they are plainly too many."""
