@@ -190,9 +190,8 @@ class Background:
         Raises:
             Full: too many are running.
         """
-        first, generated = (
-            make_streams(script) if script.short else await self._aside.work(partial(make_streams, script))
-        )
+        work = partial(make_streams, script)
+        first, generated = work() if script.quick(stream=True) else await self._aside.work(work)
         if not stream:
             first = _queued(script)
         size = _RESPONSE_BYTES + len(script.reply.model) + TOKEN_BYTES * script.tokens

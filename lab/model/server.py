@@ -199,7 +199,8 @@ class ModelServer:
     async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
         if script.short:
             return self._shelf.lend(script, stream=stream)
-        return nullcontext(await self._aside.work(partial(compose, script, stream=stream)))
+        work = partial(compose, script, stream=stream)
+        return nullcontext(work() if script.quick(stream=stream) else await self._aside.work(work))
 
     async def _write(
         self,

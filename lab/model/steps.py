@@ -174,6 +174,10 @@ class Script:
         """Whether it can be made at once."""
         return self.size <= SHORT
 
+    def quick(self, *, stream: bool) -> bool:
+        """Whether its schedule is worked out in no time: it is short, or its end is known without going through it."""
+        return self.short or (stream and not self.plan.jitter)
+
     @property
     def _text(self) -> int:
         return self.plan.padding + _TEXT_BYTES
