@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -81,6 +82,9 @@ class Stop:
         """
         import asyncio
 
+        if threading.current_thread() is not threading.main_thread():
+            # Signals come to the main thread alone.
+            return asyncio.run(work)
         self._tell = lambda: say(STILL_AT_IT)
         try:
             with _waking_up() as awake, asyncio.Runner() as runner:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -266,3 +267,16 @@ class TestStop:
 
         with pytest.raises(asyncio.CancelledError):
             Stop().run(gives_up(), print)
+
+
+def test_work_in_another_thread_is_run_without_signals() -> None:
+    """Signals come to the main thread alone, and whoever embeds a command may run it beside."""
+
+    async def work() -> str:
+        return "done"
+
+    told: list[str] = []
+    thread = threading.Thread(target=lambda: told.append(Stop().run(work(), told.append)))
+    thread.start()
+    thread.join()
+    assert told == ["done"]
