@@ -4,12 +4,14 @@
 #   docker run --rm -p 8000:8000 -e LAB_SECRET token-stream-lab
 #
 # Without LAB_SECRET (or --secret-file with a mounted file) it obeys everybody and says so. A base that brings the three
-# packages itself needs no index: --build-arg BASE=...
-ARG BASE=python:3.13-slim
+# packages itself needs no index: --build-arg BASE=... Base and packages are held to their contents; the files of
+# lab/stage/pins are written by tools/renew_pins.py, and so is the next line.
+ARG BASE=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 FROM ${BASE}
 
+COPY lab/stage/pins/model.txt /opt/token-stream-lab/requirements.txt
 RUN python3 -c "import aiohttp, pydantic, uvloop" 2>/dev/null \
- || python3 -m pip install --no-cache-dir "aiohttp>=3.12" "pydantic>=2.10" "uvloop>=0.21"
+ || python3 -m pip install --no-cache-dir --no-deps --require-hashes -r /opt/token-stream-lab/requirements.txt
 
 COPY lab /opt/token-stream-lab/code/lab
 WORKDIR /opt/token-stream-lab/code

@@ -4,17 +4,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SLOW := grid or busy or soak
+# A file of tests stays together, so that what its tests share is made once; those with containers are begun first.
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: $(READY) ## run every scenario behind every proxy
 	$(BIN)/lab run
 
-test: $(READY) ## run the tests, those with containers too
-	$(BIN)/pytest
+test: $(READY) ## run the tests, those with containers and in a browser too
+	$(BIN)/python tests/set_up.py
+	$(BIN)/pytest -m "not ($(SLOW))" $(WORKERS)
+
+test-all: test ## and after them the slow ones: whole grids, busy machines, fresh draws
+	$(BIN)/pytest -m "$(SLOW) or hypothesis" --seed fresh
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check
@@ -34,4 +41,4 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-.PHONY: help lab test lint bench clean
+.PHONY: help lab test test-all lint bench clean

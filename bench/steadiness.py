@@ -2,8 +2,9 @@
 
     python bench/steadiness.py --runs 20 --busy 4
 
-Each run is a process of its own, as a user starts it. The busy processes compute until they are ended
-or until their own deadline, whichever is first. Exits with 1 if a side was not as required, or if any
+Each run is a process of its own, as a user starts it. A run without that other work comes first: it is the yardstick
+for the wall times, and its verdicts count like those of the others. The busy processes compute until they are ended or
+until their own deadline, whichever is first. Exits with 1 if a run did, if a side was not as required, or if any
 exchange's delivery, ending or cause was not the same in all runs.
 """
 
@@ -18,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.results import Results, load
@@ -35,16 +37,34 @@ def main() -> int:
     parser.add_argument("--busy", type=int, default=2, help="computing processes beside it (default: %(default)s)")
     parser.add_argument("arguments", nargs="*", help="what to run; as for `lab run`")
     options = parser.parse_args()
-    seen: list[Verdicts] = []
+    free = run_lab(options.arguments)
+    report("without other work", free, free)
+    runs = [free]
     with busy(options.busy, LONGEST_RUN * options.runs):
         for number in range(1, options.runs + 1):
-            results, code = run_lab(options.arguments)
-            seen.append(verdicts(results))
-            sys.stdout.write(
-                f"run {number}: exit code {code}, {len(seen[-1])} verdicts, {results.wall_seconds:.1f} s\n"
-            )
-            sys.stdout.flush()
-    return tell(seen)
+            runs.append(run_lab(options.arguments))
+            report(f"run {number}", runs[-1], free)
+    differing = tell([verdicts(run.results) for run in runs])
+    return int(differing or any(run.code for run in runs))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the lab: its results, its exit code, and the seconds that the whole process took."""
+
+    results: Results
+    code: int
+    seconds: float
+
+
+def report(name: str, run: Run, free: Run) -> None:
+    """One line about a run."""
+    twice = sum(side.measured > 1 for _, _, side in run.results.sides())
+    sys.stdout.write(
+        f"{name}: exit code {run.code}, {len(run.results.sides())} sides, {twice} measured twice, "
+        f"{run.seconds:.1f} s ({run.seconds / free.seconds:.1f} times the free run)\n"
+    )
+    sys.stdout.flush()
 
 
 @contextmanager
@@ -68,12 +88,13 @@ def compute(limit: float) -> None:
         sum(number * number for number in range(10_000))
 
 
-def run_lab(arguments: list[str]) -> tuple[Results, int]:
+def run_lab(arguments: list[str]) -> Run:
     """One run of the lab, as a user starts it."""
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "lab", "run", "--out", folder, *arguments]
         done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - our own command
-        return load(Path(folder) / "results.json"), done.returncode
+        return Run(load(Path(folder) / "results.json"), done.returncode, time.monotonic() - began)
 
 
 def verdicts(results: Results) -> Verdicts:
@@ -87,8 +108,8 @@ def verdicts(results: Results) -> Verdicts:
     return found
 
 
-def tell(seen: list[Verdicts]) -> int:
-    """Print what differed between the runs, and what was not as required."""
+def tell(seen: list[Verdicts]) -> bool:
+    """Print what differed between the runs and what was not as required; whether there was any of it."""
     bad = 0
     for name in dict.fromkeys(name for each in seen for name in each):
         counts = Counter(each.get(name, "missing") for each in seen)
@@ -98,7 +119,7 @@ def tell(seen: list[Verdicts]) -> int:
             told = "; ".join(f"{verdict} ({count}x)" for verdict, count in counts.most_common())
             sys.stdout.write(f"{name}: {told}\n")
     sys.stdout.write(f"{len(seen)} runs, {bad} verdicts that differ or are not as required\n")
-    return int(bad > 0)
+    return bad > 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ when it is read, with the offset measured over the side channel.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -61,7 +62,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Stall:
-    """A time in which the probe itself did not run, so that whatever came then was read at its end."""
+    """A time in which the probe, or the model server, did not run; what came or was due then waited for its end."""
 
     since: float
     until: float
@@ -108,7 +109,7 @@ class Trace:
 
     def stalled(self, since: float, until: float) -> float:
         """Seconds between two times in which the probe did not run."""
-        return sum(max(0.0, min(until, stall.until) - max(since, stall.since)) for stall in self.stalls)
+        return _asleep(self.stalls, since, until)
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class Ledger:
         attempts: how many requests came with that id.
         started: when the request had arrived.
         http_version: the version that the request was made with, such as `1.0`.
+        door: the model server's port at which it came; 0 if that is not known.
         headers_at: when status and headers were written; None if never.
         tokens: every token written, in order.
         heartbeats: when heartbeats were written.
@@ -146,6 +148,7 @@ class Ledger:
         fault_at: when it was.
         finished: when the reply was over as far as the model server is concerned; None while it runs.
         client_left: when the other side closed before that; None if it did not.
+        stalls: when the model server itself was late; what the path did in those times it may have done for that.
     """
 
     request: str
@@ -153,6 +156,7 @@ class Ledger:
     attempt: int = 1
     attempts: int = 1
     http_version: str = "1.1"
+    door: int = 0
     headers_at: float | None = None
     tokens: tuple[Written, ...] = ()
     heartbeats: tuple[float, ...] = ()
@@ -161,6 +165,11 @@ class Ledger:
     fault_at: float | None = None
     finished: float | None = None
     client_left: float | None = None
+    stalls: tuple[Stall, ...] = ()
+
+    def stalled(self, since: float, until: float) -> float:
+        """Seconds between two times in which the model server did not run."""
+        return _asleep(self.stalls, since, until)
 
 
 @dataclass(frozen=True)
@@ -182,3 +191,17 @@ class Evidence:
     plan: Plan | None = None
     ledger: Ledger | None = None
     confirmed: dict[int, float] = field(default_factory=dict)
+
+    def stalled(self, since: float, until: float) -> float:
+        """Seconds between two times in which the probe did not run, or the model server, or both."""
+        return _asleep((*self.trace.stalls, *(self.ledger.stalls if self.ledger else ())), since, until)
+
+
+def _asleep(stalls: Iterable[Stall], since: float, until: float) -> float:
+    """Seconds between two times that lie in any of the stalls; what two of them share counts once."""
+    seconds = 0.0
+    for stall in sorted(stalls, key=lambda each: each.since):
+        since = max(since, stall.since)
+        seconds += max(0.0, min(until, stall.until) - since)
+        since = max(since, stall.until)
+    return seconds

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,27 @@ import pytest
 
 from lab.catalogue import Scenario, Staging, load_scenario
 from lab.errors import LabError
+from lab.printable import printable, printable_text
+from lab.reports.phrases import again
 from lab.reports.terminal import describe_side
 from lab.results import SideResult
 from lab.run.lab import run_lab
+from lab.signals import ENDING
 from lab.words import Outcome, Side
 
 RUN = pytest.StashKey["ScenarioRun"]()
 """Where a pytest session keeps its run of the lab."""
+
+MOST_DEAF = 0.5
+"""Seconds for which a signal may go unheard."""
 
 
 def start_run(session: pytest.Session) -> None:
     """Start all selected stagings at once."""
     items = [item for item in session.items if isinstance(item, StagingItem)]
     if items:
-        session.config.stash[RUN] = ScenarioRun([(item.scenario, item.staging) for item in items])
+        run = session.config.stash[RUN] = ScenarioRun([(item.scenario, item.staging) for item in items])
+        run.start()
 
 
 def stop_run(session: pytest.Session) -> None:
@@ -94,8 +102,10 @@ class StagingItem(pytest.Item):
     def runtest(self) -> None:
         """Wait for the result, and fail unless it is as the scenario says."""
         result = self.config.stash[RUN].result(self.staging)
+        if again(result):
+            self.user_properties.append(("note", again(result)))
         if result.outcome is Outcome.SKIPPED:
-            pytest.skip(result.problem)
+            pytest.skip(printable(result.problem))
         if result.outcome is not Outcome.PASSED:
             raise NotAsRequired(self.staging, result)
 
@@ -121,7 +131,7 @@ def _words(excinfo: pytest.ExceptionInfo[BaseException]) -> str | None:
     """What an error of the lab says; None for any other."""
     if isinstance(excinfo.value, NotAsRequired):
         return describe_side(excinfo.value.staging.id, excinfo.value.result)
-    return str(excinfo.value) if isinstance(excinfo.value, LabError) else None
+    return printable_text(str(excinfo.value)) if isinstance(excinfo.value, LabError) else None
 
 
 class ScenarioRun:
@@ -134,26 +144,61 @@ class ScenarioRun:
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name="token-stream-lab", daemon=True)
+        self._interrupted = False
+        self._handlers: dict[int, Any] = {}
+
+    def start(self) -> None:
+        """Begin; from here on `close` has something to wait for."""
+        with contextlib.suppress(ValueError):  # this is not the first thread, which alone hears signals
+            self._handlers.update(self._listen())
         self._thread.start()
 
     def result(self, staging: Staging) -> SideResult:
         """The staging's result, as soon as it is there; raises what stopped the run, if anything did."""
-        return self._futures[staging.id].result()
+        future = self._futures[staging.id]
+        # Never for ever: a signal that comes just before the wait begins would be heard only after it.
+        while not wait([future], timeout=MOST_DEAF).done:
+            pass
+        return future.result()
 
     def close(self) -> None:
         """Stop the run if it still goes on, and wait until its containers are gone."""
+        self._ask_to_stop()
+        if self._thread.ident is not None:
+            self._thread.join()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _listen(self) -> Iterator[tuple[int, Any]]:
+        """Take over the signals that would end the session, and some of them the process at once; give who had them."""
+        for number in ENDING:
+            handler = signal.getsignal(number)
+            if handler in (signal.SIG_DFL, signal.default_int_handler):
+                signal.signal(number, self._heard)
+                yield number, handler
+
+    def _heard(self, *_: object) -> None:
+        """The first signal ends the session; another one would leave it before the containers are gone."""
+        if not self._interrupted:
+            self._interrupted = True
+            self._ask_to_stop()
+            raise KeyboardInterrupt
+
+    def _ask_to_stop(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
             self._loop.call_soon_threadsafe(self._stop)
-        self._thread.join()
 
     def say(self, line: str) -> None:
-        """Part of `lab.run.lab.Listener`; pytest has no place for progress."""
+        """Part of `lab.run.rounds.Listener`; pytest has no place for progress."""
 
     def begins(self, stagings: Sequence[Staging]) -> None:
-        """Part of `lab.run.lab.Listener`."""
+        """Part of `lab.run.rounds.Listener`."""
+
+    def played(self, staging: Staging) -> None:
+        """Part of `lab.run.rounds.Listener`."""
 
     def ends(self, staging: Staging, result: SideResult) -> None:
-        """Part of `lab.run.lab.Listener`."""
+        """Part of `lab.run.rounds.Listener`."""
         self._futures[staging.id].set_result(result)
 
     def _work(self) -> None:
@@ -161,6 +206,8 @@ class ScenarioRun:
             runner.run(self._run())
 
     def _stop(self) -> None:
+        if self._stopped:
+            return  # a second time would only disturb the removal
         self._stopped = True
         if self._task is not None:
             self._task.cancel()

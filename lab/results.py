@@ -14,8 +14,9 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from lab.errors import BadInput
-from lab.files import write_whole
-from lab.words import Cause, Delivery, Ending, Group, Outcome, Saved, Side
+from lab.files import LONGEST_RESULT, read_whole
+from lab.saved import write_saved
+from lab.words import Cause, Delivery, Ending, Group, Outcome, Precedence, Saved, Side
 
 FORMAT_VERSION = 1
 
@@ -88,6 +89,9 @@ class SideResult:
         config: its text as the proxy was given it, before ports were filled in.
         log: the proxy's last log lines.
         problem: why there is no verdict, where the outcome is a fault of set-up or harness, or a skip.
+        measured: how often it was measured; twice where the machine was too busy the first time, and then this is what
+            came of the second.
+        busy: what the machine was too busy for, the last time that it was; empty if it never was.
     """
 
     label: str
@@ -101,6 +105,8 @@ class SideResult:
     config: str
     log: tuple[str, ...] = ()
     problem: str = ""
+    measured: int = 1
+    busy: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,8 @@ class Results:
         wall_seconds: from the first start of a container to the last verdict.
         longest: the id of the side whose exchanges took longest.
         longest_seconds: how long those took.
+        probe: how the probe came to run before other processes of its machine.
+        model_server: the same of the model server.
     """
 
     format_version: int
@@ -158,6 +166,8 @@ class Results:
     real_defaults: bool
     images: tuple[ImageResult, ...]
     scenarios: tuple[ScenarioResult, ...]
+    probe: Precedence = Precedence.NONE
+    model_server: Precedence = Precedence.NONE
     kind: Literal[Saved.RUN] = Saved.RUN
 
     def sides(self) -> list[tuple[ScenarioResult, ProxyResult, SideResult]]:
@@ -172,13 +182,13 @@ _ADAPTER = TypeAdapter(Results)
 
 def save(results: Results, path: Path) -> None:
     """Write `results.json`, whole or not at all."""
-    write_whole(path, _ADAPTER.dump_json(results, indent=1))
+    write_saved(path, _ADAPTER, results)
 
 
 def load(path: Path) -> Results:
     """Read a saved `results.json`; `BadInput` names the file and what is wrong in it."""
     try:
-        raw = path.read_bytes()
+        raw = read_whole(path, LONGEST_RESULT)
         version = json.loads(raw).get("format_version")
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}", "Run `lab run` first, or name a results.json.") from None

@@ -119,6 +119,19 @@ class Flag(StrEnum):
     """Bytes came after the end of the body."""
 
 
+class Precedence(StrEnum):
+    """How a process comes to run before those of others on its machine."""
+
+    REAL_TIME = "real-time class"
+    """Before every ordinary process, as far as the kernel lets it."""
+    NICE = "nice value"
+    """More often than others, among the processes of its own session or control group."""
+    SHARES = "container shares"
+    """A larger share for its container, where the processor is short."""
+    NONE = "none"
+    """Like every other process: the lab may not ask for more, or the system knows no such thing."""
+
+
 class Saved(StrEnum):
     """What a saved result is; each file says so in its field `kind`, so that `lab report` knows what to make of it."""
 

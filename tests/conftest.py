@@ -1,29 +1,96 @@
-"""An engine and the images, had once for all tests that need them; a machine kept busy."""
+"""An engine and the images, had once for all tests that need them; a machine kept busy; which tests run where."""
 
 from __future__ import annotations
 
+import os
+import random
+import secrets
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 
 import docker
+import hypothesis
 import pytest
 from busy import busy_processes
+from markers import mark, without_browser
 
 from lab.proxies import PROXIES
+from lab.signals import ENDING
 from lab.stage import images
+from lab.stage._owner import SCOPE_VARIABLE, Owner
 from lab.stage.engine import ensure_engine
 from lab.stage.images import ImageInUse
+from lab.stage.sweep import sweep
 
 pytest_plugins = ["pytester"]
 """pytest tests its plugins with it; pytest asks for it at the top."""
 
+FIXED_SEED = "20261124"
+
+# What these tests put into the engine is theirs alone: they sweep nobody else's, and nobody else sweeps theirs.
+os.environ.setdefault(SCOPE_VARIABLE, str(Owner.of(os.getpid())))
+
 _said: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the slow suite draw anew what the quick one draws the same each time."""
+    parser.addoption("--seed", default=FIXED_SEED, help="of what tests draw at random: a number, or 'fresh'")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle the seed for everybody; leave out the browser's tests where the user does without them."""
+    if config.option.seed == "fresh":
+        config.option.seed = str(secrets.randbelow(2**32))
+    fixed = config.option.seed == FIXED_SEED
+    hypothesis.settings.register_profile("lab", deadline=None, derandomize=fixed, print_blob=not fixed)
+    hypothesis.settings.load_profile("lab")
+    if without_browser():
+        chosen = config.option.markexpr
+        config.option.markexpr = f"({chosen}) and not browser" if chosen else "not browser"
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """What to give to `--seed` to have the same draws again."""
+    return f"seed: {config.option.seed}"
+
+
+@pytest.fixture
+def draw(request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers of the test's own, from the run's seed."""
+    return random.Random(f"{request.config.option.seed} {request.node.nodeid}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say of each test what it needs, before anybody chooses; those with containers take longest and come first."""
+    for item in items:
+        mark(item)
+    items.sort(key=lambda item: item.get_closest_marker("engine") is None)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A test that skips itself has failed: what it needs is brought before, or it is left out by name."""
+    result = yield
+    report = result.get_result()
+    if report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} skipped itself: {report.longrepr}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the last line what was left out on purpose; nothing is left out in silence."""
+    if without_browser() and not hasattr(config, "workerinput"):
+        sys.stdout.write("LAB_BROWSER=0: the tests that need a browser were left out.\n")
 
 
 @pytest.fixture
 def own_signals() -> Iterator[None]:
     """The command line sets handlers, which the tests' own process must not keep."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ENDING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -41,6 +108,7 @@ def engine() -> Iterator[docker.DockerClient]:
     """A client of the engine, which is brought if need be."""
     client = ensure_engine(_said.append)
     yield client
+    sweep(client)
     client.close()
 
 

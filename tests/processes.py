@@ -15,17 +15,19 @@ from pathlib import Path
 
 import docker
 
-from lab.stage._owner import LABEL, OWNER_LABEL, Owner, folders
+from lab.stage._owner import LABEL, OWNER_LABEL, SCOPE_LABEL, Owner, folders, own_scope
 
 LAB = Path(sys.executable).with_name("lab")
 LIMIT = 120.0
 """Seconds after which a command is taken to hang; the longest takes ten on two free cores."""
 
-IMAGES, START, PLAY, ENDED = "-- images", "-- start", "-- play", "-- ended"
-"""What `ANNOUNCED` prints when a phase begins, and when one side is over."""
+IMAGES, START, PLAY, PLAYED = "-- images", "-- start", "-- play", "-- played"
+"""What `ANNOUNCED` prints when a phase begins, and when the exchanges of one side are over."""
 
 ANNOUNCED = f"""
-import sys
+import signal, sys
+# Whoever runs the tests may have been started deaf to a closed terminal.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from lab import cli
 from lab.cli import run as cli_run
 from lab.stage import images, readiness
@@ -40,7 +42,7 @@ def announce(place, name, phase):
 announce(images, "ensure", "{IMAGES}")
 announce(readiness, "await_answer", "{START}")
 announce(cli_run.LiveProgress, "begins", "{PLAY}")
-announce(cli_run.LiveProgress, "ends", "{ENDED}")
+announce(cli_run.LiveProgress, "played", "{PLAYED}")
 sys.exit(cli.main())
 """
 """The command line, announcing where it is."""
@@ -96,16 +98,16 @@ def messages(text: str) -> list[str]:
 
 def left_by(client: docker.DockerClient, pid: int) -> list[str]:
     """The names of all containers, networks and temporary folders of one process."""
-    labelled: dict[str, str | list[str] | bool] = {"label": LABEL}
+    labelled: dict[str, str | list[str] | bool] = {"label": [LABEL, f"{SCOPE_LABEL}={own_scope()}"]}
     containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
     networks = client.networks.list(filters=labelled)
     return [
         *(str(each.name) for each in containers if _is_of(each.labels, pid)),
         *(str(each.name) for each in networks if _is_of(each.attrs.get("Labels") or {}, pid)),
-        *(str(path) for path, owner in folders() if owner.pid == pid),
+        *(str(folder.path) for folder in folders() if _is_of(folder.labels, pid)),
     ]
 
 
 def _is_of(labels: Mapping[str, str], pid: int) -> bool:
     owner = Owner.parse(labels.get(OWNER_LABEL, ""))
-    return owner is not None and owner.pid == pid
+    return owner is not None and owner.pid == pid and labels[SCOPE_LABEL] == own_scope()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -318,8 +317,6 @@ def test_an_image_that_cannot_be_had_is_told_with_both_reasons(
 class TestUp:
     def test_prints_commands_that_work(self, engine: docker.DockerClient, tmp_path: Path) -> None:
         """A reader repeats an exchange by hand, by copying the line; Ctrl-C tidies up."""
-        if shutil.which("curl") is None:
-            pytest.skip("there is no curl here to try the line with")
         write_scenario(tmp_path / "mine")
         with running("up", tmp_path, "nginx-1.26") as process:
             await_line(process, "mine::nginx-1.26::fixed")

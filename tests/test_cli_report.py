@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from audit.test_report import STEADY, results_of, sample
+from odd_files import disk_with, make_long, make_pipe
 from reports.sample import sample as sample_run
 
 from lab import results as runs
@@ -24,6 +25,7 @@ from lab.compare import results as comparisons
 from lab.compare.advice import Need
 from lab.compare.page import compare_page
 from lab.errors import ExitCode
+from lab.files import LONGEST_RESULT
 from lab.words import Saved
 
 pytestmark = pytest.mark.usefixtures("own_signals")
@@ -140,3 +142,47 @@ def test_an_unknown_kind_names_those_there_are(tmp_path: Path, capsys: pytest.Ca
     said = capsys.readouterr().err
     assert "kind is 'shopping-list'" in said
     assert "active-audit" in said
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("kind", Saved)
+def test_a_full_disk_costs_no_report_that_was_there(
+    kind: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the saved file nor a page is ever half written, nothing is left beside them, and the file is named."""
+    file, page, _ = KINDS[kind](tmp_path)
+    assert main(["report", str(file)]) == ExitCode.AS_REQUIRED
+    before = contents(tmp_path)
+    with disk_with(100):
+        assert main(["report", str(file)]) == ExitCode.NO_ENVIRONMENT
+        with pytest.raises(OSError, match="too large"):
+            KINDS[kind](tmp_path)
+    assert contents(tmp_path) == before
+    assert f"{tmp_path / page}: File too large" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", Saved)
+def test_a_link_in_the_folder_is_no_way_to_another_file(kind: Saved, tmp_path: Path) -> None:
+    """Who plants one where a report will be has no say in what is overwritten."""
+    file, page, _ = KINDS[kind](tmp_path)
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / page).unlink(missing_ok=True)
+    (tmp_path / page).symlink_to("precious")
+    assert main(["report", str(file)]) == ExitCode.AS_REQUIRED
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert (tmp_path / page).read_text().startswith("<!doctype html>")
+
+
+def test_what_cannot_be_read_to_its_end_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe, a device and a file without end are no saved result, and nobody waits for them."""
+    for file, why in (
+        (make_pipe(tmp_path / "pipe"), "not a regular file"),
+        (Path("/dev/null"), "not a regular file"),
+        (make_long(tmp_path / "long", LONGEST_RESULT + 1), "longer than"),
+    ):
+        assert main(["report", str(file), "--out", str(tmp_path)]) == ExitCode.BAD_INPUT
+        assert f"lab: {file}: {why}" in capsys.readouterr().err

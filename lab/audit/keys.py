@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from lab.audit.mask import SHORTEST, Mask
 from lab.errors import BadInput
+from lab.files import read_whole
 from lab.wire import format_named
 
 _LONGEST = 8192
@@ -188,9 +189,7 @@ def _from_environment(name: str, environment: Mapping[str, str], option: str) ->
 
 def _from_file(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(_LONGEST + 1)
-        return raw.decode("ascii")
+        return read_whole(path, _LONGEST, handed_over=True).decode("ascii")
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}", "Give a file that holds the key and nothing else.") from None
     except UnicodeDecodeError:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from functools import cache
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from lab.audit import lanes
 from lab.audit.results import AuditResults
 from lab.audit.rows import COLUMNS, exit_code, headline, problems, reasons_why_not, rows, untold
 from lab.errors import ExitCode
+from lab.printable import printable
 from lab.reports import phrases
+from lab.reports.pages import page_environment
 from lab.reports.style import page_style
 
 MOST_LANES = 60
@@ -53,7 +55,7 @@ def _tone(results: AuditResults) -> str:
 
 def _coded(line: str) -> Markup:
     """A line in which what stands between backticks is code."""
-    parts = phrases.printable(line).split("`")
+    parts = printable(line).split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
     )
@@ -61,20 +63,12 @@ def _coded(line: str) -> Markup:
 
 def _capitalised(sentence: str) -> str:
     """With a great first letter; the rest stays as it is."""
-    return phrases.printable(sentence[:1].upper() + sentence[1:])
+    return printable(sentence[:1].upper() + sentence[1:])
 
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("lab.audit"), PackageLoader("lab.reports")]),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters.update(
-        seconds=phrases.seconds, printable=phrases.printable, coded=_coded, capitalised=_capitalised
-    )
+    environment = page_environment("lab.audit", "lab.reports")
+    environment.filters.update(seconds=phrases.seconds, printable=printable, coded=_coded, capitalised=_capitalised)
     environment.globals.update(lanes=lanes)
     return environment

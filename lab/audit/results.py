@@ -15,7 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from lab.audit.conclude import Conclusions
 from lab.audit.measured import SampleResult
 from lab.errors import BadInput, ExitCode
-from lab.files import write_whole
+from lab.files import LONGEST_RESULT, read_whole
+from lab.saved import write_saved
 from lab.words import Saved
 
 FORMAT_VERSION = 1
@@ -80,7 +81,7 @@ def save(results: AuditResults, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_whole(path, _RESULTS.dump_json(results, indent=1))
+    write_saved(path, _RESULTS, results)
 
 
 def load(path: Path) -> AuditResults:
@@ -91,7 +92,7 @@ def load(path: Path) -> AuditResults:
     """
     again = "Audit again with this version."
     try:
-        raw = path.read_bytes()
+        raw = read_whole(path, LONGEST_RESULT)
         version = json.loads(raw).get("format_version")
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}", "Run `lab audit` first, or name an audit.json.") from None

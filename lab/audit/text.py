@@ -13,7 +13,7 @@ from lab.audit.confidence import Severity
 from lab.audit.results import AuditResults
 from lab.audit.rows import COLUMNS, Row, headline, problems, reasons_why_not, rows
 from lab.errors import ExitCode
-from lab.reports.phrases import printable
+from lab.printable import printable
 
 _MARKS = {Severity.FAILURE: "FAILURE", Severity.WARNING: "warning"}
 

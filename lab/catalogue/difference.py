@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from lab.catalogue.scenario import Scenario, Staging
+from lab.files import read_words
 from lab.words import Side
 
 
@@ -16,8 +17,8 @@ def fix_of(scenario: Scenario, fixed: Staging) -> str:
         if staging.side is Side.BROKEN and staging.proxy.product is fixed.proxy.product
     )
     lines = difflib.unified_diff(
-        broken.read_text("utf-8").splitlines(),
-        fixed.config.read_text("utf-8").splitlines(),
+        read_words(broken).splitlines(),
+        read_words(fixed.config).splitlines(),
         broken.name,
         fixed.config.name,
         lineterm="",

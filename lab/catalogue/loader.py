@@ -19,7 +19,9 @@ from pydantic import ValidationError
 from lab.catalogue.scenario import Exchange, Scenario, Staging
 from lab.catalogue.schema import Lengths, ProxyTable, ScenarioTable, SideTable, SymptomTable
 from lab.errors import BadInput
+from lab.files import read_words, stay_inside
 from lab.plan import Plan, PlanError, make_plan
+from lab.printable import printable
 from lab.proxies import PRODUCTS, Product, Proxy, resolve
 from lab.wire import format_named
 from lab.words import Side
@@ -35,12 +37,15 @@ def load_scenario(folder: Path) -> Scenario:
     Raises:
         BadInput: names the file, the key and the remedy.
     """
+    if printable(folder.name) != folder.name:
+        raise BadInput(f"{folder}: the name of a scenario has characters without a shape", "Rename the folder.")
+    stay_inside(folder / FILE, folder)
     return _Loader(folder, _read(folder / FILE)).scenario()
 
 
 def _read(path: Path) -> ScenarioTable:
     try:
-        return ScenarioTable.model_validate(tomllib.loads(path.read_text("utf-8")))
+        return ScenarioTable.model_validate(tomllib.loads(read_words(path)))
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}", f"A scenario is a folder with a {FILE}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -110,10 +115,11 @@ class _Loader:
 
     def _story(self) -> str:
         path = self.folder / "README.md"
-        if not path.is_file():
-            raise BadInput(f"{self.folder}: README.md is missing", "Tell the scenario's story there.")
+        stay_inside(path, self.folder)
         try:
-            return path.read_text("utf-8")
+            return read_words(path)
+        except FileNotFoundError:
+            raise BadInput(f"{self.folder}: README.md is missing", "Tell the scenario's story there.") from None
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"{path} cannot be read: {error}", "Write it in UTF-8.") from None
 
@@ -195,12 +201,23 @@ class _Loader:
         broken = own.with_name(f"broken{product.suffix}")
         elsewhere = side is Side.IMMUNE or bool(table.plan or table.exchanges or table.consumers or table.stream)
         for path in (own, broken) if elsewhere else (own,):
-            if path.is_file():
+            if path.exists():
+                self._check_files(path)
                 return path
         raise BadInput(
             f"{own}: the file is missing",
             f"Each proxy of a scenario needs broken{product.suffix} and fixed{product.suffix}.",
         )
+
+    def _check_files(self, config: Path) -> None:
+        """A configuration, and what is copied along with it: the other files of its folder."""
+        try:
+            companions = [file for file in config.parent.iterdir() if file.is_file()]
+            read_words(config)
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{config} cannot be read: {error}", "Write the proxy's configuration in UTF-8.") from None
+        for file in companions:
+            stay_inside(file, self.folder)
 
     def _exchanges(self, label: str, table: SideTable) -> Iterator[Exchange]:
         for name, exchange in self.table.exchanges.items():

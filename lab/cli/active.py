@@ -6,8 +6,6 @@ The secret of the model server comes from a file or from `LAB_SECRET`. It goes o
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,9 +22,12 @@ from lab.audit.endpoint import Endpoint, split_address
 from lab.audit.keys import Keys, refuse_clear_text
 from lab.audit.mask import Mask
 from lab.cli.out import writing_to
+from lab.cli.shell import INTERRUPTED, run_until_stopped
+from lab.cli.terminal import print_line
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
 from lab.model.secret import SECRET_HEADER, SecretError, read_secret
+from lab.saved import write_saved
 
 RESULT, PAGE = "active.json", "active.html"
 
@@ -37,7 +38,6 @@ Contexts = tuple[ssl.SSLContext | None, ssl.SSLContext | None]
 """For the path and for the side channel, which must not share one; None for the system's authorities."""
 
 _FINDINGS = TypeAdapter(ActiveFindings)
-_INTERRUPTED = 128 + signal.SIGINT
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def run_active(
     run = ActiveRun(target, LONGEST if longest is None else longest, say)
     interrupted = False
     try:
-        asyncio.run(run.run())
+        run_until_stopped(run.run())
     except KeyboardInterrupt:
         interrupted = True
     findings = run.findings()
@@ -89,8 +89,7 @@ def run_active(
     print_active(findings, out)
     say(f"Report: {to / PAGE}")
     if interrupted:
-        say("lab: stopped")
-        return _INTERRUPTED
+        return INTERRUPTED
     failed = any(each.met is Answer.NO for each in findings.requirements)
     return ExitCode.REQUIREMENT_FAILED if failed else ExitCode.AS_REQUIRED
 
@@ -98,7 +97,7 @@ def run_active(
 def _write(findings: ActiveFindings, to: Path) -> None:
     with writing_to(to):
         save(findings, to / RESULT)
-        (to / PAGE).write_text(active_page(findings), encoding="utf-8", errors="replace")
+        write_whole(to / PAGE, active_page(findings))
 
 
 def save(findings: ActiveFindings, path: Path) -> None:
@@ -107,7 +106,7 @@ def save(findings: ActiveFindings, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_whole(path, _FINDINGS.dump_json(findings, indent=1))
+    write_saved(path, _FINDINGS, findings)
 
 
 def target_of(
@@ -160,6 +159,6 @@ def _checked(url: str | None) -> str | None:
 
 def _saying(err: Console, mask: Mask) -> Callable[[str], None]:
     def say(line: str) -> None:
-        err.print(mask.text(line), soft_wrap=True, highlight=False, markup=False)
+        print_line(err, mask.text(line))
 
     return say

@@ -7,8 +7,6 @@ has not been masked.
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -31,9 +29,12 @@ from lab.audit.run import Run
 from lab.audit.text import print_audit
 from lab.cli.active import Active, run_active
 from lab.cli.out import writing_to
+from lab.cli.shell import INTERRUPTED, run_until_stopped
+from lab.cli.terminal import print_line
 from lab.durations import parse_duration
 from lab.errors import BadInput, ExitCode
 from lab.evidence import HttpVersion
+from lab.files import LONGEST_TEXT, read_whole, write_whole
 from lab.reports.phrases import plural
 
 RESULT, PAGE = "audit.json", "audit.html"
@@ -46,8 +47,6 @@ LEAST_PATIENCE = 15.0
 
 _MARGIN = 1.5
 """An answer may be that much longer than the longest one expected before the audit leaves it."""
-
-_INTERRUPTED = 128 + signal.SIGINT
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,14 @@ def audit_and_report(options: Options, environment: Mapping[str, str], *, out: C
     started, began = datetime.now().astimezone(), time.monotonic()
     interrupted = False
     try:
-        asyncio.run(run.run())
+        run_until_stopped(run.run())
     except KeyboardInterrupt:
         interrupted = True
     when = _When(started.isoformat(timespec="seconds"), round(time.monotonic() - began, 3), interrupted)
     results = _results(options, endpoints, run, longest, when)
     results = keys.mask.everything(results)
     _write(results, options.to)
-    return _report(results, run, keys, options, out=out, err=err, interrupted=interrupted)
+    return _report(results, run, keys, options, out=out, interrupted=interrupted)
 
 
 def _actively(
@@ -164,7 +163,7 @@ def _run_of(options: Options, endpoints: Sequence[Endpoint], keys: Keys, longest
     mask = keys.mask
 
     def say(line: str) -> None:
-        err.print(mask.text(line), soft_wrap=True, highlight=False, markup=False)
+        print_line(err, mask.text(line))
 
     run = Run(programme, keys, options.model, patience_of(longest), tls_of(options.ca_file), say)
     for endpoint in endpoints:
@@ -192,10 +191,13 @@ def tls_of(ca_file: Path | None) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context()
     try:
-        context.load_verify_locations(ca_file)
-    except (OSError, ssl.SSLError) as error:
+        # Comments between the certificates may be in any script.
+        certificates = read_whole(ca_file, LONGEST_TEXT, handed_over=True).decode("ascii", "ignore")
+        context.load_verify_locations(cadata=certificates)
+    except (OSError, ValueError) as error:
         remedy = "Give a file with the certificates of your authority, in PEM."
-        raise BadInput(f"{ca_file}: {error.strerror or error}", remedy) from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(f"{ca_file}: {why}", remedy) from None
     return context
 
 
@@ -241,21 +243,17 @@ def _unasked(run: Run) -> tuple[str, ...]:
 def _write(results: AuditResults, to: Path) -> None:
     with writing_to(to):
         save(results, to / RESULT)
-        # Half a surrogate pair in a reply must not cost the page.
-        (to / PAGE).write_text(audit_page(results), encoding="utf-8", errors="replace")
+        write_whole(to / PAGE, audit_page(results))
 
 
-def _report(
-    results: AuditResults, run: Run, keys: Keys, options: Options, *, out: Console, err: Console, interrupted: bool
-) -> int:
+def _report(results: AuditResults, run: Run, keys: Keys, options: Options, *, out: Console, interrupted: bool) -> int:
     """Print the verdict, or raise what made one impossible."""
     to = options.to
     error = run.stop.error() if run.stop and not interrupted else None
     if results.conclusions is not None:
         print_audit(results, out, to / PAGE)
     if interrupted:
-        err.print("lab: stopped", soft_wrap=True, highlight=False, markup=False)
-        return _INTERRUPTED
+        return INTERRUPTED
     if error is None or exit_code(results) is ExitCode.REQUIREMENT_FAILED:
         return exit_code(results, strict=options.strict)
     # Not everything was measured, so that nobody may read this as a pass.

@@ -10,6 +10,7 @@ from rich.console import Console
 
 import lab.clients
 from lab.cli.out import writing_to
+from lab.cli.shell import run_until_stopped
 from lab.clients.grid import Grid, measure
 from lab.clients.results import save, show
 from lab.clients.table import CLIENTS, ENDINGS, Client
@@ -46,7 +47,7 @@ def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say
     """
     with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
-    grid = asyncio.run(_measure(clients, say))
+    grid = run_until_stopped(_measure(clients, say))
     with writing_to(to):
         save(grid, to)
     show(grid, out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +12,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from lab.catalogue import Scenario, discover, only_folder, select, shipped_scenarios
-from lab.cli.shell import RESULTS, app, err, out, say, stopping
+from lab.cli.shell import RESULTS, app, err, out, run_until_stopped, say, without_signals
+from lab.cli.terminal import print_line
 from lab.errors import ExitCode
+from lab.printable import printable
 from lab.proxies import PROXIES
 from lab.words import Side
 
@@ -40,12 +41,11 @@ def run(
     ] = RESULTS,
 ) -> None:
     """Run scenarios: broken sides must show their symptom, fixed sides must meet their requirement."""
-    from lab.cli.run import run_and_report
+    with without_signals():
+        from lab.cli.run import run_and_report
 
     chosen = select(_scenarios(names), _ids(names), proxy or (), real_defaults=real_defaults)
-    with stopping():
-        code = run_and_report(chosen, to, real_defaults=real_defaults, out=out, err=err)
-    raise typer.Exit(code)
+    raise typer.Exit(run_and_report(chosen, to, real_defaults=real_defaults, out=out, err=err))
 
 
 @app.command("list", epilog="Example: lab list --proxy envoy")
@@ -56,20 +56,22 @@ def list_(names: Names = None, proxy: Proxies = None) -> None:
     table = Table(name, "Group", "What goes wrong", "Proxies", box=None, pad_edge=False)
     for scenario in chosen:
         able = dict.fromkeys(s.proxy.id for s in scenario.stagings if s.side is not Side.IMMUNE)
-        table.add_row(scenario.id, scenario.group, escape(scenario.title), " ".join(able))
+        table.add_row(scenario.id, scenario.group, escape(printable(scenario.title)), " ".join(able))
     out.print(table)
 
 
 @app.command(epilog="Example: lab show silent-gap")
 def show(name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name, as in lab list.")]) -> None:
     """Tell a scenario's story, with the difference between its broken and fixed configurations."""
-    from lab.catalogue.difference import fix_of
+    with without_signals():
+        from lab.catalogue.difference import fix_of
 
     for scenario in select(_scenarios([name]), _ids([name])):
         out.print(Markdown(scenario.readme))
         for staging in scenario.stagings:
             if staging.side is Side.FIXED:
-                out.print(f"\n{staging.id}  {staging.title}".rstrip(), style="bold", highlight=False, markup=False)
+                out.print()
+                print_line(out, f"{staging.id}  {staging.title}".rstrip(), "bold")
                 difference = fix_of(scenario, staging) or "The proxy's configuration stays as it is."
                 out.print(difference, soft_wrap=True, highlight=False, markup=False)
 
@@ -80,11 +82,11 @@ def up(
     proxy: Annotated[str, typer.Argument(metavar="PROXY", help="A product or a release, e.g. nginx or nginx-1.26.")],
 ) -> None:
     """Start a scenario's sides and print a curl command for each; ends at Ctrl-C."""
-    from lab.cli.run import keep_up
+    with without_signals():
+        from lab.cli.run import keep_up
 
     chosen = select(_scenarios([name]), _ids([name]), [proxy])
-    with stopping():
-        asyncio.run(keep_up(chosen, out=out, say=say))
+    run_until_stopped(keep_up(chosen, out=out, say=say))
 
 
 @app.command(epilog="Example: lab serve --port 8000")
@@ -96,8 +98,13 @@ def serve(
         typer.Option("--secret-file", metavar="FILE", help="A file with the secret to obey; or set LAB_SECRET."),
     ] = None,
 ) -> None:
-    """Serve the fake model on this machine, without a container; ends at Ctrl-C."""
-    from lab.model.__main__ import main as serve_model
+    """Serve the fake model on this machine, without a container; ends at Ctrl-C.
+
+    With a secret it obeys whoever sends that. Without one: on an address of this machine alone it obeys the programs
+    here, and web pages from here but no other site's; on any other address everybody.
+    """
+    with without_signals():
+        from lab.model.__main__ import main as serve_model
 
     secret = [] if secret_file is None else ["--secret-file", str(secret_file)]
     raise typer.Exit(serve_model(["--host", host, "--port", str(port), *secret]))
@@ -113,10 +120,10 @@ def clients(
     ] = RESULTS,
 ) -> None:
     """Measure what real clients tell their users about every ending; installs them into the cache."""
-    from lab.cli.clients import choose, clients_and_report
+    with without_signals():
+        from lab.cli.clients import choose, clients_and_report
 
-    with stopping():
-        clients_and_report(choose(names or ()), to, out=out, say=say)
+    clients_and_report(choose(names or ()), to, out=out, say=say)
 
 
 @app.command(epilog="Example: lab race --port 8080")
@@ -125,10 +132,10 @@ def race(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
 ) -> None:
     """Show in a browser what a person waits for, streamed, held back and batch; ends at Ctrl-C."""
-    from lab.cli.race import keep_racing
+    with without_signals():
+        from lab.cli.race import keep_racing
 
-    with stopping():
-        asyncio.run(keep_racing(host, port, out=out, say=say))
+    run_until_stopped(keep_racing(host, port, out=out, say=say))
 
 
 @app.command(epilog="Example: lab report lab-results/results.json --out /tmp/report")
@@ -141,7 +148,8 @@ def report(
     ] = None,
 ) -> None:
     """Make the reports again from saved results; starts no container and asks nobody."""
-    from lab.cli.report import report_again
+    with without_signals():
+        from lab.cli.report import report_again
 
     report_again(file, to or file.parent, out)
 
@@ -149,12 +157,12 @@ def report(
 @app.command(epilog="Example: lab images")
 def images() -> None:
     """Have every image of the lab: present, else pulled, else built; print which and how."""
-    from lab.stage.engine import ensure_engine
-    from lab.stage.images import TABLE, ensure
+    with without_signals():
+        from lab.stage.engine import ensure_engine
+        from lab.stage.images import TABLE, ensure
 
-    with stopping():
-        ensure_engine(say).close()
-        had = ensure(TABLE, say)
+    ensure_engine(say).close()
+    had = ensure(TABLE, say)
     table = Table("Image", "Reference", "Version", "How", box=None, pad_edge=False)
     for image in had.values():
         table.add_row(image.key, image.reference, image.version, image.how)
@@ -162,33 +170,44 @@ def images() -> None:
 
 
 @app.command(epilog="Example: lab clean")
-def clean() -> None:
-    """Remove the lab's containers and networks, those of running labs included, and nothing else."""
-    from lab.stage.engine import connect
-    from lab.stage.sweep import sweep
+def clean(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything of the lab's, also what labs that run are using.")
+    ] = False,
+) -> None:
+    """Remove what labs that were killed have left: containers, networks and temporary folders; images stay."""
+    with without_signals():
+        from lab.stage.engine import connect
+        from lab.stage.sweep import sweep
 
     client = connect()
     try:
-        swept = sweep(client, everything=True)
+        swept = sweep(client, everything)
     finally:
         client.close()
     for what, names in (("container", swept.containers), ("network", swept.networks), ("folder", swept.folders)):
         for name in names:
-            out.print(f"removed {what} {name}", soft_wrap=True, highlight=False, markup=False)
+            print_line(out, f"removed {what} {name}")
     if not swept:
-        out.print("Nothing of the lab's is left.")
+        out.print("Nothing was left behind.")
+    if swept.kept:
+        out.print(
+            f"{swept.kept} containers and networks stay: they are in use, or it cannot be seen from here whether they "
+            "are. `lab clean --all` removes them too."
+        )
 
 
 @app.command(epilog="Example: lab doctor")
 def doctor() -> None:
     """Look at engine, images and versions, change nothing, and name the remedy for what is missing."""
-    from lab.stage.doctor import examine
+    with without_signals():
+        from lab.stage.doctor import examine
 
     findings = examine()
     for finding in findings:
-        lines = [f"{'ok     ' if finding.ok else 'MISSING'}  {finding.what}"]
-        lines += [] if finding.ok else [f"         {finding.remedy}"]
-        out.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+        print_line(out, f"{'ok     ' if finding.ok else 'MISSING'}  {finding.what}")
+        if not finding.ok:
+            print_line(out, f"         {finding.remedy}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(ExitCode.NO_ENVIRONMENT)
 

@@ -6,7 +6,6 @@ the comparison early, files are written of what came till then. Nothing is print
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -25,6 +24,8 @@ from lab.audit.samples import PATH
 from lab.catalogue import discover, shipped_scenarios
 from lab.cli.audit import patience_of, tls_of
 from lab.cli.out import writing_to
+from lab.cli.shell import run_until_stopped
+from lab.cli.terminal import print_line
 from lab.compare.advice import Choice, Need, advise
 from lab.compare.figures import figures
 from lab.compare.growth import growths
@@ -36,6 +37,7 @@ from lab.compare.text import print_comparison
 from lab.compare.theirs import CHECKS, Cost, Stopped, TheirPath
 from lab.durations import parse_duration
 from lab.errors import BadInput, ExitCode
+from lab.files import write_whole
 from lab.wire import format_named
 
 OWN_SIDE = "recommended::nginx-1.30::fixed"
@@ -213,7 +215,7 @@ def compare_and_report(subject: Subject, extent: Extent, need: Need, to: Path, *
     began, turns = datetime.now().astimezone(), list[Turn]()
     stopped: BaseException | None = None
     try:
-        asyncio.run(_measure(subject, extent, turns, err))
+        run_until_stopped(_measure(subject, extent, turns, err))
     except (KeyboardInterrupt, Exception) as error:
         if not turns and not isinstance(error, Stopped):
             raise
@@ -221,10 +223,9 @@ def compare_and_report(subject: Subject, extent: Extent, need: Need, to: Path, *
     comparison = subject.mask.everything(_comparison(subject, extent, need, began, turns, stopped))
     with writing_to(to):
         save(comparison, to / RESULT)
-        # Half a surrogate pair in a reply must not cost the page.
-        (to / PAGE).write_text(compare_page(comparison), encoding="utf-8", errors="replace")
+        write_whole(to / PAGE, compare_page(comparison))
     print_comparison(comparison, out)
-    out.print(f"Page: {to / PAGE}", soft_wrap=True, highlight=False, markup=False)
+    print_line(out, f"Page: {to / PAGE}")
     return _code(comparison, stopped, to)
 
 

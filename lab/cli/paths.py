@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.shell import RESULTS, app, err, out, say, stopping
+from lab.cli.shell import RESULTS, app, err, out, say, without_signals
 from lab.errors import BadInput
 
 
@@ -70,8 +70,9 @@ def audit(
     Exit codes: 0 nothing is known to be wrong, 1 the path fails (with --strict also: something cannot be told),
     2 the address, the key or an option is wrong, 3 the endpoint cannot be reached or limits the rate.
     """
-    from lab.cli.active import Active
-    from lab.cli.audit import Options, audit_and_report, read_wish
+    with without_signals():
+        from lab.cli.active import Active
+        from lab.cli.audit import Options, audit_and_report, read_wish
 
     if not actively and (model_url or secret_file):
         raise BadInput("--model-url and --secret-file are for --active", "Add --active, or leave them out.")
@@ -149,7 +150,8 @@ def compare(
     to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for the results and the page.")] = RESULTS,
 ) -> None:
     """Ask for the same generations streamed and batch, and say which to use, by rules."""
-    from lab.cli.compare import Options, compare_and_report, subject_of
+    with without_signals():
+        from lab.cli.compare import Options, compare_and_report, subject_of
 
     options = Options(
         url=url,
@@ -168,6 +170,4 @@ def compare(
         ca_file=ca_file,
     )
     subject = subject_of(options, os.environ, say)
-    with stopping():
-        code = compare_and_report(subject, options.extent, options.need, to, out=out, err=err)
-    raise typer.Exit(code)
+    raise typer.Exit(compare_and_report(subject, options.extent, options.need, to, out=out, err=err))

@@ -16,7 +16,10 @@ from rich.console import Console
 
 from lab import results as runs
 from lab.cli.out import writing_to
+from lab.cli.shell import without_signals
+from lab.cli.terminal import print_line
 from lab.errors import BadInput
+from lab.files import LONGEST_RESULT, read_whole, write_whole
 from lab.words import Saved
 
 T = TypeVar("T")
@@ -46,7 +49,7 @@ def kind_of(file: Path) -> Saved:
         BadInput: it is no saved result.
     """
     try:
-        document = json.loads(file.read_bytes())
+        document = json.loads(read_whole(file, LONGEST_RESULT))
         kind = document.get("kind", Saved.RUN)
     except OSError as error:
         remedy = "Run `lab run` first, or name what another command saved."
@@ -60,8 +63,9 @@ def kind_of(file: Path) -> Saved:
 
 
 def _of_run(file: Path, to: Path, out: Console) -> None:
-    from lab.reports import write_reports
-    from lab.reports.terminal import print_results
+    with without_signals():
+        from lab.reports import write_reports
+        from lab.reports.terminal import print_results
 
     results = runs.load(file)
     with writing_to(to):
@@ -70,10 +74,11 @@ def _of_run(file: Path, to: Path, out: Console) -> None:
 
 
 def _of_audit(file: Path, to: Path, out: Console) -> None:
-    from lab.audit.page import audit_page
-    from lab.audit.results import load
-    from lab.audit.text import print_audit
-    from lab.cli.audit import PAGE
+    with without_signals():
+        from lab.audit.page import audit_page
+        from lab.audit.results import load
+        from lab.audit.text import print_audit
+        from lab.cli.audit import PAGE
 
     results = load(file)
     _write(to / PAGE, audit_page(results))
@@ -81,19 +86,21 @@ def _of_audit(file: Path, to: Path, out: Console) -> None:
 
 
 def _of_active_audit(file: Path, to: Path, out: Console) -> None:
-    from lab.audit.active.findings import ActiveFindings
-    from lab.audit.active.page import active_page
-    from lab.audit.active.text import print_active
-    from lab.cli.active import PAGE
+    with without_signals():
+        from lab.audit.active.findings import ActiveFindings
+        from lab.audit.active.page import active_page
+        from lab.audit.active.text import print_active
+        from lab.cli.active import PAGE
 
-    findings = _loaded(lambda path: TypeAdapter(ActiveFindings).validate_json(path.read_bytes()), file)
+    findings = _loaded(lambda path: TypeAdapter(ActiveFindings).validate_json(read_whole(path, LONGEST_RESULT)), file)
     _write(to / PAGE, active_page(findings))
     print_active(findings, out)
     _name(to / PAGE, out)
 
 
 def _of_clients(file: Path, to: Path, out: Console) -> None:
-    from lab.clients.results import PAGE, load, page, show
+    with without_signals():
+        from lab.clients.results import PAGE, load, page, show
 
     grid = _loaded(load, file)
     _write(to / PAGE, page(grid))
@@ -102,10 +109,11 @@ def _of_clients(file: Path, to: Path, out: Console) -> None:
 
 
 def _of_comparison(file: Path, to: Path, out: Console) -> None:
-    from lab.cli.compare import PAGE
-    from lab.compare.page import compare_page
-    from lab.compare.results import load
-    from lab.compare.text import print_comparison
+    with without_signals():
+        from lab.cli.compare import PAGE
+        from lab.compare.page import compare_page
+        from lab.compare.results import load
+        from lab.compare.text import print_comparison
 
     comparison = _loaded(load, file)
     _write(to / PAGE, compare_page(comparison))
@@ -134,9 +142,8 @@ def _loaded(load: Callable[[Path], T], file: Path) -> T:
 def _write(path: Path, page: str) -> None:
     with writing_to(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Half a surrogate pair in a reply must not cost the page.
-        path.write_text(page, encoding="utf-8", errors="replace")
+        write_whole(path, page)
 
 
 def _name(page: Path, out: Console) -> None:
-    out.print(f"Report: {page}", soft_wrap=True, highlight=False, markup=False)
+    print_line(out, f"Report: {page}")

@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from lab import results as saved
 from lab.catalogue import Exchange, Scenario, Staging
 from lab.cli.out import writing_to
+from lab.cli.shell import run_until_stopped
+from lab.cli.terminal import print_line
 from lab.errors import EnvironmentFault, ExitCode, SetUpFault
 from lab.plan import PLAN_HEADER
 from lab.reports import write_reports
@@ -53,19 +55,25 @@ class LiveProgress:
         self._progress.stop()
 
     def say(self, line: str) -> None:
-        """See `lab.run.lab.Listener`."""
-        self._progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        """See `lab.run.rounds.Listener`."""
+        print_line(self._progress.console, line)
 
     def begins(self, stagings: Sequence[Staging]) -> None:
-        """See `lab.run.lab.Listener`."""
+        """See `lab.run.rounds.Listener`."""
         self._waiting = dict.fromkeys(staging.id for staging in stagings)
         self._progress.update(self._task, total=len(stagings), description="playing")
 
-    def ends(self, staging: Staging, result: SideResult) -> None:
-        """See `lab.run.lab.Listener`."""
-        self._waiting.pop(staging.id, None)
+    def played(self, staging: Staging) -> None:
+        """See `lab.run.rounds.Listener`."""
+        if staging.id not in self._waiting:
+            # It is played again, after all that the bar counts.
+            return
+        del self._waiting[staging.id]
         last = next(reversed(self._waiting), "")
-        self._progress.update(self._task, advance=1, description=f"waiting for {last}" if last else "done")
+        self._progress.update(self._task, advance=1, description=f"waiting for {last}" if last else "judging")
+
+    def ends(self, staging: Staging, result: SideResult) -> None:
+        """See `lab.run.rounds.Listener`."""
         if result.outcome is not Outcome.PASSED:
             self.say(f"{result.outcome}: {staging.id}")
 
@@ -103,7 +111,7 @@ def run_and_report(
 def _run(scenarios: Sequence[Scenario], err: Console, *, real_defaults: bool) -> Results:
     try:
         with LiveProgress(err) as progress:
-            return asyncio.run(run_lab(scenarios, progress, real_defaults=real_defaults))
+            return run_until_stopped(run_lab(scenarios, progress, real_defaults=real_defaults))
     except OSError as error:
         # What the run writes are temporary files; no other error of this class leaves it.
         place = error.filename or tempfile.gettempdir()
@@ -127,9 +135,10 @@ async def keep_up(scenarios: Sequence[Scenario], *, out: Console, say: Callable[
     in_use = await asyncio.to_thread(images.ensure, keys, say)
     async with Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use) as stage:
         for staging in stagings:
-            out.print(f"\n{staging.id}  {staging.title}".rstrip(), style="bold", highlight=False, markup=False)
+            out.print()
+            print_line(out, f"{staging.id}  {staging.title}".rstrip(), "bold")
             for line in _curl_lines(stage, staging):
-                out.print(line, soft_wrap=True, highlight=False, markup=False)
+                print_line(out, line)
         out.print("\nUp until Ctrl-C.")
         await asyncio.Event().wait()
 
@@ -139,7 +148,7 @@ def _curl_lines(stage: Stage, staging: Staging) -> list[str]:
     try:
         url = stage.url(staging.id)
     except SetUpFault as fault:
-        return [str(fault)]
+        return str(fault).splitlines()
     return [curl_line(url, exchange) for exchange in staging.exchanges[:3]]
 
 

@@ -7,14 +7,17 @@ fault of the lab and keeps its traceback.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import traceback
+from collections.abc import Coroutine, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, TextIO, TypeVar, cast
 
 import typer
-from rich.console import Console
 
+from lab.cli.terminal import Outlet, Terminal, print_line
 from lab.errors import ExitCode, LabError
+from lab.signals import STOP
 
 app = typer.Typer(
     name="lab",
@@ -24,65 +27,83 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    # A traceback with the values of variables would show a key.
-    pretty_exceptions_show_locals=False,
+    # It would show the values of variables, a key among them.
+    pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
+_stdout, _stderr = Outlet("stdout"), Outlet("stderr")
+out = Terminal(file=cast("TextIO", _stdout))
+err = Terminal(file=cast("TextIO", _stderr))
 
 RESULTS = Path("lab-results")
 """Where results and reports go if no folder is given."""
 
+INTERRUPTED = 128 + signal.SIGINT
+"""What a shell expects of a command that Ctrl-C ended."""
+
+T = TypeVar("T")
+
 
 def say(line: str) -> None:
     """Print one line of progress."""
-    # Never folded, so that a path in it can be copied.
-    err.print(line, soft_wrap=True, highlight=False, markup=False)
+    print_line(err, line)
 
 
-@contextmanager
-def stopping() -> Iterator[None]:
-    """A command that is stopped ends as the shell expects it, after everything was tidied up."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("lab: stopped")
-        raise typer.Exit(128 + signal.SIGINT) from None
+def run_until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end; one that is stopped has tidied up.
+
+    Raises:
+        KeyboardInterrupt: a signal stopped it.
+    """
+    return STOP.run(work, say)
+
+
+def without_signals() -> AbstractContextManager[None]:
+    """Signals wait for the end of the block: an import that is broken off fails in odd places, and says so at length.
+
+    Raises:
+        KeyboardInterrupt: at the end of the block, where a signal came.
+    """
+    return STOP.interruptible(yes=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code (see `lab.errors.ExitCode`)."""
-    stop = _Stop()
-    signal.signal(signal.SIGTERM, stop.by_kill)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A script starts what it puts into the background deaf to Ctrl-C, and kill goes the same way.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Run the command line; returns the exit code (see `lab.errors.ExitCode`). The process is to end with it."""
+    STOP.listen()
+    with _stderr.in_use(), _stdout.in_use():
+        code = _run(argv)
+        number = STOP.over()
+        if number is not None:
+            code = 128 + number
+        if code > 128:
+            say("lab: stopped")
+        _stdout.flush()
+        # Whoever closes a pipe has read enough. Everything else has lost what it was to get.
+        if _stdout.fault is not None and not isinstance(_stdout.fault, ConnectionError):
+            _explain(f"standard output: {_stdout.fault.strerror}", "Free some space, or send the output elsewhere.")
+            code = code or ExitCode.NO_ENVIRONMENT
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
-        app(None if argv is None else list(argv))
+        with STOP.interruptible():
+            app(None if argv is None else list(argv))
     except SystemExit as end:
-        return stop.exit_code(end.code if isinstance(end.code, int) else ExitCode.BAD_INPUT)
+        return end.code if isinstance(end.code, int) else ExitCode.BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except LabError as error:
-        say(f"lab: {error.problem}")
-        if error.remedy:
-            say(f"     {error.remedy}")
+        _explain(error.problem, error.remedy)
         return error.exit_code
+    except Exception:  # whatever it is, it says nothing about a requirement
+        traceback.print_exc()
+        return ExitCode.NO_ENVIRONMENT
     return ExitCode.AS_REQUIRED
 
 
-class _Stop:
-    """`kill` tidies up like Ctrl-C does, and only the exit code tells which of the two it was."""
-
-    def __init__(self) -> None:
-        self._killed = False
-
-    def by_kill(self, *_: object) -> None:
-        """The handler: hands on to Ctrl-C's own, which cancels whatever the event loop is at.
-
-        An exception from here would not do: it may come up in any task and end that one only.
-        """
-        self._killed = True
-        signal.raise_signal(signal.SIGINT)
-
-    def exit_code(self, code: int) -> int:
-        """The code that the shell expects of a command that ended with `code`."""
-        return 128 + signal.SIGTERM if self._killed else code
+def _explain(problem: str, remedy: str) -> None:
+    """One message; only its first line stands at the margin, so that no words in it can pass for a message."""
+    first, *further = [*problem.split("\n"), *remedy.splitlines()]
+    say(f"lab: {first}")
+    for line in further:
+        say(f"     {line}")

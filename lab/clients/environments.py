@@ -1,6 +1,7 @@
 """Where the clients live: a virtual environment or an npm folder each, made once in the user's cache.
 
-The folder's name has the digest of the pinned versions, so another version makes another folder. A
+What is installed stands in a lock with the hash of every file, in `pins` and `npm`; `tools/renew_pins.py` writes
+it. The folder's name has the digest of the lock, so another version makes another folder. A
 half-made folder has no `ready` file and is made again. What pip and npm cannot bring (Node, a Chromium) is looked
 for, and where it is missing the error names the command that mends it.
 """
@@ -16,25 +17,32 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.files import cache_folder, machine_lock
+from lab.files import cache_folder, machine_lock, write_whole
 
 HERE = Path(__file__).parent
 DRIVERS = HERE / "drivers"
+PINS = HERE / "pins"
+NPM_FILES = (HERE / "npm" / "package.json", HERE / "npm" / "package-lock.json")
 _INSTALL_LIMIT = 600.0
 _VERSION_LIMIT = 60.0
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program that an environment needs and cannot install.
+    """A program that an environment needs beside its packages.
 
     Args:
         names: what it may be called; the first that is found is taken.
-        remedy: the command that installs it.
+        packages: Debian's, that bring it.
     """
 
     names: tuple[str, ...]
-    remedy: str
+    packages: tuple[str, ...]
+
+    @property
+    def remedy(self) -> str:
+        """The command that installs it."""
+        return f"apt-get install {' '.join(self.packages)}"
 
     def find(self) -> str | None:
         """Its path, if it is on this machine."""
@@ -49,24 +57,30 @@ class Environment:
         name: what the folder begins with.
         pins: pip requirements with exact versions; empty for npm, whose `package.json` has them.
         program: what must be there beside them.
+        pins_folder: where the lock of that name is.
     """
 
     name: str
     pins: tuple[str, ...] = ()
     program: Program | None = None
+    pins_folder: Path = PINS
+
+    @property
+    def lock(self) -> Path:
+        """What is installed, to the last package, with hashes."""
+        return self.pins_folder / f"{self.name}.txt" if self.pins else NPM_FILES[1]
 
     @property
     def folder(self) -> Path:
         """Where it is, made or not."""
-        told = "\n".join(self.pins) or (HERE / "npm" / "package.json").read_text()
-        digest = hashlib.sha256(told.encode()).hexdigest()[:12]
+        digest = hashlib.sha256(self.lock.read_bytes()).hexdigest()[:12]
         return cache_folder() / "clients" / f"{self.name}-{digest}"
 
     def contents(self) -> tuple[str, ...]:
         """What it holds, as name and version, and what its program says of itself."""
         packages = [pin.replace("==", " ") for pin in self.pins]
         if not packages:
-            pinned = json.loads((HERE / "npm" / "package.json").read_text())["dependencies"]
+            pinned = json.loads(NPM_FILES[0].read_text())["dependencies"]
             packages = [f"{name} {version}" for name, version in pinned.items()]
         path = self.program and self.program.find()
         return (*packages, f"{Path(path).name}: {_version_of(path)}") if path else tuple(packages)
@@ -98,11 +112,11 @@ LANGCHAIN = Environment(
 )
 LITELLM = Environment("litellm", ("litellm==1.110.2",))
 LITELLM_OLDER = Environment("litellm-older", ("litellm==1.106.2",))
-NPM = Environment("npm", program=Program(("node",), "apt-get install nodejs npm"))
+NPM = Environment("npm", program=Program(("node",), ("nodejs", "npm")))
 BROWSER = Environment(
     "browser",
     ("playwright==1.65.2",),
-    Program(("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
+    Program(("chromium", "chromium-browser", "google-chrome"), ("chromium",)),
 )
 
 
@@ -128,7 +142,8 @@ def prepare(environment: Environment) -> Path:
     if not environment.pins:
         # On every run: the drivers may be newer than the folder.
         for driver in DRIVERS.glob("*.mjs"):
-            shutil.copy(driver, folder)
+            # Whole or not at all: another run may be about to read it.
+            write_whole(folder / driver.name, driver.read_bytes())
     return folder
 
 
@@ -150,10 +165,12 @@ def _version_of(program: str) -> str:
 def _install(environment: Environment, folder: Path) -> None:
     if environment.pins:
         _run([sys.executable, "-m", "venv", str(folder)], folder)
-        _run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *environment.pins], folder)
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        _run([*pip, "--require-hashes", "--requirement", str(environment.lock)], folder)
     else:
-        shutil.copy(HERE / "npm" / "package.json", folder)
-        _run(["npm", "install", "--no-audit", "--no-fund", "--silent"], folder)
+        for file in NPM_FILES:
+            shutil.copy(file, folder)
+        _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], folder)
 
 
 def _run(words: list[str], folder: Path) -> None:

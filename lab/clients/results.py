@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Column, Table
 
 from lab.clients.grid import Cell, Grid
 from lab.clients.outcome import MEANINGS, Told
-from lab.files import write_whole
+from lab.files import LONGEST_RESULT, read_whole, write_whole
+from lab.printable import printable
+from lab.reports.pages import page_environment
 from lab.reports.style import page_style
 from lab.wire.tokens import read_tokens
 from lab.words import Saved
@@ -78,8 +79,8 @@ def save(grid: Grid, to: Path) -> None:
         "skipped": dict(grid.skipped),
         "cells": [asdict(cell) for cell in grid.cells],
     }
-    write_whole(to / "clients.json", json.dumps(document, indent=1, ensure_ascii=False).encode())
-    (to / PAGE).write_text(page(grid), encoding="utf-8")
+    write_whole(to / "clients.json", json.dumps(document, indent=1, ensure_ascii=False))
+    write_whole(to / PAGE, page(grid))
 
 
 def load(path: Path) -> Grid:
@@ -89,15 +90,13 @@ def load(path: Path) -> Grid:
         OSError: the file cannot be read.
         pydantic.ValidationError: it is no client grid.
     """
-    return _GRID.validate_json(path.read_bytes())
+    return _GRID.validate_json(read_whole(path, LONGEST_RESULT))
 
 
 def page(grid: Grid) -> str:
     """The page: self-contained, with the counts first and every cell after them."""
-    environment = Environment(
-        loader=PackageLoader("lab.clients"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("clients.html.j2").render(
+    template = page_environment("lab.clients").get_template("clients.html.j2")
+    return template.render(
         style=page_style(),
         counts=counts(grid.cells),
         skipped=grid.skipped,
@@ -120,4 +119,4 @@ def show(grid: Grid, out: Console) -> None:
         table.add_row(count.client, *map(str, figures))
     out.print(table)
     for client, why in grid.skipped.items():
-        out.print(f"{client}: not measured in full, {why}", markup=False, highlight=False)
+        out.print(printable(f"{client}: not measured in full, {why}"), markup=False, highlight=False)

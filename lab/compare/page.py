@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from functools import cache
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from lab.compare import charts
 from lab.compare.advice import Answer, Choice
 from lab.compare.results import Comparison
 from lab.compare.rows import LEGEND, figure_rows, pair_words, what_was_done
-from lab.reports import phrases
+from lab.reports.pages import page_environment
 from lab.reports.style import page_style
 
 _TONES = {Choice.MEND_THE_PATH: "failed", Choice.CANNOT_TELL: "unknown"}
@@ -49,13 +49,6 @@ def _tone(comparison: Comparison) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("lab.compare"), PackageLoader("lab.reports")]),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters.update(printable=phrases.printable)
+    environment = page_environment("lab.compare", "lab.reports")
     environment.globals.update(bar_height=charts.BAR)
     return environment

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 from lab.compare.advice import Advice, Need
 from lab.compare.figures import LevelFigures
 from lab.compare.growth import Growth
-from lab.files import write_whole
+from lab.files import LONGEST_RESULT, read_whole
+from lab.saved import write_saved
 from lab.words import Saved
 
 FORMAT_VERSION = 2
@@ -62,7 +63,7 @@ def save(comparison: Comparison, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_whole(path, _COMPARISON.dump_json(comparison, indent=1))
+    write_saved(path, _COMPARISON, comparison)
 
 
 def load(path: Path) -> Comparison:
@@ -72,4 +73,4 @@ def load(path: Path) -> Comparison:
         OSError: the file cannot be read.
         pydantic.ValidationError: it is no comparison.
     """
-    return _COMPARISON.validate_json(path.read_bytes())
+    return _COMPARISON.validate_json(read_whole(path, LONGEST_RESULT))

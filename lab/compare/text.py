@@ -11,6 +11,7 @@ from lab.compare.advice import Advice, Choice
 from lab.compare.figures import LevelFigures
 from lab.compare.results import Comparison
 from lab.compare.rows import LEGEND, figure_rows, pair_words, what_was_done
+from lab.printable import printable
 
 _STYLES = {Choice.MEND_THE_PATH: "bold red", Choice.CANNOT_TELL: "bold yellow"}
 
@@ -20,7 +21,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if comparison.advice is not None:
         _print_advice(comparison.advice, console)
     if comparison.stopped:
-        console.print(Text(f"Stopped early: {comparison.stopped}. {comparison.remedy}".rstrip(), "bold"))
+        console.print(Text(printable(f"Stopped early: {comparison.stopped}. {comparison.remedy}".rstrip()), "bold"))
     for level in comparison.levels:
         console.print()
         console.print(_table(level))
@@ -30,7 +31,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for growth in comparison.growth:
         console.print(Text(growth.sentence))
     for note in comparison.notes:
-        console.print(Text(f"\nNote: {note}"))
+        console.print(Text("\n" + printable(f"Note: {note}")))
     console.print(Text(f"\n{what_was_done(comparison)}" + (f" {LEGEND}" if comparison.levels else ""), "dim"))
 
 

@@ -6,11 +6,13 @@ Below stand the evidence, the wire formats and the vocabulary.
 """
 
 from lab.judge.clocks import ClockFinding, Exposure, blame
+from lab.judge.endings import Case
 from lab.judge.requirements import REQUIREMENTS, Exchanged, Finding, Told, check
-from lab.judge.verdict import Verdict, judge, judge_all
+from lab.judge.verdict import Verdict, judge, judge_all, judge_cases
 
 __all__ = [
     "REQUIREMENTS",
+    "Case",
     "ClockFinding",
     "Exchanged",
     "Exposure",
@@ -21,4 +23,5 @@ __all__ = [
     "check",
     "judge",
     "judge_all",
+    "judge_cases",
 ]

@@ -135,9 +135,18 @@ def exposure_of(case: Case) -> Exposure:
         total=end - start,
         survived_first_byte=times[0] - start if times else 0.0,
         survived_idle=max(gaps, default=0.0),
-        survived_total=(times[-1] if times else start) - start if died else end - start,
+        survived_total=_last_sign(evidence, times[-1] if times else start, end, died=died) - start,
         late=_late(trace, end),
     )
+
+
+def _last_sign(evidence: Evidence, last_byte: float, end: float, *, died: bool) -> float:
+    """Until when the path is known to have kept the exchange."""
+    if died:
+        return last_byte
+    # What a path does with the client's side after the model server has gone, it does on no clock of the exchange's.
+    fault_at = None if evidence.ledger is None else evidence.ledger.fault_at
+    return end if fault_at is None else min(end, fault_at)
 
 
 def blame(exposures: Sequence[Exposure]) -> ClockFinding:

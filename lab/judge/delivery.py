@@ -29,6 +29,11 @@ LEAST_DELAY = 0.1
 hands them on at once is below 5 ms; on two cores with a load of sixteen, the least of only six was seen above
 50 ms, so the scenarios send twenty over most of a second."""
 
+LOADED = 0.25
+"""Part of a time that probe or model server lost, beyond which the proxy will have lost a good part of it too: it runs
+on the same machine, and of its lateness nobody tells. A path that holds tokens holds nearly all of them even then; one
+that is starved is late with many."""
+
 CLEAR_SPREAD = 0.5
 """Seconds over which tokens must have left before their arriving all together says anything."""
 
@@ -42,10 +47,17 @@ makes pairs or not from one run to the next, so a verdict at one half would be a
 
 @dataclass(frozen=True)
 class Delivered:
-    """How the tokens came, and the numbers that show it."""
+    """How the tokens came, and the numbers that show it.
+
+    Args:
+        delivery: how they came.
+        sentence: the numbers.
+        late: whether it is unproven only because the probe or the model server was late itself.
+    """
 
     delivery: Delivery
     sentence: str
+    late: bool = False
 
 
 def delivery_of(case: Case) -> Delivered:
@@ -59,7 +71,7 @@ def delivery_of(case: Case) -> Delivered:
     if plan is not None and plan.lockstep and evidence.ledger is not None:
         return _in_lockstep(evidence, plan, evidence.ledger, facts)
     left = _left_times(evidence, facts)
-    return _by_gaps(case) if left is None else _stamped(evidence.trace, facts.right, left)
+    return _by_gaps(case) if left is None else _stamped(evidence, facts.right, left)
 
 
 def _in_lockstep(evidence: Evidence, plan: Plan, ledger: Ledger, facts: Facts) -> Delivered:
@@ -77,7 +89,7 @@ def _in_lockstep(evidence: Evidence, plan: Plan, ledger: Ledger, facts: Facts) -
     # One whole hold in which the probe ran and nothing came is proof enough.
     whole = [hold for hold in broken if hold.at - left.get(hold.number, hold.at) >= plan.hold / 2]
     if late >= max(1, len(broken)) and not whole:
-        return Delivered(Delivery.UNPROVEN, f"{late} holds ran out while the probe itself was late")
+        return Delivered(Delivery.UNPROVEN, f"{late} holds ran out while the probe itself was late", late=True)
     nothing_before = min(arrived.values()) >= max(token.at for token in ledger.tokens) - LEAST_DELAY
     if holds and len(broken) == len(holds) and nothing_before:
         return Delivered(Delivery.BATCHED, f"none of {len(holds)} holds was confirmed")
@@ -85,23 +97,29 @@ def _in_lockstep(evidence: Evidence, plan: Plan, ledger: Ledger, facts: Facts) -
         first = broken[0].number
         sentence = f"{len(broken)} of {len(holds)} holds ran out, the first at token {first}"
         return Delivered(Delivery.COALESCED, sentence)
-    return _by_least_delay(trace, left, arrived, f"{len(holds)} holds confirmed")
+    return _by_least_delay(evidence, left, arrived, f"{len(holds)} holds confirmed")
 
 
-def _by_least_delay(trace: Trace, left: Mapping[int, float], arrived: Mapping[int, float], holds: str) -> Delivered:
+def _by_least_delay(
+    evidence: Evidence, left: Mapping[int, float], arrived: Mapping[int, float], holds: str
+) -> Delivered:
     """Whether every token waited, where every confirmation came.
 
     A stall only adds to a delay, so a small one proves that nothing was held. A large one proves the contrary only
-    as far as the probe ran meanwhile: it would have read the token at once.
+    as far as both ends ran meanwhile: the token would have left and been read at once.
     """
     delays = {number: arrived[number] - at for number, at in left.items() if number in arrived}
     least = min(delays.values(), default=0.0)
     sentence = f"{holds}, least path delay {_ms(least)}"
     if least < LEAST_DELAY:
         return Delivered(Delivery.INCREMENTAL, sentence)
-    awake = {number: delay - trace.stalled(left[number], arrived[number]) for number, delay in delays.items()}
-    if sum(delay >= LEAST_DELAY for delay in awake.values()) < FEW:
-        return Delivered(Delivery.UNPROVEN, f"{sentence}, of too few tokens to blame the path")
+    awake = {number: delay - evidence.stalled(left[number], arrived[number]) for number, delay in delays.items()}
+    held = sum(delay >= LEAST_DELAY for delay in awake.values())
+    since, until = min(left.values()), max(arrived.values())
+    loaded = evidence.stalled(since, until) > LOADED * (until - since)
+    if held < (max(FEW, CLEAR_SHARE * len(awake)) if loaded else FEW):
+        late = held < len(awake)
+        return Delivered(Delivery.UNPROVEN, f"{sentence}, of too few tokens to blame the path", late)
     return Delivered(Delivery.COALESCED, sentence)
 
 
@@ -131,26 +149,35 @@ def _left_times(evidence: Evidence, facts: Facts) -> dict[int, float] | None:
     return {number: left + shift for number, left in stamped.items()}
 
 
-def _stamped(trace: Trace, right: tuple[Arrival, ...], left: dict[int, float]) -> Delivered:
-    times = sorted(left.values())
+def _stamped(evidence: Evidence, right: tuple[Arrival, ...], left: dict[int, float]) -> Delivered:
+    trace, times = evidence.trace, sorted(left.values())
     spread = times[-1] - times[0]
     known = [arrival for arrival in right if arrival.number in left]
     if spread < CLEAR_SPREAD or len(known) < 2:
-        return Delivered(Delivery.UNPROVEN, f"tokens left within {_ms(spread)}, too close together to tell")
+        late = len(known) > 1 and _planned_spread(evidence, left) >= CLEAR_SPREAD
+        return Delivered(Delivery.UNPROVEN, f"tokens left within {_ms(spread)}, too close together to tell", late)
     first = min(arrival.at for arrival in known)
     if first >= times[-1]:
         if not _awake(trace, times[0], times[-1]):
-            return Delivered(Delivery.UNPROVEN, f"the probe itself was late while tokens left over {_ms(spread)}")
+            sentence = f"the probe itself was late while tokens left over {_ms(spread)}"
+            return Delivered(Delivery.UNPROVEN, sentence, late=True)
         return Delivered(Delivery.BATCHED, f"nothing came while tokens left over {_ms(spread)}")
     clumps: dict[float, float] = {}
     for arrival in known:
         clumps[arrival.at] = max(clumps.get(arrival.at, -inf), left[arrival.number])
-    held = sum(
-        clumps[arrival.at] - left[arrival.number] - trace.stalled(left[arrival.number], arrival.at) >= CLEAR_CLUMP
-        for arrival in known
-    )
+    waited = [(left[arrival.number], arrival.at, clumps[arrival.at] - left[arrival.number]) for arrival in known]
+    held = sum(wait - evidence.stalled(since, until) >= CLEAR_CLUMP for since, until, wait in waited)
     sentence = f"{held} of {len(known)} tokens waited {_ms(CLEAR_CLUMP)} or more for a later one"
-    return Delivered(Delivery.COALESCED if held >= CLEAR_SHARE * len(known) else Delivery.UNPROVEN, sentence)
+    if held >= CLEAR_SHARE * len(known):
+        return Delivered(Delivery.COALESCED, sentence)
+    late = sum(wait >= CLEAR_CLUMP for _, _, wait in waited) >= CLEAR_SHARE * len(known)
+    return Delivered(Delivery.UNPROVEN, sentence, late)
+
+
+def _planned_spread(evidence: Evidence, left: Mapping[int, float]) -> float:
+    """Seconds over which these tokens would have left if the model server had kept its schedule."""
+    plan = evidence.plan
+    return 0.0 if plan is None else plan.due(max(left)) - plan.due(min(left))
 
 
 def _by_gaps(case: Case) -> Delivered:

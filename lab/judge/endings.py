@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from lab.evidence import Evidence, Trace, TransportEnd
-from lab.judge.reading import Facts
+from lab.judge.reading import Facts, read
 from lab.plan import FaultKind
 from lab.wire import format_named
 from lab.wire.events import ErrorEvent, FinishReason
@@ -54,6 +55,11 @@ class Case:
 
     evidence: Evidence
     facts: Facts
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Self:
+        """Read an exchange; whoever needs the case twice keeps it, since reading takes most of the judge's time."""
+        return cls(evidence, read(evidence))
 
     @property
     def trace(self) -> Trace:

@@ -10,7 +10,7 @@ Clumps can be the model's own, which writes several events after each step of it
 evenly and in clumps of varying size, since a model's pace varies; what a model writes in steps has the same number of
 events each time. Where both the time and the number are the same, nothing tells the two apart.
 
-The probe notes when it was late itself (`lab.probe.pulse`), and what it slept through says nothing against a path:
+The probe notes when it was late itself (`lab.pulse`), and what it slept through says nothing against a path:
 what was read at the end of such a time may have come at its beginning, and a silence counts only if the probe was
 awake for most of it.
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from lab.evidence import Evidence
 from lab.judge.causes import WELL_BEFORE, lost, model_died, well_before
 from lab.judge.endings import VISIBLE, Case
-from lab.judge.reading import read
 from lab.judge.verdict import Verdict
 from lab.plan import FaultKind
 from lab.words import Delivery, Ending, Flag, Requirement
@@ -22,15 +20,15 @@ from lab.words import Delivery, Ending, Flag, Requirement
 
 @dataclass(frozen=True)
 class Exchanged:
-    """One exchange with its verdict."""
+    """One exchange, as the judge's rules look at it, with its verdict."""
 
-    evidence: Evidence
+    case: Case
     verdict: Verdict
 
-    @cached_property
-    def case(self) -> Case:
-        """The exchange as the judge's rules look at it; several rules do."""
-        return Case(self.evidence, read(self.evidence))
+    @property
+    def evidence(self) -> Evidence:
+        """Both ends' account of it."""
+        return self.case.evidence
 
 
 Exchanges = Mapping[str, Exchanged]

@@ -10,7 +10,7 @@ from lab.judge.causes import cause_of, lost
 from lab.judge.clocks import ClockFinding, Exposure, blame, exposure_of
 from lab.judge.delivery import Delivered, delivery_of
 from lab.judge.endings import Case, ending_of, wrong_type
-from lab.judge.reading import longest_silence, read
+from lab.judge.reading import longest_silence
 from lab.judge.sentences import sentence_of
 from lab.words import Cause, Delivery, Ending, Flag
 
@@ -35,6 +35,7 @@ class Verdict:
         clock: the value of the path's clock that ended the exchange, in seconds; None if none did, or if the
             request came to the model server more than once, so that nobody knows when that clock began.
         clocks: every kind of clock that the evidence leaves possible, the likeliest first.
+        late: whether the delivery is unproven only because the probe or the model server was late itself.
     """
 
     delivery: Delivery
@@ -51,6 +52,7 @@ class Verdict:
     longest_silence: float
     clock: float | None = None
     clocks: tuple[Cause, ...] = ()
+    late: bool = False
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -60,7 +62,11 @@ def judge(evidence: Evidence) -> Verdict:
 
 def judge_all(evidences: Sequence[Evidence]) -> list[Verdict]:
     """Judge exchanges over one route together, so that each is a control for the clocks of the others."""
-    cases = [Case(evidence, read(evidence)) for evidence in evidences]
+    return judge_cases([Case.of(evidence) for evidence in evidences])
+
+
+def judge_cases(cases: Sequence[Case]) -> list[Verdict]:
+    """The same for exchanges that have been read already."""
     exposures = [exposure_of(case) for case in cases]
     joint = blame(exposures)
     return [_verdict(case, _clock_of(place, exposures, joint)) for place, case in enumerate(cases)]
@@ -96,6 +102,7 @@ def _verdict(case: Case, clock: ClockFinding) -> Verdict:
         longest_silence=longest_silence(trace),
         clock=None if ledger is not None and ledger.attempts > 1 else clock.value,
         clocks=clock.kinds,
+        late=delivered.late,
     )
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import ipaddress
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
 
+from lab.model.browsers import is_loopback
 from lab.model.secret import SECRET_VARIABLE, SecretError, read_secret
 from lab.model.server import ModelServer
 
@@ -26,6 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="port; 0 takes a free one (default: %(default)s)")
     parser.add_argument(
+        "--doors",
+        type=lambda text: [int(port) for port in text.split(",")],
+        default=[],
+        metavar="PORT,PORT",
+        help="further ports to listen on; the ledger tells at which a request came",
+    )
+    parser.add_argument(
         "--secret-file", type=Path, help=f"file with the secret that requests must carry; or set {SECRET_VARIABLE}"
     )
     options = parser.parse_args(arguments)
@@ -35,32 +43,27 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     try:
-        uvloop.run(_serve(options.host, options.port, secret))
+        uvloop.run(_serve(options.host, options.port, secret, options.doors))
     except OSError as error:
         sys.stderr.write(f"cannot listen on {options.host}:{options.port}: {error}\n")
         return 3
     return 0
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-async def _serve(host: str, port: int, secret: str | None) -> None:
+async def _serve(host: str, port: int, secret: str | None, doors: Sequence[int]) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with ModelServer(host, port, secret=secret) as server:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # `nohup` asks for a server that outlives its terminal.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with ModelServer(host, port, secret=secret, doors=doors) as server:
         # What stands now stays; without this, each full collection walks it and delays every stream.
         gc.collect()
         gc.freeze()
-        if secret is None and not _is_loopback(host):
+        if secret is None and not is_loopback(host):
             sys.stderr.write(
                 f"warning: {host} can be reached from other machines, and without a secret this server obeys "
-                f"everybody; give --secret-file FILE or {SECRET_VARIABLE}\n"
+                f"everybody, web pages included; give --secret-file FILE or {SECRET_VARIABLE}\n"
             )
             sys.stderr.flush()
         sys.stdout.write(f"listening on {server.base_url}\n")

@@ -12,7 +12,8 @@ import time
 
 from lab.evidence import Hold
 
-_LATER = 10
+LATER = 10
+"""How many times shorter a hold is once one has run out."""
 
 
 class Lockstep:
@@ -44,7 +45,7 @@ class Lockstep:
                 async with asyncio.timeout(self._limit):
                     await self._waiter
             except TimeoutError:
-                self._limit = self._longest / _LATER
+                self._limit = self._longest / LATER
                 return Hold(number, time.monotonic(), confirmed=False)
             finally:
                 self._waiter = None

@@ -11,6 +11,8 @@ import hmac
 from collections.abc import Mapping
 from pathlib import Path
 
+from lab.files import read_whole
+
 SECRET_HEADER = "X-Lab-Secret"
 SECRET_VARIABLE = "LAB_SECRET"
 
@@ -32,8 +34,7 @@ def read_secret(file: Path | None, environment: Mapping[str, str]) -> str | None
     """
     if file is not None:
         try:
-            with file.open("rb") as source:
-                raw = source.read(_LONGEST + 1)
+            raw = read_whole(file, _LONGEST, handed_over=True)
         except OSError as error:
             raise SecretError(f"{file}: {error.strerror}") from None
         return _checked(raw.decode("latin-1"), str(file))

@@ -14,8 +14,11 @@
 
 The plan comes in the header `X-Lab-Plan` or behind a question mark in the model's name; the request's id
 in `X-Lab-Request`, made up where there is none, and echoed. Nothing else is remembered but the ledger and, within
-bounds, the background responses (`lab.model.background`). With a secret, all of it but `/lab/health` is only for
-requests that carry it: see `lab.model.secret` and `lab.model.guard`.
+bounds, the background responses (`lab.model.background`). Who is let in: see `lab.model.guard`.
+
+Whatever a client sends costs a bounded part of the memory: of connections (`lab.model.connections`), bodies and replies
+(`lab.model.room`), shared schedules (`lab.model.schedule`), the ledger. Where there is no room, the answer is 429. What
+takes long is worked out beside the event loop (`lab.model.aside`) or some steps at a time.
 
 Warning: a side channel that leads through a proxy takes that proxy's time and meets its limits.
 """
@@ -25,36 +28,40 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
-from pydantic import TypeAdapter
 
-from lab.evidence import Ledger
-from lab.model.background import Background, Full, Response
+from lab.model.aside import Aside
+from lab.model.background import Background, Response
+from lab.model.bodies import Refused, read_body
+from lab.model.connections import Connections
+from lab.model.documents import error_reply, write_document
 from lab.model.guard import Guard
-from lab.model.ledger import Book
+from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book
 from lab.model.reply import ReplyWriter, WrittenReply
-from lab.model.schedule import make_schedule
-from lab.model.steps import Schedule
+from lab.model.room import Full, Room, Share
+from lab.model.schedule import Shelf, compose, make_script
+from lab.model.steps import Schedule, Script
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, FaultKind, Plan, PlanError, plan_from_query
+from lab.pulse import Pulse
 from lab.wire import FORMATS
 from lab.wire.format import Asked, WireFormat
 from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
 from lab.wire.openai_responses import FORMAT as RESPONSES
 from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
-_LEDGERS = TypeAdapter(list[Ledger])
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,200}")
 
-# Prompts of long conversations are megabytes.
-_LARGEST_BODY = 64 * 2**20
-_BACKLOG = 4096
+_CLOSING_SECONDS = 1.0
+
+# One made, the same as a chunk, and what the transport still has of the one before.
+_STEPS_AT_ONCE = 4
 
 
 class ModelServer:
@@ -64,20 +71,25 @@ class ModelServer:
         host: the address to listen on.
         port: the port; 0 takes a free one, which `base_url` then names.
         secret: what requests must carry; None obeys everybody.
+        doors: further ports to listen on; the ledger tells at which a request came.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, secret: str | None = None) -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, *, secret: str | None = None, doors: Sequence[int] = ()
+    ) -> None:
         self._host = host
         self._port = port
-        self._guard = None
-        if secret is not None:
-            self._guard = Guard(secret, {wire.path: wire for wire in FORMATS.values()}, OPENAI_CHAT)
-        self._watch: asyncio.Task[None] | None = None
+        self._doors = tuple(doors)
+        self._guard = Guard(secret, host, {wire.path: wire for wire in FORMATS.values()}, OPENAI_CHAT)
         self._book = Book()
-        self._background = Background(self._book)
+        self._room = Room()
+        self._shelf = Shelf()
+        self._aside = Aside()
+        self._background = Background(self._book, self._aside)
         self._replies: set[asyncio.Task[object]] = set()
         self._names = (f"unnamed-{number}" for number in count(1))
         self._runner: web.AppRunner | None = None
+        self._connections: Connections | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -98,35 +110,36 @@ class ModelServer:
         """Listen.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: an address cannot be had.
         """
         # Cancelling a handler is how a reply learns that its client has left.
-        self._runner = web.AppRunner(self._application(), handler_cancellation=True, access_log=None)
+        # Replies are cut when it closes, and nothing else is worth waiting for.
+        self._runner = web.AppRunner(
+            self._application(), handler_cancellation=True, access_log=None, shutdown_timeout=_CLOSING_SECONDS
+        )
         await self._runner.setup()
+        self._connections = Connections(self._runner, self._guard)
         try:
-            await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+            _, self._port = await self._connections.start(self._host, self._port, self._doors)
         except OSError:
             await self.aclose()
             raise
-        self._port = self._runner.addresses[0][1]
-        if self._guard is not None and self._runner.server is not None:
-            self._watch = asyncio.create_task(self._guard.watch(self._runner.server))
 
     async def aclose(self) -> None:
         """Stop listening and cut every reply that still runs; harmless if it never started."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._connections is not None:
+            self._connections.close()
         self._background.close()
+        self._aside.close()
         for reply in self._replies:
             reply.cancel()
         await runner.cleanup()
 
     def _application(self) -> web.Application:
-        middlewares = [] if self._guard is None else [self._guard.middleware]
-        app = web.Application(client_max_size=_LARGEST_BODY, middlewares=middlewares)
+        app = web.Application()
         for wire in FORMATS.values():
             app.router.add_post(wire.path, partial(self._answer, wire))
         # Not HEAD too: it would generate an answer for nobody.
@@ -141,25 +154,53 @@ class ModelServer:
         return app
 
     async def _answer(self, wire: WireFormat, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
+        with self._room.share() as share:
+            response: Response | None = None
+            try:
+                name, arrived, asked, plan = await self._read(wire, request, share)
+                refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
+                background = asked.background and not refused
+                script = self._background.script(plan, asked) if background else make_script(plan, wire, asked)
+                share.take(_weight(script))
+                if background:
+                    opened = self._background.open(script, _version(request), arrived, stream=asked.stream)
+                    response, schedule = await opened
+            except Refused as error:
+                reply = error_reply(wire, error.status, str(error))
+                reply.force_close()
+                return reply
+            except ValueError as error:
+                return error_reply(wire, 400, str(error))
+            except Full as error:
+                return error_reply(wire, 429, str(error))
+            if response is not None:
+                with response.streaming():
+                    return await self._write(request, name, plan, schedule, arrived)
+            with await self._schedule(script, stream=asked.stream) as schedule:
+                return await self._write(request, name, plan, schedule, arrived)
+
+    async def _read(self, wire: WireFormat, request: web.Request, share: Share) -> tuple[str, float, Asked, Plan]:
+        """What a request says: its id, when it had arrived, what it asks for, the plan.
+
+        Raises:
+            Refused: its body is not taken.
+            ValueError: it makes no sense; names the field.
+            Full: there is no room for its body.
+        """
+        body = await read_body(request, share)
         arrived = time.monotonic()
-        response: Response | None = None
-        try:
-            name = self._read_name(request)
-            get = request.method == "GET"
-            asked = Asked(f"lab?{request.query_string}", stream=True) if get else wire.read_ask(body)
-            plan = _read_plan(request.headers.get(PLAN_HEADER), asked.model)
-            refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
-            if asked.background and not refused:
-                response, schedule = self._background.open(plan, asked, _version(request), arrived)
-            else:
-                schedule = make_schedule(plan, wire, asked)
-        except ValueError as error:
-            return _error(wire, 400, str(error))
-        except Full as error:
-            return _error(wire, 429, str(error))
-        with nullcontext() if response is None else response.streaming():
-            return await self._write(request, name, plan, schedule, arrived)
+        name = self._read_name(request)
+        get = request.method == "GET"
+        asked = Asked(f"lab?{request.query_string}", stream=True) if get else wire.read_ask(body)
+        # The body is needed no more.
+        share.give_back()
+        return name, arrived, asked, _read_plan(request.headers.get(PLAN_HEADER), asked.model)
+
+    async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
+        if script.short:
+            return self._shelf.lend(script, stream=stream)
+        work = partial(compose, script, stream=stream)
+        return nullcontext(work() if script.quick(stream=stream) else await self._aside.work(work))
 
     async def _write(
         self,
@@ -176,6 +217,7 @@ class ModelServer:
             if request.transport is None:
                 record.client_left = arrived
                 return WrittenReply(survives=False)
+            record.door = request.transport.get_extra_info("sockname")[1]
             with self._running():
                 return await ReplyWriter(request, request.transport, plan, schedule, record, origin).run()
         finally:
@@ -190,23 +232,28 @@ class ModelServer:
         try:
             name, after = self._read_name(request), _read_place(request)
         except ValueError as error:
-            return _error(RESPONSES, 400, str(error))
+            return error_reply(RESPONSES, 400, str(error))
         if after is None:
-            return web.Response(body=response.document(), content_type="application/json")
+            return await write_document(request, response.document())
         if not response.streamed:
-            return _error(RESPONSES, 400, "stream: the response was created without a stream, so it has none")
-        schedule = response.rest(after, arrived)
-        with response.streaming():
-            return await self._write(
-                request, name, response.script.plan, schedule, arrived, origin=response.record.started
-            )
+            return error_reply(RESPONSES, 400, "stream: the response was created without a stream, so it has none")
+        with self._room.share() as share:
+            try:
+                share.take(_weight(response.script))
+            except Full as error:
+                return error_reply(RESPONSES, 429, str(error))
+            rest = partial(response.rest, after, arrived)
+            schedule = rest() if response.script.short else await self._aside.work(rest)
+            with response.streaming():
+                origin = response.record.started
+                return await self._write(request, name, response.script.plan, schedule, arrived, origin)
 
-    async def _cancel_response(self, request: web.Request) -> web.Response:
+    async def _cancel_response(self, request: web.Request) -> web.StreamResponse:
         response = self._background.find(request.match_info["response"])
         if response is None:
             return _no_response(request)
         response.cancel()
-        return web.Response(body=response.document(), content_type="application/json")
+        return await write_document(request, response.document())
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -216,7 +263,8 @@ class ModelServer:
             raise RuntimeError("a reply is always a task")
         self._replies.add(reply)
         try:
-            yield
+            with Pulse.of_running_loop():
+                yield
         finally:
             self._replies.discard(reply)
 
@@ -226,11 +274,11 @@ class ModelServer:
             raise ValueError(f"{REQUEST_HEADER}: {name[:40]!r} does not match {_REQUEST_ID.pattern}")
         return name
 
-    async def _ledger(self, request: web.Request) -> web.Response:
+    async def _ledger(self, request: web.Request) -> web.StreamResponse:
         attempts = self._book.read(request.match_info["request"])
-        if not attempts:
+        if attempts is None:
             return web.json_response({"error": "no such request in the ledger"}, status=404)
-        return web.Response(body=_LEDGERS.dump_json(attempts), content_type="application/json")
+        return await write_document(request, attempts)
 
     async def _confirm(self, request: web.Request) -> web.Response:
         known = self._book.confirm(request.match_info["request"], int(request.match_info["number"]))
@@ -259,6 +307,12 @@ def _read_plan(header: str | None, model: str) -> Plan:
     return in_header
 
 
+def _weight(script: Script) -> int:
+    """Bytes that a reply may take while it is written: what is noted of it, and the steps that are on their way."""
+    noted = TOKEN_BYTES + (HOLD_BYTES if script.plan.lockstep else 0)
+    return noted * script.tokens + BEAT_BYTES * script.beats + _STEPS_AT_ONCE * script.event
+
+
 def _read_place(request: web.Request) -> int | None:
     """After which event's number a stream is wanted, -1 for all of them; None where none is wanted.
 
@@ -277,14 +331,8 @@ def _version(request: web.Request) -> str:
     return f"{request.version.major}.{request.version.minor}"
 
 
-def _error(wire: WireFormat, status: int, message: str) -> web.Response:
-    """An error in the vendor's shape."""
-    body = wire.error_body(wire.error_kind(status), message)
-    return web.Response(status=status, body=body, content_type="application/json")
-
-
 def _no_response(request: web.Request) -> web.Response:
-    return _error(RESPONSES, 404, f"Response with id '{request.match_info['response'][:100]}' not found.")
+    return error_reply(RESPONSES, 404, f"Response with id '{request.match_info['response'][:100]}' not found.")
 
 
 async def _models(_request: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ the network does. Rules that measurements taught:
   a socket of its own, so that it can read that data too.
 - Patience runs out only if nothing waits in the socket: on a busy machine a timer may come before
   the read that would have stopped it.
-- On a busy machine the probe is late itself; `lab.probe.pulse` notes when, so that no path is blamed for it.
+- On a busy machine the probe is late itself; `lab.pulse` notes when, so that no path is blamed for it.
 - A few kilobytes of a coded body can stand for gigabytes, and whoever reads the trace undoes the coding again. So
   the body is measured as it comes (`lab.probe.gauge`), and what is beyond the limit is not kept.
 - The event loops' own TLS does not tell close_notify from a bare FIN reliably; `lab.probe.tls` does.
@@ -33,9 +33,9 @@ from lab.evidence import HttpVersion, Trace, TransportEnd
 from lab.probe import connect
 from lab.probe.conversation import Conversation
 from lab.probe.framing import Request
-from lab.probe.pulse import Pulse
 from lab.probe.terms import LIMIT, Enough, OnBody, OnHead, Patience, Terms, ignore
 from lab.probe.tls import Tls, default_context
+from lab.pulse import Pulse
 from lab.wire.format import Ask
 
 __all__ = ["LIMIT", "Enough", "Patience", "exchange", "ignore"]

@@ -38,6 +38,7 @@ async def observe(
     http: HttpVersion = HttpVersion.HTTP_1_1,
     pace: float | None = None,
     target: str | None = None,
+    request: str | None = None,
     limit: int = LIMIT,
     most_lines: float = inf,
 ) -> Evidence:
@@ -58,6 +59,7 @@ async def observe(
         http: the same.
         pace: the same.
         target: path and query of the endpoint; None for the wire format's own path.
+        request: the request's id, which no other has; None for a made-up one.
         limit: as for `exchange`.
         most_lines: the same.
 
@@ -65,7 +67,7 @@ async def observe(
         aiohttp.ClientError: the model server does not answer on the side channel.
         SideChannelFault: what answers there is no model server of the lab's.
     """
-    request = uuid.uuid4().hex
+    request = request or uuid.uuid4().hex
     ask = wire_format.ask("lab", stream=stream, max_tokens=max(plan.tokens, 1))
     ask = ask if target is None else replace(ask, path=target)
     ours = ((PLAN_HEADER, plan.to_query()), (REQUEST_HEADER, request))

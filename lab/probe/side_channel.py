@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from itertools import count
 from types import TracebackType
 from typing import Annotated, Self, TypeVar
 
@@ -23,9 +24,10 @@ import aiohttp
 from pydantic import Field, TypeAdapter, ValidationError
 
 from lab.errors import EnvironmentFault
-from lab.evidence import Ledger
+from lab.evidence import Ledger, Stall
 from lab.plan import FaultKind, Plan
 from lab.probe.codings import ContentDecoder
+from lab.pulse import BEAT, LATE
 
 T = TypeVar("T")
 
@@ -33,8 +35,11 @@ MOST_ATTEMPTS = 100
 """Attempts of one request that are read; a gateway that asks more often has lost its mind."""
 
 _ATTEMPTS_IN_FULL = 16
-# What stands in the JSON of a ledger: the record itself, a token with its hold, and a heartbeat, with room to spare.
-_RECORD_BYTES, _TOKEN_BYTES, _BEAT_BYTES = 2048, 160, 32
+# What stands in the JSON of a ledger: the record itself, a token with its hold, a heartbeat and a stall, with room to
+# spare.
+_RECORD_BYTES, _TOKEN_BYTES, _BEAT_BYTES, _STALL_BYTES = 2048, 160, 32, 80
+# Seconds.
+_BEYOND = 300.0
 _MOST_BYTES = 256 * 2**20
 _SMALL_REPLY = 4096
 _STEP = 64 * 1024
@@ -62,6 +67,8 @@ _CLOCK_TRIES = (5, 40)
 _CLOCK_PATIENCE = 10.0
 
 _ASK_AGAIN = 0.02
+# What a model server has not done when it has answered so often, it was not about to do, however slow it is.
+_ASK_AT_LEAST = 5
 
 
 class SideChannelFault(EnvironmentFault):
@@ -70,7 +77,10 @@ class SideChannelFault(EnvironmentFault):
 
 def ledger_room(plan: Plan) -> int:
     """Bytes of JSON that the ledger of a request with this plan can have at most."""
-    attempt = _RECORD_BYTES + plan.tokens * _TOKEN_BYTES + plan.most_heartbeats * _BEAT_BYTES
+    # Every hold of a lockstep may run out; what freezes or is late stays open for a while beyond all that was planned.
+    seconds = plan.length + (plan.tokens * plan.hold if plan.lockstep else 0.0) + _BEYOND
+    stalls = seconds / (BEAT + LATE) * _STALL_BYTES
+    attempt = _RECORD_BYTES + plan.tokens * _TOKEN_BYTES + plan.most_heartbeats * _BEAT_BYTES + round(stalls)
     return min(_ATTEMPTS_IN_FULL * attempt, _MOST_BYTES)
 
 
@@ -169,13 +179,15 @@ class SideChannel:
             arrival: for the first attempt, in case the proxy never passed the request on.
         """
         began = time.monotonic()
-        while True:
+        for asked in count(1):
             attempts = await self.attempts(request, plan)
             if attempts and (attempts[-1].finished is not None or attempts[-1].client_left is not None):
-                return attempts
-            if time.monotonic() - began >= (patience if attempts else arrival):
-                return attempts
+                break
+            # One answer may take all of that time on a busy machine.
+            if asked >= _ASK_AT_LEAST and time.monotonic() - began >= (patience if attempts else arrival):
+                break
             await asyncio.sleep(_ASK_AGAIN)
+        return attempts
 
     async def _measure_offset(self) -> float:
         best, offset = float("inf"), 0.0
@@ -269,4 +281,5 @@ def _moved(ledger: Ledger, offset: float) -> Ledger:
         fault_at=move(ledger.fault_at),
         finished=move(ledger.finished),
         client_left=move(ledger.client_left),
+        stalls=tuple(Stall(stall.since + offset, stall.until + offset) for stall in ledger.stalls),
     )

@@ -29,6 +29,10 @@ class Product:
         version_pattern: finds the version in that output as its first group.
         snippets: the folder inside a container that receives the snippets that users copy, if the
             product has any.
+        capabilities: of Linux, without `CAP_`: what a configuration may ask of it that needs more than an ordinary
+            process may, such as to serve as another user.
+        writable: folders inside a container that it writes to, beside those for temporary files; empty at its start.
+        prepare: shell commands to be run in a container before it.
     """
 
     name: str
@@ -39,6 +43,9 @@ class Product:
     version_command: tuple[str, ...]
     version_pattern: str
     snippets: str | None = None
+    capabilities: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    prepare: tuple[str, ...] = ()
 
     def read_version(self, output: str) -> str | None:
         """The version in the output of `version_command`; None where it carries none."""

@@ -24,4 +24,7 @@ PRODUCT = Product(
     check_command=_check,
     version_command=("haproxy", "-v"),
     version_pattern=r"HAProxy version (\d+\.\d+\.\d+)",
+    # For `user`, `group` and `chroot`, which distributions write into its configuration.
+    capabilities=("SETGID", "SETUID", "SYS_CHROOT"),
+    writable=("/var/lib/haproxy",),
 )

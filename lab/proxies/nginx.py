@@ -35,4 +35,9 @@ PRODUCT = Product(
     version_command=("nginx", "-v"),
     version_pattern=r"nginx/(\d+\.\d+\.\d+)",
     snippets="/etc/nginx/snippets",
+    # Its workers serve as the user that `user` names, and what they write to is made theirs.
+    capabilities=("CHOWN", "SETGID", "SETUID"),
+    writable=("/var/lib/nginx", "/var/log/nginx"),
+    # As in the official image: what has no log of its own speaks to the container's.
+    prepare=("ln -s /dev/stdout /var/log/nginx/access.log", "ln -s /dev/stderr /var/log/nginx/error.log"),
 )

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.catalogue import Scenario, Staging
+from lab.files import read_words
 from lab.plan import Fault, FaultKind, Framing, Plan
 from lab.words import Ending, Group, Side
 
@@ -145,8 +146,8 @@ def _pair(scenario: Scenario, broken: Staging, fixed: Staging) -> Pair:
 
 
 def _way(staging: Staging, other: Staging | None = None) -> Way:
-    lines = staging.config.read_text("utf-8").splitlines()
-    others = (other or staging).config.read_text("utf-8").splitlines()
+    lines = read_words(staging.config).splitlines()
+    others = read_words((other or staging).config).splitlines()
     blocks = difflib.SequenceMatcher(None, others, lines, autojunk=False).get_opcodes()
     marked = [index for tag, _, _, start, end in blocks if tag != "equal" for index in range(start, end)]
     title = f"{staging.proxy.id}, {staging.title or staging.side}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.files import write_whole
 from lab.reports.html import html_report
 from lab.reports.junit import junit_xml
 from lab.reports.phrases import proxy_id, side_id
@@ -37,11 +38,10 @@ def write_reports(results: Results, folder: Path) -> dict[str, Path]:
     The folder is made if it is missing. `results.json` is the run's to write, not ours.
 
     Raises:
-        OSError: the folder cannot be made or written to.
+        OSError: the folder cannot be made or written to; what could not be replaced stays as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {kind: folder / name for kind, (name, _) in _WRITERS.items()}
     for kind, (_, write) in _WRITERS.items():
-        # Half a surrogate pair in a log must not cost the report.
-        paths[kind].write_text(write(results), encoding="utf-8", errors="replace")
+        write_whole(paths[kind], write(results))
     return paths

@@ -5,7 +5,7 @@ page together: an anchor is the id of the scenario, the proxy or the side, and n
 of one proxy share one time scale, so that broken and fixed can be compared by eye. The exception is
 `real-defaults`, whose clocks are ten or a hundred times longer and would squash the others: it has its own.
 
-Log lines, configurations and READMEs are untrusted. The template escapes whatever is not `Markup`, and a
+Log lines, configurations and READMEs are untrusted. See `lab.reports.pages` for what becomes of them; and a
 content security policy forbids every fetch and every script but the page's own.
 """
 
@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from lab.reports import bars as bars_module
 from lab.reports import phrases, timeline
 from lab.reports.bars import Bars, full_lengths
 from lab.reports.changes import Changes, changes
-from lab.reports.phrases import CellLine, Phrase, cell_lines, needs_attention, phrase_of, proxy_id, side_id
+from lab.reports.pages import page_environment
+from lab.reports.phrases import CellLine, Phrase, again, cell_lines, needs_attention, phrase_of, proxy_id, side_id
 from lab.reports.scale import Scale, scale_for
 from lab.reports.story import Story, tell
 from lab.reports.style import page_style
@@ -122,6 +123,7 @@ def html_report(results: Results) -> str:
                 for scenario, proxy, side in results.sides()
                 if needs_attention(side)
             ],
+            twice=[(side_id(scenario, proxy, side), side) for scenario, proxy, side in results.sides() if again(side)],
             style=page_style(),
             script=_raw("report.js"),
             script_hash=_hash(_raw("report.js")),
@@ -131,15 +133,9 @@ def html_report(results: Results) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("lab.reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters.update(seconds=phrases.seconds, printable=phrases.printable, token_count=phrases.token_count)
-    environment.globals.update(timeline=timeline, bars=bars_module)
+    environment = page_environment("lab.reports")
+    environment.filters.update(seconds=phrases.seconds, token_count=phrases.token_count)
+    environment.globals.update(timeline=timeline, bars=bars_module, again=again, precedence=phrases.precedence)
     return environment
 
 

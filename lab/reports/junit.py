@@ -1,8 +1,10 @@
 """JUnit XML, as Jenkins and GitLab read it: a suite a scenario, a case a side.
 
 A requirement that was not met is a *failure*. Where there is no verdict (set-up or harness failed,
-inconclusive) the case is an *error*, because it says nothing about the proxy. Log lines are untrusted:
-XML 1.0 has no way to write most control characters, so they are replaced before anything is serialised.
+inconclusive) the case is an *error*, because it says nothing about the proxy. What was measured twice says so in the
+case's output. Words are untrusted: XML 1.0 has no way to write most control characters, and what it can write goes to a
+CI server's terminal; so the whole tree is made legal and printable before it is serialised, whoever has put words into
+it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from lab.reports.phrases import side_id
+from lab.printable import REPLACEMENT, printable_text
+from lab.reports.phrases import again, side_id
 from lab.reports.terminal import describe_side
 from lab.results import ProxyResult, Results, ScenarioResult, SideResult
 from lab.words import Outcome
@@ -38,6 +41,9 @@ def junit_xml(results: Results) -> str:
     _count(root)
     # A suite's time is the sum of its cases; the run's is what the clock on the wall said.
     root.set("time", f"{results.wall_seconds:.3f}")
+    for element in root.iter():
+        element.attrib = {name: _legal(value) for name, value in element.attrib.items()}
+        element.text = element.text and _legal(element.text)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -64,15 +70,17 @@ def _count(element: ElementTree.Element) -> None:
 def _case(scenario: ScenarioResult, proxy: ProxyResult, side: SideResult) -> ElementTree.Element:
     case = ElementTree.Element(
         "testcase",
-        name=_legal(side_id(scenario, proxy, side)),
-        classname=_legal(f"{scenario.id}.{proxy.proxy}"),
+        name=side_id(scenario, proxy, side),
+        classname=f"{scenario.id}.{proxy.proxy}",
         time=f"{side.seconds:.3f}",
     )
     kind = _KINDS.get(side.outcome)
     if kind is not None:
-        mark = ElementTree.SubElement(case, kind, type=side.outcome.value, message=_legal(_reason(side)))
+        mark = ElementTree.SubElement(case, kind, type=side.outcome.value, message=_reason(side))
         if kind != "skipped":
-            mark.text = _legal(describe_side(side_id(scenario, proxy, side), side))
+            mark.text = describe_side(side_id(scenario, proxy, side), side)
+    if again(side):
+        ElementTree.SubElement(case, "system-out").text = again(side)
     return case
 
 
@@ -83,4 +91,4 @@ def _reason(side: SideResult) -> str:
 
 
 def _legal(text: str) -> str:
-    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _NO_XML.sub(REPLACEMENT, printable_text(text))

@@ -7,7 +7,6 @@ tone. A broken side that *passed* is not good news about the proxy; it says that
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -64,6 +63,16 @@ def phrase_of(side: SideResult) -> Phrase:
 def needs_attention(side: SideResult) -> bool:
     """Whether a reader has to look at this side: it neither went as the scenario says nor was skipped."""
     return side.outcome not in (Outcome.PASSED, Outcome.SKIPPED)
+
+
+def again(side: SideResult) -> str:
+    """That the side was measured twice, and what the machine was too busy for; empty if it was measured once."""
+    return f"measured twice: the machine was busy ({side.busy})" if side.measured > 1 else ""
+
+
+def precedence(results: Results) -> str:
+    """How probe and model server came to run before other processes."""
+    return f"probe: {results.probe}, model server: {results.model_server}"
 
 
 def proxy_id(scenario: ScenarioResult, proxy: ProxyResult) -> str:
@@ -132,12 +141,3 @@ def plural(count: int, noun: str) -> str:
 def token_count(exchange: ExchangeResult) -> str:
     """How many tokens came of how many that the whole answer has: `10 of 24`."""
     return f"{exchange.received} of {exchange.planned}"
-
-
-_TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
-def printable(line: str) -> str:
-    """A line of a log without the colours of a terminal and without anything that would move its cursor."""
-    bare = _TERMINAL_COLOUR.sub("", line).expandtabs(4)
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in bare)

@@ -16,6 +16,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from lab.printable import printable_text
+
 _ABSOLUTE = re.compile(r"https?://")
 _OTHER_SCENARIO = re.compile(r"\.\./([a-z0-9-]+)/?(?:README\.md)?$")
 
@@ -38,7 +40,7 @@ def tell(readme: str, scenarios: Collection[str]) -> Story:
         readme: CommonMark with tables; a first heading of level 1 is left out, the page has the title.
         scenarios: ids that links between scenarios can lead to.
     """
-    tokens = _without_title(_markdown().parse(readme))
+    tokens = _without_title(_markdown().parse(printable_text(readme)))
     for token in tokens:
         _shift_heading(token)
         if token.children:

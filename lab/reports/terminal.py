@@ -2,7 +2,7 @@
 
 The grid has a column a proxy as long as that is readable: with full words if they fit, else with short
 ones, else the grid becomes a list with a line a proxy. Whatever comes from outside (log lines, problems)
-is printed as text and never as Rich markup, and loses its control characters first.
+is printed as text and never as Rich markup, and is made printable before it is laid out.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lab.printable import printable
 from lab.reports.phrases import (
     CellLine,
     Tone,
+    again,
     cell_lines,
     needs_attention,
     phrase_of,
-    printable,
+    precedence,
     proxies_of,
     seconds,
     side_id,
@@ -53,9 +55,10 @@ def print_results(results: Results, console: Console, report: Path | None = None
     for scenario, proxy, side in results.sides():
         if needs_attention(side):
             console.print()
-            console.print(Text(f"{side_id(scenario, proxy, side)}: {phrase_of(side).words}", _style(side)))
+            heading = printable(f"{side_id(scenario, proxy, side)}: {phrase_of(side).words}")
+            console.print(Text(heading, _style(side)))
             console.print(_rows_as_table(_facts(side)))
-    for line in _skips(results):
+    for line in (*_skips(results), *_twice(results)):
         console.print(line)
     console.print()
     console.print(_rows_as_table(_closing(results, report)))
@@ -68,7 +71,7 @@ def describe_side(name: str, side: SideResult) -> str:
         name: the side's id, `<scenario>::<proxy>::<side>`.
         side: the side.
     """
-    lines = [f"{name}: {phrase_of(side).words}"]
+    lines = [printable(f"{name}: {phrase_of(side).words}")]
     facts = list(_facts(side))
     gutter = max((len(label) for label, _ in facts), default=0)
     lines += [f"  {label:<{gutter}}  {text}".rstrip() for label, text in facts]
@@ -80,14 +83,19 @@ def _style(side: SideResult) -> str:
 
 
 def _facts(side: SideResult) -> Iterator[tuple[str, str]]:
-    """Label and text of everything that explains a side; findings that were met only say so where all were."""
+    """Label and text of everything that explains a side; findings that were met only say so where all were.
+
+    Each text is one line and printable, whoever shows it.
+    """
     for place, line in enumerate(side.problem.splitlines()):
         yield "" if place else "Problem", printable(line)
     unmet = [finding for finding in side.findings if not finding.met]
     for finding in unmet or side.findings:
-        yield "Requirement", finding.requirement
-        yield "Expected", finding.expected
-        yield "Actual", finding.actual
+        yield "Requirement", printable(finding.requirement)
+        yield "Expected", printable(finding.expected)
+        yield "Actual", printable(finding.actual)
+    if again(side):
+        yield "Note", printable(again(side))
     log = side.log[-LOG_LINES:]
     if log:
         yield "Log", f"the proxy's last {'line' if len(log) == 1 else f'{len(log)} lines'}:"
@@ -173,10 +181,20 @@ def _skips(results: Results) -> Iterator[RenderableType]:
         yield _rows_as_table(iter([(f"{len(names)} x", reason), *(("", name) for name in names)]))
 
 
+def _twice(results: Results) -> Iterator[RenderableType]:
+    """Which sides were measured twice, and why: no repetition is silent either."""
+    sides = [(side_id(scenario, proxy, side), side) for scenario, proxy, side in results.sides() if again(side)]
+    if sides:
+        yield Text()
+        yield Text(f"{len(sides)} measured twice: the machine was busy", _STYLES[Tone.FAULT])
+        yield _rows_as_table(row for name, side in sides for row in ((name, ""), ("", side.busy)))
+
+
 def _closing(results: Results, report: Path | None) -> Iterator[tuple[str, str]]:
     counts = ", ".join(f"{count} {phrase.short}" for phrase, count in tally(side for _, _, side in results.sides()))
     yield "Sides", f"{len(results.sides())}: {counts}" if counts else "none"
     yield "Wall time", seconds(results.wall_seconds)
+    yield "Precedence", precedence(results)
     if results.longest:
         yield "Longest", f"{seconds(results.longest_seconds)}, {results.longest}"
     if report is not None:

@@ -16,6 +16,7 @@ from lab import consume
 from lab.catalogue import Scenario
 from lab.errors import BadInput
 from lab.evidence import Evidence, Trace, TransportEnd
+from lab.files import stay_inside
 
 Consumer = Callable[..., consume.Answer | None]
 
@@ -34,9 +35,10 @@ def consumer_named(name: str, folder: Path) -> Consumer:
     if name == CAREFUL:
         return consume.consume
     file, _, function = name.partition(":")
-    path = (folder / file).resolve()
+    path = folder / file
     if not path.is_file() or not function:
         raise BadInput(f"{folder}: no consumer {name!r}", f"Write {CAREFUL}, or file.py:function beside the scenario.")
+    stay_inside(path, folder)
     found = getattr(_load(path), function, None)
     if not callable(found):
         raise BadInput(f"{path}: no function {function!r}", "It must take what lab.consume.consume takes.")

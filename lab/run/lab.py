@@ -1,7 +1,7 @@
-"""A whole run: engine, images, stage, every staging at once, and the results.
+"""A whole run: engine, images, stage, every staging, and the results.
 
 The wall time of a run is meant to be close to that of its longest staging, since nearly all of it is
-waiting; so everything is started together, in one event loop.
+waiting; so everything is played together, in one event loop (`lab.run.rounds`).
 """
 
 from __future__ import annotations
@@ -13,34 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
-from typing import Protocol
 
-from lab.catalogue import Scenario, Staging
+from lab.catalogue import Scenario
 from lab.errors import EnvironmentFault
-from lab.probe.side_channel import SideChannel
 from lab.results import FORMAT_VERSION, ImageResult, ProxyResult, Results, ScenarioResult, SideResult
 from lab.run.consumers import check_consumers
-from lab.run.play import play
+from lab.run.rounds import Listener, Rounds
 from lab.stage import engine, images
 from lab.stage.images import MODEL, ImageInUse
 from lab.stage.stage import Post, Stage
-from lab.words import Outcome
-
-AT_ONCE = 100
-"""Stagings in flight: more than the lab ships, and a bound for catalogues of any size."""
-
-
-class Listener(Protocol):
-    """Hears how a run goes; called in the run's own event loop, so it must not block."""
-
-    def say(self, line: str) -> None:
-        """One line of progress while things are set up."""
-
-    def begins(self, stagings: Sequence[Staging]) -> None:
-        """The stage stands; these are about to be played."""
-
-    def ends(self, staging: Staging, result: SideResult) -> None:
-        """One staging is over."""
+from lab.words import Outcome, Precedence
 
 
 class LeftStanding(EnvironmentFault):
@@ -66,6 +48,8 @@ class _Diary:
     wall: float | None = None
     """Seconds from the first start of a container to the last verdict; None before that one."""
     results: dict[str, SideResult] = field(default_factory=dict)
+    probe: Precedence = Precedence.NONE
+    model_server: Precedence = Precedence.NONE
 
     def longest(self) -> tuple[str, float]:
         if not self.results:
@@ -97,8 +81,10 @@ async def run_lab(scenarios: Sequence[Scenario], listener: Listener, *, real_def
     try:
         async with Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use) as stage:
             listener.begins(stagings)
-            await _play_all(stagings, stage, listener, diary)
+            rounds = Rounds(stage, listener)
+            await rounds.play(stagings)
             diary.wall = time.monotonic() - diary.started
+            diary.results, diary.probe, diary.model_server = rounds.results, rounds.precedence, stage.precedence
     except EnvironmentFault as error:
         if diary.wall is None:
             raise
@@ -130,21 +116,9 @@ def _results(
         real_defaults=real_defaults,
         images=tuple(_image(image) for image in in_use.values()),
         scenarios=tuple(_scenario(scenario, diary.results) for scenario in scenarios),
+        probe=diary.probe,
+        model_server=diary.model_server,
     )
-
-
-async def _play_all(stagings: Sequence[Staging], stage: Stage, listener: Listener, diary: _Diary) -> None:
-    free = asyncio.Semaphore(AT_ONCE)
-
-    async def one(staging: Staging) -> None:
-        async with free:
-            result = await play(staging, stage, channel)
-        diary.results[staging.id] = result
-        listener.ends(staging, result)
-
-    async with SideChannel(stage.model_url) as channel, asyncio.TaskGroup() as group:
-        for staging in stagings:
-            group.create_task(one(staging))
 
 
 def _engine_name(say: Callable[[str], None]) -> str:

@@ -1,4 +1,7 @@
-"""Plays one staging: makes its exchanges at once, has them judged, and writes the result.
+"""Plays one staging and, apart from that, has it judged and writes the result.
+
+Two halves: `perform` makes the exchanges and lives in the event loop; `judged` is plain computing and is called when no
+exchange runs, since every millisecond of it would be one in which the probe does not read.
 
 Whatever goes wrong here is this staging's alone: a proxy that refused its configuration is *set-up
 failed*, a fault of the lab's own is *harness failed*, and the other stagings never notice.
@@ -9,18 +12,23 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import aiohttp
 
 from lab.catalogue import Exchange, Staging
 from lab.errors import LabError, SetUpFault
 from lab.evidence import Evidence
+from lab.files import read_words
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
 from lab.results import SideResult
 from lab.run.records import exchange_result
+from lab.run.starts import Starts
+from lab.run.strays import StrayTraffic, check_own, mark_of
 from lab.run.verdicts import Played, conclude
 from lab.stage.stage import Stage
 from lab.wire import format_named
@@ -32,40 +40,79 @@ SPARE = 30.0
 LOG_LINES = 20
 
 
-async def play(staging: Staging, stage: Stage, channel: SideChannel) -> SideResult:
-    """Play one staging on a stage that holds its proxy; never raises for a fault of one staging."""
-    started = time.monotonic()
+@dataclass(frozen=True)
+class Performance:
+    """What came of one staging's exchanges: the evidence, or why there is none.
+
+    Args:
+        staging: which.
+        seconds: from its first exchange to the end of the last.
+        log: the proxy's last lines after that.
+        evidence: of its exchanges, in order; empty where there is none.
+        fault: the outcome where there is no evidence; None where there is.
+        problem: what went wrong then, in words.
+    """
+
+    staging: Staging
+    seconds: float
+    log: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()
+    fault: Outcome | None = None
+    problem: str = ""
+
+
+async def perform(staging: Staging, stage: Stage, channel: SideChannel, starts: Starts) -> Performance:
+    """Make the exchanges of one staging on a stage that holds its proxy; never raises for a fault of one staging."""
+    called = time.monotonic()
     try:
-        played = await _exchanges(staging, stage.url(staging.id), stage.model_url, channel)
-    except SetUpFault as fault:
-        return _without_verdict(staging, Outcome.SET_UP_FAILED, str(fault), _log(staging, stage), started)
+        evidence = await _exchanges(staging, stage, channel, starts)
+        began = min((each.trace.started for each in evidence), default=called)
+        return Performance(staging, time.monotonic() - began, _log(staging, stage), evidence)
+    except StrayTraffic as error:
+        fault, problem, log = Outcome.HARNESS_FAILED, str(error), _log(staging, stage)
+    except SetUpFault as error:
+        fault, problem, log = Outcome.SET_UP_FAILED, str(error), _log(staging, stage)
     except (aiohttp.ClientError, OSError, LabError) as error:
         problem = f"the model server or the engine is out of reach: {error!r}"
-        return _without_verdict(staging, Outcome.HARNESS_FAILED, problem, (), started)
+        fault, log = Outcome.HARNESS_FAILED, ()
     except Exception:  # a fault of ours in one staging must not lose the results of the others
-        return _without_verdict(staging, Outcome.HARNESS_FAILED, traceback.format_exc(), (), started)
+        fault, problem, log = Outcome.HARNESS_FAILED, traceback.format_exc(), ()
+    return Performance(staging, time.monotonic() - called, log, fault=fault, problem=problem)
+
+
+def judged(performance: Performance) -> SideResult:
+    """The result of one performance; never raises for a fault of one staging."""
+    if performance.fault is not None:
+        return _without_verdict(performance, performance.fault, performance.problem)
     try:
-        return _with_verdict(staging, played, _log(staging, stage), started)
+        return _with_verdict(performance)
     except Exception:  # same; nothing here connects, so whatever it is, it is no fault of the environment's
-        return _without_verdict(staging, Outcome.HARNESS_FAILED, traceback.format_exc(), (), started)
+        return _without_verdict(performance, Outcome.HARNESS_FAILED, traceback.format_exc())
 
 
-async def _exchanges(staging: Staging, url: str, model_url: str, channel: SideChannel) -> Sequence[Played]:
-    evidence = await asyncio.gather(*(_observe(each, url, model_url, channel) for each in staging.exchanges))
-    return Played.judged(staging.exchanges, evidence)
+async def _exchanges(staging: Staging, stage: Stage, channel: SideChannel, starts: Starts) -> tuple[Evidence, ...]:
+    async def one(each: Exchange) -> Evidence:
+        await starts.turn()
+        return await _observe(each, staging, stage, channel)
+
+    evidence = await asyncio.gather(*(one(each) for each in staging.exchanges))
+    for each, seen in zip(staging.exchanges, evidence, strict=True):
+        check_own(each.name, staging.id, seen, stage.told_only)
+    return tuple(evidence)
 
 
-async def _observe(each: Exchange, url: str, model_url: str, channel: SideChannel) -> Evidence:
+async def _observe(each: Exchange, staging: Staging, stage: Stage, channel: SideChannel) -> Evidence:
     patience = each.plan.length + SPARE
     return await observe(
-        url,
-        model_url,
+        stage.url(staging.id),
+        stage.model_url,
         format_named(each.wire_format),
         each.plan,
         stream=each.stream,
         headers=(("Accept-Encoding", each.accept_encoding),) if each.accept_encoding else (),
         patience=Patience(headers=patience, first_token=patience, middle=patience),
         channel=channel,
+        request=f"{mark_of(staging.id)}-{uuid.uuid4().hex}",
     )
 
 
@@ -77,25 +124,27 @@ def _config_name(staging: Staging) -> str:
     return f"{staging.scenario}/{staging.config.parent.name}/{staging.config.name}"
 
 
-def _with_verdict(staging: Staging, played: Sequence[Played], log: tuple[str, ...], started: float) -> SideResult:
-    outcome, findings = conclude(staging, played)
+def _with_verdict(performance: Performance) -> SideResult:
+    staging = performance.staging
+    played: Sequence[Played] = Played.judged(staging.exchanges, performance.evidence)
+    conclusion = conclude(staging, played)
     return SideResult(
         label=staging.label,
         side=staging.side,
         title=staging.title,
-        outcome=outcome,
-        findings=findings,
+        outcome=conclusion.outcome,
+        findings=conclusion.findings,
         exchanges=tuple(exchange_result(each) for each in played),
-        seconds=time.monotonic() - started,
+        seconds=performance.seconds,
         config_name=_config_name(staging),
         config=_config(staging),
-        log=log,
+        log=performance.log,
+        busy=conclusion.busy,
     )
 
 
-def _without_verdict(
-    staging: Staging, outcome: Outcome, problem: str, log: tuple[str, ...], started: float
-) -> SideResult:
+def _without_verdict(performance: Performance, outcome: Outcome, problem: str) -> SideResult:
+    staging = performance.staging
     return SideResult(
         label=staging.label,
         side=staging.side,
@@ -103,10 +152,10 @@ def _without_verdict(
         outcome=outcome,
         findings=(),
         exchanges=(),
-        seconds=time.monotonic() - started,
+        seconds=performance.seconds,
         config_name=_config_name(staging),
         config=_config(staging),
-        log=log,
+        log=performance.log,
         problem=problem,
     )
 
@@ -114,6 +163,6 @@ def _without_verdict(
 def _config(staging: Staging) -> str:
     """The configuration's text; its author may be at work on it while it is being played."""
     try:
-        return staging.config.read_text("utf-8")
+        return read_words(staging.config)
     except (OSError, UnicodeDecodeError) as error:
         return f"(the file cannot be read any more: {error})\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lab.judge.reading import read
 from lab.results import ExchangeResult, TokenTimes
 from lab.run.verdicts import Played
 
@@ -41,7 +40,7 @@ def _token_times(played: Played) -> tuple[TokenTimes, ...]:
     started = evidence.trace.started
     left = {token.number: round(token.at - started, 4) for token in evidence.ledger.tokens} if evidence.ledger else {}
     arrived: dict[int, float] = {}
-    for arrival in read(evidence).right:
+    for arrival in played.exchanged.case.facts.right:
         arrived.setdefault(arrival.number, round(arrival.at - started, 4))
     numbers = sorted(left.keys() | arrived.keys())
     return tuple(TokenTimes(number, left.get(number), arrived.get(number)) for number in numbers)

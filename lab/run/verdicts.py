@@ -4,8 +4,9 @@ A broken side passes when it shows the symptom that its scenario names, in every
 requirement; any other side passes when its exchanges meet their requirements. Where consumers read the
 exchanges, each careless one must be seen to fail, and the careful one must not.
 
-A side that did not go as it should, on a machine that could not keep the model server's own schedule or let the
-probe run, is inconclusive: the tokens were late before they came to the proxy, or after they had left it.
+A side that did not go as it should is inconclusive where every finding that says so may be the doing of the probe or
+the model server, because the machine did not let them run in time (`lab.judge.doubt`). One finding that no lateness
+explains is enough for *failed*. And a side that passed without having been put to the test is inconclusive too.
 """
 
 from __future__ import annotations
@@ -13,24 +14,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from lab.catalogue import Exchange, Staging
 from lab.catalogue.schema import SymptomTable
 from lab.consume import Answer, Complete, Failed, Partial, Refused
 from lab.durations import write_duration
 from lab.evidence import Evidence
-from lab.judge import Exchanged, Told, Verdict, check, judge_all
+from lab.judge import Case, Exchanged, Told, Verdict, check, judge_cases
 from lab.judge.clocks import tolerance
+from lab.judge.doubt import Doubt, doubt_of, spared
 from lab.results import FindingResult
 from lab.run.consumers import CAREFUL, consumer_named, replay
-from lab.words import Cause, Delivery, Ending, Outcome, Requirement, Side
+from lab.words import Cause, Ending, Outcome, Requirement, Side
 
 EARLY = 0.35
 """Seconds by which a clock may fire before its time."""
-
-LATENESS = 0.5
-"""Seconds. A model server that is this late has lost its processor for so long; the scenarios' margins are
-wider, so it spoils a verdict only if the proxy lost it as well."""
 
 
 @dataclass(frozen=True)
@@ -43,80 +42,104 @@ class Played:
     @staticmethod
     def judged(exchanges: Sequence[Exchange], evidence: Sequence[Evidence]) -> tuple[Played, ...]:
         """Judge the exchanges of one staging together."""
-        pairs = zip(exchanges, evidence, judge_all(evidence), strict=True)
-        return tuple(Played(exchange, Exchanged(each, verdict)) for exchange, each, verdict in pairs)
+        cases = [Case.of(each) for each in evidence]
+        judged = zip(exchanges, cases, judge_cases(cases), strict=True)
+        return tuple(Played(exchange, Exchanged(case, verdict)) for exchange, case, verdict in judged)
+
+    @cached_property
+    def doubt(self) -> Doubt:
+        """What about its verdict may be the lab's own lateness."""
+        return doubt_of(self.exchanged.evidence, self.exchanged.verdict)
 
 
-def conclude(staging: Staging, played: Sequence[Played]) -> tuple[Outcome, tuple[FindingResult, ...]]:
+@dataclass(frozen=True)
+class Conclusion:
+    """What became of one staging.
+
+    Args:
+        outcome: of the side.
+        findings: what bears it out.
+        busy: what the machine was too busy for, where that leaves the side without a verdict; else empty.
+    """
+
+    outcome: Outcome
+    findings: tuple[FindingResult, ...]
+    busy: str = ""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A finding, and why it may be the lab's own lateness, in words; empty where it cannot be."""
+
+    result: FindingResult
+    doubt: str = ""
+
+
+def conclude(staging: Staging, played: Sequence[Played]) -> Conclusion:
     """The outcome of one staging."""
     expected_to_fail = staging.side in (Side.BROKEN, Side.REAL_DEFAULTS)
-    judged = _symptoms(staging, played) if expected_to_fail else _requirements(staging, played)
-    findings = (*judged, *_shown(staging, played))
-    if all(finding.met for finding in findings):
-        return Outcome.PASSED, findings
-    busy = tuple(_too_busy(played))
-    return (Outcome.INCONCLUSIVE if busy else Outcome.FAILED), (*busy, *findings)
+    judged = _symptoms(staging, played) if expected_to_fail else [*_requirements(staging, played), *_tested(played)]
+    found = [*judged, *_shown(staging, played)]
+    findings = tuple(each.result for each in found)
+    unmet = [each for each in found if not each.result.met]
+    if not unmet:
+        return Conclusion(Outcome.PASSED, findings)
+    if not all(each.doubt for each in unmet):
+        return Conclusion(Outcome.FAILED, findings)
+    busy = "; ".join(dict.fromkeys(each.doubt for each in unmet))
+    return Conclusion(Outcome.INCONCLUSIVE, (_too_busy(busy), *findings), busy)
 
 
-def _too_busy(played: Sequence[Played]) -> Iterator[FindingResult]:
-    """What the machine was too busy for; whatever came of it, the proxy cannot be blamed."""
-    late = max((lateness(each.exchanged.evidence) for each in played), default=0.0)
-    if late > LATENESS:
-        yield FindingResult(
-            False,
-            "The model server keeps its schedule.",
-            f"no token more than {LATENESS * 1e3:.0f} ms late",
-            f"a token left {late * 1e3:.0f} ms late: the machine is too busy to blame the proxy",
-        )
-    asleep = [each.exchange.name for each in played if _slept_through(each)]
-    if asleep:
-        yield FindingResult(
-            False,
-            "The probe keeps up.",
-            "it runs while tokens are on their way",
-            f"it was late for most of them: {', '.join(asleep)}: the machine is too busy to blame the proxy",
-        )
-    stalls = [stall.until - stall.since for each in played for stall in each.exchanged.evidence.trace.stalls]
-    if max(stalls, default=0.0) > LATENESS:
-        yield FindingResult(
-            False,
-            "The probe keeps up.",
-            f"it never stops for more than {LATENESS * 1e3:.0f} ms",
-            f"it stopped for {max(stalls) * 1e3:.0f} ms: the machine is too busy to blame the proxy",
-        )
-
-
-def _slept_through(each: Played) -> bool:
-    """Whether an exchange in lockstep proves nothing because the probe did not run."""
-    evidence, unproven = each.exchanged.evidence, each.exchanged.verdict.delivery is Delivery.UNPROVEN
-    return each.exchange.plan.lockstep and unproven and bool(evidence.trace.stalls)
-
-
-def lateness(evidence: Evidence) -> float:
-    """By how much the model server missed its own schedule at most, in seconds; 0 in lockstep or without ledger."""
-    plan, ledger = evidence.plan, evidence.ledger
-    if plan is None or ledger is None or plan.lockstep or not evidence.stream:
-        return 0.0
-    return max(
-        (token.at - ledger.started - plan.due(token.number) - plan.jitter for token in ledger.tokens), default=0.0
+def _too_busy(busy: str) -> FindingResult:
+    return FindingResult(
+        False,
+        "The probe and the model server keep up.",
+        "no wait that the verdict rests on is longer or shorter because of them",
+        f"{busy}: the machine is too busy to blame the proxy, or to praise it",
     )
 
 
-def _requirements(staging: Staging, played: Sequence[Played]) -> Iterator[FindingResult]:
+def _tested(played: Iterable[Played]) -> Iterator[_Found]:
+    """Each exchange that did not put its path to the test; nothing where all did."""
+    for each in played:
+        why = spared(each.exchanged.evidence)
+        if why:
+            requirement = f"{each.exchange.name}: the path is put to the test."
+            yield _Found(FindingResult(False, requirement, "silences as long as planned", why), why)
+
+
+def _reasons(doubts: Mapping[str, str]) -> str:
+    """The doubts about several exchanges, by name, in words."""
+    return "; ".join(f"{name}: {doubt}" for name, doubt in doubts.items() if doubt)
+
+
+def _requirements(staging: Staging, played: Sequence[Played]) -> Iterator[_Found]:
     """Every requirement that the staging's exchanges speak of, each over its own exchanges."""
-    for requirement, exchanges in _by_requirement(played):
+    for requirement, mine in _by_requirement(played):
+        exchanges, doubts = _exchanges(mine), _doubts(requirement, mine)
         for consumer in staging.consumers or ("",):
-            finding = check(requirement, exchanges, _told(staging, consumer, exchanges))
+            told = _told(staging, consumer, exchanges)
+            finding = check(requirement, exchanges, told)
+            # What is left without the doubtful ones may fail by itself.
+            sound = check(requirement, {name: each for name, each in exchanges.items() if not doubts[name]}, told)
             says = f"{_short(consumer)}: {finding.requirement}" if consumer else finding.requirement
-            yield FindingResult(finding.met, says, finding.expected, finding.actual)
+            yield _Found(
+                FindingResult(finding.met, says, finding.expected, finding.actual),
+                "" if sound.conclusive and not sound.met else _reasons(doubts),
+            )
 
 
-def _shown(staging: Staging, played: Sequence[Played]) -> Iterator[FindingResult]:
+def _shown(staging: Staging, played: Sequence[Played]) -> Iterator[_Found]:
     """Whether the exchanges are what the side claims, so that it does not pass for want of it."""
     for flag in staging.shows:
-        without = [each.exchange.name for each in played if flag not in each.exchanged.verdict.flags]
-        actual = f"not {flag}: {', '.join(without)}" if without else f"{flag}: all {len(played)} exchanges"
-        yield FindingResult(not without, "The exchanges are what this side is about.", f"all {flag}", actual)
+        without = [each for each in played if flag not in each.exchanged.verdict.flags]
+        names = ", ".join(each.exchange.name for each in without)
+        actual = f"not {flag}: {names}" if without else f"{flag}: all {len(played)} exchanges"
+        doubts = {each.exchange.name: each.doubt.ending for each in without}
+        yield _Found(
+            FindingResult(not without, "The exchanges are what this side is about.", f"all {flag}", actual),
+            _reasons(doubts) if all(doubts.values()) else "",
+        )
 
 
 def _told(staging: Staging, consumer: str, exchanges: Mapping[str, Exchanged]) -> dict[str, Told]:
@@ -139,46 +162,60 @@ def _tell(answer: Answer | None) -> Told:
     return Told("nothing", 0)
 
 
-def _symptoms(staging: Staging, played: Sequence[Played]) -> Iterator[FindingResult]:
+def _symptoms(staging: Staging, played: Sequence[Played]) -> Iterator[_Found]:
     """The symptom in each exchange that has one, and the requirement that these break."""
     concerned = [each for each in played if each.exchange.family in staging.symptom]
     for family, symptom in staging.symptom.items():
         mine = [_symptom(each, symptom) for each in concerned if each.exchange.family == family]
         yield from mine if len(mine) == 1 else _summed_up(family, symptom, mine)
-    for requirement, exchanges in _by_requirement(concerned):
+    for requirement, group in _by_requirement(concerned):
+        exchanges = _exchanges(group)
         for consumer in staging.consumers or ("",):
             finding = check(requirement, exchanges, _told(staging, consumer, exchanges))
-            yield FindingResult(
+            result = FindingResult(
                 finding.conclusive and not finding.met,
                 f"{_short(consumer) or staging.proxy.id} breaks: {finding.requirement}",
                 f"not: {finding.expected}",
                 finding.actual,
             )
+            yield _Found(result, _reasons(_doubts(requirement, group)))
 
 
-def _summed_up(family: str, symptom: SymptomTable, findings: Sequence[FindingResult]) -> Iterator[FindingResult]:
+def _summed_up(family: str, symptom: SymptomTable, found: Sequence[_Found]) -> Iterator[_Found]:
     """One finding for a batch of exchanges; those that are not as expected still speak for themselves."""
-    expected = Counter(finding.expected for finding in findings)
-    met = Counter(finding.expected for finding in findings if finding.met)
+    expected = Counter(each.result.expected for each in found)
+    met = Counter(each.result.expected for each in found if each.result.met)
+    unmet = [each for each in found if not each.result.met]
     longer = "" if symptom.longer_than is None else f", where longer than {write_duration(symptom.longer_than)}"
-    yield FindingResult(
+    result = FindingResult(
         met == expected,
-        f"{family}: the symptom shows in each of {len(findings)}{longer}.",
+        f"{family}: the symptom shows in each of {len(found)}{longer}.",
         "; ".join(f"{count} with {what}" for what, count in expected.items()),
         "; ".join(f"{met[what]} with {what}" for what in expected),
     )
-    yield from (finding for finding in findings if not finding.met)
+    yield _Found(result, "; ".join(each.doubt for each in unmet) if all(each.doubt for each in unmet) else "")
+    yield from unmet
 
 
-def _by_requirement(played: Iterable[Played]) -> Iterator[tuple[Requirement, dict[str, Exchanged]]]:
+def _by_requirement(played: Iterable[Played]) -> Iterator[tuple[Requirement, list[Played]]]:
     """The exchanges by the requirement that judges them, in the order of the first of each."""
-    groups: dict[Requirement, dict[str, Exchanged]] = {}
+    groups: dict[Requirement, list[Played]] = {}
     for each in played:
-        groups.setdefault(each.exchange.requirement, {})[each.exchange.name] = each.exchanged
+        groups.setdefault(each.exchange.requirement, []).append(each)
     yield from groups.items()
 
 
-def _symptom(each: Played, symptom: SymptomTable) -> FindingResult:
+def _exchanges(played: Iterable[Played]) -> dict[str, Exchanged]:
+    return {each.exchange.name: each.exchanged for each in played}
+
+
+def _doubts(requirement: Requirement, played: Iterable[Played]) -> dict[str, str]:
+    """By exchange, why what this requirement looks at may be the lab's own lateness; empty where it cannot be."""
+    of_delivery = requirement is Requirement.DELIVERS_TOKENS_AS_THEY_COME
+    return {each.exchange.name: each.doubt.delivery if of_delivery else each.doubt.ending for each in played}
+
+
+def _symptom(each: Played, symptom: SymptomTable) -> _Found:
     """Hold one exchange against what the scenario says that it shows."""
     exchange, verdict = each.exchange, each.exchanged.verdict
     if symptom.longer_than is not None and exchange.plan.length < symptom.longer_than:
@@ -186,19 +223,38 @@ def _symptom(each: Played, symptom: SymptomTable) -> FindingResult:
     wrong = [name for name, expected, actual in _fields(symptom, each) if expected != actual]
     if symptom.clock is not None and not _near(verdict.clock, symptom.clock):
         wrong.append("clock")
-    doubt = _doubt(symptom, verdict)
+    unproven = _unproven_clock(symptom, verdict)
+    if unproven:
+        wrong.append("clock")
     actual = [f"{name} {actual}" for name, _, actual in _fields(symptom, each)]
     if symptom.clock is not None:
         actual.append("no clock" if verdict.clock is None else f"clock {verdict.clock:.2f} s")
-    return FindingResult(
-        not wrong and not doubt,
+    result = FindingResult(
+        not wrong,
         f"{exchange.name}: the symptom shows.",
         ", ".join(_in_words(symptom)),
-        f"{', '.join(actual)}; {verdict.sentence}{doubt}",
+        f"{', '.join(actual)}; {verdict.sentence}{unproven}",
     )
+    return _Found(result, _excuse(each, wrong))
 
 
-def _doubt(symptom: SymptomTable, verdict: Verdict) -> str:
+def _excuse(each: Played, wrong: Iterable[str]) -> str:
+    """Why lateness may have made all those fields wrong, in words; empty if any of them is wrong for good."""
+    doubts = [_doubt_of_field(each.doubt, name) for name in wrong]
+    return _reasons({each.exchange.name: "; ".join(dict.fromkeys(doubts))}) if all(doubts) else ""
+
+
+def _doubt_of_field(doubt: Doubt, name: str) -> str:
+    match name:
+        case "delivery":
+            return doubt.delivery
+        case "cause":
+            # Of the ending, or where that needs none, of the delivery.
+            return doubt.ending or doubt.delivery
+    return doubt.ending
+
+
+def _unproven_clock(symptom: SymptomTable, verdict: Verdict) -> str:
     """Why a clock that the scenario names is not proven; empty if it is, or if no clock is named.
 
     Before the first byte a silence is both: no exchange can tell those two apart, and one directive sets both.

@@ -1,28 +1,36 @@
 """Testcontainers, set up for the lab: what is ours to decide and what its setters get wrong.
 
-Its reaper removes everything after a crash, but is an image of its own: it is used where that image
-is present and switched off where it is not; then the sweep does the work. Its configuration is one
-object a process, read when a container starts, so it is set here and not by asking the user for
-environment variables.
+Its reaper is switched off: it would be one more image, with the engine's own socket in its hands, and what it does
+the sweep does. Its configuration is one object a process, read when a container starts, so it is set here and not by
+asking the user for environment variables.
 """
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import os
 import socket
+import tarfile
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import docker
+from docker.models.containers import Container as Running
+from docker.types import Mount
 from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
+from testcontainers.core.transferable import Transferable
 
 from lab.errors import BadInput, EnvironmentFault
+from lab.stage._faults import engine_faults
 from lab.stage._owner import labels
-from lab.stage.images import ImageInUse, has_reaper
+from lab.stage._precedence import SHARES
+from lab.stage.images import ImageInUse
 
 
 class Reach(StrEnum):
@@ -38,10 +46,9 @@ class Reach(StrEnum):
     PUBLISHED = "published"
 
 
-def settle(client: docker.DockerClient) -> None:
-    """Set Testcontainers up for the engine behind `client`."""
-    if not testcontainers_config.ryuk_disabled and not has_reaper(client):
-        testcontainers_config.ryuk_disabled = True
+def settle() -> None:
+    """Set Testcontainers up."""
+    testcontainers_config.ryuk_disabled = True
     if testcontainers_config.connection_mode_override is None:
         # It takes a file /.dockerenv for proof that the engine is elsewhere.
         testcontainers_config.connection_mode_override = ConnectionMode.docker_host
@@ -61,15 +68,17 @@ def wanted_reach() -> Reach | None:
     return Reach(value)
 
 
-def best_reach(client: docker.DockerClient, network: Network) -> Reach:
-    """The best way to the containers of a network: direct where the network's gateway is this machine.
+def best_reach(client: docker.DockerClient, network: str) -> Reach:
+    """The best way to the containers of a network: direct where this machine stands in that network itself.
+
+    Args:
+        client: of the engine.
+        network: its name.
 
     Raises:
         EnvironmentFault: the engine is on another machine, whose loopback ports nobody here reaches.
     """
-    attributes = client.networks.get(network.name).attrs
-    gateways = [each.get("Gateway", "") for each in attributes["IPAM"]["Config"]]
-    if any(_is_own_address(gateway) for gateway in gateways):
+    if own_address(client.networks.get(network).attrs) is not None:
         return Reach.DIRECT
     address = client.api.base_url
     host = urlsplit(address).hostname or ""
@@ -81,15 +90,29 @@ def best_reach(client: docker.DockerClient, network: Network) -> Reach:
     return Reach.PUBLISHED
 
 
-def _is_own_address(address: str) -> bool:
-    """Whether an interface of this machine, in this namespace, has the address."""
-    try:
-        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.bind((address, 0))
-    except (OSError, ValueError):
-        return False
-    return True
+def own_address(network: Mapping[str, Any]) -> str | None:
+    """This machine's own address in a network, where it has one: there containers reach what it serves.
+
+    The kernel is asked from where it would speak to the network. The engine's word on the gateway is heeded where
+    there is one (another network of this machine may have the same numbers), but Docker has none for its default
+    bridge before the engine's second start.
+
+    Args:
+        network: what the engine tells of it.
+    """
+    for each in network["IPAM"]["Config"] or ():
+        try:
+            subnet = ipaddress.ip_network(each["Subnet"])
+            family = socket.AF_INET6 if subnet.version == 6 else socket.AF_INET
+            with socket.socket(family, socket.SOCK_DGRAM) as asked:
+                # No packet leaves; the kernel only chooses the way.
+                asked.connect((str(subnet.network_address + 2), 9))
+                address = str(asked.getsockname()[0])
+        except (OSError, ValueError, KeyError):
+            continue
+        if ipaddress.ip_address(address) in subnet and each.get("Gateway", address) == address:
+            return address
+    return None
 
 
 def new_network(run: str) -> Network:
@@ -99,6 +122,30 @@ def new_network(run: str) -> Network:
     return network
 
 
+def read(container: Running, files: Sequence[str]) -> str:
+    """The files of a running container, one behind the other, those that there are."""
+    with engine_faults(f"looking into the container {container.name}"):
+        done = container.exec_run(["cat", *files], stderr=False)
+    return cast("bytes", done.output).decode("utf-8", errors="replace")
+
+
+class Container(DockerContainer):
+    """A container whose own file system cannot be written to: each folder of files goes into a volume of its own."""
+
+    def with_files(self, folder: Path, target: str) -> None:
+        """Have the files of a folder below `target`, beside what the image has there."""
+        self._kwargs["mounts"] = [*self._kwargs.get("mounts", ()), Mount(target, None, type="volume")]
+        pack = io.BytesIO()
+        with tarfile.open(fileobj=pack, mode="w") as archive:
+            for path in folder.iterdir():
+                archive.add(path, arcname=path.name)
+        self.with_copy_into_container(pack.getvalue(), target)
+
+    def _transfer_into_container(self, transferable: Transferable, destination_in_container: str, mode: int) -> None:
+        """Unpack it there; Testcontainers would unpack at the root, which cannot be written to."""
+        self.get_wrapped_container().put_archive(destination_in_container, transferable)
+
+
 def new_container(
     image: ImageInUse,
     name: str,
@@ -106,8 +153,8 @@ def new_container(
     network: Network,
     command: Sequence[str],
     ports: Sequence[int],
-    settings: Mapping[str, object] | None = None,
-) -> DockerContainer:
+    settings: Mapping[str, Any],
+) -> Container:
     """A container of one run, not yet started.
 
     Args:
@@ -117,14 +164,17 @@ def new_container(
         network: where it stands.
         command: in full; the image's own entry point is not used.
         ports: inside the container, to be published on free ports of 127.0.0.1.
-        settings: further arguments of docker-py's `create`.
+        settings: further arguments of docker-py's `create`, as `lab.stage._confined` makes them.
     """
-    container = DockerContainer(image.reference, network=network, network_aliases=[name])
+    container = Container(image.reference, network=network, network_aliases=[name])
     # Set again, because the constructor puts the user's prefix for Docker Hub before it.
     container.image = image.reference
     container.with_name(f"token-stream-lab-{run}-{name}").with_command(list(command[1:]))
+    rest = dict(settings)
+    # Testcontainers hands this one on by itself.
+    container.tmpfs = rest.pop("tmpfs", {})
     # Once for all: a second call of with_kwargs replaces the first.
-    container.with_kwargs(labels=labels(run), entrypoint=[command[0]], **(settings or {}))
+    container.with_kwargs(labels=labels(run), entrypoint=[command[0]], cpu_shares=SHARES, **rest)
     for port in ports:
         # The setters know no address; docker-py takes a pair, and None lets the engine choose.
         container.ports[f"{port}/tcp"] = ("127.0.0.1", None)  # type: ignore[assignment]

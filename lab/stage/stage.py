@@ -4,7 +4,8 @@
         ask(stage.url("idle-clock::nginx-1.26::broken"))
 
 One network, one container for the model server, one for each proxy with a process for each
-configuration. A configuration that its proxy refuses costs only its own post: asking for its address
+configuration; and one more for each configuration that cannot share, because it listens elsewhere as well, or does
+not start beside others. A configuration that its proxy refuses costs only its own post: asking for its address
 raises what the proxy said. Whatever happens during the start or after it, containers and network are
 removed; only SIGKILL leaves them, for the sweep that each start begins with.
 
@@ -24,23 +25,25 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import docker
-from testcontainers.core.container import DockerContainer
+from docker.models.containers import Container as Running
 from testcontainers.core.network import Network
 
 import lab
 from lab.errors import EnvironmentFault, SetUpFault
-from lab.proxies import Proxy
 from lab.shipped import shipped
-from lab.stage import _commands, _containers, _machine, _plan, engine, readiness
-from lab.stage._containers import Reach
+from lab.stage import _commands, _containers, _listeners, _machine, _plan, engine, readiness
+from lab.stage._confined import NOBODY, TEMPORARY, confinement
+from lab.stage._containers import Container, Reach
 from lab.stage._faults import engine_faults
 from lab.stage._logs import LogBook, Voice
 from lab.stage._owner import new_run, temporary_folder
-from lab.stage._plan import Place, Post
+from lab.stage._plan import Place, Post, Stand
+from lab.stage._precedence import prefer
 from lab.stage.builders import MODEL_CODE
 from lab.stage.config import Upstream
 from lab.stage.images import MODEL, ImageInUse
 from lab.stage.sweep import remove_run, sweep
+from lab.words import Precedence
 
 __all__ = ["MODEL_COMMAND", "Post", "Reach", "Stage"]
 
@@ -51,18 +54,23 @@ PACKAGE = Path(lab.__file__).parent
 SNIPPETS = shipped("nginx")
 """The snippets that users copy."""
 
-READY_LIMIT = 20.0
-"""Seconds that a process gets to answer its first request."""
+READY_LIMIT = 60.0
+"""Seconds that a process gets to answer its first request. One or two are the rule; beside two test suites on two cores
+the model server was seen to take more than 20."""
 _THREADS = 8
+_SNIPPETS = "snippets"
+_NOT_WRITABLE = "Read-only file system"
+"""The kernel's own words, which every product repeats."""
 
 T = TypeVar("T")
 
 
 @dataclass
-class _Stand:
-    """What is known of one container: what it says, and where its ports are once it runs."""
+class _Up:
+    """What is known of one container: what it says, and once it runs also where its ports are."""
 
     book: LogBook
+    running: Running | None = None
     addresses: Mapping[int, tuple[str, int]] = field(default_factory=dict)
 
 
@@ -72,11 +80,14 @@ class Stage:
     Args:
         posts: the configurations.
         images: by key, as `images.ensure` returns them: those of the proxies and `model`.
-        model_command: what runs in the model server's container and listens on port 8000 there.
+        model_command: what runs in the model server's container and listens on port 8000 there; followed by
+            `--doors` and the further ports that it is to listen on, with commas between them.
         package: the Python package that is copied into that container before.
         snippets: the folder whose files nginx's configurations may include from
             `/etc/nginx/snippets/`.
         reach: how to reach the containers; by default what `LAB_REACH` says, else the best way there is.
+
+    `precedence` is how the model server comes to run before other processes, once it is up.
     """
 
     def __init__(
@@ -95,11 +106,13 @@ class Stage:
         self._model_command = tuple(model_command)
         self._package = package
         self._snippets = snippets
-        self._plan = _plan.places(posts)
-        self._places = {place.post.key: place for stand in self._plan.values() for place in stand}
-        self._stands: dict[str, _Stand] = {}
-        self._containers: list[DockerContainer] = []
+        self._plan = _plan.stands(posts, MODEL)
+        self._places = {place.post.key: place for stand in self._plan for place in stand.places}
+        self._stand_of = {place.post.key: stand.name for stand in self._plan for place in stand.places}
+        self._up: dict[str, _Up] = {}
+        self._containers: list[Container] = []
         self._refused: dict[str, SetUpFault] = {}
+        self.precedence = Precedence.NONE
         self._client: docker.DockerClient | None = None
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="stage")
 
@@ -133,8 +146,11 @@ class Stage:
         """
         if key in self._refused:
             raise self._refused[key]
-        place = self._places[key]
-        return self._url(place.post.proxy.id, place.port)
+        return self._url(self._stand_of[key], self._places[key].port)
+
+    def told_only(self, door: int) -> str | None:
+        """The post whose configuration alone was told of that port of the model server; None if none was."""
+        return next((key for key, place in self._places.items() if place.upstream == Upstream(MODEL, door)), None)
 
     def log(self, key: str, lines: int = 20) -> list[str]:
         """The last lines that a post's process wrote."""
@@ -142,98 +158,141 @@ class Stage:
 
     def log_of_model(self, lines: int = 20) -> list[str]:
         """The last lines that the model server wrote."""
-        return list(self._stands[MODEL].book.voices[""].lines)[-lines:]
+        return list(self._up[MODEL].book.voices[""].lines)[-lines:]
 
     async def _start(self, client: docker.DockerClient) -> None:
         with temporary_folder() as folder:
-            for proxy, stand in self._plan.items():
-                _plan.lay_out(_files(folder, proxy.id), stand, Upstream(MODEL, MODEL_PORT))
+            for stand in self._plan:
+                _plan.lay_out(folder / stand.name, stand)
             _plan.lay_out_package(folder / MODEL, self._package)
-            _plan.lay_out_snippets(folder / "snippets", self._snippets, ".conf")
+            _plan.lay_out_snippets(folder / _SNIPPETS, self._snippets, ".conf")
             network = await self._in_thread(lambda: self._open_network(client))
             # First, because a proxy that resolves names at its start must find this one.
-            await self._up(MODEL, network, lambda: self._new_model(network, folder), [MODEL_PORT], [""])
-            await _together(
-                self._await_model(),
-                *(self._raise(proxy, stand, network, folder) for proxy, stand in self._plan.items()),
-            )
+            await self._raise(MODEL, network, lambda: self._new_model(network, folder), [MODEL_PORT], [""])
+            self.precedence = await self._in_thread(lambda: self._prefer_model(client))
+            await _together(self._await_model(), *(self._raise_shared(stand, network, folder) for stand in self._plan))
 
     def _open_network(self, client: docker.DockerClient) -> Network:
         with engine_faults("making a network"):
-            sweep(client)
-            _containers.settle(client)
+            _containers.settle()
             network = _containers.new_network(self.run)
             try:
                 network.create()
                 if self.reach is None:
-                    self.reach = _containers.best_reach(client, network)
+                    self.reach = _containers.best_reach(client, network.name)
             finally:
                 # Testcontainers never closes it; the network is removed by its label.
                 network._docker.client.close()
+        # Behind it, since the network tells whose machine the engine is on. What cannot be removed, as
+        # `lab clean` would tell, is no reason not to run.
+        with contextlib.suppress(EnvironmentFault):
+            sweep(client)
         return network
 
-    def _new_model(self, network: Network, folder: Path) -> DockerContainer:
-        container = self._new_container(MODEL, network, self._model_command, [MODEL_PORT])
-        code = Path(MODEL_CODE)
-        (folder / MODEL).rename(folder / code.name)
-        return container.with_copy_into_container(folder / code.name, str(code.parent))
+    def _new_model(self, network: Network, folder: Path) -> Container:
+        doors = ",".join(str(place.port) for place in self._places.values())
+        command = (*self._model_command, *(("--doors", doors) if doors else ()))
+        settings = {**confinement(programs=4), "user": NOBODY}
+        container = self._new_container(MODEL, MODEL, network, command, [MODEL_PORT], settings)
+        container.with_files(folder / MODEL, MODEL_CODE)
+        return container
+
+    def _new_proxy(self, stand: Stand, network: Network, folder: Path) -> Container:
+        product = stand.proxy.product
+        settings = confinement(capabilities=product.capabilities, writable=product.writable, programs=len(stand.places))
+        command = ("/bin/sh", f"{_plan.ROOT}/start.sh")
+        ports = [place.port for place in stand.places]
+        container = self._new_container(stand.name, stand.proxy.id, network, command, ports, settings)
+        container.with_files(folder / stand.name, _plan.ROOT)
+        if product.snippets:
+            container.with_files(folder / _SNIPPETS, product.snippets)
+        return container
+
+    def _prefer_model(self, client: docker.DockerClient) -> Precedence:
+        (container,) = self._containers
+        with engine_faults("giving the model server precedence"):
+            return prefer(client, container.get_wrapped_container())
 
     def _new_container(
-        self, name: str, network: Network, command: Sequence[str], ports: Sequence[int]
-    ) -> DockerContainer:
+        self,
+        name: str,
+        image: str,
+        network: Network,
+        command: Sequence[str],
+        ports: Sequence[int],
+        settings: Mapping[str, Any],
+    ) -> Container:
         published = ports if self.reach is Reach.PUBLISHED else ()
-        container = _containers.new_container(self._images[name], name, self.run, network, command, published)
+        container = _containers.new_container(
+            self._images[image], name, self.run, network, command, published, settings
+        )
         self._containers.append(container)
         return container
 
-    def _new_proxy(self, proxy: Proxy, ports: Sequence[int], network: Network, folder: Path) -> DockerContainer:
-        command = ("/bin/sh", f"{_plan.ROOT}/start.sh")
-        container = self._new_container(proxy.id, network, command, ports)
-        container.with_copy_into_container(_files(folder, proxy.id), str(Path(_plan.ROOT).parent))
-        if proxy.product.snippets:
-            target = Path(proxy.product.snippets)
-            container.with_copy_into_container(folder / target.name, str(target.parent))
-        return container
+    async def _raise_shared(self, stand: Stand, network: Network, folder: Path) -> None:
+        """Start a container and wait for each of its processes; then those that cannot share it, each by itself."""
+        await self._raise_stand(stand, network, folder)
+        if len(stand.places) > 1:
+            apart = [Stand.alone(place) for place in await self._to_stand_apart(stand)]
+            for each in apart:
+                _plan.lay_out(folder / each.name, each)
+            await _together(*(self._raise_stand(each, network, folder) for each in apart))
 
-    async def _raise(self, proxy: Proxy, stand: Sequence[Place], network: Network, folder: Path) -> None:
-        """Start a proxy's container and wait for each of its processes."""
-        ports = [place.port for place in stand]
-        slots = [place.slot for place in stand]
-        await self._up(proxy.id, network, lambda: self._new_proxy(proxy, ports, network, folder), ports, slots)
-        await _together(*(self._await_post(place) for place in stand))
+    async def _raise_stand(self, stand: Stand, network: Network, folder: Path) -> None:
+        ports = [place.port for place in stand.places]
+        slots = [place.slot for place in stand.places]
+        await self._raise(stand.name, network, lambda: self._new_proxy(stand, network, folder), ports, slots)
+        for place in stand.places:
+            self._stand_of[place.post.key] = stand.name
+        await _together(*(self._await_post(place) for place in stand.places))
 
-    async def _up(
+    async def _to_stand_apart(self, stand: Stand) -> list[Place]:
+        """The places that did not start beside the others, or listen on more than their own port."""
+        ended = {place.port for place in stand.places if self._voice(place).ended.is_set()}
+        up = self._up[stand.name]
+        if len(ended) < len(stand.places) and up.running is not None:
+            running = up.running
+            tables = await self._in_thread(lambda: _containers.read(running, _listeners.TABLES))
+            found = _listeners.listeners(tables)
+            ended |= _listeners.to_stand_apart(found, {place.port: place.text() for place in stand.places})
+        return [place for place in stand.places if place.port in ended]
+
+    async def _raise(
         self,
         name: str,
         network: Network,
-        make: Callable[[], DockerContainer],
+        make: Callable[[], Container],
         ports: Sequence[int],
         slots: Sequence[str],
     ) -> None:
         """Make and start a container, follow its log and find out where its ports are."""
-        stand = self._stands[name] = _Stand(LogBook(slots, asyncio.get_running_loop()))
+        up = self._up[name] = _Up(LogBook(slots, asyncio.get_running_loop()))
 
-        def start() -> Mapping[int, tuple[str, int]]:
+        def start() -> Running:
             with engine_faults(f"starting the container of {name}"):
                 wrapped = make().start().get_wrapped_container()
-                stand.book.follow(lambda: wrapped.logs(stream=True, follow=True))
+                up.book.follow(lambda: wrapped.logs(stream=True, follow=True))
                 wrapped.reload()
-            return _addresses(wrapped.attrs["NetworkSettings"], network.name, ports)
+            return wrapped
 
-        stand.addresses = await self._in_thread(start)
+        up.running = await self._in_thread(start)
+        up.addresses = _addresses(up.running.attrs["NetworkSettings"], network.name, ports)
 
     async def _await_post(self, place: Place) -> None:
         name, file = place.post.proxy.id, place.post.config
-        complaint = await self._complaint(name, place.port, self._voice(place))
+        complaint = await self._complaint(self._stand_of[place.post.key], place.port, self._voice(place))
+        self._refused.pop(place.post.key, None)
         if complaint is not None:
             # The reader knows the file by its own path, not by the one inside the container.
             said = complaint.replace(f"{place.folder}/", f"{file.parent}/")
-            self._refused[place.post.key] = SetUpFault(
-                f"{name} with {file} {said}", "Correct the configuration, or wait longer with LAB_PATIENCE=3."
-            )
+            remedy = "Correct the configuration, or wait longer with LAB_PATIENCE=3."
+            if _NOT_WRITABLE in said:
+                folders = ", ".join((*TEMPORARY, *place.post.proxy.product.writable))
+                remedy = f"In the lab's containers it can write to {folders} and to nothing else."
+            self._refused[place.post.key] = SetUpFault(f"{name} with {file} {said}", remedy)
 
     async def _await_model(self) -> None:
-        complaint = await self._complaint(MODEL, MODEL_PORT, self._stands[MODEL].book.voices[""])
+        complaint = await self._complaint(MODEL, MODEL_PORT, self._up[MODEL].book.voices[""])
         if complaint is not None:
             raise EnvironmentFault(
                 f"The model server {complaint}",
@@ -243,7 +302,7 @@ class Stage:
     async def _complaint(self, name: str, port: int, voice: Voice) -> str | None:
         """Wait until a process answers; if it does not, what became of it and what it said."""
         limit = _machine.patience(READY_LIMIT)
-        address = self._stands[name].addresses.get(port)
+        address = self._up[name].addresses.get(port)
         if address is None:
             # Its container has ended before it could be asked for its address; the log tells why.
             with contextlib.suppress(TimeoutError):
@@ -255,18 +314,27 @@ class Stage:
         return f"{became}:\n{said or '  (it said nothing)'}"
 
     def _voice(self, place: Place) -> Voice:
-        return self._stands[place.post.proxy.id].book.voices[place.slot]
+        return self._up[self._stand_of[place.post.key]].book.voices[place.slot]
 
     def _url(self, name: str, port: int) -> str:
-        host, outside = self._stands[name].addresses[port]
+        host, outside = self._up[name].addresses[port]
         return f"http://{host}:{outside}"
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     async def _strike(self) -> None:
-        """Remove everything; goes on to its end even when it is cancelled meanwhile."""
-        await asyncio.shield(asyncio.to_thread(self._remove))
+        """Remove everything, to the end; whoever cancels it meanwhile has to wait for that."""
+        removal = asyncio.ensure_future(asyncio.to_thread(self._remove))
+        cancelled = False
+        while not removal.done():
+            try:
+                await asyncio.shield(removal)
+            except asyncio.CancelledError:
+                cancelled = True
+        removal.result()
+        if cancelled:
+            raise asyncio.CancelledError
 
     def _remove(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -276,16 +344,11 @@ class Stage:
             # By label and not by object: it also finds what a failed start left.
             remove_run(self._client, self.run)
         finally:
-            for stand in self._stands.values():
-                stand.book.close()
+            for up in self._up.values():
+                up.book.close()
             for container in self._containers:
                 container.get_docker_client().client.close()
             self._client.close()
-
-
-def _files(folder: Path, name: str) -> Path:
-    """Where the files of a proxy's container are laid out; ends as `ROOT` does, since the copy keeps the name."""
-    return folder / name / Path(_plan.ROOT).name
 
 
 def _addresses(settings: Mapping[str, Any], network: str, ports: Sequence[int]) -> Mapping[int, tuple[str, int]]:

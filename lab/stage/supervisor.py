@@ -28,7 +28,7 @@ program() {{
     shift
     {{ "$@" 2>&1 </dev/null; echo "[stage] exited $?"; }} | sed -u "s/^/$name{separator}/" &
 }}
-{programs}
+{first}{programs}
 wait
 """
 
@@ -46,10 +46,16 @@ class Program:
     command: tuple[str, ...]
 
 
-def script(programs: Sequence[Program]) -> str:
-    """The script that runs the programs. Pure."""
+def script(programs: Sequence[Program], first: Sequence[str] = ()) -> str:
+    """The script that runs the programs. Pure.
+
+    Args:
+        programs: all of them are started at once.
+        first: shell commands to be run before.
+    """
     lines = [f"program {each.slot} {shlex.join(each.command)}" for each in programs]
-    return _SCRIPT.format(separator=SEPARATOR, programs="\n".join(lines))
+    before = "".join(f"{command}\n" for command in first)
+    return _SCRIPT.format(separator=SEPARATOR, first=before, programs="\n".join(lines))
 
 
 def split(line: str) -> tuple[str, str]:

@@ -6,12 +6,12 @@ An image's id is a hash of its contents, so what was remembered never goes stale
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
 import docker
 
-from lab.files import cache_folder
+from lab.files import cache_folder, write_whole
+from lab.stage._confined import NOBODY, confinement
 from lab.stage._faults import engine_faults
 from lab.stage._owner import labels, new_run
 
@@ -34,10 +34,8 @@ def remember(outputs: dict[str, str]) -> None:
     """Store outputs; an unwritable cache only costs the next run some seconds."""
     path = cache_file()
     try:
-        # Written beside and renamed: another run may be reading.
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            json.dump(outputs, file, indent=1)
-        Path(file.name).replace(path)
+        # Whole: another run may be reading.
+        write_whole(path, json.dumps(outputs, indent=1))
     except OSError:
         return
 
@@ -58,5 +56,7 @@ def ask(client: docker.DockerClient, image: str, command: tuple[str, ...]) -> st
             remove=True,
             network_disabled=True,
             labels=labels(new_run()),
+            user=NOBODY,
+            **confinement(),
         )
     return output.decode(errors="replace")

@@ -1,8 +1,8 @@
 """Made arrival times: models of many shapes, paths that hold in many ways, and what is true of each, without a network.
 
-The truth is that of the making: by how much the path delayed each event beyond the least delay of all. Holds of less
-than `judge.gaps.SHORT_HOLD` are the lab's own line (`judge.delivery.LEAST_DELAY`): below it tokens came as they were
-written, and both words are true. Times of reading have the noise of a busy machine.
+The truth is that of the making: by how much the path delayed each event beyond the least delay of all. A delay that
+nobody who reads along can see is no hold, so where none was longer than `SEEN` both words are true. Times of reading
+have the noise of a busy machine.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from lab.audit.samples import Sample
-from lab.judge.gaps import SHORT_HOLD
 from lab.words import Delivery
 
 from .stranger import paging, sample, writes
+
+SEEN = 0.1
+"""Seconds. Up to a tenth of one, what a person sees seems to follow at once; it is also half of what HAProxy holds."""
 
 Writes = Sequence[tuple[float, bytes]]
 Reads = list[tuple[float, bytes]]
@@ -162,7 +164,7 @@ def _true(hold: str, worst: float) -> frozenset[Delivery]:
     if hold in ("whole", "replay"):
         return frozenset({Delivery.BATCHED})
     held = {Delivery.COALESCED, Delivery.BATCHED}
-    return frozenset({*held, Delivery.INCREMENTAL} if worst <= SHORT_HOLD else held)
+    return frozenset({*held, Delivery.INCREMENTAL} if worst <= SEEN else held)
 
 
 def _read_late(came: Reads, draw: random.Random) -> Reads:

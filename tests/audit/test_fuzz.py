@@ -167,6 +167,7 @@ def read_one(sample: Sample) -> int:
     return sum(len(reader.feed(piece.data).events) for piece in evidence.trace.body) + len(reader.close().events)
 
 
+@pytest.mark.soak
 def test_mutated_recordings_are_read_and_concluded_from() -> None:
     """Whatever comes is read to its end, and an audit of twenty such replies comes to a conclusion."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

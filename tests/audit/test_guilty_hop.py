@@ -17,7 +17,6 @@ from lab.audit.keys import Keys
 from lab.audit.programme import Wish, make_programme
 from lab.audit.run import Run
 from lab.proxies import PROXIES
-from lab.stage._plan import FIRST_PORT
 from lab.stage.images import ImageInUse
 from lab.stage.stage import Post, Stage
 
@@ -38,7 +37,7 @@ http {
     server {
         listen ${PORT};
         resolver 127.0.0.11;
-        set $upstream http://UPSTREAM;
+        set $upstream http://${MODEL};
         location / {
             proxy_pass $upstream;
             HOLDING
@@ -59,7 +58,7 @@ frontend lab
     bind :${PORT}
     default_backend next
 backend next
-    server next UPSTREAM resolvers engine init-addr none
+    server next ${MODEL} resolvers engine init-addr none
 """,
     ENVOY: """\
 static_resources:
@@ -94,7 +93,7 @@ HOLDING
       endpoints:
       - lb_endpoints:
         - endpoint:
-            address: {socket_address: {address: HOST, port_value: NUMBER}}
+            address: {socket_address: {address: "${MODEL_HOST}", port_value: ${MODEL_PORT}}}
 """,
 }
 # What makes each hold, and what makes it hand on at once. nginx fills its pages when it asks with HTTP/1.0, which Envoy
@@ -131,21 +130,16 @@ class Chain:
 CHAINS = (*(Chain(*each) for each in product(ORDERS, range(3))), Chain(ORDERS[0], None))
 
 
-def posts_of(chain: Chain, folder: Path, ports: dict[str, int]) -> list[Post]:
-    """The configurations of a chain, from the model outward, each with the one behind it as its upstream."""
-    made, upstream, host, number = [], "${MODEL}", "${MODEL_HOST}", "${MODEL_PORT}"
+def posts_of(chain: Chain, folder: Path) -> list[Post]:
+    """The configurations of a chain, from the model outward, each before the one that asks it."""
+    made: list[Post] = []
     for place in (2, 1, 0):
         release = chain.products[place]
-        text = CONFIGS[release].replace("HOLDING", HOLDING[release][chain.holding != place])
-        text = text.replace("UPSTREAM", upstream).replace("HOST", host).replace("NUMBER", number)
-        file = folder / chain.name / NAMES[place] / f"proxy{PROXIES[release].product.suffix}"
+        key = f"{chain.name}/{NAMES[place]}"
+        file = folder / key / f"proxy{PROXIES[release].product.suffix}"
         file.parent.mkdir(parents=True)
-        # The names of the stage hold the two words too.
-        file.write_text(text.replace("${MODEL_${MODEL_HOST}}", "${MODEL_HOST}"))
-        made.append(Post(f"{chain.name}/{NAMES[place]}", PROXIES[release], file))
-        host, number = release, str(FIRST_PORT + ports.setdefault(release, 0))
-        upstream = f"{host}:{number}"
-        ports[release] += 1
+        file.write_text(CONFIGS[release].replace("HOLDING", HOLDING[release][chain.holding != place]))
+        made.append(Post(key, PROXIES[release], file, made[-1].key if made else None))
     return made
 
 
@@ -154,8 +148,8 @@ async def found(
     images_in_use: Mapping[str, ImageInUse], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Mapping[str, Conclusions]]:
     """What the audit concludes of each chain."""
-    folder, ports = tmp_path_factory.mktemp("chains"), dict[str, int]()
-    posts = [post for chain in CHAINS for post in posts_of(chain, folder, ports)]
+    folder = tmp_path_factory.mktemp("chains")
+    posts = [post for chain in CHAINS for post in posts_of(chain, folder)]
     async with Stage(posts, images_in_use) as stage:
         audits = await asyncio.gather(*(audited(stage, chain) for chain in CHAINS))
     yield dict(zip((chain.name for chain in CHAINS), audits, strict=True))

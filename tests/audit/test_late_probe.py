@@ -131,6 +131,7 @@ def napping_every(period: float, nap: float) -> Callable[[], None]:
     return again
 
 
+@pytest.mark.busy
 @pytest.mark.usefixtures("busy")
 @pytest.mark.parametrize("nap", [0.0, 0.15, 0.28], ids=["awake", "half asleep", "nearly asleep"])
 def test_no_wrong_word_on_a_busy_machine(stranger: Stranger, nap: float) -> None:

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 import trustme
 from aiohttp import web
+from markers import grid
 from probe import h2_peer
 from probe.fault_server import FaultServer, Peer
 from rich.console import Console
@@ -140,7 +141,7 @@ CASES = {
 
 @pytest.mark.engine
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", grid(CASES, quick=["held"]))
 async def test_delivery_and_ending_are_the_same_in_both_versions(stage: Stage, audit: Audit, name: str) -> None:
     """Over TLS (with the authority that SSL_CERT_FILE names) and with prior knowledge in clear text, both sides."""
     side, plan, deliveries, ending, expected = CASES[name]
@@ -153,7 +154,7 @@ async def test_delivery_and_ending_are_the_same_in_both_versions(stage: Stage, a
 
 @pytest.mark.engine
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("scheme", "held"), [("clear-1.1", False), ("tls-1.1", True)])
+@pytest.mark.parametrize(("scheme", "held"), grid([("clear-1.1", False), ("tls-1.1", True)], quick=[("tls-1.1", True)]))
 async def test_the_one_line_that_mends_nginx_in_clear_text_does_not_over_tls(
     stage: Stage, audit: Audit, scheme: str, held: bool
 ) -> None:
@@ -180,6 +181,7 @@ def check(
     assert {sample.ending for sample in results.samples} == {ending}
 
 
+@pytest.mark.grid
 @pytest.mark.engine
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("scheme", "why"), [("tls-1.1", "it agreed on HTTP/1.1"), ("clear-1.1", "'HTTP/1.1 400")])

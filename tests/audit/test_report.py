@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from reports.browser import CHROMIUM, Page, open_page
+from browser import Window, open_window
 from rich.console import Console
 
 from lab.audit.conclude import conclude
@@ -205,19 +205,20 @@ class TestPage:
         assert "no reply within" in audit_page(results_of([], stopped="h: no reply within 9.0 s"))
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt install chromium)")
+@pytest.mark.browser
 class TestInABrowser:
-    @pytest_asyncio.fixture(name="page", params=[360, 1200])
-    async def _page(self, held: AuditResults, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
+    @pytest_asyncio.fixture(name="window", params=[360, 1200])
+    async def _window(
+        self, held: AuditResults, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> AsyncIterator[Window]:
         path = tmp_path / "audit.html"
         path.write_text(audit_page(held))
-        async with open_page(path, tmp_path / "profile", request.param) as page:
-            yield page
+        async with open_window(path.as_uri(), viewport={"width": request.param, "height": 800}) as window:
+            yield window
 
-    async def test_it_is_quiet_and_fits(self, page: Page) -> None:
+    async def test_it_is_quiet_and_fits(self, window: Window) -> None:
         """Nothing on the console, nothing fetched, and no sideways scrolling on a phone or a desk."""
-        await page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-        widths = await page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        assert widths[0] <= widths[1]
-        assert page.complaints == []
-        assert [address for address in page.requests if not address.startswith(("file:", "data:"))] == []
+        await window.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        assert await window.fits()
+        assert window.complaints == []
+        assert window.strangers == []

@@ -12,6 +12,8 @@ from lab.words import Delivery
 
 from .sweep import HOLDS, MODELS, Asked, Model, ask
 
+pytestmark = pytest.mark.grid
+
 SAMPLES = 3
 SEED = 20261124
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
+from lab.clients.environments import BROWSER
 from lab.clients.grid import Cell
 from lab.clients.table import CLIENTS
 
 
-def need_program_of(client: str) -> None:
-    """Skip where what the client needs beside its packages (npm, a Chromium) is not there, with the remedy."""
+def row(client: str) -> Any:
+    """A client as a test's parameter, marked with what it needs beside its packages."""
     environment = next(one.environment for one in CLIENTS if one.name == client)
-    program = environment and environment.program
-    if program and program.find() is None:
-        pytest.skip(f"there is no {program.names[0]} on this machine; try: {program.remedy}")
+    return pytest.param(client, marks=[pytest.mark.browser] if environment == BROWSER else [])
 
 
 def tokens_of(cell: Cell) -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.clients.environments import NPM, CannotInstall, Environment, Program, command, prepare
+from lab.clients import environments
+from lab.clients.environments import CURRENT, NPM, CannotInstall, Environment, Program, command, prepare
 
 
 @pytest.fixture(name="wheel")
@@ -38,7 +39,9 @@ def test_an_environment_is_made_once_and_half_a_one_again(
 ) -> None:
     """The driver's Python has the pinned package; a second run installs nothing; without its mark it is made anew."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    environment = Environment("fish", (str(wheel),))
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (tmp_path / "fish.txt").write_text(f"sole @ {wheel.as_uri()} --hash=sha256:{digest}\n")
+    environment = Environment("fish", ("sole==1.0",), pins_folder=tmp_path)
     folder = prepare(environment)
     python, *_ = command(environment, "sdks.py")
     said = subprocess.run([python, "-c", "import sole; print(sole.KIND)"], capture_output=True, text=True, check=True)
@@ -51,16 +54,41 @@ def test_an_environment_is_made_once_and_half_a_one_again(
     assert not (folder / "mine").exists()
 
 
-def test_another_version_is_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder's name depends on the pins."""
+def test_another_lock_is_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder's name depends on all that is installed."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert Environment("one", ("a==1",)).folder != Environment("one", ("a==2",)).folder
+    environment = Environment("one", ("a==1",), pins_folder=tmp_path)
+    environment.lock.write_text("a==1\nb==1\n")
+    first = environment.folder
+    environment.lock.write_text("a==1\nb==2\n")
+    assert environment.folder != first
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [(CURRENT, ("--require-hashes", "--requirement", str(CURRENT.lock))), (NPM, ("ci", "--ignore-scripts"))],
+    ids=["pip", "npm"],
+)
+def test_only_what_is_locked_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: Environment, words: tuple[str, ...]
+) -> None:
+    """A package with other contents than those that were locked is refused by pip and npm, and runs nothing."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    commands: list[list[str]] = []
+    monkeypatch.setattr(environments, "_run", lambda command, _: commands.append(command))
+    monkeypatch.setattr(Program, "find", lambda _: "node")
+    folder = prepare(environment)
+    assert set(words) <= set(commands[-1])
+    if environment is NPM:
+        assert (folder / "package-lock.json").read_bytes() == NPM.lock.read_bytes()
 
 
 def test_what_pip_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that cannot be had is named, and the half-made folder is not taken for a whole one."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    environment = Environment("none", (str(tmp_path / "absent-1.0-py3-none-any.whl"),))
+    absent = tmp_path / "absent-1.0-py3-none-any.whl"
+    (tmp_path / "none.txt").write_text(f"absent @ {absent.as_uri()} --hash=sha256:{'0' * 64}\n")
+    environment = Environment("none", ("absent==1.0",), pins_folder=tmp_path)
     with pytest.raises(CannotInstall, match="absent-1.0"):
         prepare(environment)
     assert not (environment.folder / "ready").exists()
@@ -69,7 +97,7 @@ def test_what_pip_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_missing_program_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no such browser nothing is installed, and the reason says how to get one."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    environment = Environment("browser", ("a==1",), Program(("no-such-browser",), "apt-get install it"))
+    environment = Environment("browser", ("playwright==1",), Program(("no-such-browser",), ("it",)))
     with pytest.raises(CannotInstall, match=r"no no-such-browser on this machine; try: apt-get install it"):
         prepare(environment)
     assert not environment.folder.exists()

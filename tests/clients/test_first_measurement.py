@@ -12,7 +12,7 @@ import pytest
 
 from lab.clients.grid import Cell
 
-from .making import need_program_of, tokens_of
+from .making import row, tokens_of
 
 HERE = Path(__file__).parent
 RECORD: Mapping[str, Any] = tomllib.loads((HERE / "first_measurement.toml").read_text(encoding="utf-8"))
@@ -75,10 +75,10 @@ def shown(cell: Cell) -> str:
     return f"{cell.client}, {cell.ending}: {tokens_of(cell)} tokens, {cell.seen.finish}, {cell.seen.error}"
 
 
-@pytest.mark.parametrize("client", RECORD["first"])
+@pytest.mark.grid
+@pytest.mark.parametrize("client", [row(name) for name in RECORD["first"]])
 def test_every_difference_is_explained(client: str, cells: Cells) -> None:
     """A cell is as the first measurement saw it, or as the explanation of its difference says."""
-    need_program_of(client)
     differences = explained()
     unexplained = []
     for ending in RECORD["first"][client]:
@@ -89,7 +89,8 @@ def test_every_difference_is_explained(client: str, cells: Cells) -> None:
     assert unexplained == []
 
 
-@pytest.mark.parametrize(("client", "ending"), explained())
+@pytest.mark.grid
+@pytest.mark.parametrize(("client", "ending"), [pytest.param(*key, marks=row(key[0]).marks) for key in explained()])
 def test_no_explanation_has_outlived_its_difference(client: str, ending: str, cells: Cells) -> None:
     """What is explained still differs from what the first measurement saw."""
     assert not first(client, ending).fits(cells[client, ending]), shown(cells[client, ending])

@@ -16,7 +16,7 @@ from lab.clients.results import NOT_RAISED, page, save
 from lab.clients.table import CLIENTS, ENDINGS
 from lab.model.server import ModelServer
 
-from .making import need_program_of, tokens_of
+from .making import row, tokens_of
 
 Cells = Mapping[tuple[str, str], Cell]
 
@@ -26,21 +26,21 @@ AT_THE_START = ("fin at the start", "rst at the start")
 REFUSED = ("429", "500", "529")
 NAMES = [client.name for client in CLIENTS]
 
+pytestmark = pytest.mark.grid
 
-@pytest.mark.parametrize("client", NAMES)
+
+@pytest.mark.parametrize("client", [row(name) for name in NAMES])
 def test_every_cell_was_measured(client: str, grid: Grid) -> None:
     """No cell of an installed client is empty, and the model server had the request of each."""
-    need_program_of(client)
     cells = [cell for cell in grid.cells if cell.client == client]
     assert grid.skipped.get(client) is None
     assert [cell.ending for cell in cells if cell.told is None or not cell.attempts] == []
     assert len(cells) == len(ENDINGS)
 
 
-@pytest.mark.parametrize("client", [name for name in NAMES if not name.endswith("-naive")])
+@pytest.mark.parametrize("client", [row(name) for name in NAMES if not name.endswith("-naive")])
 def test_a_whole_answer_is_told_as_one(client: str, cells: Cells) -> None:
     """Ten of ten tokens, asked for once, without a complaint."""
-    need_program_of(client)
     cell = cells[client, "complete"]
     assert (cell.told, tokens_of(cell), cell.attempts) == (Told.COMPLETE, 10, 1)
 
@@ -82,7 +82,6 @@ def test_the_ai_sdk_tells_by_where_one_listens(
     client: str, cut: Told, early: Told, event: Told, refused: Told, cells: Cells
 ) -> None:
     """A cut raises in every loop; an error event and a refusal only reach `onError` and the full stream."""
-    need_program_of(client)
     assert {cells[client, ending].told for ending in ("fin", "rst")} == {cut}
     assert {cells[client, ending].told for ending in NO_WORD} == {early}
     assert cells[client, "error event"].told is event
@@ -90,32 +89,32 @@ def test_the_ai_sdk_tells_by_where_one_listens(
     assert {cells[client, ending].attempts for ending in REFUSED} == {3}
 
 
+@pytest.mark.browser
 def test_a_page_that_closes_its_event_source_is_told_of_everything(cells: Cells) -> None:
     """The marker closes it, an error closes it, a clean early end is an error to it, and it never asks again."""
     client = "chromium-eventsource"
-    need_program_of(client)
     told = {ending.name: cells[client, ending.name].told for ending in ENDINGS if ending.knowable}
     assert [ending for ending, word in told.items() if word in NOT_RAISED] == []
     assert {told[ending] for ending in (*NO_WORD, *REFUSED, "freeze", "error event")} == {Told.ERROR}
     assert {cells[client, ending].attempts for ending in ("complete", *NO_WORD, *REFUSED)} == {1}
 
 
+@pytest.mark.browser
 def test_a_page_that_only_listens_asks_for_ever(cells: Cells) -> None:
     """Whatever the ending, nothing is told; a whole answer is asked for again and stands there twice."""
     client = "chromium-eventsource-naive"
-    need_program_of(client)
     assert {cells[client, ending.name].told for ending in ENDINGS} == {Told.UNENDING}
     assert tokens_of(cells[client, "complete"]) == 20
     assert {cells[client, ending].attempts for ending in ("complete", "length", "error event", *NO_WORD)} == {2}
     assert {cells[client, ending].attempts for ending in (*REFUSED, "freeze")} == {1}
 
 
+@pytest.mark.browser
 def test_chromium_asks_twice_where_a_warm_connection_closes_without_a_byte(cells: Cells) -> None:
     """One failure to the page, two generations at the model server; Node's fetch asks once.
 
     Now and then a busy machine has no warm connection to give, and then Chromium asks once too.
     """
-    need_program_of("chromium-fetch")
     seen = [cells[client, ending] for client in ("chromium-fetch", "chromium-eventsource") for ending in AT_THE_START]
     assert {cell.told for cell in seen} == {Told.ERROR}
     assert {1, 2} >= {cell.attempts for cell in seen}
@@ -126,7 +125,6 @@ def test_chromium_asks_twice_where_a_warm_connection_closes_without_a_byte(cells
 @pytest.mark.parametrize("client", ["openai-3", "openai-1", "anthropic-2", "anthropic-0", "openai-node", "vercel-ai"])
 def test_sdks_ask_three_times_before_the_first_byte(client: str, cells: Cells) -> None:
     """A refusal and a connection that closes without a byte are asked for again twice, a cut amid the answer never."""
-    need_program_of(client)
     assert {cells[client, ending].attempts for ending in (*AT_THE_START, *REFUSED)} == {3}
     assert {cells[client, ending].attempts for ending in ("fin", "rst", "freeze", *NO_WORD)} == {1}
 
@@ -152,7 +150,7 @@ async def test_a_missing_browser_is_a_skipped_row_with_its_remedy() -> None:
     """Without a Chromium the row is named with the command that brings one, on the page as well."""
     chromium = next(client for client in CLIENTS if client.name == "chromium-fetch")
     assert chromium.environment is not None
-    nowhere = replace(chromium.environment, program=Program(("no-such-browser",), "apt-get install chromium"))
+    nowhere = replace(chromium.environment, program=Program(("no-such-browser",), ("chromium",)))
     async with ModelServer() as server:
         grid = await measure(
             [replace(chromium, environment=nowhere)], ENDINGS[:1], {"direct": server.base_url}, server.base_url

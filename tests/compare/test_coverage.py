@@ -26,6 +26,7 @@ def comparison(draw: random.Random, slower: float) -> LevelFigures:
     return level
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("slower", [0.0, 0.2])
 def test_the_interval_of_pairs_holds_the_true_difference(slower: float) -> None:
     """The ratio of two log-normal times of one spread has the ratio of their medians for its median.

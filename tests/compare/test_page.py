@@ -10,7 +10,7 @@ from re import findall
 
 import pytest
 import pytest_asyncio
-from reports.browser import CHROMIUM, Page, open_page
+from browser import Window, open_window
 from rich.console import Console
 
 from lab.compare.advice import Need, advise
@@ -125,20 +125,19 @@ def test_the_terminal_has_the_same_and_quotes_without_markup(comparison: Compari
     assert "a note with <i>marks</i>" in text
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt install chromium)")
+@pytest.mark.browser
 class TestInABrowser:
-    @pytest_asyncio.fixture(name="page", params=[360, 1200])
-    async def _page(
+    @pytest_asyncio.fixture(name="window", params=[360, 1200])
+    async def _window(
         self, comparison: Comparison, tmp_path: Path, request: pytest.FixtureRequest
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncIterator[Window]:
         path = tmp_path / "compare.html"
         path.write_text(compare_page(comparison))
-        async with open_page(path, tmp_path / "profile", request.param) as page:
-            yield page
+        async with open_window(path.as_uri(), viewport={"width": request.param, "height": 800}) as window:
+            yield window
 
-    async def test_it_is_quiet_and_fits(self, page: Page) -> None:
+    async def test_it_is_quiet_and_fits(self, window: Window) -> None:
         """Nothing on the console, nothing fetched, and no sideways scrolling on a phone or a desk."""
-        widths = await page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        assert widths[0] <= widths[1]
-        assert page.complaints == []
-        assert [address for address in page.requests if not address.startswith(("file:", "data:"))] == []
+        assert await window.fits()
+        assert window.complaints == []
+        assert window.strangers == []

@@ -42,7 +42,7 @@ def _compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Com
         yield run
 
 
-@pytest.fixture(params=[0, 2], ids=["free", "two-busy-processes"])
+@pytest.fixture(params=[0, pytest.param(2, marks=pytest.mark.busy)], ids=["free", "two-busy-processes"])
 def busy(request: pytest.FixtureRequest) -> Iterator[int]:
     """Other processes that leave nothing of the processors to spare; gives how many."""
     with busy_processes(request.param):

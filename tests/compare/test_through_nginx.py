@@ -18,6 +18,8 @@ from lab.compare.advice import Choice
 from lab.compare.results import Comparison, load
 from lab.errors import ExitCode
 from lab.proxies import PROXIES
+from lab.stage._containers import own_address
+from lab.stage._owner import labels, new_run
 from lab.stage.images import ImageInUse
 from lab.stage.stage import Post, Stage
 from lab.words import Cause
@@ -48,10 +50,16 @@ http {
 
 @pytest.fixture(scope="module")
 def addresses(engine: docker.DockerClient) -> Iterator[tuple[str, str]]:
-    """Where containers reach the two endpoints: this machine's own address on the engine's bridge."""
-    bridge = engine.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
-    with serving(LONGER, bridge) as longer, serving(SHORT, bridge) as short:
-        yield longer, short
+    """Where containers reach the two endpoints: this machine's own address in a network of this module's own."""
+    run = new_run()
+    network = engine.networks.create(f"token-stream-lab-{run}", labels=labels(run))
+    try:
+        own = own_address(network.attrs)
+        assert own is not None, "the engine is on another machine, whose containers do not reach this one"
+        with serving(LONGER, own) as longer, serving(SHORT, own) as short:
+            yield longer, short
+    finally:
+        network.remove()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

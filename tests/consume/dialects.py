@@ -121,7 +121,4 @@ def text_of(tokens: int) -> str:
 
 def httpx_in_use() -> ModuleType:
     """The httpx that is installed: the SDKs moved from the first to the second."""
-    for name in ("httpx2", "httpx"):
-        if importlib.util.find_spec(name):
-            return importlib.import_module(name)
-    pytest.skip("neither httpx2 nor httpx is installed")
+    return importlib.import_module("httpx2" if importlib.util.find_spec("httpx2") else "httpx")

@@ -47,7 +47,7 @@ _fragments = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     dialect=any_dialect,
     chunks=st.lists(_fragments, max_size=12),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.consume import (
@@ -101,7 +101,6 @@ def test_usage_that_exceeds_what_came_is_partial_only_on_request(dialect: Dialec
     assert outcome == Partial(text_of(3), 3, PartialReason.COUNT_MISMATCH, "3 of 10 tokens came")
 
 
-@settings(deadline=None)
 @given(dialect=any_dialect, total=st.integers(1, 12), data=st.data())
 def test_cut_after_every_token_gives_exactly_those(dialect: Dialect, total: int, data: st.DataObject) -> None:
     """A stream of n tokens cut after k of them is partial with exactly k, and failed where k is 0."""
@@ -115,7 +114,6 @@ def test_cut_after_every_token_gives_exactly_those(dialect: Dialect, total: int,
         assert (outcome.text, outcome.tokens) == (text_of(tokens), tokens)
 
 
-@settings(deadline=None)
 @given(dialect=any_dialect, data=st.data())
 def test_prefix_is_complete_only_with_its_marker(dialect: Dialect, data: st.DataObject) -> None:
     """However many bytes of a stream come, it is complete only when its terminal marker has begun to come."""
@@ -132,7 +130,6 @@ def test_prefix_is_complete_only_with_its_marker(dialect: Dialect, data: st.Data
         assert size <= len(dialect.beginning(1))
 
 
-@settings(deadline=None)
 @given(dialect=any_dialect, tokens=st.integers(0, 5), finish=st.booleans(), marker=st.booleans(), data=st.data())
 def test_chunking_does_not_matter(
     dialect: Dialect, tokens: int, finish: bool, marker: bool, data: st.DataObject

@@ -52,7 +52,7 @@ def handed(body: bytes, places: list[int], error: Exception | None) -> Iterator[
 
 
 @each_recording
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_complete_takes_the_whole_marker(recording: Recording, data: st.DataObject) -> None:
     """However much of a stream comes, in whatever pieces, and whether its end is clean or not."""

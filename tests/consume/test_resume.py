@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import openai
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.consume import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused
@@ -282,7 +282,6 @@ class TestBookmark:
         assert bookmark.over
         assert bookmark.path is None
 
-    @settings(deadline=None)
     @given(
         sizes=st.lists(st.integers(1, sum(LENGTHS)), max_size=6),
         again=st.integers(0, 3),

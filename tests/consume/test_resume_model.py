@@ -9,6 +9,7 @@ import httpx
 import openai
 import pytest
 import pytest_asyncio
+from markers import grid
 
 from lab.catalogue import load_scenario, shipped_scenarios
 from lab.consume import Answer, Complete, Failed, FailedReason, Partial, PartialReason
@@ -23,6 +24,7 @@ from lab.words import Side
 PLAN = "lab?tokens=5&interval=20ms&fault={fault}"
 # Between the last byte and a reset, so that a proxy has read all of it.
 DELAY = "&fault_delay=1s"
+RESET = f"rst@3{DELAY}"
 
 
 def numbers(text: str) -> list[int]:
@@ -70,7 +72,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", grid(FAULTS, quick=["fin@3", "no-marker@3", "cut-json@3", "cut-utf8@3"]))
 def test_a_cut_anywhere_becomes_a_complete_answer(model: str, fault: str) -> None:
     """Each token comes once, and was generated once, however the first connection ended."""
     shown, bookmark = list[str](), Bookmark()
@@ -78,7 +80,7 @@ def test_a_cut_anywhere_becomes_a_complete_answer(model: str, fault: str) -> Non
     assert generated(model, bookmark.response_id) == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("fault", ["fin@3", "no-marker@3", f"rst@3{DELAY}", "cut-json@3"])
+@pytest.mark.parametrize("fault", ["fin@3", "no-marker@3", RESET, "cut-json@3"])
 async def test_an_asynchronous_client_goes_on_too(model: str, fault: str) -> None:
     """The same with the call not yet awaited."""
     shown, bookmark = list[str](), Bookmark()
@@ -163,7 +165,9 @@ async def through(stage: Stage, route: str, plan: str) -> tuple[Answer, Answer, 
 
 @pytest.mark.engine
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("fault", ["fin@3", f"rst@3{DELAY}", "no-marker@3", "cut-json@3"])
+@pytest.mark.parametrize(
+    "fault", grid(["fin@3", f"rst@3{DELAY}", "no-marker@3", "cut-json@3"], quick=[f"rst@3{DELAY}"])
+)
 @pytest.mark.parametrize("route", ROUTES)
 async def test_a_cut_behind_a_proxy_becomes_a_complete_answer(stage: Stage, route: str, fault: str) -> None:
     """The plain response is half there; the background one is whole, with each token once.

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 import httpx
 import pytest
 import pytest_asyncio
+from markers import grid
 
 from lab.catalogue import load_scenario, shipped_scenarios
 from lab.consume import Answer, Complete, Consumer, Partial, PartialReason
@@ -48,7 +49,7 @@ async def ask(client: httpx.AsyncClient, url: str, wire_format: str, plan: str) 
     return consumer.close(error)
 
 
-@pytest.mark.parametrize("wire_format", sorted(FORMATS))
+@pytest.mark.parametrize("wire_format", grid(sorted(FORMATS), quick=["openai-chat"]))
 @pytest.mark.parametrize("fault", ["fin", "rst"])
 @pytest.mark.parametrize("proxy", sorted(PROXIES))
 async def test_a_cut_after_k_tokens_is_partial_with_k_tokens(
@@ -64,7 +65,7 @@ async def test_a_cut_after_k_tokens_is_partial_with_k_tokens(
     assert {answer.reason for answer in seen.values() if isinstance(answer, Partial)} == {PartialReason.CUT}
 
 
-@pytest.mark.parametrize("wire_format", sorted(FORMATS))
+@pytest.mark.parametrize("wire_format", grid(sorted(FORMATS), quick=["openai-chat"]))
 @pytest.mark.parametrize("proxy", sorted(PROXIES))
 async def test_a_whole_answer_is_complete(stage: Stage, proxy: str, wire_format: str) -> None:
     """The control: behind the same proxies, an answer that was not cut is whole."""

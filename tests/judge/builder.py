@@ -50,6 +50,9 @@ class Build:
     arrivals: dict[int, float] = field(default_factory=dict)
     attempts: int = 1
     stalls: tuple[Stall, ...] = ()
+    model_stalls: tuple[Stall, ...] = ()
+    on_its_way: float = 0.0
+    """Seconds that the request took to the model server."""
     plan: dict[str, object] = field(default_factory=dict)
 
     def but(self, **changes: object) -> Build:
@@ -128,7 +131,7 @@ class Build:
         fault_at = (self.fault_at if self.fault_at is not None else last) if self.fault else None
         return Ledger(
             request="r1",
-            started=START,
+            started=START + self.on_its_way,
             attempt=self.attempts,
             attempts=self.attempts,
             headers_at=tokens[0].at if tokens else None,
@@ -138,6 +141,7 @@ class Build:
             fault_at=fault_at,
             finished=ended if self.finished else None,
             client_left=self.client_left,
+            stalls=self.model_stalls,
         )
 
 

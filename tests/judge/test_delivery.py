@@ -123,6 +123,17 @@ class TestTheProbeWasLateItself:
         naps = tuple(Stall(slow.left(n) + 0.02, slow.left(n) + 0.08) for n in range(1, 11))
         assert delivery(slow.but(stalls=naps)) is Delivery.COALESCED
 
+    def test_on_a_machine_that_has_no_time_for_anybody_nearly_every_token_must_show_it(self) -> None:
+        """Each token was 250 ms late; the probe slept through most of that for five of ten, or for two of them."""
+        slow = lockstep(TEN.but(interval=0.3), late=0.25)
+        naps = [Stall(slow.left(n) + 0.01, slow.left(n) + 0.24) for n in range(1, 11)]
+        verdict = judge(slow.but(stalls=tuple(naps[:5])).evidence())
+        assert (verdict.delivery, verdict.late) == (Delivery.UNPROVEN, True)
+        assert delivery(slow.but(stalls=tuple(naps[:2]))) is Delivery.COALESCED
+        # As much sleep in all, but for every token there were 150 ms in which it would have come.
+        short = tuple(Stall(stall.since, stall.since + 0.09) for stall in naps)
+        assert delivery(slow.but(stalls=short)) is Delivery.COALESCED
+
     def test_one_stall_does_not_excuse_a_path_that_holds_every_token(self) -> None:
         """It slept through one of ten tokens that came 200 ms late each; the other nine it saw."""
         slow = lockstep(TEN.but(interval=0.3), late=0.2)

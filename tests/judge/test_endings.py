@@ -186,7 +186,7 @@ def rechunked(evidence: Evidence, draw: random.Random, pieces: int) -> Evidence:
 
 
 @given(name=st.sampled_from(sorted(CASES)), seed=st.integers(0, 2**32), pieces=st.integers(1, 40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_where_reads_are_cut_changes_nothing(name: str, seed: int, pieces: int) -> None:
     """Every chunking of every case gives the same verdict, to the last number."""
     evidence = CASES[name][0].evidence()
@@ -203,7 +203,7 @@ def test_byte_by_byte_changes_nothing(name: str) -> None:
 
 
 @given(st.binary(max_size=400), st.sampled_from(sorted(FORMATS)), st.booleans(), st.sampled_from(list(TransportEnd)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_body_is_beyond_judgement(body: bytes, wire_format: str, stream: bool, end: TransportEnd) -> None:
     """Arbitrary bytes get a verdict, and never one that calls them an answer."""
     verdict = judge(Build(wire_format=wire_format, stream=stream, body=body, end=end).evidence())

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lab.evidence import TransportEnd
-from lab.judge import REQUIREMENTS, Exchanged, Finding, Told, check, judge
+from lab.judge import REQUIREMENTS, Case, Exchanged, Finding, Told, check, judge
 
 from .builder import Build, lockstep
 from .cases import CASES, PREFIX, WHOLE
@@ -85,7 +85,7 @@ def find(requirement: str, builds: dict[str, Build]) -> Finding:
     count one token too few.
     """
     exchanges = {
-        name: Exchanged(evidence, judge(evidence))
+        name: Exchanged(Case.of(evidence), judge(evidence))
         for name, evidence in ((name, build.evidence()) for name, build in builds.items())
     }
     told = {

@@ -27,7 +27,12 @@ ALLOWED = {
 def command() -> Iterator[subprocess.Popen[str]]:
     """The server as a process of its own, on a free port."""
     arguments = [sys.executable, "-m", "lab.model", "--port", "0"]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+
+    def listen_to_everything() -> None:
+        # Whoever runs the tests may have been started deaf to a closed terminal.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, preexec_fn=listen_to_everything)
     try:
         yield process
     finally:
@@ -35,7 +40,7 @@ def command() -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_says_where_it_listens_and_stops_when_told(command: subprocess.Popen[str], number: int) -> None:
     """One line with the real port; a signal ends it cleanly, which a container's first process must do itself."""
     assert command.stdout is not None

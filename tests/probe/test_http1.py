@@ -35,7 +35,7 @@ def parser() -> Http1:
 
 
 @given(name=st.sampled_from(sorted(REPLIES)), seed=st.integers(0, 2**32), cuts=st.integers(0, 60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_where_reads_are_cut_changes_nothing(name: str, seed: int, cuts: int) -> None:
     """Any chunking of a reply gives the same head, body and end."""
     data, framing, body, done, fin = REPLIES[name]
@@ -52,7 +52,7 @@ def test_where_reads_are_cut_changes_nothing(name: str, seed: int, cuts: int) ->
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_bytes_make_it_raise(data: bytes) -> None:
     """What is no HTTP is trouble in words, and a FIN after it has a name."""
     reply = parser()

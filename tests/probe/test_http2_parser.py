@@ -37,7 +37,7 @@ STREAMS = {
 
 
 @given(name=st.sampled_from(sorted(STREAMS)), seed=st.integers(0, 2**32), cuts=st.integers(0, 60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_where_reads_are_cut_changes_nothing(name: str, seed: int, cuts: int) -> None:
     """Any chunking of a reply gives the same head, body and end."""
     sent, expected, end = STREAMS[name]
@@ -52,7 +52,7 @@ def test_where_reads_are_cut_changes_nothing(name: str, seed: int, cuts: int) ->
 
 
 @given(st.binary(max_size=200), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_bytes_make_it_raise(noise: bytes, begun: bool) -> None:
     """What is no HTTP/2 is an end with words, and a FIN after it has a name."""
     reply = parser()
@@ -63,7 +63,7 @@ def test_no_bytes_make_it_raise(noise: bytes, begun: bool) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_mutation_of_a_reply_makes_it_raise(seed: int) -> None:
     """A few wrong bytes anywhere in a good reply give an end like any other."""
     draw = random.Random(seed)

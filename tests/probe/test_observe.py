@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.evidence import Evidence, TransportEnd
+from lab.evidence import Evidence, Ledger, TransportEnd
 from lab.judge import judge, judge_all
 from lab.model.server import ModelServer
 from lab.plan import Plan, plan_from_query
@@ -155,3 +155,22 @@ def test_a_side_channel_outside_its_context_says_so(run: Run) -> None:
 
     with pytest.raises(RuntimeError, match="async with"):
         run(unopened())
+
+
+class SlowToTell(SideChannel):
+    """A side channel whose model server has the request only when it is asked the third time."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9")
+        self.asked = 0
+
+    async def attempts(self, request: str, plan: Plan) -> list[Ledger]:
+        """Nothing, twice."""
+        self.asked += 1
+        return [] if self.asked < 3 else [Ledger(request, 0.0, finished=1.0)]
+
+
+async def test_one_late_answer_is_not_taken_for_a_request_that_never_came() -> None:
+    """On a busy machine the first answer alone may take all the time that there is for waiting."""
+    attempts = await SlowToTell().settled("r1", Plan(), 0.0, arrival=0.0)
+    assert [ledger.finished for ledger in attempts] == [1.0]

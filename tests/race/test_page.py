@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import struct
 import subprocess
@@ -13,20 +12,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright
+from browser import open_window
+from playwright.async_api import Page
 from processes import LAB, LIMIT
 
 from lab.race.panes import ANSWER, DIES_AFTER
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PICTURE = Path(__file__).parents[2] / "docs" / "race.png"
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt install chromium)"),
-]
+pytestmark = [pytest.mark.engine, pytest.mark.browser]
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 DESK, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
 SHOT = {"width": 1200, "height": 888}
 """What the picture shows: the first half of the page, up to the end of the configurations."""
@@ -60,19 +55,11 @@ def _look() -> dict[str, Any]:
 @pytest_asyncio.fixture(name="page")
 async def _page(address: str, look: dict[str, Any]) -> AsyncIterator[Page]:
     """The page, ready; whatever the browser complains of, or asks others for, is a failure."""
-    complaints: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=LIMIT * 1e3)
-        page = await browser.new_page(**look)
-        page.set_default_timeout(LIMIT * 1e3)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith(address) else complaints.append(asked.url))
-        await page.goto(address)
-        await page.wait_for_selector("body[data-state=ready]")
-        yield page
-        await browser.close()
-    assert [one for one in complaints if not _by_the_cut(one)] == []
+    async with open_window(address, **look) as window:
+        await window.page.wait_for_selector("body[data-state=ready]")
+        yield window.page
+    assert [one for one in window.complaints if not _by_the_cut(one)] == []
+    assert [asked for asked in window.requests if not asked.startswith(address)] == []
 
 
 def _by_the_cut(complaint: str) -> bool:

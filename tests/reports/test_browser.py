@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from browser import Window, open_window
+from playwright.async_api import Page
 
 from lab.reports import write_reports
 from lab.results import Results
 
-from .browser import CHROMIUM, Page, open_page
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt install chromium)")
+pytestmark = pytest.mark.browser
 
 FIX = "holds-the-answer-back::nginx-1.26::fixed"
 BUTTON = f"document.querySelector('[data-copies=\"{FIX}::config\"]')"
@@ -29,21 +29,25 @@ def _width() -> int:
     return DESK
 
 
-@pytest_asyncio.fixture(name="page")
-async def _page(results: Results, tmp_path: Path, width: int) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(name="window")
+async def _window(results: Results, tmp_path: Path, width: int) -> AsyncIterator[Window]:
     path = write_reports(results, tmp_path)["html"]
-    async with open_page(path, tmp_path / "profile", width) as page:
-        yield page
+    async with open_window(path.as_uri(), viewport={"width": width, "height": 800}) as window:
+        yield window
+
+
+@pytest.fixture(name="page")
+def _page(window: Window) -> Page:
+    return window.page
 
 
 @both_widths
-async def test_the_page_is_quiet_and_fits(page: Page) -> None:
+async def test_the_page_is_quiet_and_fits(window: Window) -> None:
     """Nothing on the console, nothing fetched but the file, and no sideways scrolling, with all details open."""
-    await page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-    widths = await page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-    assert widths[0] <= widths[1]
-    assert page.complaints == []
-    assert [address for address in page.requests if not address.startswith(("file:", "data:"))] == []
+    await window.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert await window.fits()
+    assert window.complaints == []
+    assert window.strangers == []
 
 
 async def test_the_copy_button_says_that_it_copied(page: Page) -> None:
@@ -70,11 +74,11 @@ async def test_a_refused_copy_leaves_the_text_selected(page: Page, results: Resu
 @both_widths
 async def test_the_keyboard_reaches_the_grid(page: Page) -> None:
     """The first stop is the link that skips to the grid, and a few more stops lead to its first cell."""
-    await page.press("Tab", 9)
+    await page.keyboard.press("Tab")
     assert await page.evaluate("document.activeElement.className") == "skip"
     stops = []
     for _ in range(20):
-        await page.press("Tab", 9)
+        await page.keyboard.press("Tab")
         stops.append(await page.evaluate("document.activeElement.getAttribute('href')"))
     assert f"#{FIX}" in stops
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from lab.reports import junit_xml
-from lab.results import Results
+from lab.results import FindingResult, Results
+from lab.words import Outcome
 
 
 @pytest.fixture(name="root")
@@ -75,3 +79,22 @@ def test_characters_that_xml_cannot_hold_are_replaced(results: Results) -> None:
     (error,) = root.iter("error")
     assert error.get("message") == "a\ufffdb\ufffdc\ufffdd\ufffde"
     assert "]]> &" in (error.text or "")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.text(st.characters(), min_size=1))
+@example(words="\x00\x1b[31m\x9b\ud800\uffff\N{RIGHT-TO-LEFT OVERRIDE}]]>")
+def test_whatever_the_words_are_the_document_is_well_formed(results: Results, words: str) -> None:
+    """Words of others stand in every place that has words, the suite's own name and time among them."""
+    scenario = results.scenarios[1]
+    proxy = scenario.proxies[2]
+    finding = FindingResult(met=False, requirement=words, expected=words, actual=words)
+    sides = (
+        replace(proxy.sides[1], label=words, title=words, problem=words, log=(words,)),
+        replace(proxy.sides[1], outcome=Outcome.FAILED, problem="", findings=(finding,)),
+    )
+    changed = replace(scenario, id=words, title=words, proxies=(replace(proxy, proxy=words, sides=sides),))
+    document = junit_xml(replace(results, started=words, scenarios=(changed,)))
+    root = ElementTree.fromstring(document.encode())  # noqa: S314 - our own document
+    assert len(list(root.iter("testcase"))) == 2
+    assert re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", document) == []

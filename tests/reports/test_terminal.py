@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,10 +76,23 @@ def test_skips_are_counted_with_their_reasons(results: Results) -> None:
     assert "total-clock::haproxy-3.2::immune" in text
 
 
+def test_a_side_that_was_measured_twice_is_named_with_the_reason(results: Results) -> None:
+    """It passed, so nothing else would tell of it; and where it did not, the explanation says so too."""
+    scenario = results.scenarios[1]
+    proxy = scenario.proxies[1]
+    twice = tuple(replace(side, measured=2, busy="gap: half asleep") for side in proxy.sides)
+    changed = replace(scenario, proxies=(replace(proxy, sides=twice),))
+    text = summary(replace(results, scenarios=(changed,)), 120)
+    assert f"{len(twice)} measured twice: the machine was busy" in text
+    assert "idle-clock::haproxy-3.2::broken" in text
+    assert "measured twice: the machine was busy (gap: half asleep)" in describe_side("fixed", twice[1])
+    assert "measured twice" not in summary(results, 120)
+
+
 def test_the_wall_time_stands_beside_the_longest_side(results: Results) -> None:
     """The reader sees how much of the run was waiting for one side."""
     text = summary(results, 120, Path("out/report.html"))
-    assert "Wall time  63.4 s" in text
+    assert re.search(r"Wall time +63\.4 s", text)
     assert "60.7 s, idle-clock::nginx-1.26::real-defaults" in text
     assert "out/report.html" in text
 

@@ -1,4 +1,4 @@
-"""A relay before the engine's socket that can be cut: for a run it is as if the engine had died.
+"""A relay before the engine that can be cut: for a run it is as if the engine had died.
 
 The engine itself goes on, since others use it, and so do the containers.
 """
@@ -11,8 +11,21 @@ import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
-ENGINE = "/var/run/docker.sock"
+from testcontainers.core.docker_client import get_docker_host
+
+from lab.stage.engine import DEFAULT_ADDRESS
+
+
+def _engine() -> socket.socket:
+    """A connection to the engine, wherever the user's Docker says that it is."""
+    place = urlsplit(get_docker_host() or DEFAULT_ADDRESS)
+    if place.scheme != "unix":
+        return socket.create_connection((place.hostname, place.port))
+    far = socket.socket(socket.AF_UNIX)
+    far.connect(place.path)
+    return far
 
 
 class Relay:
@@ -59,8 +72,7 @@ class Relay:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.socket(socket.AF_UNIX)
-                far.connect(ENGINE)
+                far = _engine()
                 with self._lock:
                     self._sockets += [near, far]
                 self._start(self._pump, near, far)

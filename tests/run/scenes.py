@@ -66,4 +66,5 @@ def concluded(
 ) -> tuple[Outcome, tuple[FindingResult, ...]]:
     """The outcome of such a staging, and its findings."""
     stage = staging(side, requirement, builds, symptom=symptom, consumers=consumers, shows=shows)
-    return conclude(stage, Played.judged(stage.exchanges, [build.evidence() for build in builds.values()]))
+    conclusion = conclude(stage, Played.judged(stage.exchanges, [build.evidence() for build in builds.values()]))
+    return conclusion.outcome, conclusion.findings

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import docker
+import docker.errors
+import docker.models.containers
 import pytest
 from own_scenario import LONG, write_scenario
-from processes import IMAGES, PLAY, START, await_line, end_of, left_by, running
+from processes import IMAGES, PLAY, START, await_line, end_of, left_by, messages, running
 
-from lab.stage._owner import LABEL, OWNER_LABEL, Owner
+from lab.stage._confined import confinement
+from lab.stage._owner import SCOPE_VARIABLE, labels, new_run
+from lab.stage.images import MODEL, ImageInUse
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("images_in_use")]
 
@@ -44,13 +50,19 @@ def test_kill_reaches_a_run_in_the_background(scenarios: Path, engine: docker.Do
     assert left_by(engine, process.pid) == []
 
 
-def test_ctrl_c_twice_leaves_nothing(scenarios: Path, engine: docker.DockerClient) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ten_signals_in_a_row_leave_nothing(
+    scenarios: Path, engine: docker.DockerClient, number: signal.Signals
+) -> None:
     """An impatient user presses it again while the containers are being removed; they are removed all the same."""
     with running("run", scenarios, "--out", scenarios.parent / "out") as process:
         await_line(process, PLAY)
-        process.send_signal(signal.SIGINT)
-        code, _, _ = end_of(process, signal.SIGINT)
-    assert code != 0
+        for _ in range(9):
+            process.send_signal(number)
+        code, _, err = end_of(process, number)
+    assert code == 128 + number
+    assert messages(err)[-1] == "lab: stopped"
+    assert "Traceback" not in err
     assert left_by(engine, process.pid) == []
 
 
@@ -71,25 +83,53 @@ def test_what_a_killed_run_left_is_gone_after_the_next(
     assert left_by(engine, process.pid) == []
 
 
-def test_clean_removes_what_a_killed_run_left(scenarios: Path, engine: docker.DockerClient) -> None:
-    """`lab clean` names what it removes, and images stay."""
+def test_clean_removes_what_a_killed_run_left(
+    scenarios: Path, engine: docker.DockerClient, images_in_use: Mapping[str, ImageInUse]
+) -> None:
+    """`lab clean` names what it removes; images stay, and so does what a live process has."""
     with running("run", scenarios, "--out", scenarios.parent / "out") as killed:
         await_line(killed, PLAY)
         left = left_by(engine, killed.pid)
         killed.kill()
-    others = [name for name, owner in _labelled(engine) if owner is None or owner.pid != killed.pid]
-    if others:
-        pytest.skip(f"`lab clean` would also remove what others are using: {', '.join(others)}")
-    images = {image.id for image in engine.images.list()}
-    with running("clean") as process:
+    with kept(engine, images_in_use) as mine, running("clean") as process:
         code, told, _ = end_of(process)
-    assert code == 0
-    assert [name for name in left if name not in told] == []
-    assert left_by(engine, killed.pid) == []
-    assert {image.id for image in engine.images.list()} == images
+        assert code == 0
+        assert [name for name in left if name not in told] == []
+        assert left_by(engine, killed.pid) == []
+        mine.reload()
+    assert all(engine.images.get(image.reference) for image in images_in_use.values())
 
 
-def _labelled(engine: docker.DockerClient) -> list[tuple[str, Owner | None]]:
-    """Every container of the lab's, with its owner."""
-    containers = engine.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
-    return [(str(each.name), Owner.parse(each.labels.get(OWNER_LABEL, ""))) for each in containers]
+def test_clean_of_everything_keeps_to_its_scope(
+    engine: docker.DockerClient, images_in_use: Mapping[str, ImageInUse]
+) -> None:
+    """Two suites, or two jobs on one engine: what `lab clean --all` removes is never another's."""
+    yours, mine = {SCOPE_VARIABLE: f"yours-{new_run()}"}, {SCOPE_VARIABLE: f"mine-{new_run()}"}
+    with kept(engine, images_in_use, **mine) as container:
+        for arguments, scope in ((["clean", "--all"], yours), (["clean"], mine)):
+            with running(*arguments, env=scope) as process:
+                code, _, _ = end_of(process)
+            assert code == 0
+            container.reload()
+        with running("clean", "--all", env=mine) as process:
+            _, told, _ = end_of(process)
+        assert told == f"removed container {container.name}\n"
+
+
+@contextmanager
+def kept(
+    engine: docker.DockerClient, images_in_use: Mapping[str, ImageInUse], **scope: str
+) -> Iterator[docker.models.containers.Container]:
+    """A container of this living process, in this scope or in the one given."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in scope.items():
+            environment.setenv(name, value)
+        mine = labels(new_run())
+    name = f"token-stream-lab-{new_run()}"
+    image = images_in_use[MODEL].reference
+    container = engine.containers.create(image, ["true"], name=name, labels=mine, **confinement())
+    try:
+        yield container
+    finally:
+        with suppress(docker.errors.NotFound):
+            container.remove(force=True, v=True)

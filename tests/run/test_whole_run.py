@@ -5,6 +5,7 @@ A path without a proxy meets every requirement, so fixed sides pass and broken o
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,16 +13,19 @@ from types import TracebackType
 
 import pytest
 from judge.builder import Build
+from rich.console import Console
 
 from lab.catalogue import Scenario, Staging
 from lab.errors import BadInput, EnvironmentFault, SetUpFault
 from lab.model.server import ModelServer
-from lab.results import Results, SideResult
+from lab.reports import print_results, write_reports
+from lab.results import FindingResult, Results, SideResult, load, save
 from lab.run import lab as whole
 from lab.run import play
 from lab.run.lab import LeftStanding, raise_if_engine_died, run_lab
+from lab.run.verdicts import Conclusion
 from lab.stage import images
-from lab.words import Group, Outcome, Requirement, Side
+from lab.words import Group, Outcome, Precedence, Requirement, Side
 
 from .scenes import staging
 
@@ -35,12 +39,14 @@ class Theatre:
     Args:
         model_url: where each side's way leads.
         refused: labels whose configuration the proxy refuses.
+        strayed: the staging whose proxy every request seems to have come over.
         at_start: raised when the stage is set up.
         at_end: raised when it is struck.
     """
 
     model_url: str
     refused: Sequence[str] = ()
+    strayed: str | None = None
     at_start: Exception | None = None
     at_end: Exception | None = None
 
@@ -51,6 +57,7 @@ class StageWithoutProxies:
     def __init__(self, theatre: Theatre) -> None:
         self._theatre = theatre
         self.model_url = theatre.model_url
+        self.precedence = Precedence.SHARES
 
     async def __aenter__(self) -> StageWithoutProxies:
         if self._theatre.at_start:
@@ -69,6 +76,11 @@ class StageWithoutProxies:
             raise SetUpFault("nginx said no", "Correct it.")
         return self.model_url
 
+    def told_only(self, door: int) -> str | None:
+        """Nobody as a rule: all ways are one."""
+        assert self.model_url.endswith(f":{door}")
+        return self._theatre.strayed
+
     def log(self, key: str, lines: int) -> list[str]:
         """One line."""
         return [f"{key} of {lines}"]
@@ -79,14 +91,21 @@ class Audience:
     """Listens, and remembers."""
 
     begun: list[str] = field(default_factory=list)
+    over: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     ended: dict[str, SideResult] = field(default_factory=dict)
 
     def say(self, line: str) -> None:
-        """Nobody talks here."""
+        """Each line."""
+        self.said.append(line)
 
     def begins(self, stagings: Sequence[Staging]) -> None:
         """The names."""
         self.begun = [staging.label for staging in stagings]
+
+    def played(self, staging: Staging) -> None:
+        """The names."""
+        self.over.append(staging.label)
 
     def ends(self, staging: Staging, result: SideResult) -> None:
         """Each result."""
@@ -138,6 +157,8 @@ async def test_every_staging_is_played_and_heard_of() -> None:
     results = await run_lab([scenario()], audience)
     assert outcomes(results) == ALL_PASSED
     assert audience.begun == list(LABELS)
+    assert sorted(audience.over) == sorted(LABELS)
+    assert audience.said == []
     assert {label: result.outcome for label, result in audience.ended.items()} == ALL_PASSED
     assert results.longest.startswith("model-dies::nginx-1.26::")
     assert 0 < results.longest_seconds <= results.wall_seconds
@@ -153,6 +174,44 @@ async def test_a_refused_configuration_costs_its_own_side_only(theatre: Theatre)
     assert "nginx said no" in second.problem
     assert second.log
     raise_if_engine_died(results)
+
+
+@pytest.mark.usefixtures("theatre")
+async def test_what_the_machine_was_too_busy_for_is_measured_again_and_every_report_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One of three sides had no verdict the first time; the second counts, and nothing hides that there were two."""
+    right = play.conclude
+    busy = Conclusion(Outcome.INCONCLUSIVE, (FindingResult(False, "keeps up", "in time", "late"),), "gap: half asleep")
+    calls = iter(range(100))
+    monkeypatch.setattr(play, "conclude", lambda *given: busy if next(calls) == 1 else right(*given))
+    audience = Audience()
+    results = await run_lab([scenario()], audience)
+    assert outcomes(results) == ALL_PASSED
+    assert next(calls) == 4
+    twice = [(side.label, side.busy) for _, _, side in results.sides() if side.measured == 2]
+    assert twice == [("second", "gap: half asleep")]
+    assert len(audience.said) == 1
+    assert audience.ended["second"].measured == 2
+    save(results, tmp_path / "results.json")
+    assert load(tmp_path / "results.json") == results
+    told = {name: path.read_text() for name, path in write_reports(results, tmp_path).items()}
+    console = Console(file=io.StringIO(), width=200)
+    print_results(results, console)
+    assert "1 measured twice: the machine was busy" in console.file.getvalue()
+    for text in told.values():
+        assert "measured twice: the machine was busy (gap: half asleep)" in text
+
+
+async def test_traffic_that_is_anothers_gives_no_verdict(theatre: Theatre) -> None:
+    """Passed or failed, it would be about another proxy: the harness has failed, and says over which one it went."""
+    stray = scenario().stagings[0].id
+    theatre.strayed = stray
+    results = await run_lab([scenario()], Audience())
+    assert outcomes(results) == {**dict.fromkeys(LABELS, Outcome.HARNESS_FAILED), "first": Outcome.PASSED}
+    assert stray in results.scenarios[0].proxies[0].sides[1].problem
+    with pytest.raises(EnvironmentFault, match=r"2 of 3 sides ended without a verdict: gap: its request went over"):
+        raise_if_engine_died(results)
 
 
 @pytest.mark.parametrize("place", ["conclude", "exchange_result"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import tarfile
 from collections.abc import Iterator
@@ -8,9 +9,11 @@ import docker
 import docker.errors
 import pytest
 
-from lab.stage import _owner, builders
+from lab.stage import _owner, builders, images
+from lab.stage._confined import confinement
 from lab.stage._pull import Registry, candidates
 from lab.stage.builders import Builder, DebianPackage
+from lab.stage.readiness import await_answer
 
 REGISTRY = DebianPackage("trixie", "docker-registry", "2.8")
 SERVE = (
@@ -42,11 +45,11 @@ class FakeApi:
         self.answer = answer
         self.asked: list[str] = []
 
-    def pull(self, repository: str, tag: str, stream: bool, decode: bool) -> Iterator[dict[str, str]]:
+    def pull(self, repository: str, stream: bool, decode: bool) -> Iterator[dict[str, str]]:
         """As in docker-py."""
         assert stream
         assert decode
-        self.asked.append(f"{repository}:{tag}")
+        self.asked.append(repository)
         if isinstance(self.answer, Exception):
             raise self.answer
         return iter(self.answer)
@@ -106,10 +109,13 @@ def registry_port(engine: docker.DockerClient) -> Iterator[int]:
         detach=True,
         ports={"5000/tcp": ("127.0.0.1", 0)},
         labels=_owner.labels("registry-test"),
+        **confinement(),
     )
     try:
         container.reload()
-        yield int(container.attrs["NetworkSettings"]["Ports"]["5000/tcp"][0]["HostPort"])
+        port = int(container.attrs["NetworkSettings"]["Ports"]["5000/tcp"][0]["HostPort"])
+        assert asyncio.run(await_answer("127.0.0.1", port, asyncio.Event(), 60))
+        yield port
     finally:
         container.remove(force=True, v=True)
 
@@ -118,14 +124,16 @@ def registry_port(engine: docker.DockerClient) -> Iterator[int]:
 def test_an_image_is_pulled_from_a_mirror(
     engine: docker.DockerClient, registry_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a mirror has is pulled from it, and what it lacks is known to be lacking."""
+    """What a mirror has is pulled from it, by its digest where one is named; what it lacks is known to be lacking."""
     name = f"127.0.0.1:{registry_port}/library/tiny"
     pack = io.BytesIO()
     with tarfile.open(fileobj=pack, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("empty"))
     engine.api.import_image_from_data(pack.getvalue(), repository=name, tag="1")
-    pushed = [event for event in engine.api.push(name, tag="1", stream=True, decode=True) if "error" in event]
-    assert not pushed
+    pushed = list(engine.api.push(name, tag="1", stream=True, decode=True))
+    assert [event for event in pushed if "error" in event] == []
+    (digest,) = [event["aux"]["Digest"] for event in pushed if "aux" in event]
+    pinned = f"{name}:1@{digest}"
     engine.images.remove(f"{name}:1")
     monkeypatch.setenv("LAB_IMAGE_REGISTRY", f"127.0.0.1:{registry_port}")
     registry = Registry(engine)
@@ -133,6 +141,11 @@ def test_an_image_is_pulled_from_a_mirror(
         assert registry.pull("tiny:2") is None
         assert registry.refusal is None
         assert registry.pull("tiny:1") == f"{name}:1"
-        assert registry.answered
-    finally:
         engine.images.remove(f"{name}:1")
+        assert registry.pull(f"tiny:1@{'sha256:' + '0' * 64}") is None
+        assert registry.pull(f"tiny:1@{digest}") == pinned
+        image = images.Image("tiny-1", f"tiny:1@{digest}", REGISTRY)
+        monkeypatch.setattr(images, "digest_of", lambda _: None)
+        assert images._find(engine, image, registry.prefix) == pinned
+    finally:
+        engine.images.remove(f"{name}@{digest}", force=True)

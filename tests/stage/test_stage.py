@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -24,16 +25,17 @@ from lab.stage.sweep import sweep
 
 CONFIGS = Path(__file__).parent / "configs"
 
-# Answers any GET at once; what a model server does with tokens is no matter here.
+# Answers any GET at once, at every door; what a model server does with tokens is no matter here.
 STUB = """
-import http.server
+import http.server, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.send_header("content-length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
-http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
+for port in [8000, *map(int, sys.argv[2].split(",") if sys.argv[1:] else [])]:
+    threading.Thread(target=http.server.ThreadingHTTPServer(("", port), Handler).serve_forever).start()
 """
 MODEL_STUB = ("python3", "-c", STUB)
 
@@ -172,6 +174,29 @@ async def test_a_start_that_is_cancelled_leaves_nothing(
         async with asyncio.timeout(moment):
             await stage.__aenter__()
     assert left_by(engine, stage.run) == []
+
+
+async def test_whoever_cancels_the_removal_has_to_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C pressed again and again while containers are removed ends nothing before they are gone."""
+    begun, go_on, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def remove(stage: Stage) -> None:
+        assert stage.run
+        begun.set()
+        assert go_on.wait(30)
+        gone.set()
+
+    monkeypatch.setattr(Stage, "_remove", remove)
+    leaving = asyncio.ensure_future(Stage([], {}).__aexit__(None, None, None))
+    await asyncio.to_thread(begun.wait, 30)
+    for _ in range(3):
+        leaving.cancel()
+        await asyncio.sleep(0)
+        assert not leaving.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert gone.is_set()
 
 
 RUN = """

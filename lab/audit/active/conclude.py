@@ -129,7 +129,7 @@ def _by_clock(requirement: Requirement, clocks: Clocks, longest: float) -> Requi
 def _by_rule(requirement: Requirement, made: Sequence[Made]) -> RequirementFound:
     roles = _BY_RULE[requirement]
     exchanges = {
-        each.asking.name: Exchanged(each.evidence, each.verdict)
+        each.asking.name: Exchanged(each.case, each.verdict)
         for each in made
         # Other ways of asking than the plain one are told beside it, as settings.
         if each.asking.role in roles and (each.asking.role is not Role.SETTING or each.asking.name.startswith(PLAIN))
@@ -168,10 +168,10 @@ def _complete(made: Made) -> bool:
 
 
 def _lateness(made: Made) -> float:
-    """Seconds by which the model server was late with a first token, and the probe with everything."""
+    """Seconds by which the model server was late with a first token, and either end with everything."""
     trace, ledger = made.evidence.trace, made.evidence.ledger
     first = ledger.tokens[0].at - trace.started - made.asking.plan.due(1) if ledger and ledger.tokens else 0.0
-    return (first if made.asking.stream else 0.0) + trace.stalled(trace.started, trace.ended)
+    return (first if made.asking.stream else 0.0) + made.evidence.stalled(trace.started, trace.ended)
 
 
 def _summary(clocks: Clocks, requirements: Sequence[RequirementFound], longest: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from lab.audit.active.findings import ActiveFindings, Answer
 from lab.audit.active.text import (
@@ -18,7 +18,9 @@ from lab.audit.active.text import (
     plain_sentence,
     reply_words,
 )
-from lab.reports.phrases import printable, seconds
+from lab.printable import printable
+from lab.reports.pages import page_environment
+from lab.reports.phrases import seconds
 from lab.reports.style import page_style
 
 _WORDS = {Answer.YES: "met", Answer.NO: "not met", Answer.UNKNOWN: "cannot tell"}
@@ -42,13 +44,7 @@ def active_page(findings: ActiveFindings) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("lab.audit"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = page_environment("lab.audit")
     environment.filters.update(
         seconds=seconds,
         printable=printable,

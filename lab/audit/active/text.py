@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lab.audit.active.findings import ActiveFindings, Answer, ClockFound, Death, DeathKind, Found, SettingFound
 from lab.audit.active.streams import PLAIN
-from lab.reports.phrases import printable
+from lab.printable import printable
 
 _MARKS = {Answer.YES: "met        ", Answer.NO: "NOT MET    ", Answer.UNKNOWN: "cannot tell"}
 ANSWERS = {Answer.YES: "yes", Answer.NO: "NO", Answer.UNKNOWN: "?"}

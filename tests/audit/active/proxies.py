@@ -1,4 +1,4 @@
-"""Configurations of real proxies with given clocks; the upstream is the model server or another post."""
+"""Configurations of real proxies with given clocks."""
 
 from __future__ import annotations
 
@@ -84,33 +84,32 @@ static_resources:
       endpoints:
       - lb_endpoints:
         - endpoint:
-            address: {{socket_address: {{address: {host}, port_value: {port}}}}}
+            address: {{socket_address: {{address: "${{MODEL_HOST}}", port_value: ${{MODEL_PORT}}}}}}
 """
 
 
-def post(folder: Path, key: str, proxy: str, text: str) -> Post:
-    """A post whose configuration is that text."""
+def post(folder: Path, key: str, proxy: str, text: str, behind: str | None = None) -> Post:
+    """A post whose configuration is that text; it asks the model server, or the post that it is behind."""
     file = folder / key / f"proxy{PROXIES[proxy].product.suffix}"
     file.parent.mkdir(parents=True)
     file.write_text(text)
-    return Post(key, PROXIES[proxy], file)
+    return Post(key, PROXIES[proxy], file, behind)
 
 
-def nginx(clock: float, upstream: str = MODEL, *, buffering: bool = False) -> str:
+def nginx(clock: float, *, buffering: bool = False) -> str:
     """One of nginx with `proxy_read_timeout`, in seconds."""
-    return NGINX.format(clock=clock * 1e3, upstream=upstream, buffering="on" if buffering else "off")
+    return NGINX.format(clock=clock * 1e3, upstream=MODEL, buffering="on" if buffering else "off")
 
 
-def haproxy(clock: float, upstream: str = MODEL, *, retries: bool = False) -> str:
+def haproxy(clock: float, *, retries: bool = False) -> str:
     """One of HAProxy with `timeout server`, in seconds; it may ask once more where no answer came in time."""
     more = "    retries 1\n    retry-on response-timeout empty-response\n" if retries else ""
-    return HAPROXY.format(clock=clock * 1e3, upstream=upstream, more=more)
+    return HAPROXY.format(clock=clock * 1e3, upstream=MODEL, more=more)
 
 
-def envoy(total: float, idle: float, upstream: str = "${MODEL_HOST}:${MODEL_PORT}") -> str:
+def envoy(total: float, idle: float) -> str:
     """One of Envoy with the route's `timeout` and `idle_timeout`, in seconds; 0 switches one off."""
-    host, _, port = upstream.rpartition(":")
-    return ENVOY.format(total=total, clock=idle, host=host, port=port)
+    return ENVOY.format(total=total, clock=idle)
 
 
 NGINX_TLS = """\

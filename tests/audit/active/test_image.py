@@ -11,12 +11,13 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from lab.stage._confined import confinement
+from lab.stage._owner import labels, new_run
 from lab.stage.images import MODEL, ImageInUse
 
 pytestmark = pytest.mark.engine
 
 ROOT = Path(__file__).parents[3]
-TAG = "token-stream-lab/served:test"
 SECRET = "correct-horse-battery"
 ASK = b'{"model": "lab", "messages": [{"role": "user", "content": "go"}]}'
 ANSWER_LIMIT = 20.0
@@ -27,17 +28,22 @@ Images = Mapping[str, ImageInUse]
 @pytest.fixture(scope="module")
 def image(engine: docker.DockerClient, images_in_use: Images) -> Iterator[str]:
     """The image, built on a base that is there and brings the packages, so that no index is asked."""
-    base = images_in_use[MODEL].reference
-    engine.images.build(path=str(ROOT), tag=TAG, buildargs={"BASE": base}, rm=True, forcerm=True)
-    yield TAG
-    engine.images.remove(TAG, force=True)
+    base, tag = images_in_use[MODEL].reference, f"token-stream-lab/served:{new_run()}"
+    engine.images.build(path=str(ROOT), tag=tag, buildargs={"BASE": base}, rm=True, forcerm=True)
+    yield tag
+    engine.images.remove(tag, force=True)
 
 
 @pytest.fixture(scope="module")
 def served(engine: docker.DockerClient, image: str) -> Iterator[Container]:
     """A container of it with a secret, published on loopback, which has said that it listens."""
     container = engine.containers.run(
-        image, detach=True, environment={"LAB_SECRET": SECRET}, ports={"8000/tcp": ("127.0.0.1", None)}
+        image,
+        detach=True,
+        environment={"LAB_SECRET": SECRET},
+        ports={"8000/tcp": ("127.0.0.1", None)},
+        labels=labels(new_run()),
+        **confinement(),
     )
     try:
         with contextlib.closing(container.logs(stream=True, follow=True)) as lines:
@@ -45,7 +51,7 @@ def served(engine: docker.DockerClient, image: str) -> Iterator[Container]:
         container.reload()
         yield container
     finally:
-        container.remove(force=True)
+        container.remove(force=True, v=True)
 
 
 def status(container: Container, path: str, headers: Mapping[str, str]) -> int:
@@ -85,8 +91,9 @@ def test_the_image_runs_as_nobody(served: Container) -> None:
 
 def test_a_secret_that_cannot_be_used_stops_it(engine: docker.DockerClient, image: str) -> None:
     """It does not start open where a secret was meant; the message does not repeat it."""
+    short = {"LAB_SECRET": "short"}
     with pytest.raises(docker.errors.ContainerError) as caught:
-        engine.containers.run(image, environment={"LAB_SECRET": "short"}, remove=True)
+        engine.containers.run(image, environment=short, remove=True, labels=labels(new_run()), **confinement())
     assert caught.value.exit_status == 2
     assert b"16 characters or more" in caught.value.stderr
     assert b"short" not in caught.value.stderr

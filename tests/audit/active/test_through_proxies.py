@@ -7,9 +7,7 @@ server` watch the first byte and every silence; Envoy's route `timeout` the whol
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +16,6 @@ import pytest
 from lab.audit.active.findings import ActiveFindings, Answer, Found, Watched
 from lab.audit.active.run import Target, audit_actively
 from lab.audit.endpoint import endpoint_of
-from lab.stage._plan import FIRST_PORT
 from lab.stage.images import ImageInUse
 from lab.stage.stage import Post, Stage
 from lab.words import Requirement
@@ -29,14 +26,6 @@ LONGEST = 9.0
 SILENCES = (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE, Watched.BATCH_REPLY)
 
 Images = Mapping[str, ImageInUse]
-
-
-@pytest.fixture
-def draw() -> random.Random:
-    """A new draw each time; a failed test shows its seed among the locals."""
-    seed = int.from_bytes(os.urandom(4))
-    sys.stdout.write(f"seed {seed}\n")
-    return random.Random(seed)
 
 
 async def audit(stage: Stage, key: str) -> ActiveFindings:
@@ -129,8 +118,8 @@ async def test_a_chain_of_three_proxies(
     read, server = (long, short) if shortest == "inner" else (short, long)
     posts: list[Post] = [
         proxies.post(tmp_path, "inner", "haproxy-3.2", proxies.haproxy(server)),
-        proxies.post(tmp_path, "middle", "nginx-1.30", proxies.nginx(read, f"haproxy-3.2:{FIRST_PORT}")),
-        proxies.post(tmp_path, "outer", "envoy-1.40", proxies.envoy(total, 0, f"nginx-1.30:{FIRST_PORT}")),
+        proxies.post(tmp_path, "middle", "nginx-1.30", proxies.nginx(read), "inner"),
+        proxies.post(tmp_path, "outer", "envoy-1.40", proxies.envoy(total, 0), "middle"),
     ]
     async with Stage(posts, images_in_use) as stage:
         findings = await audit(stage, "outer")
@@ -141,6 +130,7 @@ async def test_a_chain_of_three_proxies(
     assert abs(findings.smallest - min(read, server)) <= 0.5
 
 
+@pytest.mark.grid
 @pytest.mark.engine
 async def test_a_hop_that_asks_again_is_found_out(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
     """HAProxy repeats a POST that its clock ended: the audit says so, and the clock's value is not doubled."""

@@ -1,8 +1,9 @@
-"""Notes when the probe itself was late, so that no path is blamed for it.
+"""Notes when the probe or the model server itself was late, so that no path is blamed for it.
 
 While any exchange runs, a timer of its event loop beats every 20 ms. A beat that comes clearly late means that the
-loop, or the whole machine, did something else meanwhile: what lay in the sockets then was read late, and tokens that
-had come one by one look as if they had come together. All exchanges of a loop share one pulse.
+loop, or the whole machine, did something else meanwhile. In the probe, what lay in the sockets then was read late, and
+tokens that had come one by one look as if they had come together; in the model server, what was due then left late, and
+a silence was longer than planned. All exchanges of a loop share one pulse.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ class Pulse:
             self._timer = None
 
     def between(self, since: float, until: float) -> tuple[Stall, ...]:
-        """The stalls that touch a span of time, in order; a stall that still lasts is not among them."""
+        """The stalls that touch a span of time, in order, up to now."""
+        if self._users:
+            # Who asks may run before the beat that is overdue.
+            self._note(time.monotonic())
         found: list[Stall] = []
         for stall in reversed(self._stalls):
             if stall.until <= since:

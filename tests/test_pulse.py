@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from lab.evidence import Stall, Trace, TransportEnd
-from lab.probe.pulse import BEAT, LATE, Pulse
+from lab.evidence import Evidence, Ledger, Stall, Trace, TransportEnd
+from lab.pulse import BEAT, LATE, Pulse
 
 
 def block(seconds: float) -> Stall:
@@ -30,6 +30,13 @@ async def test_a_stall_that_ends_with_the_exchange_is_noted_too() -> None:
     with Pulse.of_running_loop() as pulse:
         blocked = block(0.2)
     assert any(stall.until >= blocked.until for stall in pulse.between(blocked.since, blocked.until))
+
+
+async def test_a_stall_is_known_before_the_beat_that_it_put_off() -> None:
+    """Who asks right after it is told of it, though the timer has yet to run."""
+    with Pulse.of_running_loop() as pulse:
+        blocked = block(0.2)
+        assert any(stall.until >= blocked.until for stall in pulse.between(blocked.since, blocked.until))
 
 
 async def test_only_the_stalls_of_the_time_in_question_are_given() -> None:
@@ -64,3 +71,14 @@ def test_stalled_counts_only_what_overlaps() -> None:
     trace = Trace(0.0, 10.0, TransportEnd.FRAMED, stalls=(Stall(2.0, 5.0), Stall(8.0, 9.0)))
     assert trace.stalled(4.0, 10.0) == 2.0
     assert trace.stalled(5.0, 8.0) == 0.0
+
+
+def test_what_both_ends_slept_through_counts_once() -> None:
+    """Of a stall of the probe's from 2 to 5 and one of the model server's from 4 to 7, the time up to 6 holds four."""
+    trace = Trace(0.0, 10.0, TransportEnd.FRAMED, stalls=(Stall(2.0, 5.0),))
+    ledger = Ledger("r1", 0.0, stalls=(Stall(4.0, 7.0), Stall(4.5, 4.6)))
+    evidence = Evidence("openai-chat", True, trace, ledger=ledger)
+    assert evidence.stalled(0.0, 6.0) == 4.0
+    assert evidence.stalled(4.5, 5.5) == 1.0
+    assert evidence.stalled(7.0, 10.0) == 0.0
+    assert Evidence("openai-chat", True, trace).stalled(0.0, 6.0) == 3.0

@@ -1,0 +1,131 @@
+"""What the lab's own lateness may have brought about, so that no path is blamed for it, nor praised.
+
+Strategy. Probe and model server both note when they did not run (`lab.pulse`), and the ledger tells by how much each
+token missed its time, and how long the request was on its way. That can spoil two things: what is known of delivery
+(the delivery rules say so themselves), and every ending that a wait decides, for a wait that was longer, or a silence
+that was shorter, than the plan asked for may have brought it about. A reply that is corrupt, or an error that the model
+itself sent, is so at any speed.
+
+The bound is an upper one: lateness is added up over the whole exchange, although only that of one wait counts. It can
+make too many exchanges doubtful and never too few. Where nobody was late, nothing is in doubt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from lab.evidence import Evidence
+from lab.judge.endings import WHOLE
+from lab.judge.verdict import Verdict
+from lab.words import Delivery, Ending
+
+MARGIN = 0.25
+"""Seconds. Half of the least that the scenarios keep between a clock and what must outlive it, or must not: whatever
+keeps probe and model server from running keeps the proxy too, and of that nobody tells."""
+
+TOLD = 0.01
+"""Seconds of lateness that are worth a word."""
+
+_AT_ANY_SPEED = frozenset(
+    {
+        Ending.CORRUPT,
+        Ending.FORGED_COMPLETE,
+        Ending.WRONG_REPLY,
+        Ending.MODEL_ERROR_IN_STREAM,
+        Ending.MODEL_ERROR_STATUS,
+    }
+)
+"""Endings that no wait brings about."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why statements about one exchange may be the lab's own doing, in words; empty where they cannot be.
+
+    Args:
+        delivery: what is said about how its tokens came.
+        ending: what is said about how and when it ended.
+    """
+
+    delivery: str = ""
+    ending: str = ""
+
+
+def doubt_of(evidence: Evidence, verdict: Verdict) -> Doubt:
+    """What about a verdict the lateness of probe and model server can explain."""
+    late = lateness(evidence)
+    ending = _in_words(evidence) if late > MARGIN and verdict.ending not in _AT_ANY_SPEED else ""
+    if verdict.late:
+        return Doubt(f"nothing tells how its tokens came, for {_who(evidence)} was late itself", ending)
+    # What ended too early to show anything, a wait may have ended.
+    early = verdict.ending not in WHOLE and verdict.delivery in (Delivery.NONE, Delivery.UNPROVEN)
+    return Doubt(ending if early else "", ending)
+
+
+def lateness(evidence: Evidence) -> float:
+    """By how much a wait of the exchange may have been longer than planned, in seconds, with no path to blame."""
+    ours = _probe_stalled(evidence) + max(behind_schedule(evidence), _model_stalled(evidence))
+    return ours + _on_its_way(evidence)
+
+
+def behind_schedule(evidence: Evidence) -> float:
+    """By how much the model server missed its own schedule at most, in seconds; 0 in lockstep or without ledger."""
+    plan, ledger = evidence.plan, evidence.ledger
+    if plan is None or ledger is None or plan.lockstep:
+        return 0.0
+    late = 0.0
+    for token in ledger.tokens:
+        # A batch reply leaves whole, when its last token is due.
+        due = plan.due(token.number) + plan.jitter if evidence.stream else plan.length
+        late = max(late, token.at - ledger.started - due)
+    return late
+
+
+def spared(evidence: Evidence) -> str:
+    """Why the path was not put to the test that the plan asked for, in words; empty if it was.
+
+    A token that leaves late shortens the silence after it, and a path that survives half of a silence has not shown
+    that it survives the whole.
+    """
+    plan, ledger = evidence.plan, evidence.ledger
+    if plan is None or ledger is None or plan.lockstep or not evidence.stream:
+        return ""
+    planned = lasted = 0.0
+    for before, after in pairwise(ledger.tokens):
+        planned = max(planned, plan.due(after.number) - plan.due(before.number))
+        lasted = max(lasted, after.at - before.at)
+    if planned - lasted <= MARGIN + plan.jitter:
+        return ""
+    return f"a silence of {planned:.2f} s lasted for {lasted:.2f} s only, since a token left late"
+
+
+def _probe_stalled(evidence: Evidence) -> float:
+    return evidence.trace.stalled(evidence.trace.started, evidence.trace.ended)
+
+
+def _model_stalled(evidence: Evidence) -> float:
+    trace, ledger = evidence.trace, evidence.ledger
+    return 0.0 if ledger is None else ledger.stalled(trace.started, trace.ended)
+
+
+def _on_its_way(evidence: Evidence) -> float:
+    """How long the request took to the model server, which no path delays by more than some milliseconds on purpose."""
+    ledger = evidence.ledger
+    # Of a second attempt nobody knows when it left.
+    return 0.0 if ledger is None or ledger.attempts > 1 else max(0.0, ledger.started - evidence.trace.started)
+
+
+def _who(evidence: Evidence) -> str:
+    return "the probe" if evidence.trace.stalls else "the model server"
+
+
+def _in_words(evidence: Evidence) -> str:
+    """Who was late, and by how much."""
+    late = (
+        ("the probe stopped for {} in all", _probe_stalled(evidence)),
+        ("the model server stopped for {} in all", _model_stalled(evidence)),
+        ("a token left {} late", behind_schedule(evidence)),
+        ("the request was on its way for {}", _on_its_way(evidence)),
+    )
+    return ", ".join(words.format(f"{seconds * 1e3:,.0f} ms") for words, seconds in late if seconds >= TOLD)

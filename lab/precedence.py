@@ -1,0 +1,88 @@
+"""Precedence: probe and model server run before the processes of others, where the lab may ask for that.
+
+A measurement that waits for the processor measures the machine. The lab asks for the real-time class, round robin at
+its lowest priority, which comes before every ordinary process and after everything that asked for more; where it may
+not, for a nice value, which counts only within a session or a control group; and where it may not do that either, for
+nothing.
+
+Warnings. A real-time thread that never waits would take a processor for itself. The kernel leaves ordinary processes a
+twentieth of the time even then (`sched_rt_runtime_us`); still, only what mostly waits may run so, and nothing that
+computes. The class is not passed on to what the thread starts; a nice value is. In a container, and for a container,
+the kernel may refuse the class to root as well (CONFIG_RT_GROUP_SCHED). Elsewhere than on Linux there is the nice value
+only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from lab.words import Precedence
+
+NICE = -10
+"""The weight of nine ordinary processes."""
+
+Undo = Callable[[], None]
+
+
+@contextmanager
+def precedence() -> Iterator[Precedence]:
+    """The calling thread runs before others while inside `with`; yields how, and restores what was before."""
+    for gained, gain in ((Precedence.REAL_TIME, _gain_real_time), (Precedence.NICE, _gain_nice)):
+        undo = gain()
+        if undo is not None:
+            try:
+                yield gained
+            finally:
+                undo()
+            return
+    yield Precedence.NONE
+
+
+def enter_real_time(process: int) -> bool:
+    """Put a process into the real-time class for as long as it lives, or the calling thread for 0.
+
+    Returns:
+        Whether it is there: False where that needs a right that this process lacks, or the system has no such class.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        return False
+    lowest = os.sched_param(os.sched_get_priority_min(os.SCHED_RR))
+    try:
+        if os.sched_getscheduler(process) & ~os.SCHED_RESET_ON_FORK not in (os.SCHED_FIFO, os.SCHED_RR):
+            os.sched_setscheduler(process, os.SCHED_RR | os.SCHED_RESET_ON_FORK, lowest)
+    except (PermissionError, ProcessLookupError):
+        return False
+    return True
+
+
+def _gain_real_time() -> Undo | None:
+    """Enter the class; returns what leaves it again, or None where it is not to be had."""
+    if not hasattr(os, "sched_setscheduler"):
+        return None
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+
+    def undo() -> None:
+        try:
+            os.sched_setscheduler(0, policy, parameters)
+        except PermissionError:
+            # Only the privileged may take the mark away that keeps the class from children.
+            os.sched_setscheduler(0, policy | os.SCHED_RESET_ON_FORK, parameters)
+
+    return undo if enter_real_time(0) else None
+
+
+def _gain_nice() -> Undo | None:
+    """Take the nice value; returns what gives it back, or None where it is not to be had."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, min(before, NICE))
+    except OSError:
+        return None
+
+    def undo() -> None:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, before)
+
+    return undo

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lab.evidence import Stall, TransportEnd
+from lab.judge import judge
+from lab.judge.doubt import MARGIN, Doubt, behind_schedule, doubt_of, lateness, spared
+from lab.words import Delivery, Ending
+
+from .builder import START, Build, lockstep
+
+PUNCTUAL = {"ttft": "100ms"}
+CUT = Build(sent=(1, 2, 3), reason=None, marker=False, end=TransportEnd.SHORT_FIN, ended=START + 2.0, plan=PUNCTUAL)
+ASLEEP = (Stall(START, START + 1.0),)
+NOBODY_LATE = Doubt()
+
+
+def doubt(build: Build) -> Doubt:
+    """What is in doubt of the verdict on one exchange."""
+    evidence = build.evidence()
+    return doubt_of(evidence, judge(evidence))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [Build(), CUT, lockstep(Build(whole=10)), lockstep(Build(whole=10), confirmed=False), Build(stream=False)],
+    ids=["whole", "cut", "incremental", "held", "batch"],
+)
+def test_where_nobody_was_late_nothing_is_in_doubt(build: Build) -> None:
+    """Whatever the verdict is, it stands."""
+    assert doubt(build) == NOBODY_LATE
+
+
+def test_a_stop_of_either_end_casts_doubt_on_the_ending() -> None:
+    """A wait may have been longer for it; the words tell who stopped and for how long."""
+    assert doubt(CUT.but(stalls=ASLEEP)).ending == "the probe stopped for 1,000 ms in all"
+    assert doubt(CUT.but(model_stalls=ASLEEP)).ending == "the model server stopped for 1,000 ms in all"
+
+
+def test_lateness_of_both_ends_adds_up() -> None:
+    """Neither alone is enough to cross a clock; one after the other they may be."""
+    probe, model = (Stall(START, START + 0.2),), (Stall(START + 0.5, START + 0.7),)
+    assert doubt(CUT.but(stalls=probe)) == doubt(CUT.but(model_stalls=model)) == NOBODY_LATE
+    both = CUT.but(stalls=probe, model_stalls=model)
+    assert lateness(both.evidence()) == pytest.approx(0.4)
+    assert doubt(both).ending
+
+
+def test_what_was_over_before_or_came_after_is_of_no_account() -> None:
+    """Only the time of the exchange itself counts."""
+    outside = (Stall(START - 5.0, START), Stall(START + 2.0, START + 9.0))
+    assert doubt(CUT.but(stalls=outside, model_stalls=outside)) == NOBODY_LATE
+
+
+def test_no_wait_explains_a_token_that_came_twice() -> None:
+    """What is corrupt is so at any speed."""
+    corrupt = Build(sent=(1, 2, 2, 3), stalls=ASLEEP)
+    assert judge(corrupt.evidence()).ending is Ending.CORRUPT
+    assert doubt(corrupt) == NOBODY_LATE
+
+
+def test_a_proven_delivery_is_in_no_doubt() -> None:
+    """A hold that ran out while the probe ran was the path's, however late both ends were otherwise."""
+    held = lockstep(Build(whole=10, interval=1.5), confirmed=False)
+    late = held.but(stalls=(Stall(START, START + 1.0),), model_stalls=(Stall(START, START + 1.0),))
+    assert judge(late.evidence()).delivery is Delivery.BATCHED
+    assert doubt(late).delivery == ""
+
+
+def test_a_delivery_that_is_unproven_for_want_of_tokens_is_nobodys_lateness() -> None:
+    """Four tokens 200 ms late each are too few to blame a path, on any machine."""
+    few = lockstep(Build(whole=4, interval=0.3), late=0.2)
+    assert judge(few.evidence()).delivery is Delivery.UNPROVEN
+    assert doubt(few) == NOBODY_LATE
+
+
+def test_a_model_server_that_was_late_to_send_leaves_delivery_open() -> None:
+    """Every token came 200 ms late, and for 150 of them the server that had noted it as sent did not run."""
+    slow = lockstep(Build(whole=10, interval=0.3), late=0.2)
+    asleep = tuple(Stall(slow.left(n), slow.left(n) + 0.15) for n in range(1, 11))
+    assert judge(slow.evidence()).delivery is Delivery.COALESCED
+    assert "the model server was late itself" in doubt(slow.but(model_stalls=asleep)).delivery
+
+
+def test_clumps_that_the_probe_made_leave_delivery_open() -> None:
+    """Ten tokens in two reads are a path's clumps, unless the probe slept until the second."""
+    build = Build(whole=10, interval=0.15)
+    clumps = build.but(arrivals={n: START + (0.77 if n <= 5 else 1.52) for n in range(1, 11)})
+    asleep = (Stall(START + 0.1, START + 0.77), Stall(START + 0.8, START + 1.52))
+    assert judge(clumps.evidence()).delivery is Delivery.COALESCED
+    verdict = judge(clumps.but(stalls=asleep).evidence())
+    assert (verdict.delivery, verdict.late) == (Delivery.UNPROVEN, True)
+
+
+def test_tokens_that_left_together_though_planned_apart_leave_delivery_open() -> None:
+    """The model server slept, and wrote all at once what was to take two seconds."""
+    late = Build(whole=10, interval=0.01, plan={"interval": 0.2}, arrivals=dict.fromkeys(range(1, 11), START + 0.11))
+    verdict = judge(late.evidence())
+    assert (verdict.delivery, verdict.late) == (Delivery.UNPROVEN, True)
+    assert not judge(late.but(plan={"interval": 0.01}).evidence()).late
+
+
+LATE = Build(interval=0.8, plan={"interval": 0.1})
+
+
+@pytest.mark.parametrize(
+    "build",
+    [LATE.but(lockstep=True), LATE.but(has_ledger=False), LATE.but(has_plan=False)],
+    ids=["in lockstep", "without ledger", "without plan"],
+)
+def test_without_a_schedule_nobody_is_behind_it(build: Build) -> None:
+    """In lockstep the probe sets the pace, and without ledger or plan there is nothing to compare."""
+    assert behind_schedule(LATE.evidence()) == pytest.approx(3.6)
+    assert behind_schedule(build.evidence()) == 0.0
+
+
+def test_jitter_is_planned() -> None:
+    """Lateness that the plan itself asked for is none."""
+    assert behind_schedule(LATE.but(plan={"interval": 0.1, "jitter": 1.0}).evidence()) == pytest.approx(2.6)
+
+
+def test_a_batch_reply_is_due_with_its_last_token() -> None:
+    """All of it leaves at once, so its first token is not late."""
+    batch = Build(stream=False, interval=1.0, plan={"interval": 1.0}).evidence()
+    assert batch.ledger is not None
+    last = batch.ledger.tokens[-1].at
+    whole = tuple(replace(token, at=last) for token in batch.ledger.tokens)
+    assert behind_schedule(replace(batch, ledger=replace(batch.ledger, tokens=whole))) == pytest.approx(1.0)
+
+
+def test_a_second_attempt_was_not_on_its_way_all_that_time() -> None:
+    """A proxy asked again: what the first attempt took is its own story."""
+    assert lateness(Build(on_its_way=3.0).evidence()) == pytest.approx(3.0)
+    assert lateness(Build(on_its_way=3.0, attempts=2).evidence()) < MARGIN
+
+
+@pytest.mark.parametrize(
+    ("interval", "plan", "is_spared"),
+    [
+        (1.0, {"interval": 0.1, "gaps": ["4@5s"]}, True),
+        (1.0, {"interval": 0.1, "gaps": ["4@1s"]}, False),
+        (0.8, {"interval": 0.1}, False),
+        (1.0, {"interval": 0.1, "gaps": ["4@5s"], "jitter": 5.0}, False),
+        (1.0, {"interval": 0.1, "gaps": ["4@5s"], "lockstep": True}, False),
+    ],
+    ids=["half the silence", "nearly all of it", "longer than planned", "planned jitter", "in lockstep"],
+)
+def test_a_silence_that_was_cut_short_did_not_test_the_path(
+    interval: float, plan: dict[str, object], is_spared: bool
+) -> None:
+    """A token that leaves late shortens the silence after it; lockstep never does."""
+    assert bool(spared(Build(interval=interval, plan=plan).evidence())) is is_spared
