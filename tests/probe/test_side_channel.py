@@ -106,6 +106,18 @@ class TestRedirects:
                 assert await confirm(channel) is False
         assert asked == []
 
+    async def test_no_proxy_of_the_environment_gets_the_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A variable that is meant for browsers sends no request of the lab's elsewhere."""
+        asked: list[bytes] = []
+        with ExitStack() as stack:
+            other = stack.enter_context(FaultServer(lambda peer: asked.append(peer.read_head())))
+            here = stack.enter_context(FaultServer(always(reply(CLOCK))))
+            for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+                monkeypatch.setenv(name, other.url)
+            async with SideChannel(here.url, headers=[("X-Lab-Secret", SECRET)]) as channel:
+                await channel.offset()
+        assert asked == []
+
     async def test_where_it_points_moves_no_terminal(self) -> None:
         """What stands in a Location may be anything; only printable characters of it are told, and not too many."""
         script = always(reply(b"", "302 Found", "Location: http://x/\x1b]0;owned\x07\x9b2J" + "y" * 5000))
