@@ -44,10 +44,12 @@ _GRAM, _SURELY_SEEN = 4, 7
 _MOST_CHAINS, _MOST_SEEN = 10_000, 1000
 """Who repeats more short pieces than so many in one text means to cost time; and what is remembered at once."""
 
-_RANDOM = re.compile(
-    r"(?=[a-zA-Z]*[0-9])(?=[0-9]*[a-zA-Z])[a-zA-Z0-9]{8,}"  # letters and digits
-    r"|(?=[a-z]*[A-Z])(?=[A-Z]*[a-z])[a-zA-Z]{20,}"  # or small letters and great ones
-)
+_SEGMENT = re.compile(r"[a-zA-Z0-9]+")
+_WORD = re.compile(r"(?:[a-z]+|[A-Z]+|[A-Z][a-z]+|(?:[A-Z][a-z]{2,}|[a-z]+)(?:[A-Z][a-z]{2,})+)[0-9]{0,3}|[0-9]+")
+"""What people write: one word or several in camel case, with a small number behind it; or a number."""
+
+_AMONG_WORDS = frozenset(" -_.:/+=@")
+"""What people put between words; who uses other signs has made a password of it."""
 
 _LIGHT = frozenset(" \t\r\n\f\v-_.+")
 """What may be put between the characters of a secret and still belongs to it, as may anything beyond ASCII."""
@@ -62,6 +64,7 @@ _ESCAPE = re.compile(
     r"|%(?:25)*(?P<url>[0-9a-fA-F]{2})"
     r"|(?<!\\)\\++(?:u(?P<json>[0-9a-fA-F]{4})|x(?P<hex>[0-9a-fA-F]{2})|(?P<control>[nrtbfv])|(?P<itself>[^a-zA-Z0-9\\]))"
 )
+_SLASHES = re.compile(r"\\+")
 _BEGINS_ESCAPE = frozenset("&%\\")
 _ESCAPED = re.compile(_ESCAPE.pattern.encode())
 _LONGEST_ESCAPE = 16
@@ -88,6 +91,11 @@ class Spelling:
     def bare(self) -> bytes:
         """Its letters and digits, in lower case."""
         return self.text.encode().translate(_LOWER, _OTHERS)
+
+    @property
+    def short(self) -> bool:
+        """Whether only the whole of it, just as it is, is more than ordinary text."""
+        return len(self.bare) < _TELLING
 
     @cached_property
     def places(self) -> list[int]:
@@ -125,11 +133,10 @@ class Spelling:
 
 def spellings_of(key: str) -> Iterator[Spelling]:
     """A key as it is, with its own escapes undone, in base64 at each of three places, and in hexadecimal digits."""
-    words = not has_random_part(key)
+    words = random_from(key) is None
     telling = _TELLING_WORDS if words else _TELLING
     for text in dict.fromkeys((key, _plain(key))):
-        random = _RANDOM.search(text)
-        yield Spelling(text, telling, random.start() if random else 0, words)
+        yield Spelling(text, telling, random_from(text) or 0, words)
     raw = key.encode()
     yield Spelling(raw.hex(), 2 * telling)
     for before in range(3):
@@ -139,9 +146,12 @@ def spellings_of(key: str) -> Iterator[Spelling]:
         yield Spelling(base64.b64encode(bytes(before) + raw)[first:last].decode(), telling * 4 // 3 + 1)
 
 
-def has_random_part(key: str) -> bool:
-    """Whether a key is more than words."""
-    return _RANDOM.search(key) is not None
+def random_from(key: str) -> int | None:
+    """Where a key becomes random, behind its vendor's prefix; None where it is all words."""
+    odd = [match for match in _SEGMENT.finditer(key) if not _WORD.fullmatch(match[0])]
+    if sum(len(match[0]) for match in odd) >= _TELLING:
+        return odd[0].start()
+    return None if _AMONG_WORDS.issuperset(_SEGMENT.sub("", key)) else 0
 
 
 class Bare:
@@ -280,42 +290,48 @@ def _chain(spelling: Spelling, bare: bytes, run: _Run) -> list[_Run]:
 
 
 def _spans(spelling: Spelling, text: Bare, run: _Run) -> Iterator[Span]:
-    """A run in the text itself, divided wherever something stands between that neither the secret has nor is light."""
-    strict = len(spelling.bare) < _TELLING
-    begin, since = run.start, text.places[run.start]
-    if text.text[since : text.places[run.end - 1] + 1].lower() == spelling.quoted(run.first, run.last):
+    """Where a run stands in the text itself, piece by piece; of words and short secrets each piece must tell."""
+    alone = spelling.words or spelling.short
+    for piece in _undivided(spelling, text, run):
+        if not alone or spelling.tells(piece.first, piece.last):
+            yield _with_edges(spelling, text, piece)
+
+
+def _undivided(spelling: Spelling, text: Bare, run: _Run) -> Iterator[_Run]:
+    """The parts of a run, which ends wherever something stands between that does not belong there."""
+    if text.text[text.places[run.start] : text.places[run.end - 1] + 1].lower() == spelling.quoted(run.first, run.last):
         # As the secret itself has it: nothing between to look at.
-        if not (spelling.words or strict) or spelling.tells(run.first, run.last):
-            yield _with_edges(spelling, text, (since, text.places[run.end - 1] + 1), run.first, run.last)
+        yield run
         return
-    for place in range(run.start + 1, run.end + 1):
-        if place < run.end:
-            gap = text.text[text.end(place - 1) : text.places[place]]
-            if _may_stand_between(gap, spelling.between(run.first + place - run.start), strict=strict):
-                continue
-        first, last = run.first + begin - run.start, run.first + place - run.start
-        if not (spelling.words or strict) or spelling.tells(first, last):
-            yield _with_edges(spelling, text, (since, text.end(place - 1)), first, last)
-        if place < run.end:
-            begin, since = place, text.places[place]
+    start = run.start
+    for place in range(run.start + 1, run.end):
+        gap = text.text[text.end(place - 1) : text.places[place]]
+        if not _may_stand_between(gap, spelling.between(run.first + place - run.start), light=not spelling.short):
+            yield _Run(start, place, run.first + start - run.start)
+            start = place
+    yield _Run(start, run.end, run.first + start - run.start)
 
 
-def _may_stand_between(gap: str, own: str, *, strict: bool) -> bool:
+def _may_stand_between(gap: str, own: str, *, light: bool) -> bool:
     """Whether a gap is the secret's own, in whatever escapes, or such as a page or a person puts in."""
     if gap == own:
         return True
     plain = _plain(gap)
-    return plain == own or (not strict and all(each in _LIGHT or not each.isascii() for each in plain))
+    return (
+        plain == own
+        or _SLASHES.sub("\\\\", plain) == own
+        or (light and all(each in _LIGHT or not each.isascii() for each in plain))
+    )
 
 
-def _with_edges(spelling: Spelling, text: Bare, span: Span, first: int, last: int) -> Span:
-    """A span and what the secret begins and ends with beyond letters and digits, if that stands there too."""
-    start, end = span
+def _with_edges(spelling: Spelling, text: Bare, piece: _Run) -> Span:
+    """Where a piece stands, with what the secret begins and ends with beyond letters and digits, if that is there."""
+    start, end = text.places[piece.start], text.end(piece.end - 1)
     head, tail = spelling.between(0), spelling.text[spelling.places[-1] + 1 :]
-    if head and not first:
+    if head and not piece.first:
         sizes = range(min(len(head) * _LONGEST_ESCAPE, start) + 1)
         start -= next((size for size in sizes if _plain(text.text[start - size : start]) == head), 0)
-    if tail and last == len(spelling.bare):
+    if tail and piece.last == len(spelling.bare):
         sizes = range(len(tail) * _LONGEST_ESCAPE + 1)
         end += next((size for size in sizes if _plain(text.text[end : end + size]) == tail), 0)
     return start, end

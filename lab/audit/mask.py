@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import TypeVar, cast
 
-from lab.audit.echoes import Bare, Echoes, Span, Spelling, has_random_part, spellings_of
+from lab.audit.echoes import Bare, Echoes, Span, Spelling, random_from, spellings_of
 from lab.evidence import Read, Trace
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ def _parts(secret: str) -> Iterable[str]:
     """A secret header's value, what stands behind its scheme, and of `Basic` the user and password in it."""
     scheme, _, bare = secret.rpartition(" ")
     # Words behind a word may be a pass phrase; of more than two, the last is no key by itself.
-    if " " in scheme or not has_random_part(bare):
+    if " " in scheme or random_from(bare) is None:
         yield secret
     if " " not in scheme:
         yield bare

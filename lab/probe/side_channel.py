@@ -34,12 +34,14 @@ T = TypeVar("T")
 MOST_ATTEMPTS = 100
 """Attempts of one request that are read; a gateway that asks more often has lost its mind."""
 
-_ATTEMPTS_IN_FULL = 16
+_ATTEMPTS_IN_FULL, _STALLED_IN_FULL = 16, 4
 # What stands in the JSON of a ledger: the record itself, a token with its hold, a heartbeat and a stall, with room to
 # spare.
 _RECORD_BYTES, _TOKEN_BYTES, _BEAT_BYTES, _STALL_BYTES = 2048, 160, 32, 80
-# Seconds.
+# Seconds for which what freezes or is late stays open beyond all that was planned.
 _BEYOND = 300.0
+# How many more tokens, holds or heartbeats there may be than were planned: a fault may repeat some.
+_SPARE = 100
 _MOST_BYTES = 256 * 2**20
 _SMALL_REPLY = 4096
 _STEP = 64 * 1024
@@ -77,11 +79,14 @@ class SideChannelFault(EnvironmentFault):
 
 def ledger_room(plan: Plan) -> int:
     """Bytes of JSON that the ledger of a request with this plan can have at most."""
-    # Every hold of a lockstep may run out; what freezes or is late stays open for a while beyond all that was planned.
-    seconds = plan.length + (plan.tokens * plan.hold if plan.lockstep else 0.0) + _BEYOND
-    stalls = seconds / (BEAT + LATE) * _STALL_BYTES
-    attempt = _RECORD_BYTES + plan.tokens * _TOKEN_BYTES + plan.most_heartbeats * _BEAT_BYTES + round(stalls)
-    return min(_ATTEMPTS_IN_FULL * attempt, _MOST_BYTES)
+    attempt = _RECORD_BYTES + plan.tokens * _TOKEN_BYTES + plan.most_heartbeats * _BEAT_BYTES
+    stalls = _most_stalls(plan) * _STALL_BYTES
+    return min(_ATTEMPTS_IN_FULL * attempt + _STALLED_IN_FULL * stalls, _MOST_BYTES)
+
+
+def _most_stalls(plan: Plan) -> int:
+    """How often the model server can have been late in one attempt."""
+    return round((plan.longest + _BEYOND) / (BEAT + LATE))
 
 
 class SideChannel:
@@ -163,6 +168,8 @@ class SideChannel:
         ledgers = self._read(_LEDGERS, document, path)
         offset = await self.offset()
         try:
+            for ledger in ledgers:
+                _refuse_too_much(ledger, plan)
             moved = [_moved(ledger, offset) for ledger in ledgers]
         except ValueError as error:
             raise self._fault(path, f"no ledger of a model server of the lab's: {error}") from None
@@ -254,6 +261,23 @@ _NOT_FOLLOWED = (
 )
 
 
+def _refuse_too_much(ledger: Ledger, plan: Plan) -> None:
+    """Many ledgers are kept at once, so that none may be larger than its plan allows.
+
+    Raises:
+        ValueError: this one is.
+    """
+    most = {
+        "tokens": 2 * plan.tokens + _SPARE,
+        "holds": 2 * plan.tokens + _SPARE,
+        "heartbeats": 2 * plan.most_heartbeats + _SPARE,
+        "stalls": _most_stalls(plan),
+    }
+    for name, number in most.items():
+        if len(getattr(ledger, name)) > number:
+            raise ValueError(f"more than {number:,} {name} for a plan of {plan.tokens:,} tokens")
+
+
 def _moved(ledger: Ledger, offset: float) -> Ledger:
     """The ledger with every time on another clock.
 
@@ -281,5 +305,5 @@ def _moved(ledger: Ledger, offset: float) -> Ledger:
         fault_at=move(ledger.fault_at),
         finished=move(ledger.finished),
         client_left=move(ledger.client_left),
-        stalls=tuple(Stall(stall.since + offset, stall.until + offset) for stall in ledger.stalls),
+        stalls=tuple(Stall(there(stall.since), there(stall.until)) for stall in ledger.stalls),
     )

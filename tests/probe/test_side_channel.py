@@ -106,6 +106,18 @@ class TestRedirects:
                 assert await confirm(channel) is False
         assert asked == []
 
+    async def test_no_proxy_of_the_environment_gets_the_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A variable that is meant for browsers sends no request of the lab's elsewhere."""
+        asked: list[bytes] = []
+        with ExitStack() as stack:
+            other = stack.enter_context(FaultServer(lambda peer: asked.append(peer.read_head())))
+            here = stack.enter_context(FaultServer(always(reply(CLOCK))))
+            for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+                monkeypatch.setenv(name, other.url)
+            async with SideChannel(here.url, headers=[("X-Lab-Secret", SECRET)]) as channel:
+                await channel.offset()
+        assert asked == []
+
     async def test_where_it_points_moves_no_terminal(self) -> None:
         """What stands in a Location may be anything; only printable characters of it are told, and not too many."""
         script = always(reply(b"", "302 Found", "Location: http://x/\x1b]0;owned\x07\x9b2J" + "y" * 5000))
@@ -138,6 +150,10 @@ NO_ANSWERS: dict[str, tuple[Script, Use, str]] = {
     "an endless clock": (always(reply(b'{"now": Infinity}')), offset, "a clock that shows inf s"),
     "no number": (a_ledger(started=float("nan")), attempts, "nan s is no time"),
     "no time": (a_ledger(heartbeats=[1e300]), attempts, "1e+300 s is no time"),
+    "no stall": (a_ledger(stalls=[{"since": 1.0, "until": 1e11}]), attempts, "100000000000.0 s is no time"),
+    "too many tokens": (a_ledger(tokens=[{"number": 1, "at": 1.0}] * 107), attempts, "more than 106 tokens"),
+    "too many heartbeats": (a_ledger(heartbeats=[1.0] * 101), attempts, "more than 100 heartbeats for a plan of 3"),
+    "too many stalls": (a_ledger(stalls=[{"since": 1, "until": 2}] * 6100), attempts, "stalls for a plan of 3 tokens"),
     "no fault": (a_ledger(fault="own@1"), attempts, "a fault that no plan"),
     "an unknown coding": (always(reply(CLOCK, "200 OK", "Content-Encoding: x-own")), offset, "unknown content coding"),
 }
@@ -166,8 +182,10 @@ async def test_a_compressed_answer_is_read_all_the_same() -> None:
     (Plan(tokens=2, ttft=3600, heartbeat=0.5), 7200 * 20),
 ])  # fmt: skip
 def test_there_is_room_for_every_true_ledger(plan: Plan, least: int) -> None:
-    """Sixteen attempts, each with all its tokens, holds and heartbeats."""
-    assert ledger_room(plan) > 16 * least
+    """Sixteen attempts with all their tokens, holds and heartbeats, of a model server that was late all the time."""
+    assert ledger_room(plan) > 16 * least + plan.longest / 0.05 * len(
+        '{"since":1234567.123456789,"until":1234567.123456789},'
+    )
 
 
 _BOMBED = """
