@@ -134,7 +134,8 @@ class Container(DockerContainer):
 
     def with_files(self, folder: Path, target: str) -> None:
         """Have the files of a folder below `target`, beside what the image has there."""
-        self._kwargs["mounts"] = [*self._kwargs.get("mounts", ()), Mount(target, None, type="volume")]
+        mount = Mount(target, None, type="volume", labels=self._kwargs["labels"])
+        self._kwargs["mounts"] = [*self._kwargs.get("mounts", ()), mount]
         pack = io.BytesIO()
         with tarfile.open(fileobj=pack, mode="w") as archive:
             for path in folder.iterdir():

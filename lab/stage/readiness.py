@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 
 HEALTH = "/lab/health"
 """The model server's own path for this question; a proxy may answer it or forward it."""
@@ -29,15 +28,24 @@ async def await_answer(host: str, port: int, ended: asyncio.Event, limit: float)
     Returns:
         Whether it answered; False when the process ended or the time was up.
     """
-    deadline = time.monotonic() + limit
+    asking = asyncio.ensure_future(_ask_on(host, port, limit))
+    over = asyncio.ensure_future(ended.wait())
+    try:
+        # Both, since a connection to a container that is gone may stay unanswered for the whole limit.
+        await asyncio.wait((asking, over), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        return asking.done()
+    finally:
+        asking.cancel()
+        over.cancel()
+        await asyncio.gather(asking, over, return_exceptions=True)
+
+
+async def _ask_on(host: str, port: int, limit: float) -> None:
+    """Ask until there is an answer."""
     pause = _FIRST_PAUSE
-    while (left := deadline - time.monotonic()) > 0 and not ended.is_set():
-        if await _answers(host, port, left):
-            return True
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), min(pause, left))
+    while not await _answers(host, port, limit):
+        await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
-    return False
 
 
 async def _answers(host: str, port: int, limit: float) -> bool:

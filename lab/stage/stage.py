@@ -271,8 +271,10 @@ class Stage:
         def start() -> Running:
             with engine_faults(f"starting the container of {name}"):
                 wrapped = make().start().get_wrapped_container()
-                up.book.follow(lambda: wrapped.logs(stream=True, follow=True))
                 wrapped.reload()
+                # The log of a container that has ended meanwhile is whole; Docker 20.10 may never end its following.
+                still = wrapped.attrs["State"]["Running"]
+                up.book.follow(lambda: wrapped.logs(stream=True, follow=still))
             return wrapped
 
         up.running = await self._in_thread(start)

@@ -22,6 +22,7 @@ import docker
 import docker.errors
 from docker.models.containers import Container
 from docker.models.networks import Network
+from docker.models.volumes import Volume
 
 from lab.stage._faults import ENGINE_ERRORS, engine_faults
 from lab.stage._owner import LABEL, OWNER_LABEL, RUN_LABEL, SCOPE_LABEL, Owner, boot_time, folders, own_scope
@@ -111,9 +112,10 @@ def remove_run(client: docker.DockerClient, run: str) -> None:
 
 
 def _remove_from_engine(client: docker.DockerClient, labels: Sequence[str], is_mine: Mine, doing: str) -> Swept:
-    """Remove the containers, and then the networks, with these labels which `is_mine` names.
+    """Remove the containers, and then the networks and volumes, with these labels which `is_mine` names.
 
-    What cannot be removed keeps nothing else from being removed; the first error is raised at the end.
+    A volume goes with its container as a rule, but an engine may let go of it too late for that. What cannot be
+    removed keeps nothing else from being removed; the first error is raised at the end.
     """
     filters: dict[str, str | list[str] | bool] = {"label": list(labels)}
     with engine_faults(doing):
@@ -129,6 +131,11 @@ def _remove_from_engine(client: docker.DockerClient, labels: Sequence[str], is_m
     for network in networks:
         if is_mine(network.attrs["Labels"], _seconds(network.attrs["Created"]) < started):
             removal.networks += removal.tried(str(network.name), _remove_network, network)
+    with engine_faults(doing):
+        volumes = client.volumes.list(filters=filters)
+    for volume in volumes:
+        if is_mine(volume.attrs["Labels"], _seconds(volume.attrs["CreatedAt"]) < started):
+            removal.tried(str(volume.name), _remove_volume, volume)
     if removal.error is not None:
         with engine_faults(doing):
             raise removal.error
@@ -189,3 +196,14 @@ def _remove_network(network: Network) -> None:
         network.remove()
     except docker.errors.NotFound:
         return
+
+
+def _remove_volume(volume: Volume) -> None:
+    try:
+        volume.remove()
+    except docker.errors.NotFound:
+        return
+    except docker.errors.APIError as error:
+        # In use: then its container stays too, and was told.
+        if error.status_code != 409:
+            raise

@@ -52,6 +52,15 @@ async def test_a_process_that_ended_is_not_waited_for() -> None:
     assert time.monotonic() - began < 30
 
 
+async def test_a_connection_that_stays_unanswered_is_left_when_the_process_has_ended() -> None:
+    """A container that is gone resets nothing: whoever connects to it learns of its end by its log."""
+    ended = asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asyncio.get_running_loop().call_later(0.1, ended.set)
+        async with asyncio.timeout(30):
+            assert not await await_answer("127.0.0.1", silent.getsockname()[1], ended, 600)
+
+
 async def test_waiting_is_bounded() -> None:
     """Something that never answers is given up after the limit."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

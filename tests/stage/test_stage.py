@@ -89,7 +89,8 @@ def left_by(client: docker.DockerClient, run: str) -> list[str]:
     filters: dict[str, Any] = {"label": f"{RUN_LABEL}={run}"}
     containers = client.containers.list(all=True, filters=filters)
     networks = client.networks.list(filters=filters)
-    return [*(str(each.name) for each in containers), *(str(each.name) for each in networks)]
+    volumes = client.volumes.list(filters=filters)
+    return [str(each.name) for each in (*containers, *networks, *volumes)]
 
 
 def test_two_posts_of_one_name_are_bad_input() -> None:
@@ -231,7 +232,7 @@ def test_a_killed_run_is_swept_and_a_live_one_is_not(engine: docker.DockerClient
     process, run = start_run()
     with process:
         sweep(engine)
-        assert len(left_by(engine, run)) == 2
+        assert len(left_by(engine, run)) == 3
         process.kill()
     sweep(engine)
     assert left_by(engine, run) == []
@@ -243,7 +244,7 @@ def test_an_interrupted_run_leaves_nothing(engine: docker.DockerClient) -> None:
     """Ctrl-C ends a run, and its containers are gone before it is."""
     process, run = start_run()
     with process:
-        assert len(left_by(engine, run)) == 2
+        assert len(left_by(engine, run)) == 3
         os.kill(process.pid, signal.SIGINT)
         try:
             process.wait(60)

@@ -85,6 +85,15 @@ class Thing:
         self._engine.removed.append(self.name)
 
 
+class NoVolumes:
+    """The volumes of `FakeEngine`."""
+
+    def list(self, *, filters: Mapping[str, Sequence[str]]) -> list[Thing]:
+        """None."""
+        assert all_of_ours(filters["label"])
+        return []
+
+
 class FakeEngine:
     """As much of a docker-py client as a sweep needs; one network, and containers as they are added."""
 
@@ -93,7 +102,7 @@ class FakeEngine:
         self._containers: list[Thing] = []
         self._network = Thing(self, "network", owner, created, "", "")
         self._network.attrs["Created"] = f"{module.datetime.fromtimestamp(created).astimezone().isoformat()}"
-        self.containers, self.networks = self, self
+        self.containers, self.networks, self.volumes = self, self, NoVolumes()
         self.owner = owner
 
     def add(self, name: str, created: float = 0.0, state: str = "exited", error: str = "") -> None:
@@ -158,7 +167,7 @@ def test_what_cannot_be_removed_keeps_nothing_else_from_it() -> None:
 def test_a_sweep_takes_what_dead_runs_left(
     engine: docker.DockerClient, images_in_use: Mapping[str, ImageInUse]
 ) -> None:
-    """Container, network and folder of a dead run go; those of a live one stay."""
+    """Container, network, volume and folder of a dead run go; those of a live one stay."""
     made = {}
     scope = _owner.own_scope()
     for name, owner in (("dead", DEAD), ("live", ME)):
@@ -168,23 +177,25 @@ def test_a_sweep_takes_what_dead_runs_left(
             images_in_use[MODEL].reference, ["true"], labels=labels, network=network.name, **confinement()
         )
         folder = Path(tempfile.mkdtemp(prefix=f"token-stream-lab-{owner}@{scope}@"))
-        made[name] = (container, network, folder)
+        volume = engine.volumes.create(labels=labels)
+        made[name] = (container, network, volume, folder)
     try:
         swept = sweep(engine)
         dead, live = made["dead"], made["live"]
         assert dead[0].name in swept.containers
         assert dead[1].name in swept.networks
-        assert dead[2] in swept.folders
-        assert not dead[2].exists()
-        with pytest.raises(docker.errors.NotFound):
-            dead[0].reload()
-        live[0].reload()
-        live[1].reload()
-        assert live[2].exists()
+        assert dead[3] in swept.folders
+        assert not dead[3].exists()
+        for thing in dead[0], dead[2]:
+            with pytest.raises(docker.errors.NotFound):
+                thing.reload()
+        for thing in live[:3]:
+            thing.reload()
+        assert live[3].exists()
         assert swept.kept >= 2
     finally:
-        for container, network, folder in made.values():
-            for thing in (container, network):
+        for container, network, volume, folder in made.values():
+            for thing in (container, network, volume):
                 try:
                     thing.remove()
                 except docker.errors.NotFound:
