@@ -43,13 +43,16 @@ class Silence:
     """A listener that says nothing."""
 
     def say(self, line: str) -> None:
-        """See `lab.run.lab.Listener`."""
+        """See `lab.run.rounds.Listener`."""
 
     def begins(self, stagings: object) -> None:
-        """See `lab.run.lab.Listener`."""
+        """See `lab.run.rounds.Listener`."""
+
+    def played(self, staging: object) -> None:
+        """See `lab.run.rounds.Listener`."""
 
     def ends(self, staging: object, result: object) -> None:
-        """See `lab.run.lab.Listener`."""
+        """See `lab.run.rounds.Listener`."""
 
 
 def way(names: tuple[str, ...]) -> str:

@@ -8,12 +8,14 @@ function in a file beside its scenario, named `file.py:function`; the careful on
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 from lab import consume
 from lab.catalogue import Scenario
+from lab.catalogue.loader import FILE
 from lab.errors import BadInput
 from lab.evidence import Evidence, Trace, TransportEnd
 from lab.files import stay_inside
@@ -38,7 +40,9 @@ def consumer_named(name: str, folder: Path) -> Consumer:
     path = folder / file
     if not path.is_file() or not function:
         raise BadInput(f"{folder}: no consumer {name!r}", f"Write {CAREFUL}, or file.py:function beside the scenario.")
-    stay_inside(path, folder)
+    # Scenarios of one collection may share a consumer; what is beside no scenario is none of theirs.
+    beside_another = (Path(os.path.realpath(path)).parent / FILE).is_file()
+    stay_inside(path, folder.parent if beside_another else folder)
     found = getattr(_load(path), function, None)
     if not callable(found):
         raise BadInput(f"{path}: no function {function!r}", "It must take what lab.consume.consume takes.")
