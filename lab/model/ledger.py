@@ -59,6 +59,8 @@ class Record:
     finished: float | None = None
     client_left: float | None = None
     forgotten: bool = False
+    pulse: Pulse | None = None
+    """Of the loop that writes the reply; it knows when that did not run."""
 
     def note(self, hold: Hold) -> None:
         """A hold is over."""
@@ -86,7 +88,7 @@ class Record:
             fault_at=self.fault_at,
             finished=self.finished,
             client_left=self.client_left,
-            stalls=Pulse.of_running_loop().between(self.started, self.finished or time.monotonic()),
+            stalls=() if self.pulse is None else self.pulse.between(self.started, self.finished or time.monotonic()),
         )
         # What is added while the pieces are taken belongs to no half of them.
         tokens, beats, holds = len(self.numbers), len(self.heartbeats), len(self.held)

@@ -218,6 +218,7 @@ class ModelServer:
                 record.client_left = arrived
                 return WrittenReply(survives=False)
             record.door = request.transport.get_extra_info("sockname")[1]
+            record.pulse = Pulse.of_running_loop()
             with self._running():
                 return await ReplyWriter(request, request.transport, plan, schedule, record, origin).run()
         finally:

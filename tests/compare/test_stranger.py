@@ -180,8 +180,8 @@ def test_a_key_is_sent_and_never_written(compare: Compare, tmp_path: Path, monke
     code, out, err = compare(endpoint, "--key-env", "A_KEY", "--concurrency", "1", "--runs", "2")
     assert code == ExitCode.NO_ENVIRONMENT
     assert endpoint.keys == {f"Bearer {KEY}"}
-    # The error is quoted, with something else where the key stood.
-    assert "slow down, ***" in err
+    # The error is quoted, its scheme too, with something else where the key stood.
+    assert "slow down, Bearer ***" in err
     assert "secrets sent: A_KEY" in err
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.name for path in files} == {"compare.json", "compare.html"}
