@@ -17,6 +17,7 @@ from markers import mark, without_browser
 
 from lab.proxies import PROXIES
 from lab.signals import ENDING
+from lab.signals import ENDING
 from lab.stage import images
 from lab.stage._owner import SCOPE_VARIABLE, Owner
 from lab.stage.engine import ensure_engine
@@ -89,8 +90,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def own_signals() -> Iterator[None]:
-    """The command line sets handlers, which the tests' own process must not keep."""
-    before = {number: signal.getsignal(number) for number in ENDING}
+    """The command line sets handlers, which the tests' own process must not keep; a test finds the signals as new.
+
+    Whoever started the tests may have been deaf to some, as `nohup` makes one, and a command honours that.
+    """
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
