@@ -17,7 +17,6 @@ from markers import mark, without_browser
 
 from lab.proxies import PROXIES
 from lab.signals import ENDING
-from lab.signals import ENDING
 from lab.stage import images
 from lab.stage._owner import SCOPE_VARIABLE, Owner
 from lab.stage.engine import ensure_engine
