@@ -116,6 +116,19 @@ def test_a_consumer_is_a_file_of_the_folder(folder: Path, consumer: str) -> None
         load(folder)
 
 
+def test_scenarios_of_one_collection_may_share_a_consumer(folder: Path) -> None:
+    """The lab's own do; a scenario elsewhere is no neighbour, though it is one."""
+    table = (folder / "scenario.toml").read_text()
+    for place in ("all/other", "elsewhere/other"):
+        other = write_scenario(folder.parents[1] / place)
+        (other / "shared.py").write_text("def read(*_, **__): ...\n")
+    (folder / "scenario.toml").write_text(table.replace(CONSUMER, "../other/shared.py"))
+    load(folder)
+    (folder / "scenario.toml").write_text(table.replace(CONSUMER, "../../elsewhere/other/shared.py"))
+    with pytest.raises(BadInput, match="leads to"):
+        load(folder)
+
+
 @pytest.mark.parametrize("name", ["a\x1b[2Jb", "a\nlab: all verified", "a\N{RIGHT-TO-LEFT OVERRIDE}b", "a\udc9bb"])
 def test_a_name_that_cannot_be_shown_is_refused(tmp_path: Path, name: str) -> None:
     """The folder's name is the scenario's in every report, on the command line and in pytest."""
