@@ -6,8 +6,9 @@ from the same plan at the same times, and the plan's faults of the connection (`
 `cut-json`, `cut-utf8`) strike there and nowhere else; the generation behind it is whole. Any later stream is the
 generation's events from a place on, at their times: what is past leaves at once.
 
-Both are worked out beforehand, so a response is its schedule and nothing that grows. Finished responses are
-forgotten, oldest first, beyond a number of them and of bytes; when all that are kept still run, no more begin.
+Nothing of the answer is kept, since it can be made anew from the plan: a response is its plan and what the ledger
+notes. Finished responses are forgotten, oldest first, beyond a number of them and of bytes; when all that are kept
+still run, no more begin.
 
 Warnings: lockstep holds a stream and never the generation. Of a cancelled response the open streams are cut, and a
 later one ends cleanly without a terminal event: the vendor documents neither, and this is the worse case for a client.
@@ -23,13 +24,16 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import count
+from functools import partial
+from itertools import chain, count, islice
 
+from lab.model.aside import Aside
 from lab.model.faults import CONNECTION_FAULTS
-from lab.model.ledger import Book, Record
+from lab.model.ledger import TOKEN_BYTES, Book, Record
 from lab.model.reply import wait_until
+from lab.model.room import Full
 from lab.model.schedule import make_script, make_streams
-from lab.model.steps import Schedule, Script, Step
+from lab.model.steps import PLACEHOLDER, Schedule, Script, Step
 from lab.plan import FaultKind, Plan, PlanError, StampKind
 from lab.wire.events import ErrorEvent
 from lab.wire.format import Asked
@@ -37,18 +41,13 @@ from lab.wire.openai_responses import FORMAT
 
 _MOST = 1_000
 _MOST_BYTES = 64 * 2**20
-# A step costs its payload, its text again at two bytes a character, and the objects around them.
-_PAYLOADS, _STEP_BYTES = 3, 300
+_RESPONSE_BYTES = 8_000
 
-# After so many steps without a wait, the other replies get their turn.
+# After so many tokens without a wait, the other replies get their turn; what is no token may have taken its time.
 _BURST = 32
 
 # The number is an event's last field, and no text can hold a line end.
 _NUMBER = re.compile(rb'"sequence_number":(\d+)\}\n\n')
-
-
-class Full(Exception):
-    """All the background responses that are kept still run."""
 
 
 @dataclass(eq=False)
@@ -83,27 +82,33 @@ class Response:
             return "in_progress"
         return "failed" if self._fault is FaultKind.ERROR else "completed"
 
-    def document(self) -> bytes:
-        """The response as JSON: the answer once it has ended, until then no part of it, as with the vendor."""
-        reply, status, tokens = self.script.reply, self.status, max(self.record.numbers, default=0)
+    def document(self) -> Iterator[bytes]:
+        """The response as JSON, in pieces: the answer once it has ended, no part of it before, as with the vendor."""
+        script, status = self.script, self.status
+        tokens = self.record.numbers[-1] if self.record.numbers else 0
         match status:
             case "completed":
-                reason = self.script.plan.finish if self._fault is FaultKind.FORGE else self.script.reason
-                return FORMAT.batch(reply, "".join(self.script.texts[:tokens]), reason, tokens)
+                reason = script.plan.finish if self._fault is FaultKind.FORGE else script.reason
+                around = FORMAT.batch(script.reply, PLACEHOLDER, reason, tokens)
+                return script.filled(around, lambda: islice(script.texts(), tokens))
             case "failed":
                 error = ErrorEvent(FORMAT.error_kind(500), f"the plan asked for an error after token {tokens}")
-                return FORMAT.unfinished(reply, status, error)
+                return iter((FORMAT.unfinished(script.reply, status, error),))
             case _:
-                return FORMAT.unfinished(reply, status)
+                return iter((FORMAT.unfinished(script.reply, status),))
 
     def rest(self, after: int, now: float) -> Schedule:
-        """The generation's events after that number, with their times; past heartbeats are left out."""
-        began, steps, end_at = self.record.started, self.generated.steps, self.generated.end_at
+        """The generation's events after that number, with their times; past heartbeats are left out.
+
+        Warnings: the steps can be taken once. And in a long answer it takes a while to come to that number.
+        """
+        began, end_at = self.record.started, self.generated.end_at
+        made = self.generated.make()
         if self.cancelled_at is not None:
-            steps, end_at = steps[: self._done], self.cancelled_at - began
-        left = [_later(step, after) for step in steps if not (step.heartbeat and began + step.offset < now)]
-        kept = tuple(step for step in left if step is not None)
-        return replace(self.generated, steps=kept, end_at=end_at, fault="", fault_step=-1)
+            made, end_at = islice(made, self._done), self.cancelled_at - began
+        left = _after(after, (step for step in made if not (step.heartbeat and began + step.offset < now)))
+        steps = chain([*islice(left, 1)], left)
+        return replace(self.generated, make=lambda: steps, end_at=end_at, fault="", fault_at_end=False)
 
     @contextmanager
     def streaming(self) -> Iterator[None]:
@@ -129,14 +134,14 @@ class Response:
         """Generate, noting each token at its time."""
         record, generated = self.record, self.generated
         try:
-            for index, step in enumerate(generated.steps):
+            for index, step in enumerate(generated.make()):
                 due = record.started + step.offset
                 if time.monotonic() < due:
                     await wait_until(due)
-                elif index % _BURST == 0:
+                elif index % _BURST == 0 or not step.tokens:
                     await asyncio.sleep(0)
                 now = time.monotonic()
-                if index == generated.fault_step:
+                if step.fault:
                     record.fault, record.fault_at = generated.fault, now
                 record.numbers.extend(step.tokens)
                 record.times.extend([now] * len(step.tokens))
@@ -155,34 +160,45 @@ class Background:
 
     Args:
         book: the ledger.
+        aside: for what takes long.
         most: how many are kept.
         most_bytes: how much memory they may take together.
     """
 
-    def __init__(self, book: Book, most: int = _MOST, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, book: Book, aside: Aside, most: int = _MOST, most_bytes: int = _MOST_BYTES) -> None:
         self._book = book
+        self._aside = aside
         self._most = most
         self._most_bytes = most_bytes
         self._names = count(1)
         self._responses: OrderedDict[str, Response] = OrderedDict()
 
-    def open(self, plan: Plan, asked: Asked, http_version: str, started: float) -> tuple[Response, Schedule]:
-        """Begin to generate; returns also what to answer the request with.
+    def script(self, plan: Plan, asked: Asked) -> Script:
+        """What the next response will be made from; under another id for each.
 
         Raises:
             PlanError: the plan makes no sense for such a request; names the field.
-            Full: too many are running.
         """
         _check(plan, asked)
-        script = make_script(plan, FORMAT, asked, f"-{next(self._names)}")
-        first, generated = make_streams(script)
-        if not asked.stream:
+        return make_script(plan, FORMAT, asked, f"-{next(self._names)}")
+
+    async def open(
+        self, script: Script, http_version: str, started: float, *, stream: bool
+    ) -> tuple[Response, Schedule]:
+        """Begin to generate; returns also what to answer the request with.
+
+        Raises:
+            Full: too many are running.
+        """
+        work = partial(make_streams, script)
+        first, generated = work() if script.quick(stream=True) else await self._aside.work(work)
+        if not stream:
             first = _queued(script)
-        size = sum(_PAYLOADS * len(step.payload) + _STEP_BYTES for step in generated.steps)
+        size = _RESPONSE_BYTES + len(script.reply.model) + TOKEN_BYTES * script.tokens
         self._make_room(size)
         name = f"resp_{script.reply.id}"
-        record = self._book.open(name, http_version, plan.hold, started)
-        response = Response(script, asked.stream, generated, record, size)
+        record = self._book.open(name, http_version, script.plan.hold, started)
+        response = Response(script, stream, generated, record, size)
         response.task = asyncio.create_task(response.generate(self._book))
         self._responses[name] = response
         return response, first
@@ -216,11 +232,22 @@ def _check(plan: Plan, asked: Asked) -> None:
 def _queued(script: Script) -> Schedule:
     """The answer to a request without a stream: a document, at once."""
     body = FORMAT.unfinished(script.reply, "queued")
-    return Schedule((Step(0.0, body),), "application/json", stream=False, length=len(body))
+    step = Step(0.0, body)
+    return Schedule(lambda: iter((step,)), "application/json", stream=False, length=len(body))
 
 
-def _later(step: Step, after: int) -> Step | None:
-    """The step without the events up to that number; None where none is left. Events without a number stay."""
-    cut = max((found.end() for found in _NUMBER.finditer(step.payload) if int(found[1]) <= after), default=0)
-    # A token's event is the last of its step, so it is there as long as anything is.
-    return step._replace(payload=step.payload[cut:]) if cut < len(step.payload) else None
+def _after(number: int, steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps without the events up to that number; events without a number stay."""
+    ended = -1
+    for step in steps:
+        place = 0
+        for found in _NUMBER.finditer(step.payload):
+            ended = int(found[1])
+            if ended <= number:
+                place = found.end()
+        # A long event leaves in several steps, of which the last has its number.
+        if ended < number and not step.payload.endswith(b"\n\n"):
+            place = len(step.payload)
+        # A token's event is the last of its step, so it is there as long as anything is.
+        if place < len(step.payload):
+            yield step._replace(payload=step.payload[place:])

@@ -11,11 +11,15 @@ three that spoil the next token (`cut-json`, `cut-utf8`, and `foreign`) strike w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
 from typing import TypeVar
 
-from lab.model.steps import End, Schedule, Script, Step, find_stamps
+from lab.model.steps import PLACEHOLDER, End, Schedule, Script, Step, find_stamps
 from lab.plan import NEED_NEXT, Fault, FaultKind
+from lab.wire.events import FinishReason
 from lab.wire.tokens import read_tokens
 
 CONNECTION_FAULTS = frozenset(
@@ -24,7 +28,6 @@ CONNECTION_FAULTS = frozenset(
 """Faults of how a reply is handed over, which leave what the model generates whole."""
 
 _JSON = "application/json"
-_BRACKET = "⟨".encode()
 
 _Maker = Callable[[Script, Fault], Schedule]
 _Item = TypeVar("_Item")
@@ -34,7 +37,7 @@ def stream_schedule(script: Script) -> Schedule:
     """The schedule of a streamed reply, without heartbeats."""
     fault = _striking(script)
     if fault is None:
-        return _stream(script, _whole(script))
+        return _whole(script)
     return _STREAM[fault.kind](script, fault)
 
 
@@ -42,7 +45,7 @@ def generated_schedule(script: Script) -> Schedule:
     """The stream as the model generates it, whatever becomes of the connection; without heartbeats."""
     fault = _striking(script)
     if fault is None or fault.kind in CONNECTION_FAULTS:
-        return _stream(script, _whole(script))
+        return _whole(script)
     return _STREAM[fault.kind](script, fault)
 
 
@@ -50,7 +53,7 @@ def batch_schedule(script: Script) -> Schedule:
     """The schedule of a batch reply: one document, when the last token of a stream would have left."""
     fault = _striking(script)
     if fault is None:
-        return _batch(script, _document(script, script.texts))
+        return _whole_answer(script)
     return _BATCH[fault.kind](script, fault)
 
 
@@ -65,145 +68,193 @@ def _striking(script: Script) -> Fault | None:
 # Streams
 
 
-def _stream(
-    script: Script, steps: list[Step], fault: Fault | None = None, fault_step: int = -1, end: End = End.CLEAN
-) -> Schedule:
-    end_at = steps[-1].offset if steps else script.plan.ttft
-    if end is not End.CLEAN:
-        end_at += script.plan.fault_delay
-    return Schedule(
-        tuple(steps),
-        script.wire.stream_type,
-        end=end,
-        end_at=end_at,
-        fault=str(fault or ""),
-        fault_step=fault_step,
-    )
+def _stream(script: Script, steps: Callable[[], Iterator[Step]], end_at: float, fault: Fault | None = None) -> Schedule:
+    return Schedule(steps, script.wire.stream_type, end_at=end_at, fault=str(fault or ""))
 
 
-def _whole(script: Script) -> list[Step]:
-    return script.opened([*script.token_steps(), script.finish_step(script.tokens, script.reason)])
+def _whole(script: Script) -> Schedule:
+    end_at = script.offset_after(script.tokens)
+
+    def steps() -> Iterator[Step]:
+        return script.opened(chain(script.token_steps(), script.finish_steps(script.tokens, script.reason, end_at)))
+
+    return _stream(script, steps, end_at)
 
 
-def _prefix(script: Script, tokens: int) -> list[Step]:
-    return script.opened(script.token_steps()[:tokens]) if tokens else []
+def _prefix(script: Script, tokens: int) -> Iterator[Step]:
+    return script.opened(islice(script.token_steps(), tokens)) if tokens else iter(())
 
 
 def _stream_end(script: Script, fault: Fault) -> Schedule:
-    end = _ENDS[fault.kind]
+    end, delay = _ENDS[fault.kind], script.plan.fault_delay
     if fault.edge == "start":
-        return Schedule((), "", silent=True, end=end, end_at=script.plan.ttft, fault=str(fault), fault_step=0)
-    steps = _whole(script) if fault.edge == "end" else _prefix(script, fault.at)
-    return _stream(script, steps, fault, len(steps), end)
+        ttft = script.plan.ttft
+        return Schedule(_nothing, "", silent=True, end=end, end_at=ttft, fault=str(fault), fault_at_end=True)
+    if fault.edge == "end":
+        made = _whole(script)
+    else:
+        made = _stream(script, partial(_prefix, script, fault.at), script.offset_after(fault.at))
+    return replace(made, end=end, end_at=made.end_at + delay, fault=str(fault), fault_at_end=True)
 
 
 def _stream_error(script: Script, fault: Fault) -> Schedule:
+    at = script.offset_after(fault.at)
     event = script.wire.error_event(script.wire.error_kind(500), _words_of_error(fault))
-    steps = [*_prefix(script, fault.at), Step(script.offset_after(fault.at), event)]
-    return _stream(script, steps, fault, fault.at)
+    error = Step(at, event, fault=True)
+    return _stream(script, lambda: chain(_prefix(script, fault.at), [error]), at, fault)
 
 
 def _stream_no_marker(script: Script, fault: Fault) -> Schedule:
-    steps = _prefix(script, fault.at)
-    return _stream(script, steps, fault, len(steps))
+    made = _stream(script, partial(_prefix, script, fault.at), script.offset_after(fault.at), fault)
+    return replace(made, fault_at_end=True)
 
 
 def _stream_forge(script: Script, fault: Fault) -> Schedule:
-    steps = [*script.token_steps()[: fault.at], script.finish_step(fault.at, script.plan.finish)]
-    return _stream(script, script.opened(steps), fault, fault.at)
+    at = script.offset_after(fault.at)
+
+    def steps() -> Iterator[Step]:
+        finish = script.finish_steps(fault.at, script.plan.finish, at)
+        return script.opened(_marked(chain(islice(script.token_steps(), fault.at), finish), fault.at))
+
+    return _stream(script, steps, at, fault)
 
 
 def _stream_cut(script: Script, fault: Fault) -> Schedule:
-    steps = script.token_steps()[: fault.at + 1]
-    last = steps.pop()
-    steps.append(Step(last.offset, last.payload[: _place_of_cut(script, last.payload, fault)]))
-    return _stream(script, script.opened(steps), fault, fault.at)
+    def steps() -> Iterator[Step]:
+        tokens = script.token_steps()
+        yield from islice(tokens, fault.at)
+        last = next(tokens)
+        bracket = last.payload.index(_bracket(script, fault)) + _BEHIND[fault.kind]
+        yield Step(last.offset, last.payload[:bracket], fault=True)
+
+    return _stream(script, lambda: script.opened(steps()), script.offset_after(fault.at + 1), fault)
 
 
 def _stream_spoil(script: Script, fault: Fault) -> Schedule:
+    end_at = script.offset_after(script.tokens)
+
     def estranged(step: Step) -> Step:
         return step._replace(payload=_estranged(script, step.payload.decode()).encode())
 
-    steps = _spoiled(script.token_steps(), fault, estranged)
-    steps.append(script.finish_step(script.tokens, script.reason))
-    return _stream(script, script.opened(steps), fault, fault.at)
+    def steps() -> Iterator[Step]:
+        spoiled = _spoiled(script.token_steps(), fault, estranged)
+        finish = script.finish_steps(script.tokens, script.reason, end_at)
+        return script.opened(_marked(chain(spoiled, finish), fault.at))
+
+    return _stream(script, steps, end_at, fault)
 
 
 def _status(script: Script, fault: Fault) -> Schedule:
     kind = script.wire.error_kind(fault.at)
     body = script.wire.error_body(kind, f"the plan asked for HTTP status {fault.at}")
-    at = script.plan.ttft
-    return Schedule((Step(at, body),), _JSON, fault.at, False, False, len(body), End.CLEAN, at, str(fault), 0)
+    return _document(body, script.plan.ttft, fault, status=fault.at)
 
 
 # Batch replies
 
 
-def _batch(
-    script: Script,
-    body: bytes,
-    fault: Fault | None = None,
-    *,
-    written: int | None = None,
-    end: End = End.CLEAN,
-) -> Schedule:
-    """One step with the body, or with its first `written` bytes; the framing promises all of it."""
+def _document(body: bytes, at: float, fault: Fault, status: int = 200) -> Schedule:
+    """A document without an answer in it."""
+    step = Step(at, body, fault=True)
+    return Schedule(lambda: iter((step,)), _JSON, status, False, False, len(body), end_at=at, fault=str(fault))
+
+
+def _answer(script: Script, texts: Callable[[], Iterable[str]], reason: FinishReason | None, tokens: int) -> Schedule:
+    """A document with these texts as the answer, when the last token of a stream would have left."""
     at = script.offset_after(script.tokens)
-    payload = body[:written]
+    around = script.wire.batch(script.reply, PLACEHOLDER, reason, tokens)
+    length = len(around) - len(PLACEHOLDER) + sum(len(text.encode()) for text in texts())
+    return Schedule(
+        lambda: (_piece(at, piece) for piece in script.filled(around, texts)),
+        _JSON,
+        stream=False,
+        length=length,
+        end_at=at,
+    )
+
+
+def _piece(at: float, payload: bytes) -> Step:
     numbers = tuple(stamp.number for stamp in read_tokens(payload.decode("utf-8", "ignore")))
-    step = Step(at, payload, numbers, find_stamps(payload))
-    shows = -1 if fault is None else int(end is not End.CLEAN)
-    return Schedule((step,), _JSON, 200, False, False, len(body), end, at, str(fault or ""), shows)
+    return Step(at, payload, numbers, find_stamps(payload))
 
 
-def _document(script: Script, texts: Sequence[str]) -> bytes:
-    return script.wire.batch(script.reply, "".join(texts), script.reason, script.tokens)
+def _cut(whole: Schedule, written: int) -> Schedule:
+    """The document with its first so many bytes; the framing promises all of it."""
+
+    def steps() -> Iterator[Step]:
+        left = written
+        for step in whole.make():
+            if left < len(step.payload):
+                yield _piece(step.offset, step.payload[:left])
+                return
+            yield step
+            left -= len(step.payload)
+
+    return replace(whole, make=steps)
+
+
+def _whole_answer(script: Script) -> Schedule:
+    return _answer(script, script.texts, script.reason, script.tokens)
 
 
 def _batch_end(script: Script, fault: Fault) -> Schedule:
     if fault.edge == "start":
         return _stream_end(script, fault)
-    body = _document(script, script.texts)
-    written = len(body) if fault.edge or fault.at == script.tokens else len(body) * fault.at // script.tokens
-    return _batch(script, body, fault, written=written, end=_ENDS[fault.kind])
+    made = _whole_answer(script)
+    if not fault.edge and fault.at < script.tokens:
+        made = _cut(made, (made.length or 0) * fault.at // script.tokens)
+    return replace(made, end=_ENDS[fault.kind], fault=str(fault), fault_at_end=True)
 
 
 def _batch_error(script: Script, fault: Fault) -> Schedule:
     body = script.wire.error_body(script.wire.error_kind(500), _words_of_error(fault))
-    return _batch(script, body, fault)
+    return _document(body, script.offset_after(script.tokens), fault)
 
 
 def _batch_no_marker(script: Script, fault: Fault) -> Schedule:
-    text = "".join(script.texts[: fault.at])
-    return _batch(script, script.wire.batch(script.reply, text, None, fault.at), fault)
+    return _faulty(_answer(script, lambda: islice(script.texts(), fault.at), None, fault.at), fault)
 
 
 def _batch_forge(script: Script, fault: Fault) -> Schedule:
-    text = "".join(script.texts[: fault.at])
-    return _batch(script, script.wire.batch(script.reply, text, script.plan.finish, fault.at), fault)
+    return _faulty(_answer(script, lambda: islice(script.texts(), fault.at), script.plan.finish, fault.at), fault)
 
 
 def _batch_cut(script: Script, fault: Fault) -> Schedule:
-    body = _document(script, script.texts)
-    return _batch(script, body[: _place_of_cut(script, body, fault)], fault)
+    whole = _whole_answer(script)
+    around = script.wire.batch(script.reply, PLACEHOLDER, script.reason, script.tokens)
+    place = around.index(PLACEHOLDER.encode())
+    texts = script.texts()
+    place += sum(len(text.encode()) for text in islice(texts, fault.at))
+    place += next(texts).encode().index(_bracket(script, fault)) + _BEHIND[fault.kind]
+    return _faulty(replace(_cut(whole, place), length=place), fault)
 
 
 def _batch_spoil(script: Script, fault: Fault) -> Schedule:
-    texts = _spoiled(script.texts, fault, lambda text: _estranged(script, text))
-    return _batch(script, _document(script, texts), fault)
+    def texts() -> Iterator[str]:
+        return _spoiled(script.texts(), fault, lambda text: _estranged(script, text))
+
+    return _faulty(_answer(script, texts, script.reason, script.tokens), fault)
+
+
+def _faulty(made: Schedule, fault: Fault) -> Schedule:
+    """The document, which shows the fault from its first byte."""
+    return replace(made, make=lambda: _marked(made.make(), 0), fault=str(fault))
 
 
 # What both share
+
+
+def _nothing() -> Iterator[Step]:
+    return iter(())
 
 
 def _words_of_error(fault: Fault) -> str:
     return f"the plan asked for an error after token {fault.at}"
 
 
-def _place_of_cut(script: Script, payload: bytes, fault: Fault) -> int:
-    """Before the bracket of the next token, which is inside a JSON text, or inside the bracket itself."""
-    bracket = payload.index(b"%b%b:%d@" % (_BRACKET, script.plan.tag.encode(), fault.at + 1))
-    return bracket + 1 if fault.kind is FaultKind.CUT_UTF8 else bracket
+def _bracket(script: Script, fault: Fault) -> bytes:
+    """How the next token's stamp begins."""
+    return f"⟨{script.plan.tag}:{fault.at + 1}@".encode()
 
 
 def _estranged(script: Script, text: str) -> str:
@@ -212,17 +263,30 @@ def _estranged(script: Script, text: str) -> str:
     return text.replace(f"⟨{tag}:", f"⟨{int(tag, 16) ^ 0xFFFF:04x}:")
 
 
-def _spoiled(items: Sequence[_Item], fault: Fault, estranged: Callable[[_Item], _Item]) -> list[_Item]:
+def _marked(steps: Iterator[Step], index: int) -> Iterator[Step]:
+    """The steps, of which that one shows the fault."""
+    yield from islice(steps, index)
+    yield next(steps)._replace(fault=True)
+    yield from steps
+
+
+def _spoiled(items: Iterator[_Item], fault: Fault, estranged: Callable[[_Item], _Item]) -> Iterator[_Item]:
     """The tokens with the next one left out or made foreign, or the last one twice."""
-    before, after = list(items[: fault.at]), list(items[fault.at :])
+    for item in islice(items, fault.at):
+        last = item
+        yield item
     match fault.kind:
         case FaultKind.DROP:
-            return before + after[1:]
+            next(items)
         case FaultKind.REPEAT:
-            return [*before, before[-1], *after]
+            yield last
         case _:
-            return [*before, estranged(after[0]), *after[1:]]
+            yield estranged(next(items))
+    yield from items
 
+
+_BEHIND = {FaultKind.CUT_JSON: 0, FaultKind.CUT_UTF8: 1}
+"""Bytes of the next token's bracket that still leave: before it stands a JSON text, inside it a character."""
 
 _ENDS = {FaultKind.FIN: End.FIN, FaultKind.RST: End.RST, FaultKind.FREEZE: End.FREEZE}
 

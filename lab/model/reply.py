@@ -22,6 +22,7 @@ import socket
 import struct
 import termios
 import time
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 
 from aiohttp import web
@@ -99,6 +100,7 @@ class ReplyWriter:
         self._early = plan.headers is Headers.EARLY and schedule.status == 200
         self._lockstep = plan.lockstep and schedule.stream
         self._last_token = 0
+        self._ends_in_token = False
         # Once written, the head is empty: no write needs to ask whether it is the first.
         self._head = b""
         if not schedule.silent:
@@ -121,24 +123,38 @@ class ReplyWriter:
         return WrittenReply(survives=self._survives)
 
     async def _write_steps(self) -> None:
-        schedule, protocol = self._schedule, self._request.protocol
-        frames = schedule.chunks if self._framing is Framing.CHUNKED else schedule.payloads
+        protocol = self._request.protocol
         unwaited = 0
-        for index, (step, frame) in enumerate(zip(schedule.steps, frames, strict=True)):
-            now, due = time.monotonic(), self._origin + step.offset
-            if now < due:
-                await wait_until(due)
-                unwaited = 0
-            elif (unwaited := unwaited + 1) == _BURST:
+        for place, (steps, frames) in enumerate(self._blocks()):
+            if place:
+                # Making a block takes its time, and the other replies get their turn.
                 await asyncio.sleep(0)
-                unwaited = 0
-            if self._lockstep and not step.heartbeat:
-                await self._hold(due)
-            if protocol.writing_paused:
-                await self._request.writer.drain()
-            if index == schedule.fault_step:
-                self._note_fault()
-            self._write(step, frame)
+            for step, frame in zip(steps, frames, strict=True):
+                now, due = time.monotonic(), self._origin + step.offset
+                if now < due:
+                    await wait_until(due)
+                    unwaited = 0
+                elif (unwaited := unwaited + 1) == _BURST:
+                    await asyncio.sleep(0)
+                    unwaited = 0
+                if self._lockstep and not step.heartbeat:
+                    await self._hold(due)
+                if protocol.writing_paused:
+                    await self._request.writer.drain()
+                if step.fault:
+                    self._note_fault()
+                self._write(step, frame)
+            if steps:
+                self._ends_in_token = bool(steps[-1].tokens)
+
+    def _blocks(self) -> Iterator[tuple[Sequence[Step], Sequence[bytes]]]:
+        """Steps and their bytes on the wire: all of them where they are kept, else some at a time."""
+        schedule, chunked = self._schedule, self._framing is Framing.CHUNKED
+        if schedule.kept:
+            yield schedule.steps, schedule.chunks if chunked else schedule.payloads
+            return
+        for steps in schedule.blocks():
+            yield steps, [write_chunk(step.payload) if chunked else step.payload for step in steps]
 
     def _write(self, step: Step, frame: bytes) -> None:
         record, now = self._record, time.monotonic()
@@ -166,7 +182,7 @@ class ReplyWriter:
             return
         since = time.monotonic()
         hold = await self._record.lockstep.hold(self._last_token)
-        self._record.holds.append(hold)
+        self._record.note(hold)
         if hold.at > since:
             self._origin += time.monotonic() - due
 
@@ -174,10 +190,10 @@ class ReplyWriter:
         schedule = self._schedule
         due = self._origin + schedule.end_at
         await wait_until(due)
-        if self._lockstep and schedule.steps and schedule.steps[-1].tokens:
+        if self._lockstep and self._ends_in_token:
             await self._hold(due)
         self._write_head()
-        if schedule.fault_step == len(schedule.steps):
+        if schedule.fault_at_end:
             self._note_fault()
         match schedule.end:
             case End.CLEAN if self._framing is Framing.CHUNKED:

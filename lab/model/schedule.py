@@ -1,21 +1,24 @@
 """The schedule: a plan, a wire format and a request, turned into the bytes to write and when.
 
-Everything is worked out before the reply starts: each step has its payload serialised and its offset
-from the request, so that the writing side does nothing but wait and write, and lateness never adds up.
-Pure: no clock, no socket. The same plan and request give the same steps, byte for byte.
+Each step has its payload serialised and its offset from the request, so that the writing side does nothing but wait
+and write, and lateness never adds up. Pure: no clock, no socket. The same plan and request give the same steps, byte
+for byte.
 
-Warnings: a heartbeat is planned into the silences of the schedule, not into those that lockstep adds. And
-working a schedule out takes some 2 microseconds a token, during which no other reply of the process moves:
-nothing for a thousand tokens, two seconds for a million.
+What a short reply needs is made before it starts and kept for the streams of a load test, which share a plan; a long
+one is made as it leaves, some steps at a time. So what a client asks for costs no memory of its length.
+
+Warnings: a heartbeat is planned into the silences of the schedule, not into those that lockstep adds. And where the end
+of a long reply must be known beforehand (its length in bytes, its last moment under jitter) that takes some 2
+microseconds a token: two seconds for a million.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import lru_cache
-from itertools import pairwise
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from lab.model.faults import batch_schedule, generated_schedule, stream_schedule
 from lab.model.steps import End, Schedule, Script, Step
@@ -23,24 +26,67 @@ from lab.plan import Framing, HeartbeatFrom, Plan, PlanError
 from lab.wire.events import FinishReason
 from lab.wire.format import Asked, Reply, WireFormat
 
-# The streams of one load test share a plan; a longer schedule is not worth the memory.
-_CACHED_TOKENS = 5_000
-_CACHED_PADDING = 200
+_MOST_SHARED = 64 * 2**20
 
 # Two offsets closer than this are the same time; it only absorbs the rounding of sums.
 _SAME = 1e-6
 
 
-def make_schedule(plan: Plan, wire: WireFormat, asked: Asked) -> Schedule:
-    """The schedule for one request.
+@dataclass
+class _Lent:
+    schedule: Schedule
+    size: int
+    users: int = 0
 
-    Raises:
-        PlanError: the plan makes no sense for such a request; names the field.
+
+class Shelf:
+    """Short schedules that are kept, by what they were made from, as long as there is room; the least used go first.
+
+    Args:
+        most: bytes that they may take together, those in use included.
     """
-    script = make_script(plan, wire, asked)
-    if script.tokens > _CACHED_TOKENS or plan.padding > _CACHED_PADDING:
-        return _compose(script, asked.stream)
-    return _compose_cached(script, asked.stream)
+
+    def __init__(self, most: int = _MOST_SHARED) -> None:
+        self._most = most
+        self._held = 0
+        self._lent: OrderedDict[tuple[Script, bool], _Lent] = OrderedDict()
+
+    @contextmanager
+    def lend(self, script: Script, *, stream: bool) -> Iterator[Schedule]:
+        """The schedule, kept while it is in use; one that finds no room is made as it leaves, like a long one."""
+        lent = self._find(script, stream)
+        if lent is None:
+            yield compose(script, stream=stream)
+            return
+        lent.users += 1
+        try:
+            yield lent.schedule
+        finally:
+            lent.users -= 1
+
+    def _find(self, script: Script, stream: bool) -> _Lent | None:
+        key = script, stream
+        lent = self._lent.get(key)
+        if lent is None:
+            if not self._make_room(script.size):
+                return None
+            self._held += script.size
+            lent = self._lent[key] = _Lent(replace(compose(script, stream=stream), kept=True), script.size)
+        self._lent.move_to_end(key)
+        return lent
+
+    def _make_room(self, wanted: int) -> bool:
+        if self._held + wanted > self._most:
+            for key in [key for key, lent in self._lent.items() if not lent.users]:
+                self._held -= self._lent.pop(key).size
+                if self._held + wanted <= self._most:
+                    break
+        return self._held + wanted <= self._most
+
+
+def make_schedule(plan: Plan, wire: WireFormat, asked: Asked) -> Schedule:
+    """The schedule for one request; raises as `make_script`."""
+    return compose(make_script(plan, wire, asked), stream=asked.stream)
 
 
 def make_streams(script: Script) -> tuple[Schedule, Schedule]:
@@ -52,13 +98,16 @@ def make_streams(script: Script) -> tuple[Schedule, Schedule]:
 
 
 def make_script(plan: Plan, wire: WireFormat, asked: Asked, name: str = "") -> Script:
-    """Join a plan to a request; raises as `make_schedule`.
+    """Join a plan to a request.
 
     Args:
         plan: the plan.
         wire: the wire format.
         asked: the request.
         name: is added to the reply's id, so that two replies to one plan can be told apart.
+
+    Raises:
+        PlanError: the plan makes no sense for such a request; names the field.
     """
     if asked.stream and plan.framing is Framing.LENGTH:
         raise PlanError("framing", "length is for batch replies; a stream's length is not known before its end")
@@ -74,39 +123,37 @@ def make_script(plan: Plan, wire: WireFormat, asked: Asked, name: str = "") -> S
     return Script(plan, wire, reply, tokens, reason)
 
 
-def _compose(script: Script, stream: bool) -> Schedule:
+def compose(script: Script, *, stream: bool) -> Schedule:
+    """The schedule of a streamed or a batch reply."""
     return _with_heartbeats(script, stream_schedule(script)) if stream else batch_schedule(script)
-
-
-_compose_cached = lru_cache(maxsize=64)(_compose)
 
 
 def _with_heartbeats(script: Script, schedule: Schedule) -> Schedule:
     """Fill every silence of a streamed schedule that is longer than the plan's heartbeat."""
-    every = script.plan.heartbeat
-    if not every or not schedule.stream or schedule.silent:
+    if not script.plan.heartbeat or not schedule.stream or schedule.silent:
         return schedule
-    begun = script.plan.heartbeat_from is HeartbeatFrom.START
+    return replace(schedule, make=lambda: _beating(script, schedule))
+
+
+def _beating(script: Script, schedule: Schedule) -> Iterator[Step]:
     beat = Step(0.0, script.wire.heartbeat(), heartbeat=True)
-    steps: list[Step] = []
-    fault_step = schedule.fault_step
+    begun, since = script.plan.heartbeat_from is HeartbeatFrom.START, 0.0
+    for step in schedule.make():
+        if begun:
+            yield from _beats(beat, since, step.offset, script.plan.heartbeat)
+        yield step
+        begun, since = begun or bool(step.tokens), step.offset
     # The end bounds the last silence; behind it nothing beats.
-    ends = [0.0, *(step.offset for step in schedule.steps), schedule.end_at]
-    for index, (since, until) in enumerate(pairwise(ends)):
-        beats = [beat._replace(offset=offset) for offset in _beats(since, until, every)] if begun else []
-        steps += [*beats, *schedule.steps[index : index + 1]]
-        begun = begun or bool(steps and steps[-1].tokens)
-        if index <= schedule.fault_step:
-            fault_step += len(beats)
-    return replace(schedule, steps=tuple(steps), fault_step=fault_step)
+    if begun:
+        yield from _beats(beat, since, schedule.end_at, script.plan.heartbeat)
 
 
-def _beats(since: float, until: float, every: float) -> Iterator[float]:
-    """Offsets of the heartbeats in one silence; none at its very end, where something else leaves."""
+def _beats(beat: Step, since: float, until: float, every: float) -> Iterator[Step]:
+    """The heartbeats in one silence; none at its very end, where something else leaves."""
     count = 1
     while (offset := since + count * every) < until - _SAME:
-        yield offset
+        yield beat._replace(offset=offset)
         count += 1
 
 
-__all__ = ["End", "Schedule", "Script", "Step", "make_schedule", "make_script", "make_streams"]
+__all__ = ["End", "Schedule", "Script", "Shelf", "Step", "compose", "make_schedule", "make_script", "make_streams"]

@@ -17,6 +17,10 @@ in `X-Lab-Request`, made up where there is none, and echoed. Nothing else is rem
 bounds, the background responses (`lab.model.background`). With a secret, all of it but `/lab/health` is only for
 requests that carry it: see `lab.model.secret` and `lab.model.guard`.
 
+Whatever is asked for costs a bounded part of the memory: of replies (`lab.model.room`), shared schedules
+(`lab.model.schedule`), the ledger. Where there is no room, the answer is 429. What takes long is worked out beside the
+event loop (`lab.model.aside`) or some steps at a time.
+
 Warning: a side channel that leads through a proxy takes that proxy's time and meets its limits.
 """
 
@@ -26,22 +30,23 @@ import asyncio
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
-from pydantic import TypeAdapter
 
-from lab.evidence import Ledger
-from lab.model.background import Background, Full, Response
+from lab.model.aside import Aside
+from lab.model.background import Background, Response
+from lab.model.documents import error_reply, write_document
 from lab.model.guard import Guard
-from lab.model.ledger import Book
+from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book
 from lab.model.reply import ReplyWriter, WrittenReply
-from lab.model.schedule import make_schedule
-from lab.model.steps import Schedule
+from lab.model.room import Full, Room
+from lab.model.schedule import Shelf, compose, make_script
+from lab.model.steps import Schedule, Script
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, FaultKind, Plan, PlanError, plan_from_query
 from lab.wire import FORMATS
 from lab.wire.format import Asked, WireFormat
@@ -49,12 +54,14 @@ from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
 from lab.wire.openai_responses import FORMAT as RESPONSES
 from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
-_LEDGERS = TypeAdapter(list[Ledger])
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,200}")
 
 # Prompts of long conversations are megabytes.
 _LARGEST_BODY = 64 * 2**20
 _BACKLOG = 4096
+
+# One made, the same as a chunk, and what the transport still has of the one before.
+_STEPS_AT_ONCE = 4
 
 
 class ModelServer:
@@ -74,7 +81,10 @@ class ModelServer:
             self._guard = Guard(secret, {wire.path: wire for wire in FORMATS.values()}, OPENAI_CHAT)
         self._watch: asyncio.Task[None] | None = None
         self._book = Book()
-        self._background = Background(self._book)
+        self._room = Room()
+        self._shelf = Shelf()
+        self._aside = Aside()
+        self._background = Background(self._book, self._aside)
         self._replies: set[asyncio.Task[object]] = set()
         self._names = (f"unnamed-{number}" for number in count(1))
         self._runner: web.AppRunner | None = None
@@ -120,6 +130,7 @@ class ModelServer:
         if self._watch is not None:
             self._watch.cancel()
         self._background.close()
+        self._aside.close()
         for reply in self._replies:
             reply.cancel()
         await runner.cleanup()
@@ -141,25 +152,45 @@ class ModelServer:
         return app
 
     async def _answer(self, wire: WireFormat, request: web.Request) -> web.StreamResponse:
+        with self._room.share() as share:
+            response: Response | None = None
+            try:
+                name, arrived, asked, plan = await self._read(wire, request)
+                refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
+                background = asked.background and not refused
+                script = self._background.script(plan, asked) if background else make_script(plan, wire, asked)
+                share.take(_weight(script))
+                if background:
+                    opened = self._background.open(script, _version(request), arrived, stream=asked.stream)
+                    response, schedule = await opened
+            except ValueError as error:
+                return error_reply(wire, 400, str(error))
+            except Full as error:
+                return error_reply(wire, 429, str(error))
+            if response is not None:
+                with response.streaming():
+                    return await self._write(request, name, plan, schedule, arrived)
+            with await self._schedule(script, stream=asked.stream) as schedule:
+                return await self._write(request, name, plan, schedule, arrived)
+
+    async def _read(self, wire: WireFormat, request: web.Request) -> tuple[str, float, Asked, Plan]:
+        """What a request says: its id, when it had arrived, what it asks for, the plan.
+
+        Raises:
+            ValueError: it makes no sense; names the field.
+        """
         body = await request.read()
         arrived = time.monotonic()
-        response: Response | None = None
-        try:
-            name = self._read_name(request)
-            get = request.method == "GET"
-            asked = Asked(f"lab?{request.query_string}", stream=True) if get else wire.read_ask(body)
-            plan = _read_plan(request.headers.get(PLAN_HEADER), asked.model)
-            refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
-            if asked.background and not refused:
-                response, schedule = self._background.open(plan, asked, _version(request), arrived)
-            else:
-                schedule = make_schedule(plan, wire, asked)
-        except ValueError as error:
-            return _error(wire, 400, str(error))
-        except Full as error:
-            return _error(wire, 429, str(error))
-        with nullcontext() if response is None else response.streaming():
-            return await self._write(request, name, plan, schedule, arrived)
+        name = self._read_name(request)
+        get = request.method == "GET"
+        asked = Asked(f"lab?{request.query_string}", stream=True) if get else wire.read_ask(body)
+        return name, arrived, asked, _read_plan(request.headers.get(PLAN_HEADER), asked.model)
+
+    async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
+        if script.short:
+            return self._shelf.lend(script, stream=stream)
+        work = partial(compose, script, stream=stream)
+        return nullcontext(work() if script.quick(stream=stream) else await self._aside.work(work))
 
     async def _write(
         self,
@@ -190,23 +221,28 @@ class ModelServer:
         try:
             name, after = self._read_name(request), _read_place(request)
         except ValueError as error:
-            return _error(RESPONSES, 400, str(error))
+            return error_reply(RESPONSES, 400, str(error))
         if after is None:
-            return web.Response(body=response.document(), content_type="application/json")
+            return await write_document(request, response.document())
         if not response.streamed:
-            return _error(RESPONSES, 400, "stream: the response was created without a stream, so it has none")
-        schedule = response.rest(after, arrived)
-        with response.streaming():
-            return await self._write(
-                request, name, response.script.plan, schedule, arrived, origin=response.record.started
-            )
+            return error_reply(RESPONSES, 400, "stream: the response was created without a stream, so it has none")
+        with self._room.share() as share:
+            try:
+                share.take(_weight(response.script))
+            except Full as error:
+                return error_reply(RESPONSES, 429, str(error))
+            rest = partial(response.rest, after, arrived)
+            schedule = rest() if response.script.short else await self._aside.work(rest)
+            with response.streaming():
+                origin = response.record.started
+                return await self._write(request, name, response.script.plan, schedule, arrived, origin)
 
-    async def _cancel_response(self, request: web.Request) -> web.Response:
+    async def _cancel_response(self, request: web.Request) -> web.StreamResponse:
         response = self._background.find(request.match_info["response"])
         if response is None:
             return _no_response(request)
         response.cancel()
-        return web.Response(body=response.document(), content_type="application/json")
+        return await write_document(request, response.document())
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -226,11 +262,11 @@ class ModelServer:
             raise ValueError(f"{REQUEST_HEADER}: {name[:40]!r} does not match {_REQUEST_ID.pattern}")
         return name
 
-    async def _ledger(self, request: web.Request) -> web.Response:
+    async def _ledger(self, request: web.Request) -> web.StreamResponse:
         attempts = self._book.read(request.match_info["request"])
-        if not attempts:
+        if attempts is None:
             return web.json_response({"error": "no such request in the ledger"}, status=404)
-        return web.Response(body=_LEDGERS.dump_json(attempts), content_type="application/json")
+        return await write_document(request, attempts)
 
     async def _confirm(self, request: web.Request) -> web.Response:
         known = self._book.confirm(request.match_info["request"], int(request.match_info["number"]))
@@ -259,6 +295,12 @@ def _read_plan(header: str | None, model: str) -> Plan:
     return in_header
 
 
+def _weight(script: Script) -> int:
+    """Bytes that a reply may take while it is written: what is noted of it, and the steps that are on their way."""
+    noted = TOKEN_BYTES + (HOLD_BYTES if script.plan.lockstep else 0)
+    return noted * script.tokens + BEAT_BYTES * script.beats + _STEPS_AT_ONCE * script.event
+
+
 def _read_place(request: web.Request) -> int | None:
     """After which event's number a stream is wanted, -1 for all of them; None where none is wanted.
 
@@ -277,14 +319,8 @@ def _version(request: web.Request) -> str:
     return f"{request.version.major}.{request.version.minor}"
 
 
-def _error(wire: WireFormat, status: int, message: str) -> web.Response:
-    """An error in the vendor's shape."""
-    body = wire.error_body(wire.error_kind(status), message)
-    return web.Response(status=status, body=body, content_type="application/json")
-
-
 def _no_response(request: web.Request) -> web.Response:
-    return _error(RESPONSES, 404, f"Response with id '{request.match_info['response'][:100]}' not found.")
+    return error_reply(RESPONSES, 404, f"Response with id '{request.match_info['response'][:100]}' not found.")
 
 
 async def _models(_request: web.Request) -> web.Response:

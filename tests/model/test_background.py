@@ -12,8 +12,11 @@ import openai
 import pytest
 from openai.types.responses import Response
 
-from lab.model.background import Background, Full
+from lab.model import steps
+from lab.model.aside import Aside
+from lab.model.background import Background
 from lab.model.ledger import Book
+from lab.model.room import Full
 from lab.model.server import ModelServer
 from lab.plan import PlanError, plan_from_query
 from lab.wire.format import Asked
@@ -91,6 +94,21 @@ async def test_the_rest_begins_right_after_any_event(client: openai.AsyncOpenAI,
     name = whole[0].response.id
     rest = await follow(await client.responses.retrieve(name, stream=True, starting_after=after))
     assert [event.model_dump() for event in rest] == [event.model_dump() for event in whole[after + 1 :]]
+
+
+async def test_the_rest_of_a_long_answer_begins_right_after_any_event(
+    client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose last events leave in many pieces, most of which say no number."""
+    monkeypatch.setattr(steps, "SHORT", -1)
+    monkeypatch.setattr(steps, "_PIECE", 60)
+    whole = await follow(await create(client, PLAN))
+    name = whole[0].response.id
+    assert sequence(whole) == [*range(13)]
+    for after in range(-1, 13):
+        rest = await follow(await client.responses.retrieve(name, stream=True, starting_after=after))
+        assert [event.model_dump() for event in rest] == [event.model_dump() for event in whole[after + 1 :]]
+    assert numbers((await client.responses.retrieve(name)).output_text) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("fault", ["fin@2", "rst@2", "freeze@2", "no-marker@2", "cut-json@2", "cut-utf8@2"])
@@ -244,8 +262,9 @@ async def test_a_secret_guards_what_was_generated(path: str, method: str) -> Non
 class TestBounds:
     ASKED = Asked("lab", stream=True, background=True)
 
-    def _open(self, background: Background, query: str = "tokens=3&interval=0s") -> str:
-        response, _ = background.open(plan_from_query(query), self.ASKED, "1.1", time.monotonic())
+    async def _open(self, background: Background, query: str = "tokens=3&interval=0s") -> str:
+        script = background.script(plan_from_query(query), self.ASKED)
+        response, _ = await background.open(script, "1.1", time.monotonic(), stream=True)
         return f"resp_{response.script.reply.id}"
 
     async def _finish(self, background: Background, name: str) -> None:
@@ -255,11 +274,11 @@ class TestBounds:
 
     async def test_the_oldest_that_has_ended_is_forgotten(self) -> None:
         """Beyond the number, the first to have begun goes first; one that runs stays."""
-        background = Background(Book(), most=2)
-        runs = self._open(background, "tokens=3&interval=10m")
-        old = self._open(background)
+        background = Background(Book(), Aside(), most=2)
+        runs = await self._open(background, "tokens=3&interval=10m")
+        old = await self._open(background)
         await self._finish(background, old)
-        new = self._open(background)
+        new = await self._open(background)
         assert background.find(old) is None
         assert background.find(runs) is not None
         assert background.find(new) is not None
@@ -267,19 +286,19 @@ class TestBounds:
 
     async def test_when_all_run_no_more_begin(self) -> None:
         """A refusal, and nothing is forgotten."""
-        background = Background(Book(), most=2)
-        names = [self._open(background, "tokens=3&interval=10m") for _ in range(2)]
+        background = Background(Book(), Aside(), most=2)
+        names = [await self._open(background, "tokens=3&interval=10m") for _ in range(2)]
         with pytest.raises(Full, match="2 background responses are running"):
-            self._open(background)
+            await self._open(background)
         assert all(background.find(name) for name in names)
         background.close()
 
     async def test_bytes_count_too(self) -> None:
         """Long answers are forgotten sooner; one that is too long for the bound is kept as the only one."""
-        background = Background(Book(), most_bytes=100_000)
-        names = [self._open(background)]
+        background = Background(Book(), Aside(), most_bytes=100_000)
+        names = [await self._open(background)]
         await self._finish(background, names[0])
-        names.append(self._open(background, "tokens=3&interval=0s&padding=50000"))
+        names.append(await self._open(background, "tokens=10000&interval=0s"))
         assert [background.find(name) is not None for name in names] == [False, True]
         background.close()
 
@@ -287,7 +306,7 @@ class TestBounds:
         self, server: ModelServer, client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As the vendor does when there is too much to do."""
-        small = Background(Book(), most=1)
+        small = Background(Book(), Aside(), most=1)
         monkeypatch.setattr(server, "_background", small)
         stream = await create(client, "lab?tokens=2&interval=10m")
         with pytest.raises(openai.RateLimitError):
@@ -297,6 +316,6 @@ class TestBounds:
 
     async def test_a_plan_that_makes_no_sense_is_refused(self) -> None:
         """The error names the field."""
-        background = Background(Book())
+        background = Background(Book(), Aside())
         with pytest.raises(PlanError, match="stamp"):
-            background.open(plan_from_query("stamp=clock"), self.ASKED, "1.1", 0.0)
+            background.script(plan_from_query("stamp=clock"), self.ASKED)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.model.schedule import End, Schedule, make_schedule
+from lab.model import steps
+from lab.model.schedule import End, Schedule, Shelf, make_schedule, make_script
 from lab.model.steps import find_stamps, stamped, write_chunk
 from lab.plan import FaultKind, Plan, PlanError, plan_from_query
 from lab.wire import FORMATS, format_named
@@ -91,7 +93,7 @@ def test_jitter_delays_within_its_bound_and_never_reorders(jitter: int, interval
 def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(seed: int, other: int) -> None:
     """Nothing but the plan decides the bytes and the times."""
     first, again = schedule(f"tokens=9&jitter=1s&seed={seed}"), schedule(f"tokens=9&jitter=1s&seed={seed}")
-    assert first == again
+    assert first.steps == again.steps
     if other != seed:
         assert schedule(f"tokens=9&jitter=1s&seed={other}").payloads != first.payloads
 
@@ -276,10 +278,10 @@ def test_nothing_beats_after_a_fault(fault: str) -> None:
 def test_the_fault_is_noted_at_the_write_that_first_shows_it(fault: str, first: str, heartbeat: str) -> None:
     """Heartbeats in between do not shift the place."""
     made = schedule(f"tokens=5&ttft=1s&interval=1s&fault={fault}{heartbeat}")
-    step = made.steps[made.fault_step]
+    (place,) = (place for place, step in enumerate(made.steps) if step.fault)
     shown = {"error": b'"error"', "4": b":4@", "2": b":2@", "": b"[DONE]"}[first]
-    assert shown in step.payload
-    earlier = [other.payload for other in made.steps[: made.fault_step] if not other.heartbeat]
+    assert shown in made.steps[place].payload
+    earlier = [other.payload for other in made.steps[:place] if not other.heartbeat]
     assert len(earlier) == 2
 
 
@@ -361,6 +363,87 @@ def test_a_plan_that_makes_no_sense_for_the_request_names_its_field(query: str, 
     with pytest.raises(PlanError) as caught:
         schedule(query, stream=stream)
     assert caught.value.field == field
+
+
+# Long answers
+
+
+@EveryFormat
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("fault", ["", *FAULTS])
+def test_a_long_answer_has_the_bytes_of_a_short_one(
+    wire: WireFormat, stream: bool, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What leaves in pieces is the same body, promised in the same length, with the same tokens and the same fault."""
+    plan = f"tokens=5&jitter=50ms&gaps=3@2s&fault={fault}" if fault else "tokens=5&jitter=50ms&gaps=3@2s"
+    short = schedule(plan, wire, stream=stream)
+    whole = short.steps
+    monkeypatch.setattr(steps, "SHORT", -1)
+    monkeypatch.setattr(steps, "_PIECE", 60)
+    monkeypatch.setattr(steps, "_BLOCK", 400)
+    long = schedule(plan, wire, stream=stream)
+    pieces = [step for block in long.blocks() for step in block]
+    assert long == short
+    assert b"".join(step.payload for step in pieces) == b"".join(step.payload for step in whole)
+    assert [number for step in pieces for number in step.tokens] == [n for step in whole for n in step.tokens]
+    assert sum(step.fault for step in pieces) == sum(step.fault for step in whole)
+    assert {step.offset for step in pieces} == {step.offset for step in whole}
+    if not fault and (not stream or wire.name == "openai-responses"):
+        assert len(pieces) > len(whole)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["tokens=100000&jitter=1s", "tokens=9&ttft=9s&heartbeat=0.1ms&heartbeat_from=start", "tokens=250&padding=1000000"],
+)
+def test_a_block_of_a_long_answer_is_small(query: str) -> None:
+    """Some dozen kilobytes or one step, however long the whole is."""
+    plan = plan_from_query(query)
+    script = make_script(plan, CHAT, Asked("lab", stream=True))
+    assert not script.short
+    block = next(make_schedule(plan, CHAT, Asked("lab", stream=True)).blocks())
+    assert len(block) == 1 or sum(len(step.payload) for step in block) < 40_000
+    assert len(block) < 200
+
+
+class TestShelf:
+    """What streams share."""
+
+    SIZE = make_script(plan_from_query("tokens=5"), CHAT, Asked("lab", stream=True)).size
+
+    def _lend(self, shelf: Shelf, seed: int) -> AbstractContextManager[Schedule]:
+        script = make_script(plan_from_query(f"tokens=5&seed={seed}"), CHAT, Asked("lab", stream=True))
+        return shelf.lend(script, stream=True)
+
+    def test_the_streams_of_a_load_test_share_one_schedule(self) -> None:
+        """The steps are made once."""
+        shelf = Shelf()
+        with self._lend(shelf, 1) as first, self._lend(shelf, 1) as second:
+            assert first is second
+            assert first.steps is second.steps
+
+    def test_it_is_bounded_in_bytes_and_the_least_used_go_first(self) -> None:
+        """Room for two: the third takes the place of the one that was not asked for again."""
+        shelf = Shelf(2 * self.SIZE + 50)
+        kept = []
+        for seed in (1, 2, 1, 3):
+            with self._lend(shelf, seed) as made:
+                kept.append(made)
+        with self._lend(shelf, 1) as again:
+            assert again is kept[0]
+        with self._lend(shelf, 2) as made:
+            assert made is not kept[1]
+
+    def test_what_is_in_use_is_never_forgotten_and_counts(self) -> None:
+        """A schedule that finds no room is made as it leaves, and kept by nobody."""
+        shelf = Shelf(self.SIZE + 50)
+        with self._lend(shelf, 1) as first:
+            with self._lend(shelf, 2) as second:
+                assert (first.kept, second.kept) == (True, False)
+            with self._lend(shelf, 1) as again:
+                assert again is first
+        with self._lend(shelf, 2) as second:
+            assert second.kept
 
 
 def test_an_empty_payload_is_no_chunk() -> None:
