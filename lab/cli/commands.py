@@ -96,7 +96,11 @@ def serve(
         typer.Option("--secret-file", metavar="FILE", help="A file with the secret to obey; or set LAB_SECRET."),
     ] = None,
 ) -> None:
-    """Serve the fake model on this machine, without a container; ends at Ctrl-C."""
+    """Serve the fake model on this machine, without a container; ends at Ctrl-C.
+
+    With a secret it obeys whoever sends that. Without one: on an address of this machine alone it obeys the programs
+    here, and web pages from here but no other site's; on any other address everybody.
+    """
     from lab.model.__main__ import main as serve_model
 
     secret = [] if secret_file is None else ["--secret-file", str(secret_file)]

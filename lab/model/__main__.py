@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import ipaddress
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import uvloop
 
+from lab.model.browsers import is_loopback
 from lab.model.secret import SECRET_VARIABLE, SecretError, read_secret
 from lab.model.server import ModelServer
 
@@ -42,13 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 async def _serve(host: str, port: int, secret: str | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -57,10 +50,10 @@ async def _serve(host: str, port: int, secret: str | None) -> None:
         # What stands now stays; without this, each full collection walks it and delays every stream.
         gc.collect()
         gc.freeze()
-        if secret is None and not _is_loopback(host):
+        if secret is None and not is_loopback(host):
             sys.stderr.write(
                 f"warning: {host} can be reached from other machines, and without a secret this server obeys "
-                f"everybody; give --secret-file FILE or {SECRET_VARIABLE}\n"
+                f"everybody, web pages included; give --secret-file FILE or {SECRET_VARIABLE}\n"
             )
             sys.stderr.flush()
         sys.stdout.write(f"listening on {server.base_url}\n")

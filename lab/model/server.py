@@ -14,12 +14,11 @@
 
 The plan comes in the header `X-Lab-Plan` or behind a question mark in the model's name; the request's id
 in `X-Lab-Request`, made up where there is none, and echoed. Nothing else is remembered but the ledger and, within
-bounds, the background responses (`lab.model.background`). With a secret, all of it but `/lab/health` is only for
-requests that carry it: see `lab.model.secret` and `lab.model.guard`.
+bounds, the background responses (`lab.model.background`). Who is let in: see `lab.model.guard`.
 
-Whatever is asked for costs a bounded part of the memory: of replies (`lab.model.room`), shared schedules
-(`lab.model.schedule`), the ledger. Where there is no room, the answer is 429. What takes long is worked out beside the
-event loop (`lab.model.aside`) or some steps at a time.
+Whatever a client sends costs a bounded part of the memory: of connections (`lab.model.connections`), bodies and replies
+(`lab.model.room`), shared schedules (`lab.model.schedule`), the ledger. Where there is no room, the answer is 429. What
+takes long is worked out beside the event loop (`lab.model.aside`) or some steps at a time.
 
 Warning: a side channel that leads through a proxy takes that proxy's time and meets its limits.
 """
@@ -40,11 +39,13 @@ from aiohttp import web
 
 from lab.model.aside import Aside
 from lab.model.background import Background, Response
+from lab.model.bodies import Refused, read_body
+from lab.model.connections import Connections
 from lab.model.documents import error_reply, write_document
 from lab.model.guard import Guard
 from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book
 from lab.model.reply import ReplyWriter, WrittenReply
-from lab.model.room import Full, Room
+from lab.model.room import Full, Room, Share
 from lab.model.schedule import Shelf, compose, make_script
 from lab.model.steps import Schedule, Script
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, FaultKind, Plan, PlanError, plan_from_query
@@ -56,9 +57,7 @@ from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,200}")
 
-# Prompts of long conversations are megabytes.
-_LARGEST_BODY = 64 * 2**20
-_BACKLOG = 4096
+_CLOSING_SECONDS = 1.0
 
 # One made, the same as a chunk, and what the transport still has of the one before.
 _STEPS_AT_ONCE = 4
@@ -76,10 +75,7 @@ class ModelServer:
     def __init__(self, host: str = "127.0.0.1", port: int = 0, *, secret: str | None = None) -> None:
         self._host = host
         self._port = port
-        self._guard = None
-        if secret is not None:
-            self._guard = Guard(secret, {wire.path: wire for wire in FORMATS.values()}, OPENAI_CHAT)
-        self._watch: asyncio.Task[None] | None = None
+        self._guard = Guard(secret, host, {wire.path: wire for wire in FORMATS.values()}, OPENAI_CHAT)
         self._book = Book()
         self._room = Room()
         self._shelf = Shelf()
@@ -88,6 +84,7 @@ class ModelServer:
         self._replies: set[asyncio.Task[object]] = set()
         self._names = (f"unnamed-{number}" for number in count(1))
         self._runner: web.AppRunner | None = None
+        self._connections: Connections | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -111,24 +108,25 @@ class ModelServer:
             OSError: the address cannot be had.
         """
         # Cancelling a handler is how a reply learns that its client has left.
-        self._runner = web.AppRunner(self._application(), handler_cancellation=True, access_log=None)
+        # Replies are cut when it closes, and nothing else is worth waiting for.
+        self._runner = web.AppRunner(
+            self._application(), handler_cancellation=True, access_log=None, shutdown_timeout=_CLOSING_SECONDS
+        )
         await self._runner.setup()
+        self._connections = Connections(self._runner, self._guard)
         try:
-            await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+            _, self._port = await self._connections.start(self._host, self._port)
         except OSError:
             await self.aclose()
             raise
-        self._port = self._runner.addresses[0][1]
-        if self._guard is not None and self._runner.server is not None:
-            self._watch = asyncio.create_task(self._guard.watch(self._runner.server))
 
     async def aclose(self) -> None:
         """Stop listening and cut every reply that still runs; harmless if it never started."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._connections is not None:
+            self._connections.close()
         self._background.close()
         self._aside.close()
         for reply in self._replies:
@@ -136,8 +134,7 @@ class ModelServer:
         await runner.cleanup()
 
     def _application(self) -> web.Application:
-        middlewares = [] if self._guard is None else [self._guard.middleware]
-        app = web.Application(client_max_size=_LARGEST_BODY, middlewares=middlewares)
+        app = web.Application()
         for wire in FORMATS.values():
             app.router.add_post(wire.path, partial(self._answer, wire))
         # Not HEAD too: it would generate an answer for nobody.
@@ -155,7 +152,7 @@ class ModelServer:
         with self._room.share() as share:
             response: Response | None = None
             try:
-                name, arrived, asked, plan = await self._read(wire, request)
+                name, arrived, asked, plan = await self._read(wire, request, share)
                 refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
                 background = asked.background and not refused
                 script = self._background.script(plan, asked) if background else make_script(plan, wire, asked)
@@ -163,6 +160,10 @@ class ModelServer:
                 if background:
                     opened = self._background.open(script, _version(request), arrived, stream=asked.stream)
                     response, schedule = await opened
+            except Refused as error:
+                reply = error_reply(wire, error.status, str(error))
+                reply.force_close()
+                return reply
             except ValueError as error:
                 return error_reply(wire, 400, str(error))
             except Full as error:
@@ -173,17 +174,21 @@ class ModelServer:
             with await self._schedule(script, stream=asked.stream) as schedule:
                 return await self._write(request, name, plan, schedule, arrived)
 
-    async def _read(self, wire: WireFormat, request: web.Request) -> tuple[str, float, Asked, Plan]:
+    async def _read(self, wire: WireFormat, request: web.Request, share: Share) -> tuple[str, float, Asked, Plan]:
         """What a request says: its id, when it had arrived, what it asks for, the plan.
 
         Raises:
+            Refused: its body is not taken.
             ValueError: it makes no sense; names the field.
+            Full: there is no room for its body.
         """
-        body = await request.read()
+        body = await read_body(request, share)
         arrived = time.monotonic()
         name = self._read_name(request)
         get = request.method == "GET"
         asked = Asked(f"lab?{request.query_string}", stream=True) if get else wire.read_ask(body)
+        # The body is needed no more.
+        share.give_back()
         return name, arrived, asked, _read_plan(request.headers.get(PLAN_HEADER), asked.model)
 
     async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:

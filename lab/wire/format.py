@@ -155,6 +155,12 @@ class WireFormat(Protocol):
         ...
 
 
+LONGEST_MODEL = 4_000
+"""Characters in a model's name: room for a plan with hundreds of gaps, and little enough to stand in every event."""
+
+MOST_VALUES = 1_000_000
+"""Values in a request's JSON: an empty object takes three bytes on the wire and seventy in memory."""
+
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What reading a document raises when it is not what its wire format says; JSON can be nested too deep."""
 
@@ -180,17 +186,31 @@ def read_request(body: bytes, *questions: str) -> dict[str, Any]:
     Raises:
         ValueError: names the field that is missing or makes no sense.
     """
+    # Each value stands behind one of these; those inside of texts count too, which is why the bound is high.
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
+        raise ValueError(f"the body has more than {MOST_VALUES} values")
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is no JSON: {error}") from None
     if not isinstance(fields, dict):
         raise ValueError("the body is no JSON object")
-    if not isinstance(fields.get("model"), str) or not fields["model"]:
-        raise ValueError("model: a name is required")
+    _check_model(fields.get("model"))
     if not any(_is_question(name, fields.get(name)) for name in questions):
         raise ValueError(f"{' or '.join(questions)}: at least one is required")
     return fields
+
+
+def _check_model(name: object) -> None:
+    """Raises `ValueError` where the name cannot stand in every event."""
+    if not isinstance(name, str) or not name:
+        raise ValueError("model: a name is required")
+    if len(name) > LONGEST_MODEL:
+        raise ValueError(f"model: {len(name)} characters are more than {LONGEST_MODEL}")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError("model: half a surrogate pair is no text") from None
 
 
 def _is_question(name: str, value: object) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from lab.model import guard
+from lab.model import connections
 from lab.model.secret import SecretError, read_secret
 from lab.model.server import ModelServer
 from lab.plan import PLAN_HEADER, REQUEST_HEADER
@@ -108,8 +108,8 @@ async def test_a_connection_without_the_secret_is_dropped(
     guarded: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that shows nothing for long is closed, and so are the oldest of too many; the owner's stays."""
-    monkeypatch.setattr(guard, "STRANGER_SECONDS", 0.3)
-    monkeypatch.setattr(guard, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(connections, "STRANGER_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "_LOOK_EVERY", 0.05)
     place = guarded.base_url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(place[0], int(place[1]))
     mine, my_writer = await asyncio.open_connection(place[0], int(place[1]))

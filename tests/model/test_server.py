@@ -109,6 +109,99 @@ async def test_what_makes_no_sense_is_refused_in_the_vendors_shape(
     assert words in error.message
 
 
+def raw_request(body: bytes, headers: bytes = b"") -> bytes:
+    """A request with that body, whatever it is."""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: lab\r\n%bContent-Length: %d\r\n\r\n"
+    return head % (headers, len(body)) + body
+
+
+NINES = "9" * 400
+QUESTION = b'"messages":[{"role":"user","content":"x"}],"input":"x","max_tokens":5'
+ODD = {
+    "an infinite time": (request(f"ttft={NINES}s", max_tokens=5), "X-Lab-Plan: ttft: longer than a year"),
+    "an infinite time in the model's name": (
+        request(model=f"lab?interval={NINES}h", max_tokens=5),
+        "model: interval: longer than a year",
+    ),
+    "an infinite gap": (request(f"gaps=2@{NINES}s", max_tokens=5), "X-Lab-Plan: gaps: longer than a year"),
+    "an infinite hold": (request(f"lockstep=yes&hold={NINES}s", max_tokens=5), "X-Lab-Plan: hold: longer than a year"),
+    "an infinite time to come back": (
+        request(f"fault=status@429&retry_after={NINES}s", max_tokens=5),
+        "X-Lab-Plan: retry_after: longer than a year",
+    ),
+    "an infinite limit": (
+        raw_request(
+            b'{"model":"lab","messages":[1],"input":"x","max_tokens":1e999,"max_output_tokens":1e999,'
+            b'"options":{"num_predict":1e999}}'
+        ),
+        ": must be a whole number from 1",
+    ),
+    "a limit of many digits": (raw_request(b'{"model":"lab","max_tokens":%b}' % (b"9" * 5_000)), "the body is no JSON"),
+    "a place of many digits": (request(f"fault=fin@{NINES}", max_tokens=5), "X-Lab-Plan: fault: "),
+    "bytes that are no text": (
+        raw_request(b'{"model":"lab",%b}' % QUESTION, b"X-Lab-Plan: tokens=\xff\r\n"),
+        "X-Lab-Plan: tokens: ",
+    ),
+    "the same as a field, twice": (
+        raw_request(b'{"model":"lab",%b}' % QUESTION, b"X-Lab-Plan: \xff=1&\xff=2\r\n"),
+        "X-Lab-Plan: ",
+    ),
+    "the same as an id": (
+        raw_request(b'{"model":"lab",%b}' % QUESTION, b"X-Lab-Request: \xff\r\n"),
+        "X-Lab-Request: ",
+    ),
+    "half a character": (raw_request(b'{"model":"lab\\ud800",%b}' % QUESTION), "model: half a surrogate pair"),
+    "half a character, twice": (
+        raw_request(b'{"model":"lab?\\ud800=1&\\ud800=2",%b}' % QUESTION),
+        "model: half a surrogate pair",
+    ),
+    "a name that is too long": (request(model="x" * 4_001, max_tokens=5), "model: 4001 characters"),
+    "brackets": (raw_request(b"[" * 4_000), "the body is no JSON"),
+    "braces": (raw_request(b'{"model":' * 4_000), "the body is no JSON"),
+    "too many values": (raw_request(b'{"model":"lab","messages":[' + b"0," * 1_000_000 + b"0]}"), "more than 1000000"),
+}
+
+
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize(("data", "words"), ODD.values(), ids=ODD)
+async def test_whatever_cannot_be_counted_or_written_is_the_clients_mistake(
+    server: ModelServer, data: bytes, words: str, wire: WireFormat, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Status 400 with the field's name, never a 500, and no traceback in anybody's log."""
+    data = data.replace(b"/v1/chat/completions", wire.path.encode(), 1)
+    seen = await exchange(server.base_url, data)
+    (error,) = wire.read_batch(seen.body)
+    assert isinstance(error, ErrorEvent)
+    assert (seen.status, error.kind) == (400, wire.error_kind(400))
+    assert words in error.message
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/v1/sse?ttft={NINES}s", 400),
+        ("/v1/sse?%ed%a0%80=1", 400),
+        ("/v1/responses/%ed%a0%80", 404),
+        ("/v1/responses/" + "a" * 7_000, 404),
+        ("/lab/ledger/%ff", 404),
+    ],
+    ids=["time", "query", "id", "long id", "ledger"],
+)
+async def test_odd_addresses_are_the_clients_mistake_too(server: ModelServer, path: str, status: int) -> None:
+    """Query strings and ids come from the same hands as bodies do."""
+    data = f"GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n".encode()
+    assert (await exchange(server.base_url, data)).status == status
+
+
+async def test_the_longest_plan_that_makes_sense_starts(server: ModelServer) -> None:
+    """A year between two tokens is within what every clock in it can count."""
+    connection = await connect(server.base_url)
+    connection.send(request("tokens=1000000&interval=8760h&gaps=2@8760h&jitter=8760h&ttft=0s&headers=early"))
+    assert (await connection.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    connection.close()
+
+
 async def test_an_event_source_may_get_a_plain_stream(server: ModelServer) -> None:
     """The plan stands in the URL; a bad one is refused, and asking for the head alone generates nothing."""
     ask = "%s /v1/sse?%s HTTP/1.1\r\nHost: lab\r\nAccept: text/event-stream\r\n\r\n"
@@ -258,6 +351,19 @@ async def test_closing_cuts_the_replies_that_run() -> None:
     assert await connection.until_end() in {"fin", "rst"}
     (ledger,) = TypeAdapter(list[Ledger]).validate_json(b"".join(server._book.read("open") or ()))
     assert ledger.client_left is None
+
+
+async def test_closing_waits_for_no_body() -> None:
+    """Half a request does not keep the server from closing either."""
+    server = ModelServer()
+    await server.start()
+    connection = await connect(server.base_url)
+    connection.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: lab\r\nContent-Length: 9\r\n\r\n{")
+    # Answered after that has begun to wait.
+    assert (await fetch(server, "/lab/health"))[0] == 200
+    async with asyncio.timeout(_PATIENCE):
+        await server.aclose()
+    assert await connection.until_end() in {"fin", "rst"}
 
 
 async def test_a_port_that_is_taken_is_an_error(server: ModelServer) -> None:

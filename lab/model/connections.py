@@ -1,0 +1,244 @@
+"""The connections of a server: who is let in, how many there may be, how long one may take, what it may send ahead.
+
+aiohttp reads requests and owns the connections. What it leaves open is closed here, since a client that sends half a
+request, or nothing, or much more than is read, pays nothing for a connection and memory of the server:
+
+- who is not let in (`Doorkeeper`) is answered by the head alone, before aiohttp's application, which answers `Expect`
+  before any middleware is asked; what else comes is neither read nor inflated, and the connection is closed;
+- a connection on which nobody has been let in lives for some seconds, and only so many of them at once;
+- there may be so many connections; for a new one, that which has had nothing to do for the longest is closed, and
+  where all have, the new one is;
+- what comes while nobody reads a body (heads, and the requests behind one that is being answered) is bounded.
+
+Warning: a proxy keeps connections for its next request, and one that is closed while it takes it for usable costs an
+answer. So what has been used is never closed for being idle, only for there being too many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Protocol
+
+from aiohttp import web
+
+STRANGER_SECONDS = 20.0
+"""Seconds that a connection may last on which nobody has been let in."""
+
+MOST_STRANGERS = 500
+"""Such connections at once."""
+
+MOST = 4096
+"""Connections at once, where the process may have as many files."""
+
+MOST_AHEAD = 512 * 2**10
+"""Bytes that may come on a connection while nobody reads a body: more than any head and a body's first reads have."""
+
+MOST_AHEAD_TOGETHER = 64 * 2**20
+"""Such bytes on all connections."""
+
+LAST_WORDS_SECONDS = 1.0
+"""For which a refused connection stays open whose client still sends: closing at once would reset it, and the answer
+be lost."""
+
+_SPARE_FILES = 64
+_READ_BYTES = 64 * 2**10
+_LOOK_EVERY = 1.0
+_BACKLOG = 4096
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Doorkeeper(Protocol):
+    """Decides by a request's head who is let in."""
+
+    def refusal(self, request: web.BaseRequest, port: int) -> web.Response | None:
+        """The answer to a request that is not let in; None for one that is."""
+        ...
+
+    def vouches(self, request: web.BaseRequest) -> bool:
+        """Whether who was let in may stay."""
+        ...
+
+
+class Connection(web.RequestHandler):
+    """One connection; `reading` is True while a handler reads a body, which is then bounded elsewhere."""
+
+    __slots__ = ("_ahead", "_all", "reading", "since")
+
+    def __init__(self, everyone: Connections, server: web.Server) -> None:
+        # Inflating comes after asking who sends it: see `lab.model.bodies`.
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # how aiohttp is told that there is none
+            read_bufsize=_READ_BYTES,
+            auto_decompress=False,
+        )
+        self._all = everyone
+        self._ahead = 0
+        self.reading = False
+        self.since = time.monotonic()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count it."""
+        super().connection_made(transport)
+        self._all.came(self)
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """Count it no more."""
+        super().connection_lost(error)
+        self.caught_up()
+        self._all.went(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, unless too much has come that nobody reads."""
+        if not self.reading:
+            self._ahead += len(data)
+            self._all.ahead += len(data)
+            if self._ahead > MOST_AHEAD or self._all.ahead > MOST_AHEAD_TOGETHER:
+                self.abort()
+                return
+        super().data_received(data)
+
+    def caught_up(self, *, reading: bool = False) -> None:
+        """Nothing that has come waits to be read, and, with `reading`, nothing that comes."""
+        self._all.ahead -= self._ahead
+        self._ahead, self.reading = 0, reading
+
+    @contextmanager
+    def body(self) -> Iterator[None]:
+        """A handler reads a body."""
+        self.caught_up(reading=True)
+        try:
+            yield
+        finally:
+            self.caught_up()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP is the client's mistake, and fills nobody's log."""
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        reply = web.Response(status=400, text=message, headers={"Server": "server"})
+        reply.force_close()
+        return reply
+
+
+class Connections:
+    """All connections of one server; `start` listens.
+
+    Args:
+        runner: the application's, which has been set up.
+        door: who is let in.
+    """
+
+    def __init__(self, runner: web.AppRunner, door: Doorkeeper) -> None:
+        assert runner.server is not None  # noqa: S101  # it has been set up
+        self._server = runner.server
+        self._door = door
+        self._port = self._count = 0
+        self.ahead = 0
+        # Both in the order of time.
+        self._strangers: dict[Connection, None] = {}
+        self._idle: dict[Connection, None] = {}
+        self._listening: asyncio.Server | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; returns address and port.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(
+            partial(Connection, self, self._server), host, port, backlog=_BACKLOG, start_serving=False
+        )
+        address, self._port = self._listening.sockets[0].getsockname()[:2]
+        self._server.request_handler = partial(self._answer, self._server.request_handler)
+        await self._listening.start_serving()
+        self._watch = asyncio.create_task(self._look())
+        return address, self._port
+
+    def close(self) -> None:
+        """Listen no more; the runner closes what is open."""
+        if self._listening is not None:
+            self._listening.close()
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def came(self, connection: Connection) -> None:
+        """A connection is there."""
+        self._count += 1
+        self._strangers[connection] = None
+        if self._count > _most():
+            next(iter(self._idle), connection).abort()
+        self._idle[connection] = None
+
+    def went(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._count -= 1
+        self._strangers.pop(connection, None)
+        self._idle.pop(connection, None)
+
+    def drop(self, now: float) -> None:
+        """Drop the strangers that are too old or too many at that time."""
+        too_many = len(self._strangers) - MOST_STRANGERS
+        for place, connection in enumerate([*self._strangers]):
+            if place >= too_many and now - connection.since <= STRANGER_SECONDS:
+                break
+            connection.abort()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            self.drop(time.monotonic())
+
+    async def _answer(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)  # noqa: S101  # what `start` makes
+        self._idle.pop(connection, None)
+        connection.caught_up()
+        try:
+            refusal = self._door.refusal(request, self._port)
+            if refusal is not None:
+                return await _refuse(connection, request, refusal)
+            if self._door.vouches(request):
+                self._strangers.pop(connection, None)
+            return await handler(request)
+        finally:
+            # aiohttp reads on for a while where a body has not come to its end.
+            connection.caught_up(reading=not request.content.is_eof())
+            if connection.transport is not None:
+                self._idle[connection] = None
+
+
+async def _refuse(connection: Connection, request: web.BaseRequest, refusal: web.Response) -> web.Response:
+    refusal.force_close()
+    if not request.content.is_eof():
+        connection.pause_reading()
+        await refusal.prepare(request)
+        await refusal.write_eof()
+        await asyncio.sleep(LAST_WORDS_SECONDS)
+        connection.force_close()
+    return refusal
+
+
+def _most() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST if files == resource.RLIM_INFINITY else min(MOST, files - _SPARE_FILES)
