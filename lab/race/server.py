@@ -8,7 +8,8 @@
     POST /race/again       the same stream with a model server that lives
     GET  /verdict/RUN      what the lab's consumer made of that reply, once it is over
 
-Nothing is fetched from anywhere else, and the policy of contents says so to the browser.
+Nothing is fetched from anywhere else, and the policy of contents says so to the browser. On an address of this machine
+alone, no other site's page is answered (`lab.model.browsers`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from aiohttp import web
 
 from lab.consume import Answer, Complete, Failed, Partial, Refused
 from lab.errors import EnvironmentFault, LabError
+from lab.model.browsers import is_loopback, refusal
+from lab.model.connections import Connections
 from lab.model.reply import WrittenReply
 from lab.plan import Plan
 from lab.race.panes import ANSWER, DIES_AFTER, Programme
@@ -47,6 +50,24 @@ _HEADERS = {
 _RUN = re.compile(r"[0-9a-zA-Z-]{1,64}")
 _KEPT = 64
 """Verdicts that are kept; the page asks for one as soon as its reply is over."""
+_ASK_SECONDS = 10.0
+"""Within which a request's body, some hundred bytes, has to be there."""
+
+
+class _Door:
+    """Lets pass whoever is on this machine, and everybody where other machines are to reach the page."""
+
+    def __init__(self, host: str) -> None:
+        self._asks = is_loopback(host)
+
+    def refusal(self, request: web.BaseRequest, port: int) -> web.Response | None:
+        """See `lab.model.connections.Doorkeeper`."""
+        why = refusal(request.headers, port) if self._asks else ""
+        return web.json_response({"problem": why}, status=403, headers=_HEADERS) if why else None
+
+    def vouches(self, request: web.BaseRequest) -> bool:
+        """See `lab.model.connections.Doorkeeper`."""
+        return True
 
 
 class RaceServer:
@@ -67,11 +88,13 @@ class RaceServer:
         self._answers = {way.key: pair.plan for pair in offered.pairs for way in (pair.broken, pair.fixed)}
         self._deaths = {death.way.key: death.plan for death in offered.deaths}
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
+        self._connections: Connections | None = None
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
+        self._connections = Connections(self._runner, _Door(self._host))
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            self._host, self._port = await self._connections.start(self._host, self._port)
         except OSError as error:
             await self._runner.cleanup()
             problem = f"cannot listen on {self._host}:{self._port}: {error.strerror or error}"
@@ -81,13 +104,14 @@ class RaceServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._connections is not None:
+            self._connections.close()
         await self._runner.cleanup()
 
     @property
     def url(self) -> str:
         """The page's address."""
-        host, port = self._runner.addresses[0][:2]
-        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        return f"http://[{self._host}]:{self._port}/" if ":" in self._host else f"http://{self._host}:{self._port}/"
 
     def _application(self) -> web.Application:
         app = web.Application(client_max_size=4096)
@@ -116,8 +140,12 @@ class RaceServer:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                run, way = _read_ask(await request.text())
+                async with asyncio.timeout(_ASK_SECONDS):
+                    body = await request.text()
+                run, way = _read_ask(body)
                 plan, url = plans[way], self._address_of(way)
+            except TimeoutError:
+                return web.json_response({"problem": "the request never came to its end"}, status=408)
             except (ValueError, LookupError) as error:
                 return web.json_response({"problem": f"no such race: {error}"}, status=400)
             except LabError as error:
@@ -180,12 +208,16 @@ def _read_ask(body: str) -> tuple[str, str]:
     Raises:
         ValueError: it names none, or not as the page does.
     """
-    fields = json.loads(body)
+    try:
+        fields = json.loads(body)
+    except RecursionError:
+        raise ValueError("the body is nested too deep") from None
     if not isinstance(fields, dict) or not isinstance(fields.get("way"), str):
         raise ValueError("way: a key from /programme is required")
-    if not _RUN.fullmatch(str(fields.get("run"))):
+    run = fields.get("run")
+    if not isinstance(run, str) or not _RUN.fullmatch(run):
         raise ValueError("run: letters, digits and hyphens are required")
-    return str(fields["run"]), fields["way"]
+    return run, fields["way"]
 
 
 async def _page(_: web.Request) -> web.FileResponse:

@@ -81,12 +81,15 @@ class Browser:
         self._writer.close()
 
     @classmethod
-    async def ask(cls, url: str, kind: str, body: object, method: str = "POST") -> Self:
-        """Send one request."""
+    async def ask(
+        cls, url: str, kind: str, body: object, method: str = "POST", *, head: str = "", promised: int = 0
+    ) -> Self:
+        """Send one request; with other headers than that of the host, and with a longer body promised than comes."""
         place = urlsplit(url)
         reader, writer = await asyncio.open_connection(place.hostname, place.port)
-        content = json.dumps(body).encode()
-        head = f"{method} {kind} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: {len(content)}\r\n\r\n"
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = head or f"Host: {place.netloc}"
+        head = f"{method} {kind} HTTP/1.1\r\n{headers}\r\nContent-Length: {promised or len(content)}\r\n\r\n"
         writer.write(head.encode() + content)
         return cls(reader, writer)
 

@@ -9,6 +9,7 @@ import pytest
 
 from lab.errors import EnvironmentFault, SetUpFault
 from lab.model.server import ModelServer
+from lab.race import server as race_server
 from lab.race.panes import ANSWER, DIRECT
 from lab.race.server import RaceServer
 from lab.wire import format_named
@@ -144,7 +145,14 @@ async def test_the_whole_answer_is_complete(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "word"), [([], b"way"), ({"way": DIRECT}, b"run"), ({"run": "../x", "way": DIRECT}, b"run")]
+    ("body", "word"),
+    [
+        ([], b"way"),
+        ({"way": DIRECT}, b"run"),
+        ({"run": "../x", "way": DIRECT}, b"run"),
+        ({"run": ["x"], "way": DIRECT}, b"run"),
+        ({"run": "x", "way": "\ud800"}, b"race"),
+    ],
 )
 async def test_a_request_that_makes_no_sense_is_refused(body: object, word: bytes) -> None:
     """Status 400, and the field is named."""
@@ -152,6 +160,58 @@ async def test_a_request_that_makes_no_sense_is_refused(body: object, word: byte
         reply = await (await Browser.ask(server.url, "/race/streamed", body)).reply()
     assert reply.startswith(b"HTTP/1.1 400")
     assert word in reply
+
+
+async def test_a_request_nested_too_deep_is_refused() -> None:
+    """Four thousand brackets fit into the few bytes that a request may have."""
+    async with racing("http://127.0.0.1:1") as server:
+        reply = await Browser.ask(server.url, "/race/streamed", b"[" * 4_000)
+        assert (await reply.reply()).startswith(b"HTTP/1.1 400")
+
+
+async def test_a_request_that_does_not_come_to_its_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold the connection for ever."""
+    monkeypatch.setattr(race_server, "_ASK_SECONDS", 0.1)
+    async with racing("http://127.0.0.1:1") as server:
+        reply = await Browser.ask(server.url, "/race/streamed", ASK, promised=1_000)
+        assert (await reply.reply()).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/static/race.js", "/programme", "/race/streamed", "/race/batch", "/verdict/one", "/no/such/thing"]
+)
+@pytest.mark.parametrize("headers", ["Origin: https://evil.example", "Host: evil.example"])
+async def test_another_sites_page_gets_nothing(path: str, headers: str) -> None:
+    """Neither from its own origin nor by a name that it had pointed here; no proxy is asked."""
+    method = "POST" if "/race" in path else "GET"
+    async with racing("http://127.0.0.1:1") as server:
+        port = server.url.rstrip("/").rpartition(":")[2]
+        told = f"{headers}:{port}" if headers.startswith("Host") else f"Host: 127.0.0.1:{port}\r\n{headers}"
+        reply = await (await Browser.ask(server.url, path, ASK, method, head=told)).reply()
+        head, _, body = reply.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 403")
+        assert headers.partition(":")[0].encode() in body
+        assert b"Content-Security-Policy: default-src 'none'" in head
+        assert server._verdicts == {}
+
+
+async def test_the_page_itself_may_ask() -> None:
+    """By whatever name of this machine it was opened."""
+    async with racing("http://127.0.0.1:1") as server:
+        port = server.url.rstrip("/").rpartition(":")[2]
+        for name in ("127.0.0.1", "localhost", "[::1]"):
+            told = f"Host: {name}:{port}\r\nOrigin: http://{name}:{port}\r\nSec-Fetch-Site: same-origin"
+            reply = await (await Browser.ask(server.url, "/race/streamed", ASK, head=told)).reply()
+            assert b"cannot be reached" in reply
+
+
+async def test_a_page_that_is_open_to_others_is_open_to_all() -> None:
+    """On an address that other machines reach it is asked for by any name."""
+    async with RaceServer(offered(), str, "0.0.0.0") as server:  # noqa: S104 - the point
+        port = server.url.rstrip("/").rpartition(":")[2]
+        told = f"Host: box.example.com:{port}\r\nOrigin: http://box.example.com:{port}"
+        page = await Browser.ask(f"http://127.0.0.1:{port}/", "/", None, "GET", head=told)
+        assert (await page.reply()).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_death_without_a_plan_is_refused() -> None:
