@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from lab.model import bodies, connections
 from lab.model.server import ModelServer
 
-from .raw import connect, exchange, request
+from .raw import Connection, connect, exchange, request
 
 _HALF = b"POST /v1/chat/completions HTTP/1.1\r\nHost: lab\r\nContent-Length: 1000\r\n\r\n{"
 
@@ -81,6 +82,7 @@ async def test_a_new_connection_takes_the_place_of_the_one_that_has_been_idle_lo
         for each in (first, second):
             each.send(request("tokens=1"))
             await each.until(b"[DONE]")
+            await _last_idle(server, each)
         third = await connect(server.base_url)
         assert await first.until_end() in {"fin", "rst"}
         for each in (second, third):
@@ -91,6 +93,21 @@ async def test_a_new_connection_takes_the_place_of_the_one_that_has_been_idle_lo
         assert [each.end for each in (busy, second, third)] == ["", "", ""]
         for each in (busy, second, third):
             each.close()
+
+
+async def _last_idle(server: ModelServer, client: Connection) -> None:
+    """Wait until the server is done with a client, which is later than the client has read its last byte."""
+    assert server._connections is not None
+    assert client.transport is not None
+    address = client.transport.get_extra_info("sockname")
+    async with asyncio.timeout(10):
+        while _peer([*server._connections._idle][-1]) != address:
+            await asyncio.sleep(0)
+
+
+def _peer(connection: connections.Connection) -> object:
+    assert connection.transport is not None
+    return connection.transport.get_extra_info("peername")
 
 
 def test_there_are_never_more_connections_than_files(monkeypatch: pytest.MonkeyPatch) -> None:
