@@ -6,7 +6,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 SLOW := grid or busy or soak
 # A file of tests stays together, so that what its tests share is made once; those with containers are begun first.
-WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Two workers a processor, since most of what they do is wait.
+WORKERS := --numprocesses $(shell echo $$((2 * $$(nproc)))) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 

@@ -28,8 +28,9 @@ pytest_plugins = ["pytester"]
 
 FIXED_SEED = "20261124"
 
-# What these tests put into the engine is theirs alone: they sweep nobody else's, and nobody else sweeps theirs.
-os.environ.setdefault(SCOPE_VARIABLE, str(Owner.of(os.getpid())))
+# What the tests of this process put into the engine is theirs alone: they sweep nobody else's, and nobody else sweeps
+# theirs. The other workers of the same session are somebody else.
+os.environ[SCOPE_VARIABLE] = str(Owner.of(os.getpid()))
 
 _said: list[str] = []
 

@@ -10,7 +10,7 @@ import asyncio
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
 
@@ -23,6 +23,9 @@ from lab.stage import engine, images
 from lab.stage.images import MODEL, ImageInUse
 from lab.stage.stage import Post, Stage
 from lab.words import Outcome, Precedence
+
+LOG_LINES = 20
+"""Lines of a proxy's log that a result keeps: the last ones."""
 
 
 class LeftStanding(EnvironmentFault):
@@ -79,7 +82,8 @@ async def run_lab(scenarios: Sequence[Scenario], listener: Listener, *, real_def
     diary = _Diary()
     fault = None
     try:
-        async with Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use) as stage:
+        stage = Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use)
+        async with stage:
             listener.begins(stagings)
             rounds = Rounds(stage, listener)
             await rounds.play(stagings)
@@ -89,6 +93,11 @@ async def run_lab(scenarios: Sequence[Scenario], listener: Listener, *, real_def
         if diary.wall is None:
             raise
         fault = error
+    # A log is whole when the container is gone: a proxy writes of an exchange after its client has seen the end.
+    for staging in stagings:
+        result = replace(diary.results[staging.id], log=tuple(stage.log(staging.id, LOG_LINES)))
+        diary.results[staging.id] = result
+        listener.ends(staging, result)
     results = _results(scenarios, diary, engine_name, in_use, real_defaults=real_defaults)
     if fault is not None:
         raise LeftStanding(fault, results) from fault

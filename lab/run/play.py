@@ -37,8 +37,6 @@ from lab.words import Outcome
 SPARE = 30.0
 """Seconds of patience beyond the planned length: no reply that is due comes later, on any machine."""
 
-LOG_LINES = 20
-
 
 @dataclass(frozen=True)
 class Performance:
@@ -47,7 +45,6 @@ class Performance:
     Args:
         staging: which.
         seconds: from its first exchange to the end of the last.
-        log: the proxy's last lines after that.
         evidence: of its exchanges, in order; empty where there is none.
         fault: the outcome where there is no evidence; None where there is.
         problem: what went wrong then, in words.
@@ -55,7 +52,6 @@ class Performance:
 
     staging: Staging
     seconds: float
-    log: tuple[str, ...]
     evidence: tuple[Evidence, ...] = ()
     fault: Outcome | None = None
     problem: str = ""
@@ -67,21 +63,20 @@ async def perform(staging: Staging, stage: Stage, channel: SideChannel, starts: 
     try:
         evidence = await _exchanges(staging, stage, channel, starts)
         began = min((each.trace.started for each in evidence), default=called)
-        return Performance(staging, time.monotonic() - began, _log(staging, stage), evidence)
+        return Performance(staging, time.monotonic() - began, evidence)
     except StrayTraffic as error:
-        fault, problem, log = Outcome.HARNESS_FAILED, str(error), _log(staging, stage)
+        fault, problem = Outcome.HARNESS_FAILED, str(error)
     except SetUpFault as error:
-        fault, problem, log = Outcome.SET_UP_FAILED, str(error), _log(staging, stage)
+        fault, problem = Outcome.SET_UP_FAILED, str(error)
     except (aiohttp.ClientError, OSError, LabError) as error:
-        problem = f"the model server or the engine is out of reach: {error!r}"
-        fault, log = Outcome.HARNESS_FAILED, ()
+        fault, problem = Outcome.HARNESS_FAILED, f"the model server or the engine is out of reach: {error!r}"
     except Exception:  # a fault of ours in one staging must not lose the results of the others
-        fault, problem, log = Outcome.HARNESS_FAILED, traceback.format_exc(), ()
-    return Performance(staging, time.monotonic() - called, log, fault=fault, problem=problem)
+        fault, problem = Outcome.HARNESS_FAILED, traceback.format_exc()
+    return Performance(staging, time.monotonic() - called, fault=fault, problem=problem)
 
 
 def judged(performance: Performance) -> SideResult:
-    """The result of one performance; never raises for a fault of one staging."""
+    """The result of one performance, still without the proxy's log; never raises for a fault of one staging."""
     if performance.fault is not None:
         return _without_verdict(performance, performance.fault, performance.problem)
     try:
@@ -116,10 +111,6 @@ async def _observe(each: Exchange, staging: Staging, stage: Stage, channel: Side
     )
 
 
-def _log(staging: Staging, stage: Stage) -> tuple[str, ...]:
-    return tuple(stage.log(staging.id, LOG_LINES))
-
-
 def _config_name(staging: Staging) -> str:
     return f"{staging.scenario}/{staging.config.parent.name}/{staging.config.name}"
 
@@ -138,7 +129,7 @@ def _with_verdict(performance: Performance) -> SideResult:
         seconds=performance.seconds,
         config_name=_config_name(staging),
         config=_config(staging),
-        log=performance.log,
+        log=(),
         busy=conclusion.busy,
     )
 
@@ -155,7 +146,7 @@ def _without_verdict(performance: Performance, outcome: Outcome, problem: str) -
         seconds=performance.seconds,
         config_name=_config_name(staging),
         config=_config(staging),
-        log=performance.log,
+        log=(),
         problem=problem,
     )
 

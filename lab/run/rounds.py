@@ -41,7 +41,7 @@ class Listener(Protocol):
         """The exchanges of one staging are over; it has yet to be judged."""
 
     def ends(self, staging: Staging, result: SideResult) -> None:
-        """One staging is over, with its last result."""
+        """One staging is over, with its last result and all that its proxy wrote; the stage is gone by then."""
 
 
 class Rounds:
@@ -70,14 +70,14 @@ class Rounds:
                 if result.outcome is Outcome.INCONCLUSIVE:
                     busy.append((performance.staging, result))
                 else:
-                    self._end(performance.staging, result)
+                    self.results[performance.staging.id] = result
                 # Whoever wants to stop the run is heard between two of them.
                 await asyncio.sleep(0)
             for staging, first in busy:
                 self._listener.say(f"measuring again, by itself, since the machine was busy: {staging.id}")
                 (performance,) = await self._perform([staging], channel)
                 second = judged(performance)
-                self._end(staging, replace(second, measured=2, busy=second.busy or first.busy))
+                self.results[staging.id] = replace(second, measured=2, busy=second.busy or first.busy)
 
     async def _perform(self, stagings: Sequence[Staging], channel: SideChannel) -> list[Performance]:
         """Make the exchanges of these stagings, all of them at once."""
@@ -93,7 +93,3 @@ class Rounds:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(staging)) for staging in stagings]
         return [task.result() for task in tasks]
-
-    def _end(self, staging: Staging, result: SideResult) -> None:
-        self.results[staging.id] = result
-        self._listener.ends(staging, result)
