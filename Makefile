@@ -22,7 +22,8 @@ test: $(READY) ## run the tests, those with containers and in a browser too
 	$(BIN)/pytest -m "not ($(SLOW))" $(WORKERS)
 
 test-all: test ## and after them the slow ones: whole grids, busy machines, fresh draws
-	$(BIN)/pytest -m "$(SLOW) or hypothesis" --seed fresh
+	$(BIN)/pytest -m "(grid or soak or hypothesis) and not busy" --seed fresh $(WORKERS)
+	$(BIN)/pytest -m busy --seed fresh
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check

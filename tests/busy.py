@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Ends by itself, whatever becomes of the test.
-_COMPUTE = "import time\nend = time.monotonic() + 1800\nwhile time.monotonic() < end: sum(range(10000))"
+# Ends with the tests, also where these are killed.
+_COMPUTE = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): sum(range(10000))"
 
 
 @contextmanager
 def busy_processes(count: int) -> Iterator[None]:
     """So many processes that do nothing but compute, for as long as the block lasts."""
-    processes = [subprocess.Popen([sys.executable, "-c", _COMPUTE]) for _ in range(count)]
+    processes = [subprocess.Popen([sys.executable, "-c", _COMPUTE, str(os.getpid())]) for _ in range(count)]
     try:
         yield
     finally:

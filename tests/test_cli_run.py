@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
+import resource
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,17 +37,12 @@ def run_that(outcome: Results | BaseException) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for less than a report."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+def no_room() -> Iterator[None]:
+    """No file may become as large as a report: its writing breaks off amid it, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 2**10, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_failed_side_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -108,17 +103,19 @@ def test_an_engine_that_fails_at_the_end_costs_no_result(
     assert "Sides" in told.out
 
 
-def test_a_full_disk_is_named_and_the_results_are_told(
-    monkeypatch: pytest.MonkeyPatch, tiny_disk: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("no_room")
+def test_a_disk_without_room_is_named_and_the_results_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What a minute's run has found is at least in the terminal."""
     monkeypatch.setattr(cli_run, "run_lab", run_that(_without(Outcome.HARNESS_FAILED)))
-    assert main(["run", "--out", str(tiny_disk)]) == ExitCode.NO_ENVIRONMENT
+    assert main(["run", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
     told = capsys.readouterr()
     (message,) = messages(told.err)
-    assert str(tiny_disk) in message
-    assert os.strerror(errno.ENOSPC) in message
+    assert str(tmp_path) in message
+    assert os.strerror(errno.EFBIG) in message
     assert "--out" in told.err
+    assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
     assert "Sides" in told.out
 
 
