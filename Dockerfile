@@ -5,11 +5,11 @@
 #
 # Without LAB_SECRET (or --secret-file with a mounted file) it obeys everybody and says so. A base that brings the three
 # packages itself needs no index: --build-arg BASE=... Base and packages are held to their contents; the files of
-# lab/stage/pins are written by tools/renew_pins.py, and so is the next line.
+# lab/testbed/pins are written by tools/renew_pins.py, and so is the next line.
 ARG BASE=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 FROM ${BASE}
 
-COPY lab/stage/pins/model.txt /opt/token-stream-lab/requirements.txt
+COPY lab/testbed/pins/model.txt /opt/token-stream-lab/requirements.txt
 RUN python3 -c "import aiohttp, pydantic, uvloop" 2>/dev/null \
  || python3 -m pip install --no-cache-dir --no-deps --require-hashes -r /opt/token-stream-lab/requirements.txt
 

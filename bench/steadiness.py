@@ -4,7 +4,7 @@
 
 Each run is a process of its own, as a user starts it. A run without that other work comes first: it is the yardstick
 for the wall times, and its verdicts count like those of the others. The busy processes compute until they are ended or
-until their own deadline, whichever is first. Exits with 1 if a run did, if a side was not as required, or if any
+until their own deadline, whichever is first. Exits with 1 if a run did, if a case was not as required, or if any
 exchange's delivery, ending or cause was not the same in all runs.
 """
 
@@ -59,9 +59,9 @@ class Run:
 
 def report(name: str, run: Run, free: Run) -> None:
     """One line about a run."""
-    twice = sum(side.measured > 1 for _, _, side in run.results.sides())
+    twice = sum(case.measured > 1 for _, _, case in run.results.cases())
     sys.stdout.write(
-        f"{name}: exit code {run.code}, {len(run.results.sides())} sides, {twice} measured twice, "
+        f"{name}: exit code {run.code}, {len(run.results.cases())} cases, {twice} measured twice, "
         f"{run.seconds:.1f} s ({run.seconds / free.seconds:.1f} times the free run)\n"
     )
     sys.stdout.flush()
@@ -100,10 +100,10 @@ def run_lab(arguments: list[str]) -> Run:
 def verdicts(results: Results) -> Verdicts:
     """Every verdict of a run by the name of what it is about."""
     found: Verdicts = {}
-    for scenario, proxy, side in results.sides():
-        name = f"{scenario.id}::{proxy.proxy}::{side.label}"
-        found[name] = str(side.outcome)
-        for each in side.exchanges:
+    for scenario, proxy, case in results.cases():
+        name = f"{scenario.id}::{proxy.proxy}::{case.label}"
+        found[name] = str(case.outcome)
+        for each in case.exchanges:
             found[f"{name} {each.name}"] = f"{each.delivery}, {each.ending}, {each.cause or 'no cause'}"
     return found
 

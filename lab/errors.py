@@ -51,9 +51,9 @@ class EnvironmentFault(LabError):
 
 
 class SetUpFault(LabError):
-    """One proxy could not be put on the stage: it refused its configuration or never answered.
+    """One proxy could not be put on the testbed: it refused its configuration or never answered.
 
-    The outcome of the sides concerned is *set-up failed*; the other scenarios go on.
+    The outcome of the cases concerned is *set-up failed*; the other scenarios go on.
     """
 
     exit_code = ExitCode.BAD_INPUT

@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from lab.words import Precedence
+from lab.vocabulary import Precedence
 
 NICE = -10
 """The weight of nine ordinary processes."""

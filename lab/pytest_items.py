@@ -1,7 +1,7 @@
 """What the pytest plugin collects and waits for; imported only where there is a `scenario.toml`.
 
-Once collection is over, one run of the lab starts in a thread with all selected stagings at once, and each
-item waits for its own result; so the whole takes about as long as the longest staging, and `-k`,
+Once collection is over, one run of the lab starts in a thread with all selected cases at once, and each
+item waits for its own result; so the whole takes about as long as the longest case, and `-k`,
 `--deselect` and node ids choose what is run at all.
 """
 
@@ -19,15 +19,15 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue import Scenario, Staging, load_scenario
+from lab.catalogue import Case, Scenario, load_scenario
 from lab.errors import LabError
 from lab.printable import printable, printable_text
 from lab.reports.phrases import again
-from lab.reports.terminal import describe_side
-from lab.results import SideResult
-from lab.run.lab import run_lab
+from lab.reports.terminal import describe_case
+from lab.results import CaseResult
+from lab.scenarios.run import run_lab
 from lab.signals import ENDING
-from lab.words import Outcome, Side
+from lab.vocabulary import Outcome, Variant
 
 RUN = pytest.StashKey["ScenarioRun"]()
 """Where a pytest session keeps its run of the lab."""
@@ -37,10 +37,10 @@ MOST_DEAF = 0.5
 
 
 def start_run(session: pytest.Session) -> None:
-    """Start all selected stagings at once."""
+    """Start all selected cases at once."""
     items = [item for item in session.items if isinstance(item, StagingItem)]
     if items:
-        run = session.config.stash[RUN] = ScenarioRun([(item.scenario, item.staging) for item in items])
+        run = session.config.stash[RUN] = ScenarioRun([(item.scenario, item.case) for item in items])
         run.start()
 
 
@@ -72,7 +72,7 @@ class ScenarioLevel(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Collector]:
         """One level a proxy."""
-        for proxy in dict.fromkeys(staging.proxy.id for staging in self.scenario.stagings):
+        for proxy in dict.fromkeys(case.proxy.id for case in self.scenario.cases):
             yield ProxyLevel.from_parent(self, name=proxy, scenario=self.scenario)
 
 
@@ -84,30 +84,30 @@ class ProxyLevel(pytest.Collector):
         self.scenario = scenario
 
     def collect(self) -> Iterator[pytest.Item]:
-        """One item a side."""
-        for staging in self.scenario.stagings:
-            wanted = staging.side is not Side.REAL_DEFAULTS or self.config.option.real_defaults
-            if staging.proxy.id == self.name and wanted:
-                yield StagingItem.from_parent(self, name=staging.label, scenario=self.scenario, staging=staging)
+        """One item a case."""
+        for case in self.scenario.cases:
+            wanted = case.variant is not Variant.REAL_DEFAULTS or self.config.option.real_defaults
+            if case.proxy.id == self.name and wanted:
+                yield StagingItem.from_parent(self, name=case.label, scenario=self.scenario, case=case)
 
 
 class StagingItem(pytest.Item):
-    """One staging; waits for the run that all of them share."""
+    """One case; waits for the run that all of them share."""
 
-    def __init__(self, *, scenario: Scenario, staging: Staging, **kwargs: Any) -> None:
+    def __init__(self, *, scenario: Scenario, case: Case, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scenario = scenario
-        self.staging = staging
+        self.case = case
 
     def runtest(self) -> None:
         """Wait for the result, and fail unless it is as the scenario says."""
-        result = self.config.stash[RUN].result(self.staging)
+        result = self.config.stash[RUN].result(self.case)
         if again(result):
             self.user_properties.append(("note", again(result)))
         if result.outcome is Outcome.SKIPPED:
             pytest.skip(printable(result.problem))
         if result.outcome is not Outcome.PASSED:
-            raise NotAsRequired(self.staging, result)
+            raise NotAsRequired(self.case, result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
         """Requirement, Expected, Actual and the proxy's last log lines; a traceback only for faults of ours."""
@@ -115,30 +115,30 @@ class StagingItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """A headline; pytest takes a dot in it, as in a proxy's release, for a module's."""
-        return self.path, None, self.staging.id.replace("::", " ")
+        return self.path, None, self.case.id.replace("::", " ")
 
 
 class NotAsRequired(Exception):
-    """A staging did not go as its scenario says."""
+    """A case did not go as its scenario says."""
 
-    def __init__(self, staging: Staging, result: SideResult) -> None:
-        super().__init__(staging.id)
-        self.staging = staging
+    def __init__(self, case: Case, result: CaseResult) -> None:
+        super().__init__(case.id)
+        self.case = case
         self.result = result
 
 
 def _words(excinfo: pytest.ExceptionInfo[BaseException]) -> str | None:
     """What an error of the lab says; None for any other."""
     if isinstance(excinfo.value, NotAsRequired):
-        return describe_side(excinfo.value.staging.id, excinfo.value.result)
+        return describe_case(excinfo.value.case.id, excinfo.value.result)
     return printable_text(str(excinfo.value)) if isinstance(excinfo.value, LabError) else None
 
 
 class ScenarioRun:
     """One run of the lab in a thread, which items wait for; lives as long as the pytest session."""
 
-    def __init__(self, chosen: Sequence[tuple[Scenario, Staging]]) -> None:
-        self._futures: dict[str, Future[SideResult]] = {staging.id: Future() for _, staging in chosen}
+    def __init__(self, chosen: Sequence[tuple[Scenario, Case]]) -> None:
+        self._futures: dict[str, Future[CaseResult]] = {case.id: Future() for _, case in chosen}
         self._scenarios = tuple(_only_chosen(chosen))
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
@@ -153,9 +153,9 @@ class ScenarioRun:
             self._handlers.update(self._listen())
         self._thread.start()
 
-    def result(self, staging: Staging) -> SideResult:
-        """The staging's result, as soon as it is there; raises what stopped the run, if anything did."""
-        future = self._futures[staging.id]
+    def result(self, case: Case) -> CaseResult:
+        """The case's result, as soon as it is there; raises what stopped the run, if anything did."""
+        future = self._futures[case.id]
         # Never for ever: a signal that comes just before the wait begins would be heard only after it.
         while not wait([future], timeout=MOST_DEAF).done:
             pass
@@ -189,17 +189,17 @@ class ScenarioRun:
             self._loop.call_soon_threadsafe(self._stop)
 
     def say(self, line: str) -> None:
-        """Part of `lab.run.rounds.Listener`; pytest has no place for progress."""
+        """Part of `lab.scenarios.rounds.Listener`; pytest has no place for progress."""
 
-    def begins(self, stagings: Sequence[Staging]) -> None:
-        """Part of `lab.run.rounds.Listener`."""
+    def begins(self, cases: Sequence[Case]) -> None:
+        """Part of `lab.scenarios.rounds.Listener`."""
 
-    def played(self, staging: Staging) -> None:
-        """Part of `lab.run.rounds.Listener`."""
+    def played(self, case: Case) -> None:
+        """Part of `lab.scenarios.rounds.Listener`."""
 
-    def ends(self, staging: Staging, result: SideResult) -> None:
-        """Part of `lab.run.rounds.Listener`."""
-        self._futures[staging.id].set_result(result)
+    def ends(self, case: Case, result: CaseResult) -> None:
+        """Part of `lab.scenarios.rounds.Listener`."""
+        self._futures[case.id].set_result(result)
 
     def _work(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -227,8 +227,8 @@ class ScenarioRun:
                 raise
 
 
-def _only_chosen(chosen: Sequence[tuple[Scenario, Staging]]) -> Iterator[Scenario]:
-    """Each scenario once, with just the stagings that were chosen."""
+def _only_chosen(chosen: Sequence[tuple[Scenario, Case]]) -> Iterator[Scenario]:
+    """Each scenario once, with just the cases that were chosen."""
     scenarios = {scenario.folder: scenario for scenario, _ in chosen}
     for folder, scenario in scenarios.items():
-        yield replace(scenario, stagings=tuple(staging for other, staging in chosen if other.folder == folder))
+        yield replace(scenario, cases=tuple(case for other, case in chosen if other.folder == folder))

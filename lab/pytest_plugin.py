@@ -1,10 +1,10 @@
 """The scenarios as pytest items: `pytest scenarios/`, or any folder of scenarios.
 
-Each `scenario.toml` holds its stagings under their own ids, `<scenario>::<proxy>::<label>`. This module is
+Each `scenario.toml` holds its cases under their own ids, `<scenario>::<proxy>::<label>`. This module is
 loaded by every pytest session on the machine that has the lab installed, so it imports nothing of the lab
 until there is a scenario.
 
-Warning: under pytest-xdist each worker would start a stage of its own; run the scenarios in one process.
+Warning: under pytest-xdist each worker would start a testbed of its own; run the scenarios in one process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FOUND = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer the sides that take more than a minute."""
+    """Offer the cases that take more than a minute."""
     group = parser.getgroup("token-stream-lab")
     group.addoption("--real-defaults", action="store_true", help="run the products' own, unshortened clocks as well")
 
@@ -34,7 +34,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start all selected stagings at once, unless pytest is about to stop without running any."""
+    """Start all selected cases at once, unless pytest is about to stop without running any."""
     option = session.config.option
     faulty = session.testsfailed and not option.continue_on_collection_errors
     if session.config.stash.get(_FOUND, False) and not option.collectonly and not faulty:

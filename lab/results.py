@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from lab.errors import BadInput
 from lab.files import LONGEST_RESULT, read_whole
 from lab.saved import write_saved
-from lab.words import Cause, Delivery, Ending, Group, Outcome, Precedence, Saved, Side
+from lab.vocabulary import Cause, Delivery, Ending, Group, Outcome, Precedence, Saved, Variant
 
 FORMAT_VERSION = 1
 
@@ -76,13 +76,13 @@ class FindingResult:
 
 
 @dataclass(frozen=True)
-class SideResult:
-    """One side of one scenario behind one proxy.
+class CaseResult:
+    """One case of one scenario behind one proxy.
 
     Args:
         label: `broken`, `fixed`, `fixed-<way>`, `immune` or `real-defaults`.
         title: what this side is, in a few words; empty where the label says it all.
-        outcome: whether it went as the scenario says; for a broken side, passed means that the symptom
+        outcome: whether it went as the scenario says; for a broken variant, passed means that the symptom
             was reproduced.
         seconds: wall time of its exchanges.
         config_name: the configuration file's path below the scenarios' folder.
@@ -95,7 +95,7 @@ class SideResult:
     """
 
     label: str
-    side: Side
+    variant: Variant
     title: str
     outcome: Outcome
     findings: tuple[FindingResult, ...]
@@ -111,11 +111,11 @@ class SideResult:
 
 @dataclass(frozen=True)
 class ProxyResult:
-    """One scenario behind one proxy: all its sides."""
+    """One scenario behind one proxy: all its cases."""
 
     proxy: str
     product: str
-    sides: tuple[SideResult, ...]
+    cases: tuple[CaseResult, ...]
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Results:
     Args:
         started: local date and time in ISO 8601.
         wall_seconds: from the first start of a container to the last verdict.
-        longest: the id of the side whose exchanges took longest.
+        longest: the id of the case whose exchanges took longest.
         longest_seconds: how long those took.
         probe: how the probe came to run before other processes of its machine.
         model_server: the same of the model server.
@@ -170,10 +170,10 @@ class Results:
     model_server: Precedence = Precedence.NONE
     kind: Literal[Saved.RUN] = Saved.RUN
 
-    def sides(self) -> list[tuple[ScenarioResult, ProxyResult, SideResult]]:
-        """Every side with the proxy and the scenario that it belongs to, in order."""
+    def cases(self) -> list[tuple[ScenarioResult, ProxyResult, CaseResult]]:
+        """Every case with the proxy and the scenario that it belongs to, in order."""
         return [
-            (scenario, proxy, side) for scenario in self.scenarios for proxy in scenario.proxies for side in proxy.sides
+            (scenario, proxy, case) for scenario in self.scenarios for proxy in scenario.proxies for case in proxy.cases
         ]
 
 

@@ -15,13 +15,13 @@ import pytest
 from busy import busy_processes
 from markers import mark, without_browser
 
-from lab.proxies import PROXIES
+from lab.products import PROXIES
 from lab.signals import ENDING
-from lab.stage import images
-from lab.stage._owner import SCOPE_VARIABLE, Owner
-from lab.stage.engine import ensure_engine
-from lab.stage.images import ImageInUse
-from lab.stage.sweep import sweep
+from lab.testbed import images
+from lab.testbed._owner import SCOPE_VARIABLE, Owner
+from lab.testbed.engine import ensure_engine
+from lab.testbed.images import ImageInUse
+from lab.testbed.sweep import sweep
 
 pytest_plugins = ["pytester"]
 """pytest tests its plugins with it; pytest asks for it at the top."""

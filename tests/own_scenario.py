@@ -51,6 +51,6 @@ def write_scenario(folder: Path, *, table: str = TABLE, fixed: str = HANDED_ON) 
     (folder / "nginx").mkdir(parents=True)
     (folder / "README.md").write_text("# A story\n")
     (folder / "scenario.toml").write_text(table)
-    for side, directive in (("broken", HELD), ("fixed", fixed)):
-        (folder / "nginx" / f"{side}.conf").write_text(CONFIG.replace("DIRECTIVE", directive))
+    for case, directive in (("broken", HELD), ("fixed", fixed)):
+        (folder / "nginx" / f"{case}.conf").write_text(CONFIG.replace("DIRECTIVE", directive))
     return folder

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import docker
 
-from lab.stage._owner import LABEL, OWNER_LABEL, SCOPE_LABEL, Owner, folders, own_scope
+from lab.testbed._owner import LABEL, OWNER_LABEL, SCOPE_LABEL, Owner, folders, own_scope
 
 LAB = Path(sys.executable).with_name("lab")
 LIMIT = 120.0
@@ -30,7 +30,7 @@ import signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from lab import cli
 from lab.cli import run as cli_run
-from lab.stage import images, readiness
+from lab.testbed import images, readiness
 
 def announce(place, name, phase):
     right = getattr(place, name)

@@ -16,8 +16,8 @@ from markers import without_browser
 
 from lab.clients.environments import BROWSER, NPM, Program
 from lab.errors import EnvironmentFault, ExitCode, LabError
-from lab.stage import _commands, _machine, images
-from lab.stage.engine import ensure_engine
+from lab.testbed import _commands, _machine, images
+from lab.testbed.engine import ensure_engine
 
 CURL = Program(("curl",), ("curl",))
 

@@ -12,9 +12,9 @@ import pytest
 from lab.catalogue import Scenario, load_scenario, select, shipped_scenarios
 from lab.judge.requirements import REQUIREMENTS
 from lab.results import Results
-from lab.run.lab import run_lab
+from lab.scenarios.run import run_lab
 from lab.shipped import shipped
-from lab.words import Outcome, Requirement
+from lab.vocabulary import Outcome, Requirement
 
 SNIPPET = (shipped("nginx") / "streaming.conf").read_text()
 DIRECTIVES = dict(re.findall(r"^((\w+) [^\n]*;)$", SNIPPET, flags=re.MULTILINE))
@@ -43,25 +43,25 @@ class Silence:
     """A listener that says nothing."""
 
     def say(self, line: str) -> None:
-        """See `lab.run.rounds.Listener`."""
+        """See `lab.scenarios.rounds.Listener`."""
 
-    def begins(self, stagings: object) -> None:
-        """See `lab.run.rounds.Listener`."""
+    def begins(self, cases: object) -> None:
+        """See `lab.scenarios.rounds.Listener`."""
 
-    def played(self, staging: object) -> None:
-        """See `lab.run.rounds.Listener`."""
+    def played(self, case: object) -> None:
+        """See `lab.scenarios.rounds.Listener`."""
 
-    def ends(self, staging: object, result: object) -> None:
-        """See `lab.run.rounds.Listener`."""
+    def ends(self, case: object, result: object) -> None:
+        """See `lab.scenarios.rounds.Listener`."""
 
 
 def way(names: tuple[str, ...]) -> str:
-    """The label of a side without those lines."""
+    """The label of a case without those lines."""
     return "without-" + "-and-".join(name.replace("_", "-") for name in names)
 
 
 def ablated(folder: Path) -> Scenario:
-    """The recommended scenario, with a side for each line that is taken out."""
+    """The recommended scenario, with a case for each line that is taken out."""
     root = folder / "recommended"
     shutil.copytree(shipped_scenarios() / "recommended", root)
     table = (root / "scenario.toml").read_text()
@@ -93,12 +93,12 @@ def test_every_line_has_its_ablation() -> None:
 @pytest.mark.parametrize("names", WITHOUT, ids=way)
 def test_without_the_line_its_requirement_is_broken(results: Results, names: tuple[str, ...], release: str) -> None:
     """Just the requirements that the snippet's comments promise, and no other."""
-    (side,) = [
-        side
-        for _, proxy, side in results.sides()
-        if proxy.proxy == f"nginx-{release}" and side.label == f"fixed-{way(names)}"
+    (case,) = [
+        case
+        for _, proxy, case in results.cases()
+        if proxy.proxy == f"nginx-{release}" and case.label == f"fixed-{way(names)}"
     ]
     sentences = {row.sentence: requirement for requirement, row in REQUIREMENTS.items()}
-    broken = {sentences[finding.requirement] for finding in side.findings if not finding.met}
+    broken = {sentences[finding.requirement] for finding in case.findings if not finding.met}
     assert broken == WITHOUT[names][release]
-    assert side.outcome is (Outcome.FAILED if broken else Outcome.PASSED)
+    assert case.outcome is (Outcome.FAILED if broken else Outcome.PASSED)

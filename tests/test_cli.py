@@ -18,10 +18,10 @@ from lab import results
 from lab.catalogue import discover, shipped_scenarios
 from lab.cli import app, main
 from lab.errors import EnvironmentFault, ExitCode
-from lab.stage import images
-from lab.stage._pull import Registry
-from lab.stage.builders import Builder
-from lab.words import Side
+from lab.testbed import images
+from lab.testbed._pull import Registry
+from lab.testbed.builders import Builder
+from lab.vocabulary import Variant
 
 COMMANDS = tuple(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
 
@@ -153,11 +153,11 @@ class TestShow:
         assert re.search(r"^\+ +proxy_http_version 1\.1;$", told, re.MULTILINE)
 
     def test_shows_every_shipped_scenario(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """Each fix is there under its side's id."""
+        """Each fix is there under its case's id."""
         for scenario in discover(shipped_scenarios()):
             assert main(["show", scenario.id]) == ExitCode.AS_REQUIRED
             told = unwrapped(capsys.readouterr().out)
-            assert [s.id for s in scenario.stagings if s.side is Side.FIXED and s.id not in told] == []
+            assert [s.id for s in scenario.cases if s.variant is Variant.FIXED and s.id not in told] == []
 
 
 class TestReport:
@@ -245,7 +245,7 @@ BAD_SCENARIOS: dict[str, tuple[Change, Sequence[str]]] = {
     "bad plan value": (in_table('"20ms"', '"20 parsecs"'), ("scenario.toml", "exchanges.stream.plan.interval")),
     "no TOML": (in_table("[exchanges.stream]", "[exchanges"), ("scenario.toml", "line 6")),
     "unknown consumer": (in_table("[proxies", '[fixed]\nconsumers = ["no.py:read"]\n[proxies'), ("mine", "no.py:read")),
-    "missing side": (lambda folder: (folder / "nginx" / "fixed.conf").unlink(), ("nginx/fixed.conf", "missing")),
+    "missing case": (lambda folder: (folder / "nginx" / "fixed.conf").unlink(), ("nginx/fixed.conf", "missing")),
     "missing story": (lambda folder: (folder / "README.md").unlink(), ("mine", "README.md is missing")),
     "unreadable story": (lambda folder: (folder / "README.md").write_bytes(b"\xff"), ("README.md", "utf-8")),
 }

@@ -26,7 +26,7 @@ from lab.compare.advice import Need
 from lab.compare.page import compare_page
 from lab.errors import ExitCode
 from lab.files import LONGEST_RESULT
-from lab.words import Saved
+from lab.vocabulary import Saved
 
 pytestmark = pytest.mark.usefixtures("own_signals")
 

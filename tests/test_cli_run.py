@@ -19,8 +19,8 @@ from lab.cli import main
 from lab.cli import run as cli_run
 from lab.errors import EnvironmentFault, ExitCode
 from lab.results import Results
-from lab.run.lab import LeftStanding
-from lab.words import Outcome
+from lab.scenarios.run import LeftStanding
+from lab.vocabulary import Outcome
 
 pytestmark = pytest.mark.usefixtures("own_signals")
 
@@ -46,7 +46,7 @@ def no_room() -> Iterator[None]:
 
 
 def test_a_failed_side_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The sample has failed sides; what it has lost of sides is taken out, since that is another code."""
+    """The sample has failed cases; what it has lost of cases is taken out, since that is another code."""
     monkeypatch.setattr(cli_run, "run_lab", run_that(_without(Outcome.HARNESS_FAILED)))
     assert main(["run", "--out", str(tmp_path / "new")]) == ExitCode.REQUIREMENT_FAILED
     assert results.load(tmp_path / "new" / "results.json") == _without(Outcome.HARNESS_FAILED)
@@ -74,7 +74,7 @@ def test_any_other_outcome_has_its_exit_code(
 ) -> None:
     """A CI job must not stay green when nothing is proved, and may tell a refused file from a regression."""
     only = _without(*(set(Outcome) - {Outcome.PASSED} - outcomes))
-    assert outcomes <= {side.outcome for _, _, side in only.sides()}
+    assert outcomes <= {case.outcome for _, _, case in only.cases()}
     monkeypatch.setattr(cli_run, "run_lab", run_that(only))
     assert main(["run", "--out", str(tmp_path)]) == code
 
@@ -100,7 +100,7 @@ def test_an_engine_that_fails_at_the_end_costs_no_result(
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "report.html", "junit.xml"}
     told = capsys.readouterr()
     assert messages(told.err) == ["lab: The engine is gone."]
-    assert "Sides" in told.out
+    assert "Cases" in told.out
 
 
 @pytest.mark.usefixtures("no_room")
@@ -116,7 +116,7 @@ def test_a_disk_without_room_is_named_and_the_results_are_told(
     assert os.strerror(errno.EFBIG) in message
     assert "--out" in told.err
     assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
-    assert "Sides" in told.out
+    assert "Cases" in told.out
 
 
 def test_a_full_disk_for_temporary_files_is_not_blamed_on_the_folder(
@@ -143,13 +143,13 @@ def test_ctrl_c_ends_as_shells_expect(
 
 
 def _without(*outcomes: Outcome) -> Results:
-    """The sample without the sides of those outcomes."""
+    """The sample without the cases of those outcomes."""
     whole = sample()
     scenarios = [
         replace(
             scenario,
             proxies=tuple(
-                replace(proxy, sides=tuple(side for side in proxy.sides if side.outcome not in outcomes))
+                replace(proxy, cases=tuple(case for case in proxy.cases if case.outcome not in outcomes))
                 for proxy in scenario.proxies
             ),
         )

@@ -13,7 +13,7 @@ from processes import LAB, end_of, left_by
 from lab import results
 from lab.catalogue import discover, shipped_scenarios
 from lab.results import ExchangeResult, Results
-from lab.words import Delivery, Ending, Outcome, Side
+from lab.vocabulary import Delivery, Ending, Outcome, Variant
 
 pytestmark = pytest.mark.engine
 
@@ -42,12 +42,12 @@ class WholeRun:
     results: Results
 
     def exchange(self, name: str, scenario: str, proxy: str, label: str) -> ExchangeResult:
-        """One exchange of one side."""
+        """One exchange of one case."""
         (found,) = [
             exchange
-            for each, behind, side in self.results.sides()
-            if (each.id, behind.proxy, side.label) == (scenario, proxy, label)
-            for exchange in side.exchanges
+            for each, behind, case in self.results.cases()
+            if (each.id, behind.proxy, case.label) == (scenario, proxy, label)
+            for exchange in case.exchanges
             if exchange.name == name
         ]
         return found
@@ -67,27 +67,27 @@ def run(tmp_path_factory: pytest.TempPathFactory, images_in_use: object, engine:
 
 
 def test_all_is_as_required(run: WholeRun) -> None:
-    """Every broken side shows its symptom, every fixed and immune side meets its requirement."""
+    """Every broken variant shows its symptom, every fixed and immune variant meets its requirement."""
     wrong = [
-        f"{scenario.id}::{proxy.proxy}::{side.label}: {side.outcome}"
-        for scenario, proxy, side in run.results.sides()
-        if side.outcome is not Outcome.PASSED
+        f"{scenario.id}::{proxy.proxy}::{case.label}: {case.outcome}"
+        for scenario, proxy, case in run.results.cases()
+        if case.outcome is not Outcome.PASSED
     ]
     assert wrong == []
     assert run.code == 0, run.err
 
 
 def test_every_shipped_side_is_in_the_results(run: WholeRun) -> None:
-    """Nothing is left out in silence: scenarios, proxies, releases and sides are those of the folders."""
-    shipped = [staging.id for scenario in discover(shipped_scenarios()) for staging in scenario.stagings]
-    wanted = [staging for staging in shipped if not staging.endswith(f"::{Side.REAL_DEFAULTS}")]
-    ran = [f"{scenario.id}::{proxy.proxy}::{side.label}" for scenario, proxy, side in run.results.sides()]
+    """Nothing is left out in silence: scenarios, proxies, releases and cases are those of the folders."""
+    shipped = [case.id for scenario in discover(shipped_scenarios()) for case in scenario.cases]
+    wanted = [case for case in shipped if not case.endswith(f"::{Variant.REAL_DEFAULTS}")]
+    ran = [f"{scenario.id}::{proxy.proxy}::{case.label}" for scenario, proxy, case in run.results.cases()]
     assert sorted(ran) == sorted(wanted)
 
 
-def test_it_takes_about_as_long_as_its_longest_side(run: WholeRun) -> None:
+def test_it_takes_about_as_long_as_its_longest_case(run: WholeRun) -> None:
     """Nearly all of a run is waiting, and all of it waits at the same time."""
-    one_after_the_other = sum(side.seconds for _, _, side in run.results.sides())
+    one_after_the_other = sum(case.seconds for _, _, case in run.results.cases())
     assert run.results.wall_seconds <= WALL_LIMIT
     assert run.results.wall_seconds < one_after_the_other / 4
 
@@ -96,7 +96,7 @@ def test_the_reports_are_there(run: WholeRun) -> None:
     """Three files, each whole: nothing of a half-written one is left."""
     assert {path.name for path in run.folder.iterdir()} == {"results.json", "report.html", "junit.xml"}
     assert run.err == ""
-    assert "Sides" in run.out
+    assert "Cases" in run.out
 
 
 def test_nothing_is_left_behind(run: WholeRun, engine: docker.DockerClient) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from lab.clients.environments import NPM_FILES, Environment
 from lab.errors import EnvironmentFault
-from lab.stage import _pins
-from lab.stage.images import MODEL, TABLE
+from lab.testbed import _pins
+from lab.testbed.images import MODEL, TABLE
 
 ROOT = Path(__file__).parents[1]
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from lab.precedence import NICE, enter_real_time, precedence
-from lab.words import Precedence
+from lab.vocabulary import Precedence
 
 REAL_TIME = (os.SCHED_FIFO, os.SCHED_RR)
 

@@ -18,21 +18,21 @@ import docker
 import pytest
 from own_scenario import HELD, LONG, REFUSED, TABLE, write_scenario
 from processes import LIMIT, await_line, end_of, left_by
-from reports.making import finding, side
+from reports.making import finding, make_case
 
 from lab import pytest_items
 from lab.catalogue import Scenario, load_scenario
 from lab.errors import EnvironmentFault
-from lab.results import SideResult
-from lab.run.rounds import Listener
-from lab.words import Outcome
+from lab.results import CaseResult
+from lab.scenarios.rounds import Listener
+from lab.vocabulary import Outcome
 
 BROKEN, FIXED = "nginx-1.26::broken", "nginx-1.26::fixed"
 
 
 @dataclass
 class MadeUpRun:
-    """Stands in for `lab.run.lab.run_lab`: every staging ends at once, as it is told here.
+    """Stands in for `lab.scenarios.run.run_lab`: every case ends at once, as it is told here.
 
     Args:
         outcomes: by label; passed where nothing is said.
@@ -40,7 +40,7 @@ class MadeUpRun:
         fault: raised instead.
         hangs: after the first result no other comes, until the run is stopped.
         ran: the ids of what was run, in order.
-        struck: whether the stage was struck after it was stopped, which takes its time.
+        struck: whether the testbed was struck after it was stopped, which takes its time.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -52,13 +52,13 @@ class MadeUpRun:
 
     async def __call__(self, scenarios: Sequence[Scenario], listener: Listener) -> None:
         """Part of the run's interface that the plugin uses."""
-        stagings = [staging for scenario in scenarios for staging in scenario.stagings]
-        self.ran += [staging.id for staging in stagings]
+        cases = [case for scenario in scenarios for case in scenario.cases]
+        self.ran += [case.id for case in cases]
         if self.fault:
             raise self.fault
-        listener.begins(stagings)
-        for staging in stagings:
-            listener.ends(staging, self._result(staging.label))
+        listener.begins(cases)
+        for case in cases:
+            listener.ends(case, self._result(case.label))
             if self.hangs:
                 await self._hang()
 
@@ -69,16 +69,16 @@ class MadeUpRun:
             await asyncio.to_thread(time.sleep, 0.5)
             self.struck = True
 
-    def _result(self, label: str) -> SideResult:
+    def _result(self, label: str) -> CaseResult:
         outcome = self.outcomes.get(label, Outcome.PASSED)
         met = outcome is Outcome.PASSED
-        result = side(
+        result = make_case(
             label,
             ("held/nginx/fixed.conf", "events {}"),
             findings=(finding("The path hands on each token.", "every stream incremental", "batched", met=met),),
             outcome=outcome,
             log=("nginx: its last words",),
-            problem="no room on the stage" if outcome is Outcome.SKIPPED else "",
+            problem="no room on the testbed" if outcome is Outcome.SKIPPED else "",
         )
         return replace(result, measured=2, busy="half asleep") if label in self.busy else result
 
@@ -107,7 +107,7 @@ def scenarios(pytester: pytest.Pytester) -> Path:
 
 class TestCollection:
     def test_ids_are_the_stagings_ids(self, pytester: pytest.Pytester, scenarios: Path) -> None:
-        """Folder, proxy and side name an item as they name it everywhere else."""
+        """Folder, proxy and case name an item as they name it everywhere else."""
         items, _ = pytester.inline_genitems(scenarios)
         assert [item.nodeid for item in items] == [
             f"scenarios/{name}/scenario.toml::{name}::{end}" for name in ("held", "kept") for end in (BROKEN, FIXED)
@@ -128,20 +128,20 @@ class TestCollection:
             (["--deselect", "scenarios/held"], ["kept::nginx-1.26::broken", "kept::nginx-1.26::fixed"]),
             (["scenarios/held/scenario.toml::held::nginx-1.26::fixed"], ["held::nginx-1.26::fixed"]),
         ],
-        ids=["name", "side", "deselect", "node id"],
+        ids=["name", "case", "deselect", "node id"],
     )
     @pytest.mark.usefixtures("scenarios")
     def test_what_is_not_chosen_is_not_run(
         self, pytester: pytest.Pytester, made_up: MadeUpRun, arguments: list[str], ran: list[str]
     ) -> None:
-        """Pytest's own ways of choosing decide what is put on the stage at all."""
+        """Pytest's own ways of choosing decide what is put on the testbed at all."""
         pytester.runpytest_inprocess(*arguments).assert_outcomes(
             passed=len(ran), deselected=0 if "::" in arguments[0] else 4 - len(ran)
         )
         assert made_up.ran == ran
 
     def test_real_defaults_are_collected_if_asked_for(self, pytester: pytest.Pytester, made_up: MadeUpRun) -> None:
-        """Sides that take more than a minute are no part of a usual run."""
+        """Cases that take more than a minute are no part of a usual run."""
         table = TABLE + "[real_defaults.exchanges]\nstream = {}\n[real_defaults.symptom.nginx.stream]\nreceived = 3\n"
         folder = write_scenario(pytester.path / "held", table=table)
         (folder / "nginx" / "real-defaults.conf").write_text((folder / "nginx" / "broken.conf").read_text())
@@ -218,7 +218,7 @@ class TestItems:
         made_up.outcomes = {"fixed": Outcome.SKIPPED}
         result = pytester.runpytest_inprocess("-rs", scenarios / "held")
         result.assert_outcomes(passed=1, skipped=1)
-        result.stdout.fnmatch_lines(["SKIPPED*no room on the stage"])
+        result.stdout.fnmatch_lines(["SKIPPED*no room on the testbed"])
 
     def test_a_run_that_cannot_begin_fails_every_item(
         self, pytester: pytest.Pytester, scenarios: Path, made_up: MadeUpRun
@@ -262,7 +262,7 @@ class TestItems:
 
         monkeypatch.setattr(pytest_items.ScenarioRun, "_work", late)
         scenario = load_scenario(scenarios / "held")
-        run = pytest_items.ScenarioRun([(scenario, staging) for staging in scenario.stagings])
+        run = pytest_items.ScenarioRun([(scenario, case) for case in scenario.cases])
         queue = run._loop.call_soon_threadsafe
 
         def queue_and_tell(*given: Any) -> object:
@@ -278,7 +278,7 @@ class TestItems:
     def test_a_run_that_is_over_can_be_stopped(self, scenarios: Path, made_up: MadeUpRun) -> None:
         """Its thread and its event loop are gone by then."""
         scenario = load_scenario(scenarios / "held")
-        run = pytest_items.ScenarioRun([(scenario, staging) for staging in scenario.stagings])
+        run = pytest_items.ScenarioRun([(scenario, case) for case in scenario.cases])
         run.start()
         run.close()
         run.close()
@@ -316,12 +316,12 @@ class TestOtherPeoplesTests:
 NOISY = """
 from lab import pytest_items
 
-def begins(self, stagings):
+def begins(self, cases):
     print("\\n-- play", flush=True)
 
 pytest_items.ScenarioRun.begins = begins
 """
-"""A conftest that tells when the stage stands."""
+"""A conftest that tells when the testbed stands."""
 
 
 @contextmanager

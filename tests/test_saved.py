@@ -10,7 +10,7 @@ from reports.sample import sample
 
 from lab.results import Results
 from lab.saved import write_saved
-from lab.words import Outcome
+from lab.vocabulary import Outcome
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import set_up
 
 from lab.clients.environments import Program
 from lab.errors import EnvironmentFault, ExitCode
-from lab.stage import _commands, _machine
+from lab.testbed import _commands, _machine
 
 ROOT = Path(__file__).parents[1]
 MISSING = Program(("no-such-program",), ("one-package", "another"))

@@ -13,7 +13,7 @@ from lab.cli import app
 from lab.judge import REQUIREMENTS
 from lab.plan import Plan
 from lab.shipped import shipped
-from lab.words import Group, Side
+from lab.vocabulary import Group, Variant
 
 ROOT = Path(__file__).parents[1]
 SCENARIOS = discover(shipped_scenarios())
@@ -34,25 +34,25 @@ class TestScenario:
 
     def test_breaks_and_mends_at_least_one_proxy(self, scenario: Scenario) -> None:
         """A scenario without either proves nothing."""
-        sides = {staging.side for staging in scenario.stagings}
-        assert {Side.BROKEN, Side.FIXED} <= sides
+        cases = {case.variant for case in scenario.cases}
+        assert {Variant.BROKEN, Variant.FIXED} <= cases
 
     def test_speaks_of_every_product(self, scenario: Scenario) -> None:
         """Each product fails, or is shown to be immune, or the story says why the failure cannot be there."""
-        shown = {staging.proxy.product.name for staging in scenario.stagings}
+        shown = {case.proxy.product.name for case in scenario.cases}
         for product in {"nginx", "haproxy", "envoy"} - shown:
             assert product in scenario.readme.lower()
 
     def test_has_no_configuration_that_nobody_runs(self, scenario: Scenario) -> None:
         """A file that is never put before a proxy is a claim without a measurement."""
-        used = {staging.config for staging in scenario.stagings}
+        used = {case.config for case in scenario.cases}
         there = {path for path in scenario.folder.glob("*/*") if path.suffix in {".conf", ".cfg", ".yaml"}}
         assert there == used
 
 
 def test_every_requirement_is_broken_and_met_somewhere() -> None:
     """A requirement without a scenario is a promise that nobody checks."""
-    used = {exchange.requirement for s in SCENARIOS for staging in s.stagings for exchange in staging.exchanges}
+    used = {exchange.requirement for s in SCENARIOS for case in s.cases for exchange in case.exchanges}
     assert used == set(REQUIREMENTS)
 
 
@@ -63,7 +63,7 @@ def test_every_group_has_a_scenario() -> None:
 
 def test_every_snippet_is_what_some_fixed_side_includes() -> None:
     """The file that users copy is the file that was tested."""
-    fixed = [s.config.read_text() for each in SCENARIOS for s in each.stagings if s.side is Side.FIXED]
+    fixed = [s.config.read_text() for each in SCENARIOS for s in each.cases if s.variant is Variant.FIXED]
     for snippet in shipped("nginx").iterdir():
         assert any(f"include /etc/nginx/snippets/{snippet.name};" in text for text in fixed), snippet.name
 

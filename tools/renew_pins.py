@@ -20,12 +20,12 @@ from pathlib import Path
 from lab.clients.environments import NPM_FILES, Environment
 from lab.clients.table import CLIENTS
 from lab.errors import EnvironmentFault, ExitCode
-from lab.stage import _pins, engine
-from lab.stage._commands import run
-from lab.stage._faults import engine_faults
-from lab.stage._owner import temporary_folder
-from lab.stage.builders import PYTHON
-from lab.stage.images import MODEL, TABLE
+from lab.testbed import _pins, engine
+from lab.testbed._commands import run
+from lab.testbed._faults import engine_faults
+from lab.testbed._owner import temporary_folder
+from lab.testbed.builders import PYTHON
+from lab.testbed.images import MODEL, TABLE
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = ROOT / "Dockerfile"

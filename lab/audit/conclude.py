@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lab.audit.conclude_compare import Ended, against_control, differences
 from lab.audit.conclude_delivery import delivery_finding
-from lab.audit.conclude_ending import ClockGuess, clock_guess, ending_of_case, strangers
+from lab.audit.conclude_ending import ClockGuess, clock_guess, ending_of_reading, strangers
 from lab.audit.conclude_problems import Proven, problems_of, proven_by, verdict_of
 from lab.audit.conclude_ways import Added, EndingCount, GroupFinding, added, group_finding, guilty, outward
 from lab.audit.confidence import Confidence, DeliveryFinding, EndingFinding, Problem, Severity
@@ -89,17 +89,17 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
         longest: the longest answer to expect, in seconds; None if nobody said.
     """
     measured = [measure_signs(sample) for sample in samples]
-    cases = [strangers(sample.evidence) for sample in samples]
-    ended = [Ended(one, case, ending_of_case(case)) for one, case in zip(measured, cases, strict=True)]
+    readings = [strangers(sample.evidence) for sample in samples]
+    ended = [Ended(one, reading, ending_of_reading(reading)) for one, reading in zip(measured, readings, strict=True)]
     settings = [(places, _control(places, measured)) for places in _settings(measured)]
     ways = list(reversed(outward([sample.setting.way.name for sample in samples])))
     by_way = {way: [place for place, sample in enumerate(samples) if _way(sample) == way] for way in ways}
     endings = _endings(ended, by_way)
     groups = _groups(settings, measured, endings)
-    guesses = (clock_guess(way, [cases[place] for place in places]) for way, places in by_way.items())
+    guesses = (clock_guess(way, [readings[place] for place in places]) for way, places in by_way.items())
     clocks = tuple(guess for guess in guesses if guess is not None)
     clues = tuple(dict.fromkeys(clue for one in samples for clue in hop_clues(_way(one), one.evidence.trace)))
-    audited = [cases[place] for place in by_way[ways[0]]] if ways else []
+    audited = [readings[place] for place in by_way[ways[0]]] if ways else []
     oddities = _oddities(ended, by_way, ways[0] if ways else "", clocks)
     steps = added(groups)
     blamed = guilty(steps)
@@ -138,7 +138,7 @@ def _oddities(
     here = [ended[place] for place in by_way.get(audited, ())]
     direct = [ended[place] for place in by_way.get(DIRECT, ())] if audited != DIRECT else []
     deaths = [clock.sentence for clock in clocks if clock.way == audited and clock.cause is None]
-    odd = (*header_oddities([one.case.trace for one in here]), *differences(here, direct), *deaths)
+    odd = (*header_oddities([one.reading.trace for one in here]), *differences(here, direct), *deaths)
     return tuple(dict.fromkeys(odd))
 
 

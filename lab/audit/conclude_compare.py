@@ -15,9 +15,9 @@ from lab.audit.conclude_control import SAMPLES, other_lengths
 from lab.audit.conclude_ending import CLOCK_SLACK
 from lab.audit.confidence import Confidence, EndingFinding
 from lab.audit.signs import Measured
-from lab.judge.endings import Case, main_type
+from lab.judge.endings import Reading, main_type
+from lab.vocabulary import Ending
 from lab.wire import format_named
-from lab.words import Ending
 
 _OWN = "the model's own address"
 
@@ -27,13 +27,13 @@ class Ended:
     """One answer: its signs, how it was read, and how it ended by itself."""
 
     measured: Measured
-    case: Case
+    reading: Reading
     finding: EndingFinding
 
     @property
     def whole(self) -> bool:
         """Whether it reads as a complete stream."""
-        return self.case.evidence.stream and self.finding.ending is Ending.COMPLETE
+        return self.reading.evidence.stream and self.finding.ending is Ending.COMPLETE
 
 
 def against_control(group: Sequence[Ended], direct: Sequence[Ended]) -> list[EndingFinding]:
@@ -60,7 +60,7 @@ def _weighed(one: Ended, limit: str, lengths: str, *, alike: bool) -> EndingFind
         return replace(finding, ending=None, confidence=Confidence.CANNOT_TELL, reason=reason)
     if lengths:
         return replace(finding, confidence=Confidence.LIKELY, reason=f"{finding.reason}; {lengths}")
-    if not one.case.facts.marker:
+    if not one.reading.facts.marker:
         reason = f"{finding.reason}; {_OWN} sends the marker"
         return replace(finding, reason=reason)
     if alike:
@@ -88,23 +88,23 @@ def _limit(whole: Sequence[Ended], own: Sequence[Ended]) -> str:
 
 def differences(group: Sequence[Ended], direct: Sequence[Ended]) -> Iterable[str]:
     """What the path changes in the replies, in sentences for a reader, with no verdict on delivery or ending."""
-    streams = [one for one in group if one.case.evidence.stream and one.measured.signs.tokens]
-    own = [one for one in direct if one.case.evidence.stream and one.measured.signs.tokens]
+    streams = [one for one in group if one.reading.evidence.stream and one.measured.signs.tokens]
+    own = [one for one in direct if one.reading.evidence.stream and one.measured.signs.tokens]
     for one in streams:
         yield from _wrong_type(one, own)
     whole, theirs = [one for one in streams if one.whole], [one for one in own if one.whole]
     limit = _limit(whole, theirs) if whole and theirs else ""
     if limit:
         yield f"whether answers are whole cannot be told: {limit}"
-    unmarked = any(not one.case.facts.marker for one in whole)
-    if unmarked and theirs and all(one.case.facts.marker for one in theirs):
+    unmarked = any(not one.reading.facts.marker for one in whole)
+    if unmarked and theirs and all(one.reading.facts.marker for one in theirs):
         yield f"answers come without the terminal marker, which {_OWN} sends; clients that wait for it hang or fail"
 
 
 def _wrong_type(one: Ended, own: Sequence[Ended]) -> Iterable[str]:
-    wanted = main_type(format_named(one.case.evidence.wire_format).stream_type)
-    came = main_type(one.case.trace.header("content-type"))
-    theirs = {main_type(each.case.trace.header("content-type")) for each in own}
+    wanted = main_type(format_named(one.reading.evidence.wire_format).stream_type)
+    came = main_type(one.reading.trace.header("content-type"))
+    theirs = {main_type(each.reading.trace.header("content-type")) for each in own}
     if came == wanted or came in theirs:
         return
     what = f"the Content-Type {came}" if came else "no Content-Type"

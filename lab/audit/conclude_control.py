@@ -16,7 +16,7 @@ from statistics import median
 from lab.audit.confidence import Confidence, DeliveryFinding
 from lab.audit.signs import Measured, samples_in_words
 from lab.judge.gaps import APART, EVENTS_A_READ, FEW, HEAD, LEAST_TOTAL, MOMENTS, SHORT_HOLD
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 SAMPLES = 2
 """Samples that must agree before anything is certain, of the path and of the control each."""

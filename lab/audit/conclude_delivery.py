@@ -39,7 +39,7 @@ from lab.judge.gaps import (
     numbers_of,
     vary,
 )
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 MOST_OF_THEM = 0.5
 """Part of the samples that are long enough, of which at least so many must show separate moments."""

@@ -19,12 +19,12 @@ from lab.audit.allowance import ignores_limit
 from lab.audit.confidence import Confidence, EndingFinding
 from lab.evidence import Evidence, TransportEnd
 from lab.judge.clocks import Exposure, blame, exposure_of
-from lab.judge.endings import Case, ending_of
+from lab.judge.endings import Reading, ending_of
 from lab.judge.gaps import FEW
 from lab.judge.reading import read
 from lab.judge.sentences import TRANSPORT
+from lab.vocabulary import Cause, Ending
 from lab.wire import format_named
-from lab.words import Cause, Ending
 
 CLOCK_SLACK = (0.5, 0.02)
 """Seconds, and part of the value, whichever is more, within which deaths by one clock lie."""
@@ -80,50 +80,50 @@ class ClockGuess:
     sentence: str
 
 
-def strangers(evidence: Evidence) -> Case:
+def strangers(evidence: Evidence) -> Reading:
     """The evidence as that of a stranger's endpoint: no plan, no ledger, no faith in numbers in the text."""
     bare = replace(evidence, plan=None, ledger=None, confirmed={})
-    return Case(bare, replace(read(bare), spoilt="", whole=None))
+    return Reading(bare, replace(read(bare), spoilt="", whole=None))
 
 
 def ending_finding(evidence: Evidence) -> EndingFinding:
     """How one answer ended, and how sure that is."""
-    return ending_of_case(strangers(evidence))
+    return ending_of_reading(strangers(evidence))
 
 
-def ending_of_case(case: Case) -> EndingFinding:
+def ending_of_reading(reading: Reading) -> EndingFinding:
     """The same for an answer that has been read as a stranger's."""
-    evidence = case.evidence
-    ending = ending_of(case)
-    seconds = max(case.trace.ended - case.trace.started, 0)
-    after = f"after {seconds:.2f} s {TRANSPORT[case.trace.end]}"
+    evidence = reading.evidence
+    ending = ending_of(reading)
+    seconds = max(reading.trace.ended - reading.trace.started, 0)
+    after = f"after {seconds:.2f} s {TRANSPORT[reading.trace.end]}"
     if ending is Ending.SILENTLY_TRUNCATED and not _markered(evidence):
         reason = f"{after}; this wire format has no terminal marker, so an end and a clean cut look the same"
-        return EndingFinding(None, Confidence.CANNOT_TELL, reason, seconds, case.trace.status)
+        return EndingFinding(None, Confidence.CANNOT_TELL, reason, seconds, reading.trace.status)
     confidence, why = _REASONS[ending]
-    if ending is Ending.COMPLETE and not case.facts.marker:
+    if ending is Ending.COMPLETE and not reading.facts.marker:
         why = f"a reason and a clean end, but no terminal marker; {_UNSEEN}"
-    if ending is Ending.TIME_OUT and case.trace.end is TransportEnd.LEFT:
+    if ending is Ending.TIME_OUT and reading.trace.end is TransportEnd.LEFT:
         # That the limit on tokens is ignored is a problem of its own, with its figures.
-        why = "" if ignores_limit(evidence) or not case.trace.detail else f": {case.trace.detail}"
+        why = "" if ignores_limit(evidence) or not reading.trace.detail else f": {reading.trace.detail}"
         reason = f"the audit itself stopped reading after {seconds:.2f} s{why}"
-        return EndingFinding(None, Confidence.CANNOT_TELL, reason, seconds, case.trace.status)
-    if ending is Ending.SILENTLY_TRUNCATED and not case.facts.body_bytes:
+        return EndingFinding(None, Confidence.CANNOT_TELL, reason, seconds, reading.trace.status)
+    if ending is Ending.SILENTLY_TRUNCATED and not reading.facts.body_bytes:
         confidence, why = (
             Confidence.LIKELY,
             "an empty body: cut before its first token, or from a server that sends none",
         )
     if ending is Ending.CORRUPT:
-        why = f"{why}: {case.facts.contradiction}"
-    if ending is Ending.MODEL_ERROR_IN_STREAM and case.facts.error is not None:
-        why = f"{why}; it says: {' '.join(case.facts.error.message.split())[:_QUOTED]}"
-    status = f"status {case.trace.status}; " if (case.trace.status or 200) != 200 else ""
-    return EndingFinding(ending, confidence, f"{status}{after}; {why}", seconds, case.trace.status)
+        why = f"{why}: {reading.facts.contradiction}"
+    if ending is Ending.MODEL_ERROR_IN_STREAM and reading.facts.error is not None:
+        why = f"{why}; it says: {' '.join(reading.facts.error.message.split())[:_QUOTED]}"
+    status = f"status {reading.trace.status}; " if (reading.trace.status or 200) != 200 else ""
+    return EndingFinding(ending, confidence, f"{status}{after}; {why}", seconds, reading.trace.status)
 
 
-def clock_guess(way: str, cases: Sequence[Case]) -> ClockGuess | None:
+def clock_guess(way: str, readings: Sequence[Reading]) -> ClockGuess | None:
     """What the deaths on one way have in common; None where nothing died."""
-    exposures = [_exposure(case) for case in cases]
+    exposures = [_exposure(reading) for reading in readings]
     deaths = [exposure for exposure in exposures if exposure.died]
     if not deaths:
         return None
@@ -133,7 +133,7 @@ def clock_guess(way: str, cases: Sequence[Case]) -> ClockGuess | None:
         sentence = f"one answer died, after {listed} s: a clock or a fault, one alone tells nothing"
         return ClockGuess(way, times, None, None, sentence)
     found = blame(exposures)
-    counted = _counted([case for case, each in zip(cases, exposures, strict=True) if each.died], deaths)
+    counted = _counted([reading for reading, each in zip(readings, exposures, strict=True) if each.died], deaths)
     if counted and found.cause in (None, Cause.TOTAL_CLOCK):
         return ClockGuess(way, times, None, None, f"{len(times)} answers died after {listed} s, {counted}")
     if found.cause is None or not _agree(found.cause, deaths):
@@ -146,33 +146,33 @@ def clock_guess(way: str, cases: Sequence[Case]) -> ClockGuess | None:
     return ClockGuess(way, times, found.cause, found.value, sentence)
 
 
-def _counted(dead: Sequence[Case], deaths: Sequence[Exposure]) -> str:
+def _counted(dead: Sequence[Reading], deaths: Sequence[Exposure]) -> str:
     """What deaths after one number of events, or of bytes, are due to; empty where both differ.
 
     A clock cuts wherever the model happens to be, so that its answers differ by some events unless they are written
     evenly to the millisecond; then a constant number says as little as a constant time.
     """
-    counts, sizes = [len(case.facts.right) for case in dead], [case.facts.body_bytes for case in dead]
+    counts, sizes = [len(reading.facts.right) for reading in dead], [reading.facts.body_bytes for reading in dead]
     if min(counts) < FEW or (max(counts) > min(counts) and max(sizes) > min(sizes)):
         return ""
     same = f"{counts[0]} events" if max(counts) == min(counts) else f"{sizes[0]:,} bytes"
     scatter = max(death.total for death in deaths) - min(death.total for death in deaths)
-    each = min(_pace(case) for case in dead)
+    each = min(_pace(reading) for reading in dead)
     if scatter > each:
         return f"each time after {same} and not at one time: no clock, but a model that dies there or a limit on size"
     return f"each time after {same} and at one time: a clock, a limit on size, or a model that dies there"
 
 
-def _pace(case: Case) -> float:
+def _pace(reading: Reading) -> float:
     """Seconds from one event to the next, on the average."""
-    times = [arrival.at for arrival in case.facts.right]
+    times = [arrival.at for arrival in reading.facts.right]
     return (max(times) - min(times)) / max(len(times) - 1, 1)
 
 
-def _exposure(case: Case) -> Exposure:
+def _exposure(reading: Reading) -> Exposure:
     """A clean end in the middle of an answer is a death too; with a ledger it would be known whose."""
-    exposure = exposure_of(case)
-    if exposure.died or ending_of(case) is not Ending.SILENTLY_TRUNCATED or not _markered(case.evidence):
+    exposure = exposure_of(reading)
+    if exposure.died or ending_of(reading) is not Ending.SILENTLY_TRUNCATED or not _markered(reading.evidence):
         return exposure
     return replace(exposure, died=True, survived_total=exposure.total - exposure.idle)
 
@@ -188,11 +188,11 @@ def _markered(evidence: Evidence) -> bool:
     return not evidence.stream or format_named(evidence.wire_format).has_marker
 
 
-def survived(case: Case) -> tuple[float, float]:
+def survived(reading: Reading) -> tuple[float, float]:
     """How long after the request a token still came, and the longest time without a byte before one, in seconds."""
-    if not case.may_answer or not case.facts.right:
+    if not reading.may_answer or not reading.facts.right:
         return 0.0, 0.0
     # That a connection stood open proves nothing: only what a token came after was survived.
-    start, last = case.trace.started, case.facts.right[-1].at
-    times = [start, *(read.at for read in case.trace.reads if read.at < last), last]
+    start, last = reading.trace.started, reading.facts.right[-1].at
+    times = [start, *(read.at for read in reading.trace.reads if read.at < last), last]
     return last - start, max(later - earlier for earlier, later in pairwise(times))

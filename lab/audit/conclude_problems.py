@@ -18,9 +18,9 @@ from lab.audit.remedies import Trouble, remedy_for
 from lab.audit.samples import DIRECT
 from lab.audit.signs import Measured
 from lab.evidence import TransportEnd
-from lab.judge.endings import OWN_ENDS, WHOLE, Case
+from lab.judge.endings import OWN_ENDS, WHOLE, Reading
 from lab.reports.phrases import plural
-from lab.words import Delivery, Ending
+from lab.vocabulary import Delivery, Ending
 
 _HELD = frozenset({Delivery.BATCHED, Delivery.COALESCED})
 _MODELS = frozenset({Ending.MODEL_ERROR_STATUS, Ending.MODEL_ERROR_IN_STREAM})
@@ -79,9 +79,9 @@ class Proven:
     sentence: str
 
 
-def proven_by(audited: Sequence[Case], longest: float | None) -> Proven:
+def proven_by(audited: Sequence[Reading], longest: float | None) -> Proven:
     """The latest token and the longest silence before a token that the samples of one way show."""
-    lived = [survived(case) for case in audited]
+    lived = [survived(reading) for reading in audited]
     total = max((each for each, _ in lived), default=0.0)
     silence = max((each for _, each in lived), default=0.0)
     enough = None if longest is None else total >= longest

@@ -16,7 +16,7 @@ from lab.audit.samples import DIRECT, PATH
 from lab.audit.signs import Measured
 from lab.evidence import HttpVersion
 from lab.judge.endings import WHOLE
-from lab.words import Delivery, Ending
+from lab.vocabulary import Delivery, Ending
 
 _RANK = {Delivery.INCREMENTAL: 0, Delivery.COALESCED: 1, Delivery.BATCHED: 2}
 

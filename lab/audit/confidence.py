@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.words import Delivery, Ending
+from lab.vocabulary import Delivery, Ending
 
 
 class Confidence(StrEnum):

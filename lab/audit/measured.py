@@ -9,7 +9,7 @@ from lab.audit.samples import Sample
 from lab.audit.signs import measure_signs
 from lab.audit.stops import quoted
 from lab.evidence import HttpVersion, Trace, TransportEnd
-from lab.words import Ending
+from lab.vocabulary import Ending
 
 MOST_TIMES = 2000
 """How many arrivals of one sample are kept for its timeline."""

@@ -17,7 +17,7 @@ from lab.audit.measured import SampleResult
 from lab.errors import BadInput, ExitCode
 from lab.files import LONGEST_RESULT, read_whole
 from lab.saved import write_saved
-from lab.words import Saved
+from lab.vocabulary import Saved
 
 FORMAT_VERSION = 1
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.catalogue.loader import FILE, load_scenario
-from lab.catalogue.scenario import Exchange, Scenario, Staging
+from lab.catalogue.scenario import Case, Exchange, Scenario
 from lab.catalogue.selection import only_folder, select
 from lab.errors import BadInput
 from lab.shipped import shipped
 
-__all__ = ["Exchange", "Scenario", "Staging", "discover", "load_scenario", "only_folder", "select", "shipped_scenarios"]
+__all__ = ["Case", "Exchange", "Scenario", "discover", "load_scenario", "only_folder", "select", "shipped_scenarios"]
 
 
 def shipped_scenarios() -> Path:

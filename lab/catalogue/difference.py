@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import difflib
 
-from lab.catalogue.scenario import Scenario, Staging
+from lab.catalogue.scenario import Case, Scenario
 from lab.files import read_words
-from lab.words import Side
+from lab.vocabulary import Variant
 
 
-def fix_of(scenario: Scenario, fixed: Staging) -> str:
-    """The unified diff from the broken side's configuration to this one; empty where they are the same file."""
+def fix_of(scenario: Scenario, fixed: Case) -> str:
+    """The unified diff from the broken variant's configuration to this one; empty where they are the same file."""
     broken = next(
-        staging.config
-        for staging in scenario.stagings
-        if staging.side is Side.BROKEN and staging.proxy.product is fixed.proxy.product
+        case.config
+        for case in scenario.cases
+        if case.variant is Variant.BROKEN and case.proxy.product is fixed.proxy.product
     )
     lines = difflib.unified_diff(
         read_words(broken).splitlines(),

@@ -1,7 +1,7 @@
 """Reads one scenario's folder: `scenario.toml`, the configurations and the story.
 
 Every fault found here is the author's, and ends as `BadInput` that names the file and the key. The
-loader joins overlays from the general to the special: an exchange's plan, the side's plan, the side's
+loader joins overlays from the general to the special: an exchange's plan, the variant's plan, the variant's
 own words for that exchange.
 """
 
@@ -16,15 +16,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lab.catalogue.scenario import Exchange, Scenario, Staging
-from lab.catalogue.schema import Lengths, ProxyTable, ScenarioTable, SideTable, SymptomTable
+from lab.catalogue.scenario import Case, Exchange, Scenario
+from lab.catalogue.schema import Lengths, ProxyTable, ScenarioTable, SymptomTable, VariantTable
 from lab.errors import BadInput
 from lab.files import read_words, stay_inside
 from lab.plan import Plan, PlanError, make_plan
 from lab.printable import printable
-from lab.proxies import PRODUCTS, Product, Proxy, resolve
+from lab.products import PRODUCTS, Product, Proxy, resolve
+from lab.vocabulary import Variant
 from lab.wire import format_named
-from lab.words import Side
 
 FILE = "scenario.toml"
 MARGIN = 0.25
@@ -83,7 +83,7 @@ class _Loader:
             requirement=table.requirement,
             readme=self._story(),
             sources=tuple(table.sources),
-            stagings=tuple(self._stagings()),
+            cases=tuple(self._cases()),
         )
 
     def _fail(self, key: str, why: str, remedy: str = "") -> BadInput:
@@ -101,10 +101,10 @@ class _Loader:
         for key, symptoms in self._symptoms():
             for name in symptoms:
                 self._known_exchange(f"{key}.{name}", name)
-        for key, side in self._sides():
-            for name in (*side.exchanges, *side.lengths):
+        for key, variant in self._variants():
+            for name in (*variant.exchanges, *variant.lengths):
                 self._known_exchange(f"{key}.exchanges.{name}", name)
-            for name in side.proxies:
+            for name in variant.proxies:
                 if name not in table.proxies:
                     raise self._fail(
                         f"{key}.proxies", f"no proxy {name!r}", f"The file has: {', '.join(table.proxies)}."
@@ -135,35 +135,37 @@ class _Loader:
             for name, symptoms in self.table.real_defaults.symptom.items():
                 yield f"real_defaults.symptom.{name}", symptoms
 
-    def _sides(self) -> Iterator[tuple[str, SideTable]]:
+    def _variants(self) -> Iterator[tuple[str, VariantTable]]:
         yield "broken", self.table.broken
         yield "fixed", self.table.fixed
-        for way, side in self.table.fixes.items():
-            yield f"fixes.{way}", side
+        for way, variant in self.table.fixes.items():
+            yield f"fixes.{way}", variant
 
-    def _stagings(self) -> Iterator[Staging]:
+    def _cases(self) -> Iterator[Case]:
         for name, proxy_table in self.table.proxies.items():
             symptom = {**self.table.symptom, **proxy_table.symptom}
             for proxy in self._proxies(f"proxies.{name}", name, proxy_table.releases):
-                yield self._staging(proxy, Side.BROKEN, "broken", self.table.broken, symptom)
-                yield self._staging(proxy, Side.FIXED, "fixed", self.table.fixed, {})
-                for way, side in self.table.fixes.items():
-                    if not side.proxies or name in side.proxies:
-                        yield self._staging(proxy, Side.FIXED, f"fixed-{way}", side, {})
-        for name, immune in self.table.immune.items():
+                yield self._case(proxy, Variant.BROKEN, "broken", self.table.broken, symptom)
+                yield self._case(proxy, Variant.FIXED, "fixed", self.table.fixed, {})
+                for way, variant in self.table.fixes.items():
+                    if not variant.proxies or name in variant.proxies:
+                        yield self._case(proxy, Variant.FIXED, f"fixed-{way}", variant, {})
+        for name, immune in self.table.not_affected.items():
             for proxy in self._proxies(f"immune.{name}", name, immune.releases):
-                yield self._staging(proxy, Side.IMMUNE, "immune", SideTable(title=immune.why, shows=immune.shows), {})
+                yield self._case(
+                    proxy, Variant.NOT_AFFECTED, "immune", VariantTable(title=immune.why, shows=immune.shows), {}
+                )
         yield from self._real_defaults()
 
-    def _real_defaults(self) -> Iterator[Staging]:
+    def _real_defaults(self) -> Iterator[Case]:
         real = self.table.real_defaults
         if real is None:
             return
         for name, symptom in real.symptom.items():
-            side = SideTable(exchanges=real.exchanges, lengths=real.lengths, title="the product's own clocks")
+            variant = VariantTable(exchanges=real.exchanges, lengths=real.lengths, title="the product's own clocks")
             failing = self.table.proxies.get(name, ProxyTable())
             for proxy in self._proxies(f"real_defaults.symptom.{name}", name, failing.releases):
-                yield self._staging(proxy, Side.REAL_DEFAULTS, "real-defaults", side, symptom)
+                yield self._case(proxy, Variant.REAL_DEFAULTS, "real-defaults", variant, symptom)
 
     def _proxies(self, key: str, name: str, releases: list[str]) -> tuple[Proxy, ...]:
         if name not in PRODUCTS:
@@ -177,29 +179,33 @@ class _Loader:
         except BadInput as error:
             raise self._fail(f"{key}.releases", error.problem, error.remedy) from None
 
-    def _staging(
-        self, proxy: Proxy, side: Side, label: str, table: SideTable, symptom: Mapping[str, SymptomTable]
-    ) -> Staging:
-        if side is Side.BROKEN and not symptom and not table.consumers:
-            raise self._fail("symptom", "the broken side shows nothing", "Say what it shows, such as [symptom.stream].")
-        return Staging(
+    def _case(
+        self, proxy: Proxy, variant: Variant, label: str, table: VariantTable, symptom: Mapping[str, SymptomTable]
+    ) -> Case:
+        if variant is Variant.BROKEN and not symptom and not table.consumers:
+            raise self._fail(
+                "symptom", "the broken variant shows nothing", "Say what it shows, such as [symptom.stream]."
+            )
+        return Case(
             scenario=self.folder.name,
             proxy=proxy,
-            side=side,
+            variant=variant,
             label=label,
             title=table.title,
-            config=self._config(proxy.product, side, label, table),
+            config=self._config(proxy.product, variant, label, table),
             exchanges=tuple(self._exchanges(label, table)),
             symptom=dict(symptom),
             consumers=tuple(table.consumers),
             shows=tuple(table.shows),
         )
 
-    def _config(self, product: Product, side: Side, label: str, table: SideTable) -> Path:
-        """The side's own file; the broken one again where the remedy lies outside the proxy."""
+    def _config(self, product: Product, variant: Variant, label: str, table: VariantTable) -> Path:
+        """The variant's own file; the broken one again where the remedy lies outside the proxy."""
         own = self.folder / product.name / f"{label}{product.suffix}"
         broken = own.with_name(f"broken{product.suffix}")
-        elsewhere = side is Side.IMMUNE or bool(table.plan or table.exchanges or table.consumers or table.stream)
+        elsewhere = variant is Variant.NOT_AFFECTED or bool(
+            table.plan or table.exchanges or table.consumers or table.stream
+        )
         for path in (own, broken) if elsewhere else (own,):
             if path.exists():
                 self._check_files(path)
@@ -219,7 +225,7 @@ class _Loader:
         for file in companions:
             stay_inside(file, self.folder)
 
-    def _exchanges(self, label: str, table: SideTable) -> Iterator[Exchange]:
+    def _exchanges(self, label: str, table: VariantTable) -> Iterator[Exchange]:
         for name, exchange in self.table.exchanges.items():
             fields = {**exchange.plan, **table.plan, **table.exchanges.get(name, {})}
             key = f"exchanges.{name}.plan" if label == "broken" else f"{label}, exchanges.{name}.plan"

@@ -1,7 +1,7 @@
 """Scenarios as the run sees them: frozen values, every overlay joined, every name checked.
 
-A scenario unfolds into *stagings*: one side behind one proxy, with its configuration file, its exchanges
-and what is expected of them. The id of a staging, `<scenario>::<proxy>::<label>`, is at once the command
+A scenario unfolds into *cases*: one variant behind one proxy, with its configuration file, its exchanges
+and what is expected of them. The id of a case, `<scenario>::<proxy>::<label>`, is at once the command
 line's argument, the pytest item and the report's anchor.
 """
 
@@ -12,16 +12,16 @@ from pathlib import Path
 
 from lab.catalogue.schema import SymptomTable
 from lab.plan import Plan
-from lab.proxies import Proxy
-from lab.words import Flag, Group, Requirement, Side
+from lab.products import Proxy
+from lab.vocabulary import Flag, Group, Requirement, Variant
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request that a staging makes.
+    """One request that a case makes.
 
     Args:
-        name: unique within the staging.
+        name: unique within the case.
         family: the name in the file; a batch of lengths gives many exchanges of one family.
         requirement: the requirement that judges it.
     """
@@ -36,22 +36,22 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class Staging:
-    """One side of one scenario behind one proxy.
+class Case:
+    """One variant of one scenario behind one proxy.
 
     Args:
         label: `broken`, `fixed`, `fixed-<way>`, `immune` or `real-defaults`.
         title: what this side is, in a few words; may be empty.
         config: the proxy's whole configuration file.
-        symptom: by family, what is expected where the side is to fail; empty where it is to meet its
+        symptom: by family, what is expected where the variant is to fail; empty where it is to meet its
             requirements.
-        consumers: names of consumers that read each exchange; see `lab.run.consumers`.
+        consumers: names of consumers that read each exchange; see `lab.scenarios.consumers`.
         shows: flags that every verdict must carry.
     """
 
     scenario: str
     proxy: Proxy
-    side: Side
+    variant: Variant
     label: str
     title: str
     config: Path
@@ -68,7 +68,7 @@ class Staging:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One failure mode: its story, as Markdown, and its stagings."""
+    """One failure mode: its story, as Markdown, and its cases."""
 
     id: str
     folder: Path
@@ -78,4 +78,4 @@ class Scenario:
     requirement: Requirement
     readme: str
     sources: tuple[str, ...]
-    stagings: tuple[Staging, ...]
+    cases: tuple[Case, ...]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.durations import Duration
-from lab.words import Cause, Delivery, Ending, Flag, Group, Requirement
+from lab.vocabulary import Cause, Delivery, Ending, Flag, Group, Requirement
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Fields = dict[str, Any]
@@ -51,7 +51,7 @@ class ExchangeTable(Closed):
 
 
 class SymptomTable(Closed):
-    """What the broken side shows in one exchange; fields left out may be anything."""
+    """What the broken variant shows in one exchange; fields left out may be anything."""
 
     delivery: Delivery | None = None
     ending: Ending | None = None
@@ -62,10 +62,10 @@ class SymptomTable(Closed):
     longer_than: Duration | None = None
 
 
-class SideTable(Closed):
-    """What a side changes beside the proxy's configuration.
+class VariantTable(Closed):
+    """What a variant changes beside the proxy's configuration.
 
-    `stream` overrides every exchange. `shows` are flags that every verdict must carry, so that a side cannot
+    `stream` overrides every exchange. `shows` are flags that every verdict must carry, so that a variant cannot
     pass for want of what it is about, such as compression.
     """
 
@@ -86,7 +86,7 @@ class ProxyTable(Closed):
     symptom: dict[Name, SymptomTable] = {}
 
 
-class ImmuneTable(Closed):
+class NotAffectedTable(Closed):
     """One product that does not show this failure, and why."""
 
     why: str
@@ -112,9 +112,9 @@ class ScenarioTable(Closed):
     sources: list[str] = []
     exchanges: Annotated[dict[Name, ExchangeTable], Field(min_length=1)]
     symptom: dict[Name, SymptomTable] = {}
-    broken: SideTable = SideTable()
-    fixed: SideTable = SideTable()
-    fixes: dict[Name, SideTable] = {}
+    broken: VariantTable = VariantTable()
+    fixed: VariantTable = VariantTable()
+    fixes: dict[Name, VariantTable] = {}
     proxies: dict[str, ProxyTable] = {}
-    immune: dict[str, ImmuneTable] = {}
+    not_affected: dict[str, NotAffectedTable] = {}
     real_defaults: RealDefaultsTable | None = None

@@ -1,6 +1,6 @@
-"""Which scenarios a user means: names on the command line, turned into scenarios and stagings.
+"""Which scenarios a user means: names on the command line, turned into scenarios and cases.
 
-A name is a scenario's id, a staging's id or the beginning of one (`silent-gap`, `silent-gap::nginx-1.26`,
+A name is a scenario's id, a case's id or the beginning of one (`silent-gap`, `silent-gap::nginx-1.26`,
 `silent-gap::nginx::broken`), or a folder of scenarios of the user's own.
 """
 
@@ -10,10 +10,10 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lab.catalogue.scenario import Scenario, Staging
+from lab.catalogue.scenario import Case, Scenario
 from lab.errors import BadInput
-from lab.proxies import Proxy, resolve
-from lab.words import Side
+from lab.products import Proxy, resolve
+from lab.vocabulary import Variant
 
 
 def select(
@@ -23,29 +23,29 @@ def select(
     *,
     real_defaults: bool = False,
 ) -> tuple[Scenario, ...]:
-    """The scenarios that have something to run, each with just the stagings that are meant.
+    """The scenarios that have something to run, each with just the cases that are meant.
 
     Args:
         scenarios: what there is.
         names: what the user wrote; none means all.
         proxies: products or releases; none means all.
-        real_defaults: whether the sides with the products' own clocks take part.
+        real_defaults: whether the variants with the products' own clocks take part.
 
     Raises:
         BadInput: a name fits nothing, or nothing is left.
     """
     wanted = {proxy for name in proxies for proxy in resolve(name)}
     for name in names:
-        if not any(_fits(name, staging) for scenario in scenarios for staging in scenario.stagings):
+        if not any(_fits(name, case) for scenario in scenarios for case in scenario.cases):
             known = ", ".join(scenario.id for scenario in scenarios)
             raise BadInput(f"no scenario fits {name!r}", f"Known: {known}; or give a folder of scenarios.")
     chosen = [
-        replace(scenario, stagings=stagings)
+        replace(scenario, cases=cases)
         for scenario in scenarios
-        if (stagings := tuple(s for s in scenario.stagings if _meant(s, names, wanted, real_defaults)))
+        if (cases := tuple(s for s in scenario.cases if _meant(s, names, wanted, real_defaults)))
     ]
     if not chosen:
-        raise BadInput("nothing is left to run", "The scenarios named have no side for that proxy; see `lab list`.")
+        raise BadInput("nothing is left to run", "The scenarios named have no variant for that proxy; see `lab list`.")
     return tuple(chosen)
 
 
@@ -56,15 +56,15 @@ def only_folder(names: Sequence[str], ids: Container[str] = ()) -> Path | None:
     return None
 
 
-def _meant(staging: Staging, names: Sequence[str], wanted: set[Proxy], real_defaults: bool) -> bool:
-    if staging.side is Side.REAL_DEFAULTS and not real_defaults:
+def _meant(case: Case, names: Sequence[str], wanted: set[Proxy], real_defaults: bool) -> bool:
+    if case.variant is Variant.REAL_DEFAULTS and not real_defaults:
         return False
-    return (not wanted or staging.proxy in wanted) and (not names or any(_fits(name, staging) for name in names))
+    return (not wanted or case.proxy in wanted) and (not names or any(_fits(name, case) for name in names))
 
 
-def _fits(name: str, staging: Staging) -> bool:
+def _fits(name: str, case: Case) -> bool:
     scenario, *rest = name.split("::")
-    if scenario != staging.scenario or len(rest) > 2:
+    if scenario != case.scenario or len(rest) > 2:
         return False
-    proxy_fits = not rest or rest[0] in {staging.proxy.id, staging.proxy.product.name}
-    return proxy_fits and (len(rest) < 2 or rest[1] == staging.label)
+    proxy_fits = not rest or rest[0] in {case.proxy.id, case.proxy.product.name}
+    return proxy_fits and (len(rest) < 2 or rest[1] == case.label)

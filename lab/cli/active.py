@@ -16,7 +16,7 @@ from rich.console import Console
 
 from lab.audit.active.findings import ActiveFindings, Answer
 from lab.audit.active.page import active_page
-from lab.audit.active.run import ActiveRun, Target
+from lab.audit.active.run import ActiveRun, AuditTarget
 from lab.audit.active.text import print_active
 from lab.audit.endpoint import Endpoint, split_address
 from lab.audit.keys import Keys, refuse_clear_text
@@ -111,7 +111,7 @@ def save(findings: ActiveFindings, path: Path) -> None:
 
 def target_of(
     endpoint: Endpoint, active: Active, keys: Keys, contexts: Contexts, environment: Mapping[str, str]
-) -> Target:
+) -> AuditTarget:
     """What is audited, with the secrets in the headers that carry them.
 
     Raises:
@@ -132,7 +132,7 @@ def target_of(
             # A gateway may drop a header that it does not know; it passes the key on that every client sends.
             ours.append(endpoint.wire_format.key_header(secret))
     secrets = [value for _, value in (*own, *ours)]
-    return Target(
+    return AuditTarget(
         endpoint=endpoint,
         model_url=model_url,
         headers=(*own, *ours),

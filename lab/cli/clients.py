@@ -15,10 +15,10 @@ from lab.clients.grid import Grid, measure
 from lab.clients.results import save, show
 from lab.clients.table import CLIENTS, ENDINGS, Client
 from lab.errors import BadInput, EnvironmentFault, ExitCode
-from lab.proxies import PROXIES
-from lab.stage import engine, images
-from lab.stage.images import MODEL
-from lab.stage.stage import Post, Stage
+from lab.products import PROXIES
+from lab.testbed import engine, images
+from lab.testbed.images import MODEL
+from lab.testbed.testbed import Target, Testbed
 
 PROXY = "nginx-1.26"
 WAYS = {"nginx-default": "default.conf", "nginx-recommended": "recommended.conf"}
@@ -60,8 +60,8 @@ async def _measure(clients: Sequence[Client], say: Callable[[str], None]) -> Gri
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
     proxy = PROXIES[PROXY]
     in_use = await asyncio.to_thread(images.ensure, [MODEL, proxy.image], say)
-    posts = [Post(way, proxy, CONFIGURATIONS / config) for way, config in WAYS.items()]
-    async with Stage(posts, in_use) as stage:
-        ways = {"direct": stage.model_url, **{way: stage.url(way) for way in WAYS}}
+    posts = [Target(way, proxy, CONFIGURATIONS / config) for way, config in WAYS.items()]
+    async with Testbed(posts, in_use) as testbed:
+        ways = {"direct": testbed.model_url, **{way: testbed.url(way) for way in WAYS}}
         say(f"measuring {len(clients)} clients, {len(ENDINGS)} endings, {len(ways)} ways; the first run installs them")
-        return await measure(clients, ENDINGS, ways, stage.model_url)
+        return await measure(clients, ENDINGS, ways, testbed.model_url)

@@ -16,8 +16,8 @@ from lab.cli.shell import RESULTS, app, err, out, run_until_stopped, say, withou
 from lab.cli.terminal import print_line
 from lab.errors import ExitCode
 from lab.printable import printable
-from lab.proxies import PROXIES
-from lab.words import Side
+from lab.products import PROXIES
+from lab.vocabulary import Variant
 
 Names = Annotated[
     list[str] | None,
@@ -40,7 +40,7 @@ def run(
         Path, typer.Option("--out", file_okay=False, help="Folder for results.json, report.html and junit.xml.")
     ] = RESULTS,
 ) -> None:
-    """Run scenarios: broken sides must show their symptom, fixed sides must meet their requirement."""
+    """Run scenarios: broken variants must show their symptom, fixed variants must meet their requirement."""
     with without_signals():
         from lab.cli.run import run_and_report
 
@@ -55,7 +55,7 @@ def list_(names: Names = None, proxy: Proxies = None) -> None:
     name = Column("Scenario", no_wrap=True, min_width=max(len(scenario.id) for scenario in chosen))
     table = Table(name, "Group", "What goes wrong", "Proxies", box=None, pad_edge=False)
     for scenario in chosen:
-        able = dict.fromkeys(s.proxy.id for s in scenario.stagings if s.side is not Side.IMMUNE)
+        able = dict.fromkeys(s.proxy.id for s in scenario.cases if s.variant is not Variant.NOT_AFFECTED)
         table.add_row(scenario.id, scenario.group, escape(printable(scenario.title)), " ".join(able))
     out.print(table)
 
@@ -68,11 +68,11 @@ def show(name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenari
 
     for scenario in select(_scenarios([name]), _ids([name])):
         out.print(Markdown(scenario.readme))
-        for staging in scenario.stagings:
-            if staging.side is Side.FIXED:
+        for case in scenario.cases:
+            if case.variant is Variant.FIXED:
                 out.print()
-                print_line(out, f"{staging.id}  {staging.title}".rstrip(), "bold")
-                difference = fix_of(scenario, staging) or "The proxy's configuration stays as it is."
+                print_line(out, f"{case.id}  {case.title}".rstrip(), "bold")
+                difference = fix_of(scenario, case) or "The proxy's configuration stays as it is."
                 out.print(difference, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -81,7 +81,7 @@ def up(
     name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name, as in lab list.")],
     proxy: Annotated[str, typer.Argument(metavar="PROXY", help="A product or a release, e.g. nginx or nginx-1.26.")],
 ) -> None:
-    """Start a scenario's sides and print a curl command for each; ends at Ctrl-C."""
+    """Start a scenario's cases and print a curl command for each; ends at Ctrl-C."""
     with without_signals():
         from lab.cli.run import keep_up
 
@@ -158,8 +158,8 @@ def report(
 def images() -> None:
     """Have every image of the lab: present, else pulled, else built; print which and how."""
     with without_signals():
-        from lab.stage.engine import ensure_engine
-        from lab.stage.images import TABLE, ensure
+        from lab.testbed.engine import ensure_engine
+        from lab.testbed.images import TABLE, ensure
 
     ensure_engine(say).close()
     had = ensure(TABLE, say)
@@ -177,8 +177,8 @@ def clean(
 ) -> None:
     """Remove what labs that were killed have left: containers, networks and temporary folders; images stay."""
     with without_signals():
-        from lab.stage.engine import connect
-        from lab.stage.sweep import sweep
+        from lab.testbed.engine import connect
+        from lab.testbed.sweep import sweep
 
     client = connect()
     try:
@@ -201,7 +201,7 @@ def clean(
 def doctor() -> None:
     """Look at engine, images and versions, change nothing, and name the remedy for what is missing."""
     with without_signals():
-        from lab.stage.doctor import examine
+        from lab.testbed.doctor import examine
 
     findings = examine()
     for finding in findings:

@@ -30,7 +30,7 @@ from lab.compare.advice import Choice, Need, advise
 from lab.compare.figures import figures
 from lab.compare.growth import growths
 from lab.compare.made import Ask, Turn, count_requests, make_all
-from lab.compare.own import GENERATIONS, own_minutes, own_path, side_named
+from lab.compare.own import GENERATIONS, case_named, own_minutes, own_path
 from lab.compare.page import compare_page
 from lab.compare.results import FORMAT_VERSION, Comparison, save
 from lab.compare.text import print_comparison
@@ -40,7 +40,7 @@ from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
 from lab.wire import format_named
 
-OWN_SIDE = "recommended::nginx-1.30::fixed"
+OWN_CASE = "recommended::nginx-1.30::fixed"
 """The lab's own path where nothing else is given."""
 
 MAX_TOKENS = 300
@@ -159,10 +159,10 @@ def subject_of(options: Options, environment: Mapping[str, str], say: Callable[[
             raise BadInput("--over and a URL: one path at a time", "Leave out one of them.")
         return _theirs(options, options.url, extent, need, environment, say)
     options.refuse_what_is_for_a_url()
-    staging = side_named(discover(shipped_scenarios()), options.over or OWN_SIDE)
+    case = case_named(discover(shipped_scenarios()), options.over or OWN_CASE)
     dialect = format_named(options.wire_format or "openai-chat").name
-    say(f"{staging.id}: {extent.requests} {GENERATIONS}, about {own_minutes(extent.turns)} min")
-    return Subject(own_path(staging, dialect, say), staging.id, dialect, GENERATIONS)
+    say(f"{case.id}: {extent.requests} {GENERATIONS}, about {own_minutes(extent.turns)} min")
+    return Subject(own_path(case, dialect, say), case.id, dialect, GENERATIONS)
 
 
 def _theirs(

@@ -106,7 +106,7 @@ def compare(
     over: Annotated[
         str | None,
         typer.Option(
-            metavar="SIDE", help="Without a URL: a side of a scenario.", show_default="recommended::nginx-1.30::fixed"
+            metavar="CASE", help="Without a URL: a case of a scenario.", show_default="recommended::nginx-1.30::fixed"
         ),
     ] = None,
     wire_format: Annotated[

@@ -1,4 +1,4 @@
-"""`lab race`: the stage with everything that can be raced, and the page before it, until Ctrl-C."""
+"""`lab race`: the testbed with everything that can be raced, and the page before it, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from rich.console import Console
 from lab.catalogue import discover, shipped_scenarios
 from lab.race.panes import DIRECT, programme
 from lab.race.server import RaceServer
-from lab.stage import engine, images
-from lab.stage.images import MODEL
-from lab.stage.stage import Post, Stage
+from lab.testbed import engine, images
+from lab.testbed.images import MODEL
+from lab.testbed.testbed import Target, Testbed
 
 
 async def keep_racing(host: str, port: int, *, out: Console, say: Callable[[str], None]) -> None:
-    """Put the proxies on the stage, serve the page and print its address; runs until it is cancelled.
+    """Put the proxies on the testbed, serve the page and print its address; runs until it is cancelled.
 
     Raises:
         EnvironmentFault: no engine, no image, or the port is taken.
     """
     offered = programme(discover(shipped_scenarios()))
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    keys = [MODEL, *dict.fromkeys(staging.proxy.image for staging in offered.stagings)]
+    keys = [MODEL, *dict.fromkeys(case.proxy.image for case in offered.cases)]
     in_use = await asyncio.to_thread(images.ensure, keys, say)
     say("starting the proxies")
-    async with Stage([Post(s.id, s.proxy, s.config) for s in offered.stagings], in_use) as stage:
+    async with Testbed([Target(s.id, s.proxy, s.config) for s in offered.cases], in_use) as testbed:
 
         def address_of(key: str) -> str:
-            return stage.model_url if key == DIRECT else stage.url(key)
+            return testbed.model_url if key == DIRECT else testbed.url(key)
 
         async with RaceServer(offered, address_of, host, port) as server:
             out.print(f"Open {server.url} in a browser; ends at Ctrl-C.", highlight=False)

@@ -20,7 +20,7 @@ from lab.cli.shell import without_signals
 from lab.cli.terminal import print_line
 from lab.errors import BadInput
 from lab.files import LONGEST_RESULT, read_whole, write_whole
-from lab.words import Saved
+from lab.vocabulary import Saved
 
 T = TypeVar("T")
 

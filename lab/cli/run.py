@@ -1,4 +1,4 @@
-"""`lab run` and `lab up`: the commands that put scenarios on the stage and show what happens."""
+"""`lab run` and `lab up`: the commands that put scenarios on the testbed and show what happens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lab import results as saved
-from lab.catalogue import Exchange, Scenario, Staging
+from lab.catalogue import Case, Exchange, Scenario
 from lab.cli.out import writing_to
 from lab.cli.shell import run_until_stopped
 from lab.cli.terminal import print_line
@@ -20,17 +20,17 @@ from lab.errors import EnvironmentFault, ExitCode, SetUpFault
 from lab.plan import PLAN_HEADER
 from lab.reports import write_reports
 from lab.reports.terminal import print_results
-from lab.results import Results, SideResult
-from lab.run.lab import LeftStanding, raise_if_engine_died, run_lab
-from lab.stage import engine, images
-from lab.stage.images import MODEL
-from lab.stage.stage import Post, Stage
+from lab.results import CaseResult, Results
+from lab.scenarios.run import LeftStanding, raise_if_engine_died, run_lab
+from lab.testbed import engine, images
+from lab.testbed.images import MODEL
+from lab.testbed.testbed import Target, Testbed
+from lab.vocabulary import Outcome
 from lab.wire import format_named
-from lab.words import Outcome
 
 
 class LiveProgress:
-    """A bar of stagings on standard error, and a line for each that did not go as it should."""
+    """A bar of cases on standard error, and a line for each that did not go as it should."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -55,27 +55,27 @@ class LiveProgress:
         self._progress.stop()
 
     def say(self, line: str) -> None:
-        """See `lab.run.rounds.Listener`."""
+        """See `lab.scenarios.rounds.Listener`."""
         print_line(self._progress.console, line)
 
-    def begins(self, stagings: Sequence[Staging]) -> None:
-        """See `lab.run.rounds.Listener`."""
-        self._waiting = dict.fromkeys(staging.id for staging in stagings)
-        self._progress.update(self._task, total=len(stagings), description="playing")
+    def begins(self, cases: Sequence[Case]) -> None:
+        """See `lab.scenarios.rounds.Listener`."""
+        self._waiting = dict.fromkeys(case.id for case in cases)
+        self._progress.update(self._task, total=len(cases), description="playing")
 
-    def played(self, staging: Staging) -> None:
-        """See `lab.run.rounds.Listener`."""
-        if staging.id not in self._waiting:
+    def played(self, case: Case) -> None:
+        """See `lab.scenarios.rounds.Listener`."""
+        if case.id not in self._waiting:
             # It is played again, after all that the bar counts.
             return
-        del self._waiting[staging.id]
+        del self._waiting[case.id]
         last = next(reversed(self._waiting), "")
         self._progress.update(self._task, advance=1, description=f"waiting for {last}" if last else "judging")
 
-    def ends(self, staging: Staging, result: SideResult) -> None:
-        """See `lab.run.rounds.Listener`."""
+    def ends(self, case: Case, result: CaseResult) -> None:
+        """See `lab.scenarios.rounds.Listener`."""
         if result.outcome is not Outcome.PASSED:
-            self.say(f"{result.outcome}: {staging.id}")
+            self.say(f"{result.outcome}: {case.id}")
 
 
 def run_and_report(
@@ -120,7 +120,7 @@ def _run(scenarios: Sequence[Scenario], err: Console, *, real_defaults: bool) ->
 
 
 def _exit_code(results: Results) -> ExitCode:
-    outcomes = {side.outcome for _, _, side in results.sides()} - {Outcome.PASSED, Outcome.SKIPPED}
+    outcomes = {case.outcome for _, _, case in results.cases()} - {Outcome.PASSED, Outcome.SKIPPED}
     if not outcomes:
         return ExitCode.AS_REQUIRED
     # A configuration that its proxy refuses is a bad file; a pipeline must be able to tell it from a regression.
@@ -128,28 +128,28 @@ def _exit_code(results: Results) -> ExitCode:
 
 
 async def keep_up(scenarios: Sequence[Scenario], *, out: Console, say: Callable[[str], None]) -> None:
-    """Start every side and keep them up until Ctrl-C."""
-    stagings = [staging for scenario in scenarios for staging in scenario.stagings]
+    """Start every case and keep them up until Ctrl-C."""
+    cases = [case for scenario in scenarios for case in scenario.cases]
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    keys = [MODEL, *dict.fromkeys(staging.proxy.image for staging in stagings)]
+    keys = [MODEL, *dict.fromkeys(case.proxy.image for case in cases)]
     in_use = await asyncio.to_thread(images.ensure, keys, say)
-    async with Stage([Post(s.id, s.proxy, s.config) for s in stagings], in_use) as stage:
-        for staging in stagings:
+    async with Testbed([Target(s.id, s.proxy, s.config) for s in cases], in_use) as testbed:
+        for case in cases:
             out.print()
-            print_line(out, f"{staging.id}  {staging.title}".rstrip(), "bold")
-            for line in _curl_lines(stage, staging):
+            print_line(out, f"{case.id}  {case.title}".rstrip(), "bold")
+            for line in _curl_lines(testbed, case):
                 print_line(out, line)
         out.print("\nUp until Ctrl-C.")
         await asyncio.Event().wait()
 
 
-def _curl_lines(stage: Stage, staging: Staging) -> list[str]:
-    """The commands of one side, or what its proxy said when it refused the configuration."""
+def _curl_lines(testbed: Testbed, case: Case) -> list[str]:
+    """The commands of one case, or what its proxy said when it refused the configuration."""
     try:
-        url = stage.url(staging.id)
+        url = testbed.url(case.id)
     except SetUpFault as fault:
         return str(fault).splitlines()
-    return [curl_line(url, exchange) for exchange in staging.exchanges[:3]]
+    return [curl_line(url, exchange) for exchange in case.exchanges[:3]]
 
 
 def curl_line(url: str, exchange: Exchange) -> str:

@@ -19,8 +19,8 @@ from lab.files import LONGEST_RESULT, read_whole, write_whole
 from lab.printable import printable
 from lab.reports.pages import page_environment
 from lab.reports.style import page_style
+from lab.vocabulary import Saved
 from lab.wire.tokens import read_tokens
-from lab.words import Saved
 
 FORMAT_VERSION = 1
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.audit.conclude_ending import clock_guess, ending_of_case, strangers
+from lab.audit.conclude_ending import clock_guess, ending_of_reading, strangers
 from lab.compare.answers import Answer, read_answer
 from lab.compare.made import Made
 from lab.judge.clocks import TIME_OUT_STATUSES, Exposure, exposure_of, tolerance
-from lab.judge.endings import WHOLE, Case
+from lab.judge.endings import WHOLE, Reading
 from lab.judge.reading import longest_silence
 from lab.judge.verdict import judge_all
-from lab.words import Cause, Ending
+from lab.vocabulary import Cause, Ending
 
 CLOCKS = frozenset({Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK})
 
@@ -98,33 +98,36 @@ def _judged(
 
 
 def _without_truth(made: Sequence[Made]) -> list[Judged]:
-    cases = [strangers(one.evidence) for one in made]
-    endings = [ending_of_case(case).ending for case in cases]
-    joint = _clock(cases)
-    clocks = _clocks_of_groups(cases, endings) if joint[0] is None else [joint] * len(cases)
+    readings = [strangers(one.evidence) for one in made]
+    endings = [ending_of_reading(reading).ending for reading in readings]
+    joint = _clock(readings)
+    clocks = _clocks_of_groups(readings, endings) if joint[0] is None else [joint] * len(readings)
     return [
-        _judged(one, ending, *(clock if clock_guess("", [case]) is not None else _NO_CLOCK))
-        for one, case, ending, clock in zip(made, cases, endings, clocks, strict=True)
+        _judged(one, ending, *(clock if clock_guess("", [reading]) is not None else _NO_CLOCK))
+        for one, reading, ending, clock in zip(made, readings, endings, clocks, strict=True)
     ]
 
 
-def _clocks_of_groups(cases: Sequence[Case], endings: Sequence[Ending | None]) -> list[_Clock]:
+def _clocks_of_groups(readings: Sequence[Reading], endings: Sequence[Ending | None]) -> list[_Clock]:
     """Where no one clock explains every death, that of the replies that were asked and died alike."""
-    whole = [case for case, ending in zip(cases, endings, strict=True) if ending is None or ending in WHOLE]
-    kinds = [(case.evidence.stream, case.trace.status, ending) for case, ending in zip(cases, endings, strict=True)]
+    whole = [reading for reading, ending in zip(readings, endings, strict=True) if ending is None or ending in WHOLE]
+    kinds = [
+        (reading.evidence.stream, reading.trace.status, ending)
+        for reading, ending in zip(readings, endings, strict=True)
+    ]
     found = {
-        kind: _clock([*(case for case, its in zip(cases, kinds, strict=True) if its == kind), *whole])
+        kind: _clock([*(reading for reading, its in zip(readings, kinds, strict=True) if its == kind), *whole])
         for kind in dict.fromkeys(kinds)
     }
     return [found[kind] for kind in kinds]
 
 
-def _clock(cases: Sequence[Case]) -> _Clock:
+def _clock(readings: Sequence[Reading]) -> _Clock:
     """The clock that all deaths among these fit, and its value."""
-    guess = clock_guess("", cases)
+    guess = clock_guess("", readings)
     if guess is None or guess.cause is None or guess.value is None or guess.value < LEAST_CLOCK:
         return _NO_CLOCK
-    if guess.cause is Cause.IDLE_CLOCK and _outlived([exposure_of(case) for case in cases], guess.value):
+    if guess.cause is Cause.IDLE_CLOCK and _outlived([exposure_of(reading) for reading in readings], guess.value):
         return _NO_CLOCK
     return guess.cause, guess.value
 

@@ -1,4 +1,4 @@
-"""The lab's own path: the model server behind one side of a scenario, with generations of random length."""
+"""The lab's own path: the model server behind one case of a scenario, with generations of random length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from lab.catalogue import Scenario, Staging
+from lab.catalogue import Case, Scenario
 from lab.compare.made import Ask
 from lab.errors import BadInput
 from lab.evidence import Evidence
@@ -15,9 +15,9 @@ from lab.plan import Plan
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
-from lab.stage import engine, images
-from lab.stage.images import MODEL
-from lab.stage.stage import Post, Stage
+from lab.testbed import engine, images
+from lab.testbed.images import MODEL
+from lab.testbed.testbed import Target, Testbed
 from lab.wire import format_named
 
 FIRST, INTERVAL = 0.3, 0.05
@@ -29,20 +29,20 @@ GENERATIONS = f"generations of {FIRST + TOKENS[0] * INTERVAL:g} to {FIRST + TOKE
 _SPARE = 30.0
 
 
-def side_named(scenarios: Sequence[Scenario], name: str) -> Staging:
-    """The side of that id, such as `recommended::nginx-1.30::fixed`.
+def case_named(scenarios: Sequence[Scenario], name: str) -> Case:
+    """The case of that id, such as `recommended::nginx-1.30::fixed`.
 
     Raises:
         BadInput: there is none; names those of the same scenario.
     """
-    sides = {staging.id: staging for scenario in scenarios for staging in scenario.stagings}
-    if name in sides:
-        return sides[name]
-    near = [side for side in sides if side.startswith(name.partition("::")[0] + "::")]
+    cases = {case.id: case for scenario in scenarios for case in scenario.cases}
+    if name in cases:
+        return cases[name]
+    near = [case for case in cases if case.startswith(name.partition("::")[0] + "::")]
     remedy = (
-        f"There are: {', '.join(near)}." if near else "`lab list` shows the scenarios; write SCENARIO::PROXY::SIDE."
+        f"There are: {', '.join(near)}." if near else "`lab list` shows the scenarios; write SCENARIO::PROXY::CASE."
     )
-    raise BadInput(f"--over: no side {name!r}", remedy)
+    raise BadInput(f"--over: no case {name!r}", remedy)
 
 
 def plan_of(generation: int) -> Plan:
@@ -57,8 +57,8 @@ def own_minutes(turns: int) -> int:
 
 
 @asynccontextmanager
-async def own_path(staging: Staging, wire_format: str, say: Callable[[str], None]) -> AsyncIterator[Ask]:
-    """Put the side on the stage; gives what makes one generation over it.
+async def own_path(case: Case, wire_format: str, say: Callable[[str], None]) -> AsyncIterator[Ask]:
+    """Put the case on the testbed; gives what makes one generation over it.
 
     Raises:
         BadInput: there is no such wire format.
@@ -67,19 +67,19 @@ async def own_path(staging: Staging, wire_format: str, say: Callable[[str], None
     """
     dialect = format_named(wire_format)
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    in_use = await asyncio.to_thread(images.ensure, [MODEL, staging.proxy.image], say)
+    in_use = await asyncio.to_thread(images.ensure, [MODEL, case.proxy.image], say)
     async with (
-        Stage([Post(staging.id, staging.proxy, staging.config)], in_use) as stage,
-        SideChannel(stage.model_url) as channel,
+        Testbed([Target(case.id, case.proxy, case.config)], in_use) as testbed,
+        SideChannel(testbed.model_url) as channel,
     ):
-        url = stage.url(staging.id)
+        url = testbed.url(case.id)
 
         async def ask(generation: int, stream: bool, _: int) -> Evidence:
             plan = plan_of(generation)
             limit = plan.length + _SPARE
             return await observe(
                 url,
-                stage.model_url,
+                testbed.model_url,
                 dialect,
                 plan,
                 stream=stream,

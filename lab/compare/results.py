@@ -13,7 +13,7 @@ from lab.compare.figures import LevelFigures
 from lab.compare.growth import Growth
 from lab.files import LONGEST_RESULT, read_whole
 from lab.saved import write_saved
-from lab.words import Saved
+from lab.vocabulary import Saved
 
 FORMAT_VERSION = 2
 
@@ -23,7 +23,7 @@ class Comparison:
     """One comparison.
 
     Args:
-        over: the endpoint's address, or the side of a scenario.
+        over: the endpoint's address, or the case of a scenario.
         wire_format: the dialect.
         generations: what was generated, in words.
         rounds: how often each level was repeated.

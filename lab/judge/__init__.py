@@ -6,22 +6,22 @@ Below stand the evidence, the wire formats and the vocabulary.
 """
 
 from lab.judge.clocks import ClockFinding, Exposure, blame
-from lab.judge.endings import Case
+from lab.judge.endings import Reading
 from lab.judge.requirements import REQUIREMENTS, Exchanged, Finding, Told, check
-from lab.judge.verdict import Verdict, judge, judge_all, judge_cases
+from lab.judge.verdict import Verdict, judge, judge_all, judge_readings
 
 __all__ = [
     "REQUIREMENTS",
-    "Case",
     "ClockFinding",
     "Exchanged",
     "Exposure",
     "Finding",
+    "Reading",
     "Told",
     "Verdict",
     "blame",
     "check",
     "judge",
     "judge_all",
-    "judge_cases",
+    "judge_readings",
 ]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lab.judge.clocks import ClockFinding
-from lab.judge.endings import Case
+from lab.judge.endings import Reading
 from lab.plan import FaultKind
+from lab.vocabulary import Cause, Delivery, Ending
 from lab.wire.events import FinishReason
-from lab.words import Cause, Delivery, Ending
 
 WELL_BEFORE = 0.5
 """Seconds. What the model wrote so long before its death had the time to get through any path that hands
@@ -33,45 +33,45 @@ _BY_REASON: Mapping[FinishReason, Cause] = {
 }
 
 
-def cause_of(case: Case, ending: Ending, delivery: Delivery, clock: ClockFinding) -> Cause | None:
+def cause_of(reading: Reading, ending: Ending, delivery: Delivery, clock: ClockFinding) -> Cause | None:
     """The cause of the ending, or of the delivery where the ending needs none; None if nothing tells."""
-    finish = case.facts.finish
+    finish = reading.facts.finish
     if ending is Ending.DECLARED_PARTIAL and finish is not None and finish.reason is not None:
         return _BY_REASON[finish.reason]
     if ending in _BY_ENDING:
         return _BY_ENDING[ending]
     if ending is not Ending.COMPLETE:
-        cause = _by_model(case) or _by_path(ending, clock)
+        cause = _by_model(reading) or _by_path(ending, clock)
         if cause is not None:
             return cause
-    return _by_delivery(case, delivery)
+    return _by_delivery(reading, delivery)
 
 
-def lost(case: Case) -> tuple[int, ...]:
+def lost(reading: Reading) -> tuple[int, ...]:
     """Numbers of the tokens that the model wrote and that never came."""
-    ledger = case.evidence.ledger
-    came = {arrival.number for arrival in case.facts.right}
+    ledger = reading.evidence.ledger
+    came = {arrival.number for arrival in reading.facts.right}
     return () if ledger is None else tuple(token.number for token in ledger.tokens if token.number not in came)
 
 
-def well_before(case: Case) -> tuple[int, ...]:
+def well_before(reading: Reading) -> tuple[int, ...]:
     """Numbers of the tokens that the model wrote well before its death; empty if it did not die."""
-    ledger = case.evidence.ledger
-    if ledger is None or ledger.fault_at is None or case.fault not in _DEADLY:
+    ledger = reading.evidence.ledger
+    if ledger is None or ledger.fault_at is None or reading.fault not in _DEADLY:
         return ()
     limit = ledger.fault_at - WELL_BEFORE
     return tuple(token.number for token in ledger.tokens if token.at <= limit)
 
 
-def model_died(case: Case) -> bool:
+def model_died(reading: Reading) -> bool:
     """Whether the model server broke the answer off itself."""
-    return case.fault in _DEADLY
+    return reading.fault in _DEADLY
 
 
-def _by_model(case: Case) -> Cause | None:
-    fault = case.fault
+def _by_model(reading: Reading) -> Cause | None:
+    fault = reading.fault
     if fault in _DEADLY:
-        return Cause.LOST_IN_BUFFER if set(lost(case)) & set(well_before(case)) else Cause.MODEL_DIED
+        return Cause.LOST_IN_BUFFER if set(lost(reading)) & set(well_before(reading)) else Cause.MODEL_DIED
     # A frozen model explains nothing by itself: somebody's clock ended the wait.
     return None if fault is None or fault is FaultKind.FREEZE else Cause.MODEL_ERROR
 
@@ -80,8 +80,8 @@ def _by_path(ending: Ending, clock: ClockFinding) -> Cause | None:
     return Cause.PROBE_GAVE_UP if ending is Ending.TIME_OUT else clock.cause
 
 
-def _by_delivery(case: Case, delivery: Delivery) -> Cause | None:
-    if not case.evidence.stream or delivery not in (Delivery.BATCHED, Delivery.COALESCED):
+def _by_delivery(reading: Reading, delivery: Delivery) -> Cause | None:
+    if not reading.evidence.stream or delivery not in (Delivery.BATCHED, Delivery.COALESCED):
         return None
-    coding = case.trace.header("content-encoding").strip().lower()
+    coding = reading.trace.header("content-encoding").strip().lower()
     return Cause.BUFFER if coding in ("", "identity") else Cause.COMPRESSION

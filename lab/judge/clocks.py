@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lab.evidence import Evidence, Ledger, Trace
-from lab.judge.endings import BROKEN_ENDS, NEVER_OPENED, OWN_ENDS, Case, ending_of
+from lab.judge.endings import BROKEN_ENDS, NEVER_OPENED, OWN_ENDS, Reading, ending_of
 from lab.plan import FaultKind
-from lab.words import Cause, Ending
+from lab.vocabulary import Cause, Ending
 
 TOLERANCE = (0.5, 0.1)
 """Seconds, and part of the value, whichever is more. Proxies check their clocks on ticks (nginx and
@@ -115,10 +115,10 @@ def tolerance(value: float) -> float:
     return max(least, part * value)
 
 
-def exposure_of(case: Case) -> Exposure:
+def exposure_of(reading: Reading) -> Exposure:
     """Measure one exchange."""
-    evidence, trace, ledger = case.evidence, case.trace, case.evidence.ledger
-    died = _died(case)
+    evidence, trace, ledger = reading.evidence, reading.trace, reading.evidence.ledger
+    died = _died(reading)
     end = trace.ended
     if died and (trace.status or 0) >= 400 and trace.reads:
         end = trace.reads[0].at
@@ -201,23 +201,23 @@ def _tell_total(deaths: Sequence[Exposure], exposures: Sequence[Exposure]) -> bo
     return min(death.idle for death in deaths) <= survived + TOLERANCE[0]
 
 
-def _died(case: Case) -> bool:
-    trace, ledger = case.trace, case.evidence.ledger
+def _died(reading: Reading) -> bool:
+    trace, ledger = reading.trace, reading.evidence.ledger
     if trace.end in OWN_ENDS or trace.end in NEVER_OPENED:
         return False
-    if case.clean and ending_of(case) in (Ending.COMPLETE, Ending.DECLARED_PARTIAL):
+    if reading.clean and ending_of(reading) in (Ending.COMPLETE, Ending.DECLARED_PARTIAL):
         return False
     broken = trace.end in BROKEN_ENDS or trace.status in TIME_OUT_STATUSES
     if ledger is None:
         # The lab's own model server would have a ledger if the request had come to it.
-        return broken and case.evidence.plan is None
+        return broken and reading.evidence.plan is None
     if _explained_by_fault(ledger):
         return False
     if ledger.client_left is not None:
         return True
     # A hop that leaves the model's side open lets the model go on to its end, for nobody.
     went_on = ledger.finished is None or ledger.finished > trace.ended + _AFTERWARDS
-    return went_on and (broken or ending_of(case) in _PREFIXES)
+    return went_on and (broken or ending_of(reading) in _PREFIXES)
 
 
 def _explained_by_fault(ledger: Ledger) -> bool:

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from math import inf
 
 from lab.evidence import Evidence, Hold, Ledger, Trace
-from lab.judge.endings import Case
+from lab.judge.endings import Reading
 from lab.judge.gaps import ASLEEP, FEW, Pattern, delivery_by_gaps
 from lab.judge.reading import Arrival, Facts
 from lab.plan import Plan
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 LEAST_DELAY = 0.1
 """Seconds. Half of the shortest hold known (HAProxy's 200 ms). The least delay of twenty tokens on a path that
@@ -60,9 +60,9 @@ class Delivered:
     late: bool = False
 
 
-def delivery_of(case: Case) -> Delivered:
+def delivery_of(reading: Reading) -> Delivered:
     """How the tokens of an exchange came."""
-    evidence, facts = case.evidence, case.facts
+    evidence, facts = reading.evidence, reading.facts
     if not facts.right:
         return Delivered(Delivery.NONE, "no token came")
     if not evidence.stream:
@@ -71,7 +71,7 @@ def delivery_of(case: Case) -> Delivered:
     if plan is not None and plan.lockstep and evidence.ledger is not None:
         return _in_lockstep(evidence, plan, evidence.ledger, facts)
     left = _left_times(evidence, facts)
-    return _by_gaps(case) if left is None else _stamped(evidence, facts.right, left)
+    return _by_gaps(reading) if left is None else _stamped(evidence, facts.right, left)
 
 
 def _in_lockstep(evidence: Evidence, plan: Plan, ledger: Ledger, facts: Facts) -> Delivered:
@@ -180,10 +180,10 @@ def _planned_spread(evidence: Evidence, left: Mapping[int, float]) -> float:
     return 0.0 if plan is None else plan.due(max(left)) - plan.due(min(left))
 
 
-def _by_gaps(case: Case) -> Delivered:
+def _by_gaps(reading: Reading) -> Delivered:
     """The rules for a foreign endpoint: only when things came is known, not when they left."""
-    trace = case.trace
-    times = sorted(arrival.at - trace.started for arrival in case.facts.right)
+    trace = reading.trace
+    times = sorted(arrival.at - trace.started for arrival in reading.facts.right)
     delivery, sentence = delivery_by_gaps(Pattern.of(trace, times))
     # One exchange, of which nobody has looked where its bursts end, is too little for that word.
     return Delivered(Delivery.UNPROVEN if delivery is Delivery.INCREMENTAL else delivery, sentence)

@@ -18,7 +18,7 @@ from itertools import pairwise
 from lab.evidence import Evidence
 from lab.judge.endings import WHOLE
 from lab.judge.verdict import Verdict
-from lab.words import Delivery, Ending
+from lab.vocabulary import Delivery, Ending
 
 MARGIN = 0.25
 """Seconds. Half of the least that the scenarios keep between a clock and what must outlive it, or must not: whatever

@@ -15,9 +15,9 @@ from typing import Self
 from lab.evidence import Evidence, Trace, TransportEnd
 from lab.judge.reading import Facts, read
 from lab.plan import FaultKind
+from lab.vocabulary import Ending
 from lab.wire import format_named
 from lab.wire.events import ErrorEvent, FinishReason
-from lab.words import Ending
 
 CLEAN_ENDS = frozenset({TransportEnd.FRAMED, TransportEnd.CLOSED})
 """Ends that a client takes for the end of the body."""
@@ -50,7 +50,7 @@ _PARTIAL = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
 
 
 @dataclass(frozen=True)
-class Case:
+class Reading:
     """One exchange, read: what the rules look at."""
 
     evidence: Evidence
@@ -58,7 +58,7 @@ class Case:
 
     @classmethod
     def of(cls, evidence: Evidence) -> Self:
-        """Read an exchange; whoever needs the case twice keeps it, since reading takes most of the judge's time."""
+        """Read an exchange; whoever needs the reading twice keeps it, since reading takes most of the judge's time."""
         return cls(evidence, read(evidence))
 
     @property
@@ -95,84 +95,84 @@ class Case:
         return not self.is_error and not self.is_redirect
 
 
-def _corrupt(case: Case) -> bool:
-    return case.may_answer and bool(case.facts.spoilt or case.facts.contradiction)
+def _corrupt(reading: Reading) -> bool:
+    return reading.may_answer and bool(reading.facts.spoilt or reading.facts.contradiction)
 
 
-def _error_in_stream(case: Case) -> bool:
-    return case.may_answer and case.facts.error is not None
+def _error_in_stream(reading: Reading) -> bool:
+    return reading.may_answer and reading.facts.error is not None
 
 
-def _claims_an_end(case: Case) -> bool:
-    return case.may_answer and (case.facts.finish is not None or case.facts.marker)
+def _claims_an_end(reading: Reading) -> bool:
+    return reading.may_answer and (reading.facts.finish is not None or reading.facts.marker)
 
 
-def _forged(case: Case) -> bool:
-    return _claims_an_end(case) and not case.facts.all_there
+def _forged(reading: Reading) -> bool:
+    return _claims_an_end(reading) and not reading.facts.all_there
 
 
-def _ended_by_itself(case: Case) -> bool:
+def _ended_by_itself(reading: Reading) -> bool:
     """The answer said that it was over: by its marker, or by its reason on a connection that ended well."""
-    return _claims_an_end(case) and (case.facts.marker or case.clean)
+    return _claims_an_end(reading) and (reading.facts.marker or reading.clean)
 
 
-def _declared_partial(case: Case) -> bool:
-    finish = case.facts.finish
-    return _ended_by_itself(case) and finish is not None and finish.reason in _PARTIAL
+def _declared_partial(reading: Reading) -> bool:
+    finish = reading.facts.finish
+    return _ended_by_itself(reading) and finish is not None and finish.reason in _PARTIAL
 
 
-def _model_status(case: Case) -> bool:
-    if not case.is_error:
+def _model_status(reading: Reading) -> bool:
+    if not reading.is_error:
         return False
-    body = b"".join(piece.data for piece in case.trace.body)
-    events = format_named(case.evidence.wire_format).read_batch(body)
+    body = b"".join(piece.data for piece in reading.trace.body)
+    events = format_named(reading.evidence.wire_format).read_batch(body)
     if not any(isinstance(event, ErrorEvent) for event in events):
         return False
     # With a ledger the shape is not enough: a gateway may speak the vendor's language.
-    ledger = case.evidence.ledger
-    return ledger is None or ledger.fault == f"{FaultKind.STATUS}@{case.trace.status}"
+    ledger = reading.evidence.ledger
+    return ledger is None or ledger.fault == f"{FaultKind.STATUS}@{reading.trace.status}"
 
 
-def wrong_type(case: Case) -> bool:
+def wrong_type(reading: Reading) -> bool:
     """Whether the content type is neither missing nor what was asked for."""
-    wanted = format_named(case.evidence.wire_format).stream_type if case.evidence.stream else "application/json"
-    came = case.trace.header("content-type")
+    wanted = format_named(reading.evidence.wire_format).stream_type if reading.evidence.stream else "application/json"
+    came = reading.trace.header("content-type")
     return bool(came) and main_type(came) != main_type(wanted)
 
 
-def _wrong_reply(case: Case) -> bool:
-    if case.trace.status is None:
+def _wrong_reply(reading: Reading) -> bool:
+    if reading.trace.status is None:
         return False
-    if case.is_redirect:
+    if reading.is_redirect:
         return True
-    nothing = case.facts.recognised == case.facts.heartbeats
-    no_event = bool(case.facts.body_bytes) and not case.facts.recognised and not case.facts.unreadable
-    return nothing and (case.trace.status != 200 or wrong_type(case) or (no_event and case.clean))
+    nothing = reading.facts.recognised == reading.facts.heartbeats
+    no_event = bool(reading.facts.body_bytes) and not reading.facts.recognised and not reading.facts.unreadable
+    return nothing and (reading.trace.status != 200 or wrong_type(reading) or (no_event and reading.clean))
 
 
-def _malformed(case: Case) -> bool:
-    return bool(case.facts.unreadable) or case.trace.end is TransportEnd.NOT_HTTP
+def _malformed(reading: Reading) -> bool:
+    return bool(reading.facts.unreadable) or reading.trace.end is TransportEnd.NOT_HTTP
 
 
-RULES: tuple[tuple[Ending, Callable[[Case], bool]], ...] = (
+RULES: tuple[tuple[Ending, Callable[[Reading], bool]], ...] = (
     (Ending.CORRUPT, _corrupt),
     (Ending.MODEL_ERROR_IN_STREAM, _error_in_stream),
     (Ending.FORGED_COMPLETE, _forged),
     (Ending.DECLARED_PARTIAL, _declared_partial),
     (Ending.COMPLETE, _ended_by_itself),
     (Ending.MODEL_ERROR_STATUS, _model_status),
-    (Ending.PROXY_ERROR_STATUS, lambda case: case.is_error),
+    (Ending.PROXY_ERROR_STATUS, lambda reading: reading.is_error),
     (Ending.WRONG_REPLY, _wrong_reply),
-    (Ending.TIME_OUT, lambda case: case.trace.end in OWN_ENDS),
-    (Ending.CUT, lambda case: case.trace.end in BROKEN_ENDS),
+    (Ending.TIME_OUT, lambda reading: reading.trace.end in OWN_ENDS),
+    (Ending.CUT, lambda reading: reading.trace.end in BROKEN_ENDS),
     (Ending.MALFORMED, _malformed),
     (Ending.SILENTLY_TRUNCATED, lambda _: True),
 )
 
 
-def ending_of(case: Case) -> Ending:
+def ending_of(reading: Reading) -> Ending:
     """The ending of the first rule that holds; the last one always does."""
-    return next(ending for ending, holds in RULES if holds(case))
+    return next(ending for ending, holds in RULES if holds(reading))
 
 
 def main_type(content_type: str) -> str:

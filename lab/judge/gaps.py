@@ -31,7 +31,7 @@ from math import inf
 from statistics import median
 
 from lab.evidence import Stall, Trace
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 APART = 0.02
 """Seconds from the first event of a moment within which others belong to it. What was sent together and read

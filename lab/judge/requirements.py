@@ -1,6 +1,6 @@
 """What a streaming path must do: a table of requirements, each one sentence and one rule.
 
-A rule looks at the exchanges of one side, by name, and says whether the path met the requirement, with
+A rule looks at the exchanges of one case, by name, and says whether the path met the requirement, with
 numbers. A rule that finds nothing to look at (a model server that never died, in a requirement about
 dying) says so: the finding is not conclusive, and never met.
 """
@@ -12,27 +12,27 @@ from dataclasses import dataclass, replace
 
 from lab.evidence import Evidence
 from lab.judge.causes import WELL_BEFORE, lost, model_died, well_before
-from lab.judge.endings import VISIBLE, Case
+from lab.judge.endings import VISIBLE, Reading
 from lab.judge.verdict import Verdict
 from lab.plan import FaultKind
-from lab.words import Delivery, Ending, Flag, Requirement
+from lab.vocabulary import Delivery, Ending, Flag, Requirement
 
 
 @dataclass(frozen=True)
 class Exchanged:
     """One exchange, as the judge's rules look at it, with its verdict."""
 
-    case: Case
+    reading: Reading
     verdict: Verdict
 
     @property
     def evidence(self) -> Evidence:
         """Both ends' account of it."""
-        return self.case.evidence
+        return self.reading.evidence
 
 
 Exchanges = Mapping[str, Exchanged]
-"""The exchanges of one side, by name."""
+"""The exchanges of one case, by name."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Row:
 
 
 def check(requirement: Requirement, exchanges: Exchanges, outcomes: Outcomes | None = None) -> Finding:
-    """Hold the exchanges of one side against a requirement.
+    """Hold the exchanges of one case against a requirement.
 
     Args:
         requirement: which one.
@@ -159,7 +159,7 @@ def _cut_visible(exchanges: Exchanges, _: Outcomes) -> Checked:
     return _each(
         exchanges,
         "where the model died amid its answer, the reply ends as cut or as an error",
-        lambda each: model_died(each.case) and each.verdict.ending is not Ending.COMPLETE,
+        lambda each: model_died(each.reading) and each.verdict.ending is not Ending.COMPLETE,
         lambda each: each.verdict.ending in VISIBLE,
     )
 
@@ -168,8 +168,8 @@ def _nothing_lost(exchanges: Exchanges, _: Outcomes) -> Checked:
     return _each(
         exchanges,
         f"every token that the model wrote {WELL_BEFORE * 1e3:.0f} ms or more before it died has come",
-        lambda each: bool(well_before(each.case)),
-        lambda each: not set(lost(each.case)) & set(well_before(each.case)),
+        lambda each: bool(well_before(each.reading)),
+        lambda each: not set(lost(each.reading)) & set(well_before(each.reading)),
     )
 
 
@@ -183,8 +183,8 @@ def _errors_pass(exchanges: Exchanges, _: Outcomes) -> Checked:
     return _each(
         exchanges,
         "an error event comes as model-error-in-stream, an error status as model-error-status",
-        lambda each: each.case.fault in _ERRORS,
-        lambda each: each.case.fault is not None and each.verdict.ending is _ERRORS[each.case.fault],
+        lambda each: each.reading.fault in _ERRORS,
+        lambda each: each.reading.fault is not None and each.verdict.ending is _ERRORS[each.reading.fault],
     )
 
 

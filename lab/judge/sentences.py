@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lab.evidence import TransportEnd
-from lab.judge.endings import Case
-from lab.words import Cause, Ending
+from lab.judge.endings import Reading
+from lab.vocabulary import Cause, Ending
 
 TRANSPORT: Mapping[TransportEnd, str] = {
     TransportEnd.FRAMED: "the body's own end came",
@@ -30,27 +30,27 @@ TRANSPORT: Mapping[TransportEnd, str] = {
 _CLOCKS = frozenset({Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK})
 
 
-def sentence_of(case: Case, ending: Ending, cause: Cause | None, delivered: str, clock: str) -> str:
+def sentence_of(reading: Reading, ending: Ending, cause: Cause | None, delivered: str, clock: str) -> str:
     """Put the evidence into words; `delivered` and `clock` are what the rules had to say."""
-    parts = [_tokens(case), _end(case, ending)]
+    parts = [_tokens(reading), _end(reading, ending)]
     if cause in _CLOCKS:
         parts.append(f"which fits {clock}")
-    elif cause is not None and case.fault is not None and case.evidence.ledger is not None:
-        parts.append(f"after the model's {case.evidence.ledger.fault}")
-    if case.facts.right:
+    elif cause is not None and reading.fault is not None and reading.evidence.ledger is not None:
+        parts.append(f"after the model's {reading.evidence.ledger.fault}")
+    if reading.facts.right:
         parts.append(delivered)
     return "; ".join(parts) + "."
 
 
-def _tokens(case: Case) -> str:
-    facts, ledger = case.facts, case.evidence.ledger
+def _tokens(reading: Reading) -> str:
+    facts, ledger = reading.facts, reading.evidence.ledger
     of = "" if facts.whole is None else f" of {facts.whole}"
     written = "" if ledger is None else f", {len({token.number for token in ledger.tokens})} written"
     return f"{facts.received}{of} tokens came{written}"
 
 
-def _end(case: Case, ending: Ending) -> str:
-    trace, facts = case.trace, case.facts
+def _end(reading: Reading, ending: Ending) -> str:
+    trace, facts = reading.trace, reading.facts
     took = f"{(trace.ended - trace.started) * 1e3:,.0f} ms"
     how = TRANSPORT[trace.end] + (f" ({trace.detail})" if trace.detail else "")
     details: Mapping[Ending, str] = {
@@ -60,9 +60,9 @@ def _end(case: Case, ending: Ending) -> str:
         Ending.PROXY_ERROR_STATUS: f"status {trace.status} with a page that is not the model's",
         Ending.WRONG_REPLY: f"status {trace.status} with {trace.header('content-type') or 'no content type'}",
         Ending.MALFORMED: facts.unreadable,
-        Ending.FORGED_COMPLETE: f"{_signs(case)} on a prefix",
-        Ending.COMPLETE: _signs(case),
-        Ending.DECLARED_PARTIAL: _signs(case),
+        Ending.FORGED_COMPLETE: f"{_signs(reading)} on a prefix",
+        Ending.COMPLETE: _signs(reading),
+        Ending.DECLARED_PARTIAL: _signs(reading),
         Ending.SILENTLY_TRUNCATED: "neither reason nor marker",
         Ending.CUT: f"{facts.body_bytes:,} bytes of body",
     }
@@ -70,9 +70,9 @@ def _end(case: Case, ending: Ending) -> str:
     return f"{detail}; {how} after {took}" if detail else f"{how} after {took}"
 
 
-def _signs(case: Case) -> str:
+def _signs(reading: Reading) -> str:
     """The signs of an end that the answer bore."""
-    finish, marker = case.facts.finish, case.facts.marker
+    finish, marker = reading.facts.finish, reading.facts.marker
     return " and ".join(
         [*([f"reason {finish.raw!r}"] if finish is not None else []), *(["terminal marker"] if marker else [])]
     )

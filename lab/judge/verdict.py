@@ -9,10 +9,10 @@ from lab.evidence import Evidence
 from lab.judge.causes import cause_of, lost
 from lab.judge.clocks import ClockFinding, Exposure, blame, exposure_of
 from lab.judge.delivery import Delivered, delivery_of
-from lab.judge.endings import Case, ending_of, wrong_type
+from lab.judge.endings import Reading, ending_of, wrong_type
 from lab.judge.reading import longest_silence
 from lab.judge.sentences import sentence_of
-from lab.words import Cause, Delivery, Ending, Flag
+from lab.vocabulary import Cause, Delivery, Ending, Flag
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ def judge(evidence: Evidence) -> Verdict:
 
 def judge_all(evidences: Sequence[Evidence]) -> list[Verdict]:
     """Judge exchanges over one route together, so that each is a control for the clocks of the others."""
-    return judge_cases([Case.of(evidence) for evidence in evidences])
+    return judge_readings([Reading.of(evidence) for evidence in evidences])
 
 
-def judge_cases(cases: Sequence[Case]) -> list[Verdict]:
+def judge_readings(readings: Sequence[Reading]) -> list[Verdict]:
     """The same for exchanges that have been read already."""
-    exposures = [exposure_of(case) for case in cases]
+    exposures = [exposure_of(reading) for reading in readings]
     joint = blame(exposures)
-    return [_verdict(case, _clock_of(place, exposures, joint)) for place, case in enumerate(cases)]
+    return [_verdict(reading, _clock_of(place, exposures, joint)) for place, reading in enumerate(readings)]
 
 
 def _clock_of(place: int, exposures: Sequence[Exposure], joint: ClockFinding) -> ClockFinding:
@@ -83,18 +83,18 @@ def _clock_of(place: int, exposures: Sequence[Exposure], joint: ClockFinding) ->
     return joint if joint.kinds else blame([exposures[place], *others])
 
 
-def _verdict(case: Case, clock: ClockFinding) -> Verdict:
-    trace, facts, ledger = case.trace, case.facts, case.evidence.ledger
-    ending, delivered = ending_of(case), delivery_of(case)
-    cause = cause_of(case, ending, delivered.delivery, clock)
+def _verdict(reading: Reading, clock: ClockFinding) -> Verdict:
+    trace, facts, ledger = reading.trace, reading.facts, reading.evidence.ledger
+    ending, delivered = ending_of(reading), delivery_of(reading)
+    cause = cause_of(reading, ending, delivered.delivery, clock)
     return Verdict(
         delivery=delivered.delivery,
         ending=ending,
         cause=cause,
         received=facts.received,
         written=None if ledger is None else len({token.number for token in ledger.tokens}),
-        sentence=sentence_of(case, ending, cause, delivered.sentence, clock.sentence),
-        flags=frozenset(_flags(case, ending, delivered)),
+        sentence=sentence_of(reading, ending, cause, delivered.sentence, clock.sentence),
+        flags=frozenset(_flags(reading, ending, delivered)),
         first_byte=trace.reads[0].at - trace.started if trace.reads else None,
         first_token=facts.right[0].at - trace.started if facts.right else None,
         last_token=facts.right[-1].at - trace.started if facts.right else None,
@@ -106,19 +106,19 @@ def _verdict(case: Case, clock: ClockFinding) -> Verdict:
     )
 
 
-def _flags(case: Case, ending: Ending, delivered: Delivered) -> Iterable[Flag]:
-    trace, facts, ledger = case.trace, case.facts, case.evidence.ledger
+def _flags(reading: Reading, ending: Ending, delivered: Delivered) -> Iterable[Flag]:
+    trace, facts, ledger = reading.trace, reading.facts, reading.evidence.ledger
     whole = ending in (Ending.COMPLETE, Ending.DECLARED_PARTIAL)
     shown: tuple[tuple[Flag, bool], ...] = (
-        (Flag.DIRTY_CLOSE, whole and not case.clean),
+        (Flag.DIRTY_CLOSE, whole and not reading.clean),
         (Flag.MARKER_MISSING, whole and not facts.marker),
         (Flag.FINISH_MISSING, whole and facts.finish is None),
         (Flag.ALSO_ENDED, facts.error is not None and (facts.marker or facts.finish is not None)),
         (Flag.RETRIED, ledger is not None and ledger.attempts > 1),
-        (Flag.LOST_TOKENS, bool(lost(case))),
+        (Flag.LOST_TOKENS, bool(lost(reading))),
         (Flag.HEARTBEATS_ONLY, delivered.delivery is Delivery.NONE and facts.heartbeats > 0),
-        (Flag.UNREADABLE_EVENT, not case.is_error and bool(facts.unreadable)),
-        (Flag.WRONG_TYPE, not case.is_error and wrong_type(case)),
+        (Flag.UNREADABLE_EVENT, not reading.is_error and bool(facts.unreadable)),
+        (Flag.WRONG_TYPE, not reading.is_error and wrong_type(reading)),
         (Flag.COMPRESSED, trace.header("content-encoding").strip().lower() not in ("", "identity")),
         (Flag.ASKED_WITH_HTTP_1_0, ledger is not None and ledger.http_version == "1.0"),
         (Flag.TRAILING_BYTES, trace.detail.endswith("after the end")),

@@ -276,9 +276,9 @@ class Conversation(asyncio.BufferedProtocol):
     def _deadline(self) -> tuple[float, TransportEnd]:
         """When the probe ends it as things stand, and what that would be called."""
         total = self._began + self._terms.patience.total
-        return min(self._stage(), (self._leave_at, TransportEnd.LEFT), (total, TransportEnd.TOTAL_TIME_OUT))
+        return min(self._testbed(), (self._leave_at, TransportEnd.LEFT), (total, TransportEnd.TOTAL_TIME_OUT))
 
-    def _stage(self) -> tuple[float, TransportEnd]:
+    def _testbed(self) -> tuple[float, TransportEnd]:
         patience = self._terms.patience
         if self._parser is None:
             return self._began + patience.connect, TransportEnd.CONNECT_TIME_OUT

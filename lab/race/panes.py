@@ -1,6 +1,6 @@
-"""What can be raced: pairs of a broken and a fixed side from the scenarios, and the plans that every pane shares.
+"""What can be raced: pairs of a broken and a fixed variant from the scenarios, and the plans that every pane shares.
 
-Pure, but for reading the configuration files. A pair's two sides are files of one scenario, so that what differs
+Pure, but for reading the configuration files. A pair's two cases are files of one scenario, so that what differs
 between the panes is what the page marks, and nothing else.
 
 Warning: the answer is short on purpose. nginx hands a held stream on when a page of its buffer, 4 KiB, is full;
@@ -13,10 +13,10 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lab.catalogue import Scenario, Staging
+from lab.catalogue import Case, Scenario
 from lab.files import read_words
 from lab.plan import Fault, FaultKind, Framing, Plan
-from lab.words import Ending, Group, Side
+from lab.vocabulary import Ending, Group, Variant
 
 ANSWER = Plan(tokens=14, ttft=0.6, interval=0.26, seed=82)
 """The answer: four seconds, the same in every pane."""
@@ -37,7 +37,7 @@ class Way:
     """One way to the model server, as the page shows it.
 
     Args:
-        key: the staging's id, or `DIRECT`.
+        key: the case's id, or `DIRECT`.
         title: the proxy and its configuration, in a few words.
         file: the configuration's place below the scenarios; empty without a proxy.
         lines: the configuration, line by line.
@@ -59,7 +59,7 @@ class Pair:
         proxy: the proxy's id, or `DIRECT`.
         scenario: the scenario's id.
         title: the scenario's title.
-        buffers: whether the broken side holds the stream back, rather than doing something else to it.
+        buffers: whether the broken variant holds the stream back, rather than doing something else to it.
         broken: the way of the second pane.
         fixed: the way of the other two.
         plan: the answer, the same in every pane.
@@ -93,11 +93,11 @@ class Death:
 
 @dataclass(frozen=True)
 class Programme:
-    """All that the page offers, and the stagings that must stand on the stage for it."""
+    """All that the page offers, and the cases that must stand on the testbed for it."""
 
     pairs: tuple[Pair, ...]
     deaths: tuple[Death, ...]
-    stagings: tuple[Staging, ...]
+    cases: tuple[Case, ...]
 
 
 def programme(scenarios: Sequence[Scenario]) -> Programme:
@@ -114,26 +114,26 @@ def programme(scenarios: Sequence[Scenario]) -> Programme:
     pairs.append(Pair(DIRECT, "", "Straight to the model server", False, direct, direct, QUICK))
     deaths = [*_hidden_deaths(scenarios), *_visible_deaths(found)]
     deaths.sort(key=lambda each: (not each[1].hidden, _place(each[0])))
-    staged = [*(staging for _, *both in found for staging in both), *(staging for staging, _ in deaths)]
+    staged = [*(case for _, *both in found for case in both), *(case for case, _ in deaths)]
     return Programme(
         tuple(pairs), tuple(death for _, death in deaths), tuple({each.id: each for each in staged}.values())
     )
 
 
-def _pairs_of(scenario: Scenario) -> Iterator[tuple[Staging, Staging]]:
-    """The broken and the fixed side behind each proxy that has both."""
-    fixed = {staging.proxy.id: staging for staging in scenario.stagings if staging.label == Side.FIXED}
-    for staging in scenario.stagings:
-        if staging.label == Side.BROKEN and staging.proxy.id in fixed:
-            yield staging, fixed[staging.proxy.id]
+def _pairs_of(scenario: Scenario) -> Iterator[tuple[Case, Case]]:
+    """The broken and the fixed variant behind each proxy that has both."""
+    fixed = {case.proxy.id: case for case in scenario.cases if case.label == Variant.FIXED}
+    for case in scenario.cases:
+        if case.label == Variant.BROKEN and case.proxy.id in fixed:
+            yield case, fixed[case.proxy.id]
 
 
-def _place(staging: Staging) -> tuple[bool, str]:
+def _place(case: Case) -> tuple[bool, str]:
     """Order: nginx first, for it is the one that holds a stream in its defaults."""
-    return staging.proxy.product.name != "nginx", staging.proxy.id
+    return case.proxy.product.name != "nginx", case.proxy.id
 
 
-def _pair(scenario: Scenario, broken: Staging, fixed: Staging) -> Pair:
+def _pair(scenario: Scenario, broken: Case, fixed: Case) -> Pair:
     return Pair(
         broken.proxy.id,
         scenario.id,
@@ -145,26 +145,26 @@ def _pair(scenario: Scenario, broken: Staging, fixed: Staging) -> Pair:
     )
 
 
-def _way(staging: Staging, other: Staging | None = None) -> Way:
-    lines = read_words(staging.config).splitlines()
-    others = read_words((other or staging).config).splitlines()
+def _way(case: Case, other: Case | None = None) -> Way:
+    lines = read_words(case.config).splitlines()
+    others = read_words((other or case).config).splitlines()
     blocks = difflib.SequenceMatcher(None, others, lines, autojunk=False).get_opcodes()
     marked = [index for tag, _, _, start, end in blocks if tag != "equal" for index in range(start, end)]
-    title = f"{staging.proxy.id}, {staging.title or staging.side}"
-    return Way(staging.id, title, "/".join(staging.config.parts[-3:]), tuple(lines), tuple(marked))
+    title = f"{case.proxy.id}, {case.title or case.variant}"
+    return Way(case.id, title, "/".join(case.config.parts[-3:]), tuple(lines), tuple(marked))
 
 
-def _hidden_deaths(scenarios: Sequence[Scenario]) -> Iterator[tuple[Staging, Death]]:
+def _hidden_deaths(scenarios: Sequence[Scenario]) -> Iterator[tuple[Case, Death]]:
     """Where a scenario shows that the client gets half an answer with a clean end."""
     for scenario in scenarios:
-        for staging in scenario.stagings:
-            hidden = staging.symptom.get("fin")
-            if staging.label == Side.BROKEN and hidden and hidden.ending is Ending.SILENTLY_TRUNCATED:
-                framing = next(each.plan.framing for each in staging.exchanges if each.family == "fin")
-                yield staging, Death(_way(staging), _dying(framing), True, scenario.title)
+        for case in scenario.cases:
+            hidden = case.symptom.get("fin")
+            if case.label == Variant.BROKEN and hidden and hidden.ending is Ending.SILENTLY_TRUNCATED:
+                framing = next(each.plan.framing for each in case.exchanges if each.family == "fin")
+                yield case, Death(_way(case), _dying(framing), True, scenario.title)
 
 
-def _visible_deaths(found: Sequence[tuple[Scenario, Staging, Staging]]) -> Iterator[tuple[Staging, Death]]:
+def _visible_deaths(found: Sequence[tuple[Scenario, Case, Case]]) -> Iterator[tuple[Case, Death]]:
     """The recommended configurations, all of which show a cut as a cut."""
     for scenario, _, fixed in found:
         if scenario.group is Group.RECOMMENDED:

@@ -1,8 +1,8 @@
 """Reports: pure functions of `lab.results.Results`; nothing here ever talks to a container.
 
 `write_reports` puts the files for browsers and CI servers into a folder, `print_results` ends a run in the
-terminal, and `describe_side` is what a failed pytest item says. All of them can be made again from a saved
-`results.json`. `side_id` is the one name of a side: test id, JUnit name and anchor in the page.
+terminal, and `describe_case` is what a failed pytest item says. All of them can be made again from a saved
+`results.json`. `case_id` is the one name of a case: test id, JUnit name and anchor in the page.
 
 What belongs here: words, numbers and pictures. What belongs below (`lab.judge`): every decision about
 whether a requirement was met.
@@ -15,17 +15,17 @@ from pathlib import Path
 from lab.files import write_whole
 from lab.reports.html import html_report
 from lab.reports.junit import junit_xml
-from lab.reports.phrases import proxy_id, side_id
-from lab.reports.terminal import describe_side, print_results
+from lab.reports.phrases import case_id, proxy_id
+from lab.reports.terminal import describe_case, print_results
 from lab.results import Results
 
 __all__ = [
-    "describe_side",
+    "case_id",
+    "describe_case",
     "html_report",
     "junit_xml",
     "print_results",
     "proxy_id",
-    "side_id",
     "write_reports",
 ]
 

@@ -1,8 +1,8 @@
-"""The picture of a side with many exchanges: one bar each, its length the time that it lasted.
+"""The picture of a case with many exchanges: one bar each, its length the time that it lasted.
 
 Behind each bar stands, faintly, how long the same exchange lasted on the side where it lasted longest, so
 that a clock shows itself as a wall that only the long ones run into. Bars are sorted by that length, in the
-same order on every side of a pair.
+same order on every case of a pair.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Wall:
 
 @dataclass(frozen=True)
 class Bars:
-    """Everything that the template draws for a side with many exchanges; `axis` and `height` in pixels."""
+    """Everything that the template draws for a case with many exchanges; `axis` and `height` in pixels."""
 
     title: str
     description: str
@@ -59,7 +59,7 @@ class Bars:
 
 
 def full_lengths(exchanges: Sequence[ExchangeResult]) -> dict[str, float]:
-    """The longest time, in seconds, that an exchange of each name lasted on any of the sides given."""
+    """The longest time, in seconds, that an exchange of each name lasted on any of the cases given."""
     longest: dict[str, float] = {}
     for exchange in exchanges:
         longest[exchange.name] = max(longest.get(exchange.name, 0.0), exchange.total)
@@ -67,7 +67,7 @@ def full_lengths(exchanges: Sequence[ExchangeResult]) -> dict[str, float]:
 
 
 def bars(exchanges: Sequence[ExchangeResult], full: Mapping[str, float], scale: Scale) -> Bars:
-    """Lay the exchanges of one side out, shortest first by their full lengths."""
+    """Lay the exchanges of one case out, shortest first by their full lengths."""
     ordered = sorted(exchanges, key=lambda exchange: (full[exchange.name], exchange.name))
     axis = _TOP + ROW * len(ordered)
     return Bars(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.results import SideResult
+from lab.results import CaseResult
 
 
 class Kind(StrEnum):
@@ -49,8 +49,8 @@ class Changes:
         return sum(line.kind is Kind.REMOVED for line in self.lines)
 
 
-def changes(broken: SideResult, fixed: SideResult) -> Changes:
-    """What has to be changed in the broken side's configuration to have the fixed one."""
+def changes(broken: CaseResult, fixed: CaseResult) -> Changes:
+    """What has to be changed in the broken variant's configuration to have the fixed one."""
     return Changes(broken.config_name, fixed.config_name, tuple(_lines(broken.config, fixed.config)))
 
 

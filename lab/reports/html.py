@@ -1,7 +1,7 @@
 """The HTML report: one file that opens offline and refers to nothing outside itself.
 
 Everything is laid out here, as frozen views, and only written down by the template. Two rules hold the
-page together: an anchor is the id of the scenario, the proxy or the side, and nothing else; and all sides
+page together: an anchor is the id of the scenario, the proxy or the case, and nothing else; and all cases
 of one proxy share one time scale, so that broken and fixed can be compared by eye. The exception is
 `real-defaults`, whose clocks are ten or a hundred times longer and would squash the others: it has its own.
 
@@ -26,16 +26,16 @@ from lab.reports import phrases, timeline
 from lab.reports.bars import Bars, full_lengths
 from lab.reports.changes import Changes, changes
 from lab.reports.pages import page_environment
-from lab.reports.phrases import CellLine, Phrase, again, cell_lines, needs_attention, phrase_of, proxy_id, side_id
+from lab.reports.phrases import CellLine, Phrase, again, case_id, cell_lines, needs_attention, phrase_of, proxy_id
 from lab.reports.scale import Scale, scale_for
 from lab.reports.story import Story, tell
 from lab.reports.style import page_style
 from lab.reports.timeline import Timeline
-from lab.results import ExchangeResult, ImageResult, ProxyResult, Results, ScenarioResult, SideResult
-from lab.words import Group, Side
+from lab.results import CaseResult, ExchangeResult, ImageResult, ProxyResult, Results, ScenarioResult
+from lab.vocabulary import Group, Variant
 
 MOST_TIMELINES = 3
-"""A side with more exchanges than this is drawn as bars, one an exchange."""
+"""A case with more exchanges than this is drawn as bars, one an exchange."""
 
 _GROUPS = {
     Group.BUFFERING: "Buffering: tokens held back on the way",
@@ -56,11 +56,11 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class SideView:
-    """One side as the page shows it: either `pictures` or `bars`, and `changes` where it is a fix."""
+class CaseView:
+    """One case as the page shows it: either `pictures` or `bars`, and `changes` where it is a fix."""
 
     id: str
-    side: SideResult
+    case: CaseResult
     phrase: Phrase
     attention: bool
     pictures: tuple[Picture, ...]
@@ -75,8 +75,8 @@ class ProxyView:
     id: str
     proxy: ProxyResult
     image: ImageResult | None
-    pair: tuple[SideView, ...]
-    further: tuple[SideView, ...]
+    pair: tuple[CaseView, ...]
+    further: tuple[CaseView, ...]
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ class ScenarioView:
     proxies: tuple[ProxyView, ...]
 
     def cells(self, names: Sequence[str]) -> list[list[tuple[str, CellLine]]]:
-        """A cell for each of these proxies: its lines, each with the anchor of the first side it counts."""
+        """A cell for each of these proxies: its lines, each with the anchor of the first case it counts."""
         proxies = {view.proxy.proxy: view.proxy for view in self.proxies}
         return [
-            [(side_id(self.scenario, proxies[name], line.sides[0]), line) for line in cell_lines(proxies[name])]
+            [(case_id(self.scenario, proxies[name], line.cases[0]), line) for line in cell_lines(proxies[name])]
             if name in proxies
             else []
             for name in names
@@ -109,7 +109,7 @@ class GroupView:
 def html_report(results: Results) -> str:
     """The whole page."""
     groups = _groups(results)
-    every_side = [side for _, _, side in results.sides()]
+    every_case = [case for _, _, case in results.cases()]
     return (
         _environment()
         .get_template("report.html.j2")
@@ -117,13 +117,13 @@ def html_report(results: Results) -> str:
             results=results,
             groups=groups,
             columns=phrases.proxies_of(results),
-            tally=phrases.tally(every_side),
+            tally=phrases.tally(every_case),
             attention=[
-                (side_id(scenario, proxy, side), phrase_of(side), _why(side))
-                for scenario, proxy, side in results.sides()
-                if needs_attention(side)
+                (case_id(scenario, proxy, case), phrase_of(case), _why(case))
+                for scenario, proxy, case in results.cases()
+                if needs_attention(case)
             ],
-            twice=[(side_id(scenario, proxy, side), side) for scenario, proxy, side in results.sides() if again(side)],
+            twice=[(case_id(scenario, proxy, case), case) for scenario, proxy, case in results.cases() if again(case)],
             style=page_style(),
             script=_raw("report.js"),
             script_hash=_hash(_raw("report.js")),
@@ -150,8 +150,8 @@ def _hash(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _why(side: SideResult) -> str:
-    return side.problem or "; ".join(finding.actual for finding in side.findings if not finding.met)
+def _why(case: CaseResult) -> str:
+    return case.problem or "; ".join(finding.actual for finding in case.findings if not finding.met)
 
 
 def _groups(results: Results) -> list[GroupView]:
@@ -165,35 +165,35 @@ def _groups(results: Results) -> list[GroupView]:
 
 
 def _proxy(scenario: ScenarioResult, proxy: ProxyResult, image: ImageResult | None) -> ProxyView:
-    shared = [side for side in proxy.sides if side.side is not Side.REAL_DEFAULTS]
-    broken = next((side for side in proxy.sides if side.side is Side.BROKEN), None)
+    shared = [case for case in proxy.cases if case.variant is not Variant.REAL_DEFAULTS]
+    broken = next((case for case in proxy.cases if case.variant is Variant.BROKEN), None)
     views = [
-        _side(side_id(scenario, proxy, side), side, broken, shared if side in shared else [side])
-        for side in proxy.sides
+        _case(case_id(scenario, proxy, case), case, broken, shared if case in shared else [case])
+        for case in proxy.cases
     ]
-    pair = tuple(view for view in views if view.side.label in (Side.BROKEN, Side.FIXED))
+    pair = tuple(view for view in views if view.case.label in (Variant.BROKEN, Variant.FIXED))
     further = tuple(view for view in views if view not in pair)
     return ProxyView(proxy_id(scenario, proxy), proxy, image, pair, further)
 
 
-def _side(name: str, side: SideResult, broken: SideResult | None, together: Sequence[SideResult]) -> SideView:
-    """Lay one side out on the scale that it shares with all sides of `together`, itself among them."""
+def _case(name: str, case: CaseResult, broken: CaseResult | None, together: Sequence[CaseResult]) -> CaseView:
+    """Lay one case out on the scale that it shares with all cases of `together`, itself among them."""
     exchanges = [exchange for other in together for exchange in other.exchanges]
     scale = scale_for(exchanges)
-    many = len(side.exchanges) > MOST_TIMELINES
-    return SideView(
+    many = len(case.exchanges) > MOST_TIMELINES
+    return CaseView(
         id=name,
-        side=side,
-        phrase=phrase_of(side),
-        attention=needs_attention(side),
-        pictures=() if many else _pictures(name, side, scale),
-        bars=bars_module.bars(side.exchanges, full_lengths(exchanges), scale) if many else None,
-        changes=changes(broken, side) if broken is not None and side.side is Side.FIXED else None,
+        case=case,
+        phrase=phrase_of(case),
+        attention=needs_attention(case),
+        pictures=() if many else _pictures(name, case, scale),
+        bars=bars_module.bars(case.exchanges, full_lengths(exchanges), scale) if many else None,
+        changes=changes(broken, case) if broken is not None and case.variant is Variant.FIXED else None,
     )
 
 
-def _pictures(name: str, side: SideResult, scale: Scale) -> tuple[Picture, ...]:
+def _pictures(name: str, case: CaseResult, scale: Scale) -> tuple[Picture, ...]:
     return tuple(
         Picture(f"{name}::{number}", exchange, timeline.timeline(exchange, scale))
-        for number, exchange in enumerate(side.exchanges, start=1)
+        for number, exchange in enumerate(case.exchanges, start=1)
     )

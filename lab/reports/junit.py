@@ -1,8 +1,8 @@
-"""JUnit XML, as Jenkins and GitLab read it: a suite a scenario, a case a side.
+"""JUnit XML, as Jenkins and GitLab read it: a suite a scenario, a testcase a case.
 
 A requirement that was not met is a *failure*. Where there is no verdict (set-up or harness failed,
-inconclusive) the case is an *error*, because it says nothing about the proxy. What was measured twice says so in the
-case's output. Words are untrusted: XML 1.0 has no way to write most control characters, and what it can write goes to a
+inconclusive) it is an *error*, because it says nothing about the proxy. What was measured twice says so in the
+its output. Words are untrusted: XML 1.0 has no way to write most control characters, and what it can write goes to a
 CI server's terminal; so the whole tree is made legal and printable before it is serialised, whoever has put words into
 it.
 """
@@ -13,10 +13,10 @@ import re
 from xml.etree import ElementTree
 
 from lab.printable import REPLACEMENT, printable_text
-from lab.reports.phrases import again, side_id
-from lab.reports.terminal import describe_side
-from lab.results import ProxyResult, Results, ScenarioResult, SideResult
-from lab.words import Outcome
+from lab.reports.phrases import again, case_id
+from lab.reports.terminal import describe_case
+from lab.results import CaseResult, ProxyResult, Results, ScenarioResult
+from lab.vocabulary import Outcome
 
 _KINDS = {
     Outcome.FAILED: "failure",
@@ -25,7 +25,7 @@ _KINDS = {
     Outcome.INCONCLUSIVE: "error",
     Outcome.SKIPPED: "skipped",
 }
-"""The element that marks a case; a side that passed has none."""
+"""The element that marks a case; one that passed has none."""
 
 _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
@@ -53,10 +53,10 @@ def _suite(scenario: ScenarioResult, results: Results) -> ElementTree.Element:
     attributes = {"name": scenario.id, "timestamp": results.started[:19]}
     suite = ElementTree.Element("testsuite", attributes)
     for proxy in scenario.proxies:
-        for side in proxy.sides:
-            suite.append(_case(scenario, proxy, side))
+        for case in proxy.cases:
+            suite.append(_case(scenario, proxy, case))
     _count(suite)
-    suite.set("time", f"{sum(side.seconds for proxy in scenario.proxies for side in proxy.sides):.3f}")
+    suite.set("time", f"{sum(case.seconds for proxy in scenario.proxies for case in proxy.cases):.3f}")
     return suite
 
 
@@ -67,27 +67,27 @@ def _count(element: ElementTree.Element) -> None:
         element.set(attribute, str(sum(1 for _ in element.iter(tag))))
 
 
-def _case(scenario: ScenarioResult, proxy: ProxyResult, side: SideResult) -> ElementTree.Element:
-    case = ElementTree.Element(
+def _case(scenario: ScenarioResult, proxy: ProxyResult, case: CaseResult) -> ElementTree.Element:
+    element = ElementTree.Element(
         "testcase",
-        name=side_id(scenario, proxy, side),
+        name=case_id(scenario, proxy, case),
         classname=f"{scenario.id}.{proxy.proxy}",
-        time=f"{side.seconds:.3f}",
+        time=f"{case.seconds:.3f}",
     )
-    kind = _KINDS.get(side.outcome)
+    kind = _KINDS.get(case.outcome)
     if kind is not None:
-        mark = ElementTree.SubElement(case, kind, type=side.outcome.value, message=_reason(side))
+        mark = ElementTree.SubElement(element, kind, type=case.outcome.value, message=_reason(case))
         if kind != "skipped":
-            mark.text = describe_side(side_id(scenario, proxy, side), side)
-    if again(side):
-        ElementTree.SubElement(case, "system-out").text = again(side)
-    return case
+            mark.text = describe_case(case_id(scenario, proxy, case), case)
+    if again(case):
+        ElementTree.SubElement(element, "system-out").text = again(case)
+    return element
 
 
-def _reason(side: SideResult) -> str:
-    """One line that says why: what came instead, or the problem that left the side without a verdict."""
-    unmet = [finding.actual for finding in side.findings if not finding.met]
-    return side.problem or "; ".join(unmet) or side.outcome.value
+def _reason(case: CaseResult) -> str:
+    """One line that says why: what came instead, or the problem that left the case without a verdict."""
+    unmet = [finding.actual for finding in case.findings if not finding.met]
+    return case.problem or "; ".join(unmet) or case.outcome.value
 
 
 def _legal(text: str) -> str:

@@ -1,8 +1,8 @@
-"""What every report says about a side, and how: its id, its words, its tone and its numbers.
+"""What every report says about a case, and how: its id, its words, its tone and its numbers.
 
-The words stand in two tables, one for sides that went as the scenario says and one for the others, so
+The words stand in two tables, one for cases that went as the scenario says and one for the others, so
 that the terminal, the page and the XML cannot drift apart. Reports never compare words: they ask for the
-tone. A broken side that *passed* is not good news about the proxy; it says that the symptom was reproduced.
+tone. A broken variant that *passed* is not good news about the proxy; it says that the symptom was reproduced.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.results import ExchangeResult, ProxyResult, Results, ScenarioResult, SideResult
-from lab.words import Outcome, Side
+from lab.results import CaseResult, ExchangeResult, ProxyResult, Results, ScenarioResult
+from lab.vocabulary import Outcome, Variant
 
 
 class Tone(StrEnum):
@@ -29,7 +29,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True)
 class Phrase:
-    """What became of a side, in full words, in words for a narrow column, and as one character."""
+    """What became of a case, in full words, in words for a narrow column, and as one character."""
 
     words: str
     short: str
@@ -38,10 +38,10 @@ class Phrase:
 
 
 _AS_REQUIRED = {
-    Side.BROKEN: Phrase("symptom reproduced", "reproduced", "▲", Tone.SHOWN),
-    Side.FIXED: Phrase("verified", "verified", "✓", Tone.GOOD),
-    Side.IMMUNE: Phrase("immune, shown", "immune", "✓", Tone.GOOD),
-    Side.REAL_DEFAULTS: Phrase("measured", "measured", "●", Tone.MEASURED),
+    Variant.BROKEN: Phrase("symptom reproduced", "reproduced", "▲", Tone.SHOWN),
+    Variant.FIXED: Phrase("verified", "verified", "✓", Tone.GOOD),
+    Variant.NOT_AFFECTED: Phrase("immune, shown", "immune", "✓", Tone.GOOD),
+    Variant.REAL_DEFAULTS: Phrase("measured", "measured", "●", Tone.MEASURED),
 }
 
 _OTHERWISE = {
@@ -53,21 +53,21 @@ _OTHERWISE = {
 }
 
 
-def phrase_of(side: SideResult) -> Phrase:
+def phrase_of(case: CaseResult) -> Phrase:
     """The words for what became of this side."""
-    if side.outcome is Outcome.PASSED:
-        return _AS_REQUIRED[side.side]
-    return _OTHERWISE[side.outcome]
+    if case.outcome is Outcome.PASSED:
+        return _AS_REQUIRED[case.variant]
+    return _OTHERWISE[case.outcome]
 
 
-def needs_attention(side: SideResult) -> bool:
+def needs_attention(case: CaseResult) -> bool:
     """Whether a reader has to look at this side: it neither went as the scenario says nor was skipped."""
-    return side.outcome not in (Outcome.PASSED, Outcome.SKIPPED)
+    return case.outcome not in (Outcome.PASSED, Outcome.SKIPPED)
 
 
-def again(side: SideResult) -> str:
-    """That the side was measured twice, and what the machine was too busy for; empty if it was measured once."""
-    return f"measured twice: the machine was busy ({side.busy})" if side.measured > 1 else ""
+def again(case: CaseResult) -> str:
+    """That the case was measured twice, and what the machine was too busy for; empty if it was measured once."""
+    return f"measured twice: the machine was busy ({case.busy})" if case.measured > 1 else ""
 
 
 def precedence(results: Results) -> str:
@@ -80,37 +80,37 @@ def proxy_id(scenario: ScenarioResult, proxy: ProxyResult) -> str:
     return f"{scenario.id}::{proxy.proxy}"
 
 
-def side_id(scenario: ScenarioResult, proxy: ProxyResult, side: SideResult) -> str:
-    """The one name of a side: its test id, its anchor in the page, its name in JUnit."""
-    return f"{scenario.id}::{proxy.proxy}::{side.label}"
+def case_id(scenario: ScenarioResult, proxy: ProxyResult, case: CaseResult) -> str:
+    """The one name of a case: its test id, its anchor in the page, its name in JUnit."""
+    return f"{scenario.id}::{proxy.proxy}::{case.label}"
 
 
-def tally(sides: Iterable[SideResult]) -> list[tuple[Phrase, int]]:
+def tally(cases: Iterable[CaseResult]) -> list[tuple[Phrase, int]]:
     """How often each phrase occurs, in the order of the tables, without those that never do."""
-    counts = Counter(phrase_of(side) for side in sides)
+    counts = Counter(phrase_of(case) for case in cases)
     order = [*_AS_REQUIRED.values(), *_OTHERWISE.values()]
     return [(phrase, counts[phrase]) for phrase in order if counts[phrase]]
 
 
 @dataclass(frozen=True)
 class CellLine:
-    """One line of a cell of the grid: sides of one kind and one phrase, in their order."""
+    """One line of a cell of the grid: cases of one kind and one phrase, in their order."""
 
     phrase: Phrase
-    sides: tuple[SideResult, ...]
+    cases: tuple[CaseResult, ...]
 
     def text(self, *, short: bool = False) -> str:
         """`verified x3` for three, `FAILED` for one; the short form fits a narrow column."""
         words = self.phrase.short if short else self.phrase.words
-        return f"{words} x{len(self.sides)}" if len(self.sides) > 1 else words
+        return f"{words} x{len(self.cases)}" if len(self.cases) > 1 else words
 
 
 def cell_lines(proxy: ProxyResult) -> list[CellLine]:
-    """The sides of a cell, those condensed to one line that are of one kind and had one outcome."""
-    kinds: dict[tuple[Side, Outcome], list[SideResult]] = {}
-    for side in proxy.sides:
-        kinds.setdefault((side.side, side.outcome), []).append(side)
-    return [CellLine(phrase_of(sides[0]), tuple(sides)) for sides in kinds.values()]
+    """The cases of a cell, those condensed to one line that are of one kind and had one outcome."""
+    kinds: dict[tuple[Variant, Outcome], list[CaseResult]] = {}
+    for case in proxy.cases:
+        kinds.setdefault((case.variant, case.outcome), []).append(case)
+    return [CellLine(phrase_of(cases[0]), tuple(cases)) for cases in kinds.values()]
 
 
 def proxies_of(results: Results) -> list[str]:

@@ -20,17 +20,17 @@ from lab.reports.phrases import (
     CellLine,
     Tone,
     again,
+    case_id,
     cell_lines,
     needs_attention,
     phrase_of,
     precedence,
     proxies_of,
     seconds,
-    side_id,
     tally,
 )
-from lab.results import ProxyResult, Results, SideResult
-from lab.words import Outcome
+from lab.results import CaseResult, ProxyResult, Results
+from lab.vocabulary import Outcome
 
 LOG_LINES = 12
 """How many of a proxy's last log lines a failure shows; the page has all that were kept."""
@@ -52,51 +52,51 @@ _STYLES = {
 def print_results(results: Results, console: Console, report: Path | None = None) -> None:
     """Print the grid, the failures, the skips and the times of a run, and where its HTML report lies, if anywhere."""
     console.print(_overview(results, console.width))
-    for scenario, proxy, side in results.sides():
-        if needs_attention(side):
+    for scenario, proxy, case in results.cases():
+        if needs_attention(case):
             console.print()
-            heading = printable(f"{side_id(scenario, proxy, side)}: {phrase_of(side).words}")
-            console.print(Text(heading, _style(side)))
-            console.print(_rows_as_table(_facts(side)))
+            heading = printable(f"{case_id(scenario, proxy, case)}: {phrase_of(case).words}")
+            console.print(Text(heading, _style(case)))
+            console.print(_rows_as_table(_facts(case)))
     for line in (*_skips(results), *_twice(results)):
         console.print(line)
     console.print()
     console.print(_rows_as_table(_closing(results, report)))
 
 
-def describe_side(name: str, side: SideResult) -> str:
+def describe_case(name: str, case: CaseResult) -> str:
     """What a failed test item says: id and outcome, Requirement, Expected and Actual, and the log's tail.
 
     Args:
-        name: the side's id, `<scenario>::<proxy>::<side>`.
-        side: the side.
+        name: the case's id, `<scenario>::<proxy>::<case>`.
+        case: the case.
     """
-    lines = [printable(f"{name}: {phrase_of(side).words}")]
-    facts = list(_facts(side))
+    lines = [printable(f"{name}: {phrase_of(case).words}")]
+    facts = list(_facts(case))
     gutter = max((len(label) for label, _ in facts), default=0)
     lines += [f"  {label:<{gutter}}  {text}".rstrip() for label, text in facts]
     return "\n".join(lines)
 
 
-def _style(side: SideResult) -> str:
-    return _STYLES[phrase_of(side).tone]
+def _style(case: CaseResult) -> str:
+    return _STYLES[phrase_of(case).tone]
 
 
-def _facts(side: SideResult) -> Iterator[tuple[str, str]]:
-    """Label and text of everything that explains a side; findings that were met only say so where all were.
+def _facts(case: CaseResult) -> Iterator[tuple[str, str]]:
+    """Label and text of everything that explains a case; findings that were met only say so where all were.
 
     Each text is one line and printable, whoever shows it.
     """
-    for place, line in enumerate(side.problem.splitlines()):
+    for place, line in enumerate(case.problem.splitlines()):
         yield "" if place else "Problem", printable(line)
-    unmet = [finding for finding in side.findings if not finding.met]
-    for finding in unmet or side.findings:
+    unmet = [finding for finding in case.findings if not finding.met]
+    for finding in unmet or case.findings:
         yield "Requirement", printable(finding.requirement)
         yield "Expected", printable(finding.expected)
         yield "Actual", printable(finding.actual)
-    if again(side):
-        yield "Note", printable(again(side))
-    log = side.log[-LOG_LINES:]
+    if again(case):
+        yield "Note", printable(again(case))
+    log = case.log[-LOG_LINES:]
     if log:
         yield "Log", f"the proxy's last {'line' if len(log) == 1 else f'{len(log)} lines'}:"
         yield from (("", printable(line)) for line in log)
@@ -168,11 +168,11 @@ def _rows_as_table(rows: Iterator[tuple[str, str]]) -> Table:
 
 
 def _skips(results: Results) -> Iterator[RenderableType]:
-    """How many sides were skipped, and which ones for each reason: no skip is silent."""
+    """How many cases were skipped, and which ones for each reason: no skip is silent."""
     reasons: dict[str, list[str]] = {}
-    for scenario, proxy, side in results.sides():
-        if side.outcome is Outcome.SKIPPED:
-            reasons.setdefault(printable(side.problem) or "no reason given", []).append(side_id(scenario, proxy, side))
+    for scenario, proxy, case in results.cases():
+        if case.outcome is Outcome.SKIPPED:
+            reasons.setdefault(printable(case.problem) or "no reason given", []).append(case_id(scenario, proxy, case))
     if not reasons:
         return
     yield Text()
@@ -182,17 +182,17 @@ def _skips(results: Results) -> Iterator[RenderableType]:
 
 
 def _twice(results: Results) -> Iterator[RenderableType]:
-    """Which sides were measured twice, and why: no repetition is silent either."""
-    sides = [(side_id(scenario, proxy, side), side) for scenario, proxy, side in results.sides() if again(side)]
-    if sides:
+    """Which cases were measured twice, and why: no repetition is silent either."""
+    cases = [(case_id(scenario, proxy, case), case) for scenario, proxy, case in results.cases() if again(case)]
+    if cases:
         yield Text()
-        yield Text(f"{len(sides)} measured twice: the machine was busy", _STYLES[Tone.FAULT])
-        yield _rows_as_table(row for name, side in sides for row in ((name, ""), ("", side.busy)))
+        yield Text(f"{len(cases)} measured twice: the machine was busy", _STYLES[Tone.FAULT])
+        yield _rows_as_table(row for name, case in cases for row in ((name, ""), ("", case.busy)))
 
 
 def _closing(results: Results, report: Path | None) -> Iterator[tuple[str, str]]:
-    counts = ", ".join(f"{count} {phrase.short}" for phrase, count in tally(side for _, _, side in results.sides()))
-    yield "Sides", f"{len(results.sides())}: {counts}" if counts else "none"
+    counts = ", ".join(f"{count} {phrase.short}" for phrase, count in tally(case for _, _, case in results.cases()))
+    yield "Cases", f"{len(results.cases())}: {counts}" if counts else "none"
     yield "Wall time", seconds(results.wall_seconds)
     yield "Precedence", precedence(results)
     if results.longest:

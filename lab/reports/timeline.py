@@ -15,7 +15,7 @@ from enum import StrEnum
 from lab.reports.phrases import seconds, token_count
 from lab.reports.scale import WIDTH, Scale
 from lab.results import ExchangeResult, TokenTimes
-from lab.words import Ending
+from lab.vocabulary import Ending
 
 MODEL_LANE = 26
 CLIENT_LANE = 82

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from lab.audit.samples import Sample
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 from .stranger import paging, sample, writes
 

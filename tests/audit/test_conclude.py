@@ -13,8 +13,8 @@ from lab.audit.conclude import Conclusions, Confidence, EndingFinding, Severity,
 from lab.audit.conclude_problems import acceptable
 from lab.audit.samples import Sample
 from lab.evidence import TransportEnd
+from lab.vocabulary import Cause, Delivery, Ending
 from lab.wire import format_named
-from lab.words import Cause, Delivery, Ending
 
 from .stranger import HEADERS, batching, holding, sample, steady, straight, writes
 

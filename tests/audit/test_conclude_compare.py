@@ -9,9 +9,9 @@ import pytest
 from lab.audit.conclude import Conclusions, Confidence, EndingFinding, Severity, conclude
 from lab.audit.samples import Sample
 from lab.evidence import TransportEnd
+from lab.vocabulary import Delivery, Ending
 from lab.wire import format_named
 from lab.wire.events import FinishReason
-from lab.words import Delivery, Ending
 
 from .stranger import HEADERS, REPLY, sample, steady, writes
 
@@ -100,7 +100,7 @@ def test_a_content_type_that_event_sources_refuse_is_a_warning(kind: str, *, wit
 
 
 def test_the_right_content_type_is_no_warning() -> None:
-    """With parameters or without, in whatever case."""
+    """With parameters or without, in whatever reading."""
     headers = (("content-type", "Text/Event-Stream;charset=UTF-8"),)
     assert not conclude([sample(writes(times), headers=headers) for times in WHOLE], longest=None).problems
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lab.audit.conclude import Confidence, DeliveryFinding, conclude
 from lab.audit.samples import Sample
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 from .stranger import Path, batching, holding, paging, sample, steady, straight, writes
 

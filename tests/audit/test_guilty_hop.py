@@ -16,9 +16,9 @@ from lab.audit.endpoint import endpoints_of
 from lab.audit.keys import Keys
 from lab.audit.programme import Wish, make_programme
 from lab.audit.run import Run
-from lab.proxies import PROXIES
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Stage
+from lab.products import PROXIES
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Target, Testbed
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
@@ -130,16 +130,16 @@ class Chain:
 CHAINS = (*(Chain(*each) for each in product(ORDERS, range(3))), Chain(ORDERS[0], None))
 
 
-def posts_of(chain: Chain, folder: Path) -> list[Post]:
+def posts_of(chain: Chain, folder: Path) -> list[Target]:
     """The configurations of a chain, from the model outward, each before the one that asks it."""
-    made: list[Post] = []
+    made: list[Target] = []
     for place in (2, 1, 0):
         release = chain.products[place]
         key = f"{chain.name}/{NAMES[place]}"
         file = folder / key / f"proxy{PROXIES[release].product.suffix}"
         file.parent.mkdir(parents=True)
         file.write_text(CONFIGS[release].replace("HOLDING", HOLDING[release][chain.holding != place]))
-        made.append(Post(key, PROXIES[release], file, made[-1].key if made else None))
+        made.append(Target(key, PROXIES[release], file, made[-1].key if made else None))
     return made
 
 
@@ -150,16 +150,16 @@ async def found(
     """What the audit concludes of each chain."""
     folder = tmp_path_factory.mktemp("chains")
     posts = [post for chain in CHAINS for post in posts_of(chain, folder)]
-    async with Stage(posts, images_in_use) as stage:
-        audits = await asyncio.gather(*(audited(stage, chain) for chain in CHAINS))
+    async with Testbed(posts, images_in_use) as testbed:
+        audits = await asyncio.gather(*(audited(testbed, chain) for chain in CHAINS))
     yield dict(zip((chain.name for chain in CHAINS), audits, strict=True))
 
 
-async def audited(stage: Stage, chain: Chain) -> Conclusions:
+async def audited(testbed: Testbed, chain: Chain) -> Conclusions:
     """One chain, with every hop named and the model's own address."""
-    hops = [f"{name}={endpoint(stage.url(f'{chain.name}/{name}'))}" for name in NAMES]
-    path = endpoint(stage.url(f"{chain.name}/outer"))
-    endpoints = endpoints_of(path, hops=hops, direct=endpoint(stage.model_url))
+    hops = [f"{name}={endpoint(testbed.url(f'{chain.name}/{name}'))}" for name in NAMES]
+    path = endpoint(testbed.url(f"{chain.name}/outer"))
+    endpoints = endpoints_of(path, hops=hops, direct=endpoint(testbed.model_url))
     programme = make_programme(endpoints, Wish(runs=2, at_once=1))
     plain = tuple(requests for requests in programme.rounds if not requests[0].setting.accept_encoding)
     run = Run(replace(programme, rounds=plain), Keys(), MODEL, 60.0, None, lambda _: None)

@@ -18,7 +18,7 @@ from lab.audit.keys import Keys
 from lab.audit.programme import Wish, make_programme
 from lab.audit.run import Run
 from lab.audit.samples import Sample
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 from .conftest import Answer, Stranger
 from .test_bad_input import END, TEXT

@@ -63,9 +63,9 @@ def in_base64(text: str) -> str:
 
 WAYS: dict[str, Callable[[str], str]] = {
     "as it is": str,
-    "upper case": str.upper,
+    "upper reading": str.upper,
     "lower case": str.lower,
-    "cases swapped": str.swapcase,
+    "readings swapped": str.swapcase,
     "spaced out": every(1, " "),
     "in groups of four": every(4, " "),
     "in groups with dashes": every(5, "-"),
@@ -97,7 +97,7 @@ WAYS: dict[str, Callable[[str], str]] = {
     "base64 in lines": lambda text: every(20, "\r\n")(in_base64(text)),
     "base64 in JSON of PHP": lambda text: json.dumps(in_base64(text)).replace("/", "\\/"),
     "base64 for URLs": lambda text: in_base64(text).replace("+", "-").replace("/", "_").rstrip("="),
-    "base64 in upper case": lambda text: in_base64(text).upper(),
+    "base64 in upper reading": lambda text: in_base64(text).upper(),
     "base64 of base64's beginning": lambda text: in_base64(text)[:40],
     "several at once": lambda text: quote(every(8, "\n")(text.upper()), safe=""),
 }
@@ -207,7 +207,7 @@ def test_a_secret_of_two_words_is_no_scheme_and_a_key() -> None:
 
 @pytest.mark.parametrize("key", ["hunter22", "a-b-c-d!", "!!!!!!!!", "abc-def", "12345678"])
 def test_a_short_secret_is_known_whole(key: str) -> None:
-    """In any case; with anything else between its characters it is ordinary text."""
+    """In any reading; with anything else between its characters it is ordinary text."""
     mask = Mask.of([key])
     assert mask.text(f"<{key}>, {key.upper()}") == f"<{MASK}>, {MASK}"
     assert mask.text("a, b, c, d and so on") == "a, b, c, d and so on"

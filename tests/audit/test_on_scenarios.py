@@ -18,17 +18,17 @@ from busy import busy_processes
 
 from lab.audit.conclude import Conclusions, Confidence, DeliveryFinding, conclude
 from lab.audit.samples import Sample, Setting, Way
-from lab.catalogue import Exchange, Staging, discover, shipped_scenarios
+from lab.catalogue import Case, Exchange, discover, shipped_scenarios
 from lab.evidence import Evidence
 from lab.judge import judge
 from lab.plan import Plan
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Stage
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Target, Testbed
+from lab.vocabulary import Delivery, Ending, Variant
 from lab.wire import format_named
-from lab.words import Delivery, Ending, Side
 
 pytestmark = [pytest.mark.engine, pytest.mark.grid, pytest.mark.busy]
 
@@ -132,32 +132,32 @@ def routes(request: pytest.FixtureRequest, asked: Mapping[str, list[Route]]) -> 
 
 @dataclass
 class Asker:
-    """Asks over one stage; the model's own address once for each way of asking, whatever the route."""
+    """Asks over one testbed; the model's own address once for each way of asking, whatever the route."""
 
-    stage: Stage
+    testbed: Testbed
     channel: SideChannel
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     few: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRUTHS_AT_ONCE))
     direct: dict[tuple[str, ...], asyncio.Future[list[Evidence]]] = field(default_factory=dict)
 
-    async def truth(self, staging: Staging, exchange: Exchange) -> Delivery:
+    async def truth(self, case: Case, exchange: Exchange) -> Delivery:
         """How the route delivers, in lockstep; unproven only where that came of every attempt."""
         plan = exchange.plan.model_copy(update={"lockstep": True, "hold": 1.5})
         for _ in range(TRUTHS):
             async with self.few:
-                found = judge(await self._one(self.stage.url(staging.id), exchange, plan)).delivery
+                found = judge(await self._one(self.testbed.url(case.id), exchange, plan)).delivery
             if found is not Delivery.UNPROVEN:
                 return found
         return Delivery.UNPROVEN
 
-    async def route(self, staging: Staging, exchange: Exchange, truth: Delivery) -> Route:
+    async def route(self, case: Case, exchange: Exchange, truth: Delivery) -> Route:
         """One exchange of one side, with its control and its truth."""
         plan = like_a_generation(exchange.plan)
         key = (exchange.wire_format, str(exchange.stream), exchange.accept_encoding, plan.to_query())
         if key not in self.direct:
-            self.direct[key] = asyncio.ensure_future(self._samples(self.stage.model_url, exchange, plan))
-        samples = await self._samples(self.stage.url(staging.id), exchange, plan)
-        return Route(f"{staging.id}::{exchange.family}", tuple(samples), tuple(await self.direct[key]), truth)
+            self.direct[key] = asyncio.ensure_future(self._samples(self.testbed.model_url, exchange, plan))
+        samples = await self._samples(self.testbed.url(case.id), exchange, plan)
+        return Route(f"{case.id}::{exchange.family}", tuple(samples), tuple(await self.direct[key]), truth)
 
     async def _samples(self, url: str, exchange: Exchange, plan: Plan) -> list[Evidence]:
         async def gated() -> Evidence:
@@ -170,7 +170,7 @@ class Asker:
         patience = plan.length + SPARE
         return await observe(
             url,
-            self.stage.model_url,
+            self.testbed.model_url,
             format_named(exchange.wire_format),
             plan,
             stream=exchange.stream,
@@ -181,20 +181,20 @@ class Asker:
 
 
 async def _ask_all(images: Mapping[str, ImageInUse]) -> Mapping[str, list[Route]]:
-    stagings = [each for scenario in discover(shipped_scenarios()) for each in scenario.stagings]
-    stagings = [each for each in stagings if each.side is not Side.REAL_DEFAULTS]
+    cases = [each for scenario in discover(shipped_scenarios()) for each in scenario.cases]
+    cases = [each for each in cases if each.side is not Variant.REAL_DEFAULTS]
     # Of a batch of random lengths one is enough: all of them are asked for as many tokens here.
-    families = [(one, {each.family: each for each in one.exchanges}.values()) for one in stagings]
+    families = [(one, {each.family: each for each in one.exchanges}.values()) for one in cases]
     every = [(one, each) for one, found in families for each in found]
     asked: dict[str, list[Route]] = {}
     async with (
-        Stage([Post(each.id, each.proxy, each.config) for each in stagings], images) as stage,
-        SideChannel(stage.model_url) as channel,
+        Testbed([Target(each.id, each.proxy, each.config) for each in cases], images) as testbed,
+        SideChannel(testbed.model_url) as channel,
     ):
-        first = Asker(stage, channel)
+        first = Asker(testbed, channel)
         truths = await asyncio.gather(*(first.truth(one, each) for one, each in every))
         for state, processes in BUSY.items():
-            asker = Asker(stage, channel)
+            asker = Asker(testbed, channel)
             with busy_processes(processes):
                 routes = (asker.route(*pair, truth) for pair, truth in zip(every, truths, strict=True))
                 asked[state] = await asyncio.gather(*routes)

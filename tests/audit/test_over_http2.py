@@ -26,10 +26,10 @@ from lab.audit.versions import unspoken
 from lab.cli.audit import Options, audit_and_report
 from lab.errors import BadInput, ExitCode
 from lab.evidence import HttpVersion, Read, TransportEnd
-from lab.proxies import PROXIES
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Reach, Stage
-from lab.words import Delivery, Ending
+from lab.products import PROXIES
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Reach, Target, Testbed
+from lab.vocabulary import Delivery, Ending
 
 from .conftest import Stranger
 from .stranger import sample
@@ -64,9 +64,9 @@ LISTENS = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(
+async def testbed(
     images_in_use: Mapping[str, ImageInUse], authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Testbed]:
     """Of nginx 1.26: over TLS and in the clear, with HTTP/2 and without, each broken, half mended and fixed."""
     folder, posts = tmp_path_factory.mktemp("nginx"), []
     leaf = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.bytes()
@@ -75,10 +75,10 @@ async def stage(
         file.parent.mkdir()
         file.write_text(CONFIG.replace("LISTEN", LISTENS[listen]).replace("STREAMING", SIDES[side]))
         (file.parent / "cert.pem").write_bytes(leaf)
-        posts.append(Post(f"{listen}-{side}", PROXIES["nginx-1.26"], file))
+        posts.append(Target(f"{listen}-{side}", PROXIES["nginx-1.26"], file))
     # Published, so that the certificate's name is known before the containers are.
-    async with Stage(posts, images_in_use, reach=Reach.PUBLISHED) as stage:
-        yield stage
+    async with Testbed(posts, images_in_use, reach=Reach.PUBLISHED) as testbed:
+        yield testbed
 
 
 Audit = Callable[..., tuple[int, str, AuditResults]]
@@ -142,10 +142,10 @@ CASES = {
 @pytest.mark.engine
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", grid(CASES, quick=["held"]))
-async def test_delivery_and_ending_are_the_same_in_both_versions(stage: Stage, audit: Audit, name: str) -> None:
+async def test_delivery_and_ending_are_the_same_in_both_versions(testbed: Testbed, audit: Audit, name: str) -> None:
     """Over TLS (with the authority that SSL_CERT_FILE names) and with prior knowledge in clear text, both sides."""
     side, plan, deliveries, ending, expected = CASES[name]
-    secure, clear = https(stage.url(f"tls-{side}")), stage.url(f"clear-{side}")
+    secure, clear = https(testbed.url(f"tls-{side}")), testbed.url(f"clear-{side}")
     for code, text, results in await asyncio.gather(
         asyncio.to_thread(audit, secure, plan), asyncio.to_thread(audit, clear, plan, BOTH)
     ):
@@ -156,10 +156,12 @@ async def test_delivery_and_ending_are_the_same_in_both_versions(stage: Stage, a
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("scheme", "held"), grid([("clear-1.1", False), ("tls-1.1", True)], quick=[("tls-1.1", True)]))
 async def test_the_one_line_that_mends_nginx_in_clear_text_does_not_over_tls(
-    stage: Stage, audit: Audit, scheme: str, held: bool
+    testbed: Testbed, audit: Audit, scheme: str, held: bool
 ) -> None:
     """Nginx's TLS side collects 16 KiB (`ssl_buffer_size`) unless proxy_buffering is off: the same reply is held."""
-    url, plan = (https(stage.url(f"{scheme}-one-line")), HELD) if held else (stage.url(f"{scheme}-one-line"), FLOWING)
+    url, plan = (
+        (https(testbed.url(f"{scheme}-one-line")), HELD) if held else (testbed.url(f"{scheme}-one-line"), FLOWING)
+    )
     code, text, results = await asyncio.to_thread(audit, url, plan, (HttpVersion.HTTP_1_1,))
     assert results.conclusions is not None
     found = {group.delivery.delivery for group in results.conclusions.groups}
@@ -185,9 +187,11 @@ def check(
 @pytest.mark.engine
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("scheme", "why"), [("tls-1.1", "it agreed on HTTP/1.1"), ("clear-1.1", "'HTTP/1.1 400")])
-async def test_an_endpoint_without_http_2_is_audited_in_1_1(stage: Stage, audit: Audit, scheme: str, why: str) -> None:
+async def test_an_endpoint_without_http_2_is_audited_in_1_1(
+    testbed: Testbed, audit: Audit, scheme: str, why: str
+) -> None:
     """A note says that it does not speak HTTP/2; the verdict is that of HTTP/1.1, and a pass."""
-    url = stage.url(f"{scheme}-fixed")
+    url = testbed.url(f"{scheme}-fixed")
     url = https(url) if scheme.startswith("tls") else url
     code, text, results = await asyncio.to_thread(audit, url, FLOWING, BOTH)
     (note,) = results.notes
@@ -200,9 +204,9 @@ async def test_an_endpoint_without_http_2_is_audited_in_1_1(stage: Stage, audit:
 @pytest.mark.engine
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("scheme", ["tls-1.1", "clear-1.1"])
-async def test_http_2_alone_of_an_endpoint_without_it_is_bad_input(stage: Stage, audit: Audit, scheme: str) -> None:
+async def test_http_2_alone_of_an_endpoint_without_it_is_bad_input(testbed: Testbed, audit: Audit, scheme: str) -> None:
     """Nothing can be learnt in the version that was asked for; the message names the other."""
-    url = stage.url(f"{scheme}-fixed")
+    url = testbed.url(f"{scheme}-fixed")
     url = https(url) if scheme.startswith("tls") else url
     with pytest.raises(BadInput) as caught:
         await asyncio.to_thread(audit, url, FLOWING, (HttpVersion.HTTP_2,))

@@ -16,9 +16,9 @@ from lab.audit.results import AuditResults, load
 from lab.catalogue import load_scenario, shipped_scenarios
 from lab.cli.audit import Options, audit_and_report
 from lab.errors import ExitCode
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Stage
-from lab.words import Delivery, Ending, Side
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Target, Testbed
+from lab.vocabulary import Delivery, Ending, Variant
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
@@ -26,17 +26,17 @@ PROXY = "nginx-1.26"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Stage]:
+async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Testbed]:
     """Two sides of nginx: in its defaults, which asks with HTTP/1.0 and holds, and in the recommended configuration."""
-    broken = load_scenario(shipped_scenarios() / "close-delimited-upstream").stagings
-    fixed = load_scenario(shipped_scenarios() / "recommended").stagings
+    broken = load_scenario(shipped_scenarios() / "close-delimited-upstream").cases
+    fixed = load_scenario(shipped_scenarios() / "recommended").cases
     chosen = [
-        next(one for one in broken if one.proxy.id == PROXY and one.side is Side.BROKEN),
-        next(one for one in fixed if one.proxy.id == PROXY and one.side is Side.FIXED),
+        next(one for one in broken if one.proxy.id == PROXY and one.side is Variant.BROKEN),
+        next(one for one in fixed if one.proxy.id == PROXY and one.side is Variant.FIXED),
     ]
-    posts = [Post(key, s.proxy, s.config) for key, s in zip(("broken", "fixed"), chosen, strict=True)]
-    async with Stage(posts, images_in_use) as stage:
-        yield stage
+    posts = [Target(key, s.proxy, s.config) for key, s in zip(("broken", "fixed"), chosen, strict=True)]
+    async with Testbed(posts, images_in_use) as testbed:
+        yield testbed
 
 
 async def audit(url: str, plan: str, to: Path, direct: str | None = None) -> tuple[int, str, AuditResults]:
@@ -50,13 +50,13 @@ async def audit(url: str, plan: str, to: Path, direct: str | None = None) -> tup
     return code, out.getvalue(), load(to / "audit.json")
 
 
-async def test_a_path_that_holds_is_named_with_the_fix(stage: Stage, tmp_path: Path) -> None:
+async def test_a_path_that_holds_is_named_with_the_fix(testbed: Testbed, tmp_path: Path) -> None:
     """Held until its end; nginx is recognised, and its tested lines are the remedy.
 
     Fourteen events of some 250 bytes do not fill nginx's page of 4 KiB, so all come in one piece after 3.5 s, which
     no lateness of the probe can spread out again.
     """
-    code, text, results = await audit(stage.url("broken"), "tokens=14&interval=250ms", tmp_path)
+    code, text, results = await audit(testbed.url("broken"), "tokens=14&interval=250ms", tmp_path)
     assert results.conclusions is not None
     found = {group.delivery.delivery for group in results.conclusions.groups}
     assert found == {Delivery.BATCHED}, [group.delivery.reason for group in results.conclusions.groups]
@@ -66,17 +66,17 @@ async def test_a_path_that_holds_is_named_with_the_fix(stage: Stage, tmp_path: P
     assert (tmp_path / "audit.html").exists()
 
 
-async def test_a_death_that_becomes_a_clean_end_is_seen_as_truncated(stage: Stage, tmp_path: Path) -> None:
+async def test_a_death_that_becomes_a_clean_end_is_seen_as_truncated(testbed: Testbed, tmp_path: Path) -> None:
     """The client cannot see the cut; the audit knows the format's marker and does."""
-    code, _, results = await audit(stage.url("broken"), "tokens=80&interval=5ms&fault=fin@40", tmp_path)
+    code, _, results = await audit(testbed.url("broken"), "tokens=80&interval=5ms&fault=fin@40", tmp_path)
     assert code == ExitCode.REQUIREMENT_FAILED
     assert {sample.ending for sample in results.samples} == {Ending.SILENTLY_TRUNCATED}
 
 
-async def test_the_recommended_configuration_passes(stage: Stage, tmp_path: Path) -> None:
+async def test_the_recommended_configuration_passes(testbed: Testbed, tmp_path: Path) -> None:
     """The snippet that is shipped is one that a stranger's audit finds nothing wrong with."""
     plan = "tokens=80&interval=25ms"
-    code, text, results = await audit(stage.url("fixed"), plan, tmp_path, stage.model_url)
+    code, text, results = await audit(testbed.url("fixed"), plan, tmp_path, testbed.model_url)
     assert results.conclusions is not None
     assert code == ExitCode.AS_REQUIRED, text
     assert {sample.ending for sample in results.samples} == {Ending.COMPLETE}

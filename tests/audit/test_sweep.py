@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from lab.audit.conclude import Confidence, DeliveryFinding, conclude
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 from .sweep import HOLDS, MODELS, Asked, Model, ask
 

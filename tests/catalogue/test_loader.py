@@ -6,7 +6,7 @@ import pytest
 
 from lab.catalogue import Scenario, discover, load_scenario
 from lab.errors import BadInput, ExitCode
-from lab.words import Cause, Ending, Side
+from lab.vocabulary import Cause, Ending, Variant
 
 TABLE = """
 title = "A title"
@@ -43,53 +43,57 @@ def load(folder: Path, table: str = TABLE, **layout: tuple[str, ...]) -> Scenari
 
 class TestGoodScenario:
     def test_unfolds_into_one_staging_a_side_and_proxy(self, tmp_path: Path) -> None:
-        """Folder, proxy and label make the id by which everything else names a staging."""
+        """Folder, proxy and label make the id by which everything else names a case."""
         scenario = load(tmp_path / "silent")
-        assert [staging.id for staging in scenario.stagings] == [
+        assert [case.id for case in scenario.cases] == [
             "silent::nginx-1.26::broken",
             "silent::nginx-1.26::fixed",
         ]
 
     def test_broken_side_carries_its_symptom_and_fixed_side_none(self, tmp_path: Path) -> None:
-        """What is expected of the broken side must never be expected of the fixed one."""
-        broken, fixed = load(tmp_path / "silent").stagings
+        """What is expected of the broken variant must never be expected of the fixed one."""
+        broken, fixed = load(tmp_path / "silent").cases
         assert (broken.symptom["gap"].ending, broken.symptom["gap"].cause) == (Ending.CUT, Cause.IDLE_CLOCK)
         assert fixed.symptom == {}
 
     def test_a_proxys_own_symptom_overrides_the_common_one(self, tmp_path: Path) -> None:
         """Proxies fail in different ways for the same reason."""
         table = TABLE + '[proxies.nginx.symptom.gap]\nending = "proxy-error-status"\n'
-        assert load(tmp_path / "silent", table).stagings[0].symptom["gap"].ending is Ending.PROXY_ERROR_STATUS
+        assert load(tmp_path / "silent", table).cases[0].symptom["gap"].ending is Ending.PROXY_ERROR_STATUS
 
-    def test_releases_multiply_the_stagings(self, tmp_path: Path) -> None:
+    def test_releases_multiply_the_cases(self, tmp_path: Path) -> None:
         """Both releases of a product use the product's one folder."""
         table = TABLE + 'releases = ["1.26", "1.30"]\n'
-        ids = [staging.id for staging in load(tmp_path / "silent", table).stagings]
+        ids = [case.id for case in load(tmp_path / "silent", table).cases]
         assert ids == [
-            f"silent::nginx-{release}::{side}" for release in ("1.26", "1.30") for side in ("broken", "fixed")
+            f"silent::nginx-{release}::{variant}" for release in ("1.26", "1.30") for variant in ("broken", "fixed")
         ]
 
     def test_a_fix_outside_the_proxy_takes_the_broken_configuration(self, tmp_path: Path) -> None:
         """Where the remedy is the model server's, the proxy's file must stay the same one."""
         table = TABLE + '[fixes.heartbeats]\nplan = { heartbeat = "500ms" }\n'
-        fix = load(tmp_path / "silent", table).stagings[2]
+        fix = load(tmp_path / "silent", table).cases[2]
         assert fix.config.name == "broken.conf"
         assert fix.exchanges[0].plan.heartbeat == 0.5
         assert fix.exchanges[0].plan.gaps[0].length == 4.0
 
-    def test_an_immune_proxy_has_one_side(self, tmp_path: Path) -> None:
+    def test_a_proxy_that_is_not_affected_has_one_variant(self, tmp_path: Path) -> None:
         """There is nothing to fix where nothing breaks, but it is shown all the same."""
-        table = TABLE + '[immune.envoy]\nwhy = "it waits"\n'
-        immune = load(
-            tmp_path / "silent", table, files=("nginx/broken.conf", "nginx/fixed.conf", "envoy/immune.yaml")
-        ).stagings[-1]
-        assert (immune.side, immune.label, immune.title) == (Side.IMMUNE, "immune", "it waits")
+        table = TABLE + '[not_affected.envoy]\nwhy = "it waits"\n'
+        not_affected = load(
+            tmp_path / "silent", table, files=("nginx/broken.conf", "nginx/fixed.conf", "envoy/not-affected.yaml")
+        ).cases[-1]
+        assert (not_affected.variant, not_affected.label, not_affected.title) == (
+            Variant.NOT_AFFECTED,
+            "not-affected",
+            "it waits",
+        )
 
     def test_random_lengths_stand_on_both_sides_of_the_clock_and_clear_of_it(self, tmp_path: Path) -> None:
         """A generation that ends near the clock would make the verdict depend on the machine."""
         lengths = 'lengths = { count = 12, least = "300ms", most = "4s", clear_of = "2s", seed = 3 }'
         table = TABLE.replace('plan = { tokens = 10, gaps = ["6@4s"] }', f'plan = {{ interval = "50ms" }}\n{lengths}')
-        exchanges = load(tmp_path / "silent", table).stagings[0].exchanges
+        exchanges = load(tmp_path / "silent", table).cases[0].exchanges
         ends = [(exchange.plan.tokens - 1) * 0.05 for exchange in exchanges]
         assert len({exchange.name for exchange in exchanges}) == 12
         assert min(ends) < 2.0 < max(ends)
@@ -101,12 +105,12 @@ class TestGoodScenario:
             '[real_defaults.exchanges]\ngap = { gaps = ["6@70s"] }\n'
             '[real_defaults.symptom.nginx.gap]\nending = "cut"\nclock = "60s"\n'
         )
-        side = load(
+        variant = load(
             tmp_path / "silent", table, files=("nginx/broken.conf", "nginx/fixed.conf", "nginx/real-defaults.conf")
-        ).stagings[-1]
-        assert side.side is Side.REAL_DEFAULTS
-        assert side.exchanges[0].plan.gaps[0].length == 70.0
-        assert side.symptom["gap"].clock == 60.0
+        ).cases[-1]
+        assert variant.variant is Variant.REAL_DEFAULTS
+        assert variant.exchanges[0].plan.gaps[0].length == 70.0
+        assert variant.symptom["gap"].clock == 60.0
 
 
 class TestBadScenario:
@@ -147,7 +151,7 @@ class TestBadScenario:
 
     @pytest.mark.parametrize("missing", ["broken", "fixed"])
     def test_a_missing_side_is_named(self, tmp_path: Path, missing: str) -> None:
-        """A scenario without one of its sides proves nothing."""
+        """A scenario without one of its variants proves nothing."""
         (there,) = {"broken", "fixed"} - {missing}
         with pytest.raises(BadInput, match=f"nginx/{missing}.conf: the file is missing"):
             load(tmp_path / "silent", files=(f"nginx/{there}.conf",))
@@ -160,7 +164,7 @@ class TestBadScenario:
             load_scenario(folder)
 
     def test_a_broken_side_without_symptom_is_refused(self, tmp_path: Path) -> None:
-        """Such a side would pass whatever happened."""
+        """Such a variant would pass whatever happened."""
         table = TABLE.replace('[symptom.gap]\nending = "cut"\ncause = "idle-clock"\n', "")
         with pytest.raises(BadInput, match="symptom"):
             load(tmp_path / "silent", table)

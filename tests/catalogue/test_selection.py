@@ -23,8 +23,8 @@ def scenarios(tmp_path: Path) -> tuple[Scenario, ...]:
 
 
 def ids(scenarios: tuple[Scenario, ...]) -> list[str]:
-    """The ids of all stagings."""
-    return [staging.id for scenario in scenarios for staging in scenario.stagings]
+    """The ids of all cases."""
+    return [case.id for scenario in scenarios for case in scenario.cases]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def ids(scenarios: tuple[Scenario, ...]) -> list[str]:
 def test_names_and_proxies_narrow_the_choice(
     scenarios: tuple[Scenario, ...], names: list[str], proxies: list[str], expected: list[str]
 ) -> None:
-    """A name may be a scenario, a staging or the beginning of one; a proxy a product or a release."""
+    """A name may be a scenario, a case or the beginning of one; a proxy a product or a release."""
     assert ids(select(scenarios, names, proxies)) == expected
 
 

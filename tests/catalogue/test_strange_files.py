@@ -12,7 +12,7 @@ from own_scenario import TABLE, write_scenario
 from lab.catalogue import discover, load_scenario
 from lab.errors import BadInput
 from lab.files import LONGEST_TEXT
-from lab.run.consumers import check_consumers
+from lab.scenarios.consumers import check_consumers
 
 FILES = ("scenario.toml", "README.md", "nginx/broken.conf", "nginx/fixed.conf")
 """What the lab reads."""
@@ -67,7 +67,7 @@ def test_a_folder_of_configurations_may_be_no_link_out(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", [*FILES, BESIDE, CONSUMER])
 def test_a_link_within_the_folder_is_followed(folder: Path, name: str) -> None:
-    """Two sides may share a file."""
+    """Two variants may share a file."""
     (folder / "shared").mkdir()
     (folder / name).rename(folder / "shared" / "file")
     (folder / name).symlink_to(os.path.relpath(folder / "shared" / "file", (folder / name).parent))

@@ -6,7 +6,7 @@ from lab.compare.advice import Answer, Choice, Need, advise
 from lab.compare.answers import Unit
 from lab.compare.figures import LevelFigures, Loss, WayFigures
 from lab.compare.intervals import Interval, share_interval
-from lab.words import Cause, Ending
+from lab.vocabulary import Cause, Ending
 
 COUNT = 12
 

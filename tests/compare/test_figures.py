@@ -7,8 +7,8 @@ from lab.compare.figures import Loss, figures
 from lab.compare.intervals import Interval
 from lab.compare.made import Made, Turn
 from lab.evidence import TransportEnd
+from lab.vocabulary import Cause, Ending
 from lab.wire.events import FinishReason
-from lab.words import Cause, Ending
 
 ONE_SECOND = Build(whole=10, interval=0.1)
 

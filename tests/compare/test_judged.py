@@ -8,7 +8,7 @@ from judge.builder import START, Build
 from lab.compare.judged import Judged, judge_made
 from lab.compare.made import Made
 from lab.evidence import TransportEnd
-from lab.words import Cause
+from lab.vocabulary import Cause
 
 STRANGERS = Build(whole=60, interval=0.1, has_ledger=False, has_plan=False)
 

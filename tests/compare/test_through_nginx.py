@@ -17,12 +17,12 @@ from lab.cli.compare import Options, compare_and_report, subject_of
 from lab.compare.advice import Choice
 from lab.compare.results import Comparison, load
 from lab.errors import ExitCode
-from lab.proxies import PROXIES
-from lab.stage._containers import own_address
-from lab.stage._owner import labels, new_run
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Stage
-from lab.words import Cause
+from lab.products import PROXIES
+from lab.testbed._containers import own_address
+from lab.testbed._owner import labels, new_run
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Target, Testbed
+from lab.vocabulary import Cause
 
 from .server import Endpoint, serving
 
@@ -63,9 +63,9 @@ def addresses(engine: docker.DockerClient) -> Iterator[tuple[str, str]]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(
+async def testbed(
     images_in_use: Mapping[str, ImageInUse], addresses: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Testbed]:
     """A path with a clock on silence, and one that holds what is delimited by close."""
     folder = tmp_path_factory.mktemp("nginx")
     stands = {
@@ -76,9 +76,9 @@ async def stage(
     for key, (proxy, address, more) in stands.items():
         path = folder / f"{key}.conf"
         path.write_text(CONFIG.replace("ADDRESS", address).replace("MORE", more))
-        posts.append(Post(key, PROXIES[proxy], path))
-    async with Stage(posts, images_in_use) as stage:
-        yield stage
+        posts.append(Target(key, PROXIES[proxy], path))
+    async with Testbed(posts, images_in_use) as testbed:
+        yield testbed
 
 
 async def compare(url: str, to: Path, **more: Any) -> tuple[int, Comparison]:
@@ -90,12 +90,14 @@ async def compare(url: str, to: Path, **more: Any) -> tuple[int, Comparison]:
     return code, load(to / "compare.json")
 
 
-async def test_a_clock_that_ends_batch_replies_is_found_and_streaming_recommended(stage: Stage, tmp_path: Path) -> None:
+async def test_a_clock_that_ends_batch_replies_is_found_and_streaming_recommended(
+    testbed: Testbed, tmp_path: Path
+) -> None:
     """Every batch reply is silent for 3.4 s and dies at 2 s; every stream of the same length survives.
 
     It holds even for a program that has no use for half an answer.
     """
-    url = stage.url("clock")
+    url = testbed.url("clock")
     code, found = await compare(url, tmp_path, concurrency="4", runs=2, program=True, whole_only=True)
     assert code == ExitCode.AS_REQUIRED
     assert found.advice is not None
@@ -111,9 +113,9 @@ async def test_a_clock_that_ends_batch_replies_is_found_and_streaming_recommende
     assert level.batch.rate.value == 0
 
 
-async def test_a_path_that_holds_the_stream_makes_batch_the_advice(stage: Stage, tmp_path: Path) -> None:
+async def test_a_path_that_holds_the_stream_makes_batch_the_advice(testbed: Testbed, tmp_path: Path) -> None:
     """Asking with HTTP/1.0, nginx takes the close for the end and hands on nothing before it."""
-    code, found = await compare(stage.url("buffer"), tmp_path, concurrency="1")
+    code, found = await compare(testbed.url("buffer"), tmp_path, concurrency="1")
     assert code == ExitCode.AS_REQUIRED
     assert found.advice is not None
     assert found.advice.choice is Choice.BATCH

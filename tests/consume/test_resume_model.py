@@ -15,11 +15,11 @@ from lab.catalogue import load_scenario, shipped_scenarios
 from lab.consume import Answer, Complete, Failed, FailedReason, Partial, PartialReason
 from lab.consume.resume import Bookmark, aread_background, read_background
 from lab.consume.sdk import aread, read
-from lab.proxies import PROXIES
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Stage
+from lab.products import PROXIES
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Target, Testbed
+from lab.vocabulary import Variant
 from lab.wire.tokens import read_tokens
-from lab.words import Side
 
 PLAN = "lab?tokens=5&interval=20ms&fault={fault}"
 # Between the last byte and a reset, so that a proxy has read all of it.
@@ -138,23 +138,23 @@ ROUTES = [DEFAULT, IMPATIENT, *sorted(PROXIES)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Stage]:
+async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Testbed]:
     """The recommended configuration of every proxy, nginx in its defaults, and nginx with a short idle clock."""
     scenarios = shipped_scenarios()
     posts = [
-        Post(s.proxy.id, s.proxy, s.config)
-        for s in load_scenario(scenarios / "recommended").stagings
-        if s.side is Side.FIXED
+        Target(s.proxy.id, s.proxy, s.config)
+        for s in load_scenario(scenarios / "recommended").cases
+        if s.side is Variant.FIXED
     ]
     for key, scenario in {DEFAULT: "death-becomes-clean-end", IMPATIENT: "silent-gap"}.items():
-        posts.append(Post(key, PROXIES["nginx-1.26"], scenarios / scenario / "nginx" / "broken.conf"))
-    async with Stage(posts, images_in_use) as stage:
-        yield stage
+        posts.append(Target(key, PROXIES["nginx-1.26"], scenarios / scenario / "nginx" / "broken.conf"))
+    async with Testbed(posts, images_in_use) as testbed:
+        yield testbed
 
 
-async def through(stage: Stage, route: str, plan: str) -> tuple[Answer, Answer, str]:
+async def through(testbed: Testbed, route: str, plan: str) -> tuple[Answer, Answer, str]:
     """What comes of the response in the background, and of the same plan without; what was shown of the first."""
-    shown, base = list[str](), stage.url(route)
+    shown, base = list[str](), testbed.url(route)
     async with openai.AsyncOpenAI(base_url=f"{base}/v1", api_key="none", max_retries=0) as client:
         resumed, plain = await asyncio.gather(
             ago(base, plan, shown, Bookmark()),
@@ -169,13 +169,13 @@ async def through(stage: Stage, route: str, plan: str) -> tuple[Answer, Answer, 
     "fault", grid(["fin@3", f"rst@3{DELAY}", "no-marker@3", "cut-json@3"], quick=[f"rst@3{DELAY}"])
 )
 @pytest.mark.parametrize("route", ROUTES)
-async def test_a_cut_behind_a_proxy_becomes_a_complete_answer(stage: Stage, route: str, fault: str) -> None:
+async def test_a_cut_behind_a_proxy_becomes_a_complete_answer(testbed: Testbed, route: str, fault: str) -> None:
     """The plain response is half there; the background one is whole, with each token once.
 
     With one exception: nginx 1.26 in its defaults throws away what it holds when the model server resets, the
     response's id included.
     """
-    resumed, plain, shown = await through(stage, route, PLAN.format(fault=fault))
+    resumed, plain, shown = await through(testbed, route, PLAN.format(fault=fault))
     if route == DEFAULT and fault.startswith("rst"):
         assert isinstance(resumed, Failed)
         assert resumed.reason is FailedReason.CUT
@@ -187,8 +187,8 @@ async def test_a_cut_behind_a_proxy_becomes_a_complete_answer(stage: Stage, rout
 
 @pytest.mark.engine
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_silence_longer_than_a_proxys_clock_is_survived(stage: Stage) -> None:
+async def test_a_silence_longer_than_a_proxys_clock_is_survived(testbed: Testbed) -> None:
     """The proxy cuts every connection after its two seconds, and the answer comes whole all the same."""
-    resumed, plain, shown = await through(stage, IMPATIENT, "lab?tokens=5&interval=20ms&gaps=3@5s")
+    resumed, plain, shown = await through(testbed, IMPATIENT, "lab?tokens=5&interval=20ms&gaps=3@5s")
     assert_whole(resumed, [shown])
     assert not isinstance(plain, Complete)

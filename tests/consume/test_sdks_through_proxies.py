@@ -33,13 +33,13 @@ from lab.evidence import Ledger
 from lab.model.reply import write_head
 from lab.model.schedule import make_schedule
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, Framing, plan_from_query
-from lab.proxies import PROXIES
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Stage
+from lab.products import PROXIES
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Target, Testbed
+from lab.vocabulary import Variant
 from lab.wire import FORMATS
 from lab.wire.format import Ask
 from lab.wire.tokens import read_tokens
-from lab.words import Side
 
 from .test_sdk_grid import IMPATIENT, TRUTHS
 from .told_right import Cell, fault_found
@@ -59,13 +59,13 @@ WAYS = [*SYNC, *ASYNC]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(images_in_use: Mapping[str, ImageInUse]) -> Any:
+async def testbed(images_in_use: Mapping[str, ImageInUse]) -> Any:
     """The recommended configuration of every proxy, and nginx in its defaults."""
     recommended = load_scenario(shipped_scenarios() / "recommended")
-    posts = [Post(s.proxy.id, s.proxy, s.config) for s in recommended.stagings if s.side is Side.FIXED]
+    posts = [Target(s.proxy.id, s.proxy, s.config) for s in recommended.cases if s.side is Variant.FIXED]
     default = shipped_scenarios() / "death-becomes-clean-end" / "nginx" / "broken.conf"
-    async with Stage([*posts, Post(DEFAULT, PROXIES["nginx-1.26"], default)], images_in_use) as stage:
-        yield stage
+    async with Testbed([*posts, Target(DEFAULT, PROXIES["nginx-1.26"], default)], images_in_use) as testbed:
+        yield testbed
 
 
 def python_of(major: str) -> str:
@@ -110,14 +110,14 @@ async def drive(python: str, cells: Sequence[dict[str, Any]]) -> list[dict[str, 
     ("major", "route"),
     grid([*product(["current"], ROUTES), *product(["older"], [DIRECT, *ROUTES[:2]])], quick=[("current", DEFAULT)]),
 )
-async def test_no_silent_loss(stage: Stage, major: str, route: str) -> None:
+async def test_no_silent_loss(testbed: Testbed, major: str, route: str) -> None:
     """Of every way and ending: nothing partial is called complete, nothing complete partial without a right reason."""
-    cells = list(asked(major, route, stage.model_url if route == DIRECT else stage.url(route)))
+    cells = list(asked(major, route, testbed.model_url if route == DIRECT else testbed.url(route)))
     lines = {line["name"]: line for line in await drive(python_of(major), cells)}
     assert len(lines) == len(cells) == len(WAYS) * len(TRUTHS)
     found: list[tuple[str, str, str]] = []
     kinds: Counter[str] = Counter()
-    async with aiohttp.ClientSession(stage.model_url) as session:
+    async with aiohttp.ClientSession(testbed.model_url) as session:
         for cell in cells:
             ledger = await ledger_of(session, cell["name"])
             seen = Cell(plan_from_query(cell["model"][4:]), route == DEFAULT, lines[cell["name"]], ledger)
@@ -129,7 +129,7 @@ async def test_no_silent_loss(stage: Stage, major: str, route: str) -> None:
 
 
 @pytest.mark.parametrize("wire_format", ["openai-responses", "openai-chat"])
-async def test_nginx_in_its_defaults_discards_the_page_with_the_marker(stage: Stage, wire_format: str) -> None:
+async def test_nginx_in_its_defaults_discards_the_page_with_the_marker(testbed: Testbed, wire_format: str) -> None:
     """A reset after the marker loses the page of nginx's buffer that was not yet full, and so the marker: partial.
 
     nginx 1.26 asks with HTTP/1.0 and hands on full pages only. Of ten tokens of Responses the first page has all ten,
@@ -145,11 +145,11 @@ async def test_nginx_in_its_defaults_discards_the_page_with_the_marker(stage: St
     pages = (head + len(whole)) // getpagesize()
     expected = whole[: pages * getpagesize() - head] if pages else b""
     headers = {**dict(question.headers), PLAN_HEADER: plan.to_query(), REQUEST_HEADER: "discarded"}
-    came, delivered = await ask(stage.url("nginx-1.26"), question, headers, wire_format)
+    came, delivered = await ask(testbed.url("nginx-1.26"), question, headers, wire_format)
     assert came == whole
     assert isinstance(delivered, Complete)
     assert delivered.dirty_close
-    came, discarded = await ask(stage.url(DEFAULT), question, headers, wire_format)
+    came, discarded = await ask(testbed.url(DEFAULT), question, headers, wire_format)
     assert came == expected
     assert isinstance(discarded, Partial if expected else Failed)
     assert discarded.reason == "cut"

@@ -13,11 +13,11 @@ from markers import grid
 from lab.catalogue import load_scenario, shipped_scenarios
 from lab.consume import Answer, Complete, Consumer, Partial, PartialReason
 from lab.plan import PLAN_HEADER
-from lab.proxies import PROXIES
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Stage
+from lab.products import PROXIES
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Target, Testbed
+from lab.vocabulary import Variant
 from lab.wire import FORMATS
-from lab.words import Side
 
 TOKENS = 12
 
@@ -25,12 +25,12 @@ pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Stage]:
+async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Testbed]:
     """The recommended configuration of every proxy."""
     recommended = load_scenario(shipped_scenarios() / "recommended")
-    posts = [Post(s.proxy.id, s.proxy, s.config) for s in recommended.stagings if s.side is Side.FIXED]
-    async with Stage(posts, images_in_use) as stage:
-        yield stage
+    posts = [Target(s.proxy.id, s.proxy, s.config) for s in recommended.cases if s.side is Variant.FIXED]
+    async with Testbed(posts, images_in_use) as testbed:
+        yield testbed
 
 
 async def ask(client: httpx.AsyncClient, url: str, wire_format: str, plan: str) -> Answer:
@@ -53,12 +53,12 @@ async def ask(client: httpx.AsyncClient, url: str, wire_format: str, plan: str) 
 @pytest.mark.parametrize("fault", ["fin", "rst"])
 @pytest.mark.parametrize("proxy", sorted(PROXIES))
 async def test_a_cut_after_k_tokens_is_partial_with_k_tokens(
-    stage: Stage, proxy: str, fault: str, wire_format: str
+    testbed: Testbed, proxy: str, fault: str, wire_format: str
 ) -> None:
     """Whichever token was the last, the consumer has just the tokens that were sent, and says that there are more."""
     async with httpx.AsyncClient(timeout=60) as client:
         plans = {k: f"tokens={TOKENS}&interval=10ms&fault={fault}@{k}&fault_delay=300ms" for k in range(1, TOKENS)}
-        answers = await asyncio.gather(*(ask(client, stage.url(proxy), wire_format, plan) for plan in plans.values()))
+        answers = await asyncio.gather(*(ask(client, testbed.url(proxy), wire_format, plan) for plan in plans.values()))
     seen = dict(zip(plans, answers, strict=True))
     assert {k: type(answer) for k, answer in seen.items()} == dict.fromkeys(plans, Partial)
     assert {k: answer.tokens for k, answer in seen.items() if isinstance(answer, Partial)} == {k: k for k in plans}
@@ -67,9 +67,9 @@ async def test_a_cut_after_k_tokens_is_partial_with_k_tokens(
 
 @pytest.mark.parametrize("wire_format", grid(sorted(FORMATS), quick=["openai-chat"]))
 @pytest.mark.parametrize("proxy", sorted(PROXIES))
-async def test_a_whole_answer_is_complete(stage: Stage, proxy: str, wire_format: str) -> None:
+async def test_a_whole_answer_is_complete(testbed: Testbed, proxy: str, wire_format: str) -> None:
     """The control: behind the same proxies, an answer that was not cut is whole."""
     async with httpx.AsyncClient(timeout=60) as client:
-        answer = await ask(client, stage.url(proxy), wire_format, f"tokens={TOKENS}&interval=10ms")
+        answer = await ask(client, testbed.url(proxy), wire_format, f"tokens={TOKENS}&interval=10ms")
     assert isinstance(answer, Complete)
     assert answer.tokens == TOKENS

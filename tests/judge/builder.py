@@ -1,4 +1,4 @@
-"""Builds evidence by hand: a body written with a wire format, cut where a case wants it, with both ends' times.
+"""Builds evidence by hand: a body written with a wire format, cut where a reading wants it, with both ends' times.
 
 The request is at second 100 of the clock, token i leaves at 100 + i * interval and arrives `delay` later.
 """
@@ -21,7 +21,7 @@ REPLY = Reply("reply-1", "lab")
 
 @dataclass(frozen=True)
 class Build:
-    """One exchange to be; every field is a thing that a case may want different."""
+    """One exchange to be; every field is a thing that a reading may want different."""
 
     wire_format: str = "openai-chat"
     stream: bool = True

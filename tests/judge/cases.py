@@ -6,9 +6,9 @@ The letters are those of the grid in which real clients were measured (`b`: FIN 
 from __future__ import annotations
 
 from lab.evidence import TransportEnd
+from lab.vocabulary import Cause, Ending
 from lab.wire import format_named
 from lab.wire.events import FinishReason
-from lab.words import Cause, Ending
 
 from .builder import Build
 

@@ -11,7 +11,7 @@ from hypothesis.strategies import floats, randoms
 from lab.evidence import Evidence, Stall, TransportEnd, Written
 from lab.judge import judge, judge_all
 from lab.judge.clocks import SHORTEST_IDLE, Exposure, blame, tolerance
-from lab.words import Cause, Ending
+from lab.vocabulary import Cause, Ending
 
 from .builder import START, Build
 

@@ -7,7 +7,7 @@ import pytest
 
 from lab.evidence import Hold, Stall, TransportEnd
 from lab.judge import judge
-from lab.words import Cause, Delivery
+from lab.vocabulary import Cause, Delivery
 
 from .builder import START, Build, lockstep
 

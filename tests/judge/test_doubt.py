@@ -7,7 +7,7 @@ import pytest
 from lab.evidence import Stall, TransportEnd
 from lab.judge import judge
 from lab.judge.doubt import MARGIN, Doubt, behind_schedule, doubt_of, lateness, spared
-from lab.words import Delivery, Ending
+from lab.vocabulary import Delivery, Ending
 
 from .builder import START, Build, lockstep
 

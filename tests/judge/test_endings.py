@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from lab.evidence import Evidence, Read, TransportEnd
 from lab.judge import Verdict, judge
 from lab.judge.endings import RULES
+from lab.vocabulary import Cause, Delivery, Ending, Flag
 from lab.wire import FORMATS
-from lab.words import Cause, Delivery, Ending, Flag
 
 from .builder import Build, lockstep
-from .cases import CASES, ERROR_BODY, HTML, JSON, PAGE, PREFIX, WHOLE
+from .readings import CASES, ERROR_BODY, HTML, JSON, PAGE, PREFIX, WHOLE
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -52,7 +52,7 @@ PAIRS = [
 
 @pytest.mark.parametrize(("one", "other", "look"), [pair[1:] for pair in PAIRS], ids=[pair[0] for pair in PAIRS])
 def test_pairs_that_clients_confuse_are_told_apart(one: str, other: str, look: Callable[[Verdict], object]) -> None:
-    """Where real clients report two cases alike, the verdict differs."""
+    """Where real clients report two readings alike, the verdict differs."""
     assert look(judge(CASES[one][0].evidence())) != look(judge(CASES[other][0].evidence()))
 
 
@@ -188,7 +188,7 @@ def rechunked(evidence: Evidence, draw: random.Random, pieces: int) -> Evidence:
 @given(name=st.sampled_from(sorted(CASES)), seed=st.integers(0, 2**32), pieces=st.integers(1, 40))
 @settings(max_examples=300)
 def test_where_reads_are_cut_changes_nothing(name: str, seed: int, pieces: int) -> None:
-    """Every chunking of every case gives the same verdict, to the last number."""
+    """Every chunking of every reading gives the same verdict, to the last number."""
     evidence = CASES[name][0].evidence()
     assert judge(rechunked(evidence, random.Random(seed), pieces)) == judge(evidence)
 

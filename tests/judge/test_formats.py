@@ -8,9 +8,9 @@ from lab.evidence import Evidence, Ledger, Read, Trace, TransportEnd, Written
 from lab.judge import judge
 from lab.model.schedule import End, Schedule, make_schedule
 from lab.plan import FaultKind, plan_from_query
+from lab.vocabulary import Ending, Flag
 from lab.wire import FORMATS
 from lab.wire.format import Asked, WireFormat
-from lab.words import Ending, Flag
 
 START = 100.0
 EveryFormat = pytest.mark.parametrize("wire", FORMATS.values(), ids=FORMATS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lab.evidence import Stall, Trace, TransportEnd
 from lab.judge.gaps import Pattern, delivery_by_gaps
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 STEADY = [0.5 + 0.04 * number for number in range(60)]
 """A model that writes a token every 40 ms, from 0.5 s to 2.86 s."""

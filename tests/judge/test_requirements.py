@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from lab.evidence import TransportEnd
-from lab.judge import REQUIREMENTS, Case, Exchanged, Finding, Told, check, judge
+from lab.judge import REQUIREMENTS, Exchanged, Finding, Reading, Told, check, judge
 
 from .builder import Build, lockstep
-from .cases import CASES, PREFIX, WHOLE
+from .readings import CASES, PREFIX, WHOLE
 
 TEN = Build(whole=10)
 SLOW = Build(whole=20, written=10, reason=None, marker=False, end=TransportEnd.RESET, fault="rst@10")
@@ -85,7 +85,7 @@ def find(requirement: str, builds: dict[str, Build]) -> Finding:
     count one token too few.
     """
     exchanges = {
-        name: Exchanged(Case.of(evidence), judge(evidence))
+        name: Exchanged(Reading.of(evidence), judge(evidence))
         for name, evidence in ((name, build.evidence()) for name, build in builds.items())
     }
     told = {
@@ -104,7 +104,7 @@ def rows(table: dict[str, list[dict[str, Build]]]) -> list[pytest.ParameterSet]:
 
 @pytest.mark.parametrize("table", [MET, NOT_MET, NOTHING_TO_SEE], ids=["met", "not met", "nothing to see"])
 def test_every_requirement_is_tested_each_way(table: dict[str, object]) -> None:
-    """No requirement can be added without cases that meet it, miss it, and show nothing."""
+    """No requirement can be added without readings that meet it, miss it, and show nothing."""
     assert list(table) == list(REQUIREMENTS)
 
 

@@ -14,8 +14,8 @@ from lab.plan import Plan, plan_from_query
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
+from lab.vocabulary import Cause, Delivery, Ending, Flag
 from lab.wire import FORMATS, format_named
-from lab.words import Cause, Delivery, Ending, Flag
 
 from .conftest import Run
 from .fault_server import FaultServer

@@ -1,6 +1,6 @@
 """The probe against nginx, which shares no line with it: HTTP/2 and TLS as they are in the world.
 
-The stage publishes one port of each configuration, so each has one listener, with HTTP/1.1 and HTTP/2 on it.
+The testbed publishes one port of each configuration, so each has one listener, with HTTP/1.1 and HTTP/2 on it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from lab.evidence import Evidence, HttpVersion, TransportEnd
 from lab.judge import Verdict, judge
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, plan_from_query
 from lab.probe.exchange import exchange
-from lab.proxies import PROXIES
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Reach, Stage
+from lab.products import PROXIES
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Reach, Target, Testbed
+from lab.vocabulary import Ending
 from lab.wire import format_named
-from lab.words import Ending
 
 from .conftest import Run
 
@@ -67,7 +67,7 @@ PLANS: Mapping[str, tuple[TransportEnd, TransportEnd, Ending, int]] = {
 }
 
 
-def posts(folder: Path, authority: trustme.CA) -> Sequence[Post]:
+def posts(folder: Path, authority: trustme.CA) -> Sequence[Target]:
     """Each release in the clear and over TLS, without and with compression."""
     leaf = authority.issue_cert("127.0.0.1")
     secure = SECURE.replace("CERTIFICATE", leaf.cert_chain_pems[0].bytes().decode())
@@ -77,7 +77,7 @@ def posts(folder: Path, authority: trustme.CA) -> Sequence[Post]:
         key = f"{release} {scheme} gzip {gzip}"
         path = folder / f"{key.replace(' ', '-')}.conf"
         path.write_text(CONFIG.replace("LISTEN", listen).replace("GZIP", gzip))
-        made.append(Post(key, PROXIES[release], path))
+        made.append(Target(key, PROXIES[release], path))
     return made
 
 
@@ -100,9 +100,9 @@ def test_nginx_is_measured_in_both_versions_with_and_without_tls(
     """Every plan has the same ending and the same tokens however it is asked, and each end its own name."""
 
     async def ask_all() -> None:
-        async with Stage(made, images_in_use, reach=Reach.PUBLISHED) as stage:
+        async with Testbed(made, images_in_use, reach=Reach.PUBLISHED) as testbed:
             for post, query, http in product(made, PLANS, HttpVersion):
-                url = stage.url(post.key)
+                url = testbed.url(post.key)
                 if "https" in post.key:
                     url = url.replace("http:", "https:")
                 evidence, verdict = await judged(url, query, http, trusting)
@@ -127,8 +127,8 @@ def test_curl_and_the_probe_get_the_same(
     ask = CHAT.ask("lab", stream=True, max_tokens=20)
 
     async def both() -> tuple[bytes, bytes]:
-        async with Stage(made, images_in_use, reach=Reach.PUBLISHED) as stage:
-            url = stage.url(made[0].key).replace("http:", "https:")
+        async with Testbed(made, images_in_use, reach=Reach.PUBLISHED) as testbed:
+            url = testbed.url(made[0].key).replace("http:", "https:")
             trace = await exchange(url, ask, headers=[(PLAN_HEADER, query)], tls=trusting, http=HttpVersion.HTTP_2)
             (tmp_path / "authority.pem").write_bytes(authority.cert_pem.bytes())
             arguments = [

@@ -22,11 +22,11 @@ from lab.plan import Plan, plan_from_query
 from lab.probe.exchange import Patience, exchange
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
+from lab.vocabulary import Delivery, Ending
 from lab.wire import FORMATS, format_named
 from lab.wire.events import FinishReason
 from lab.wire.format import Reply
 from lab.wire.tokens import write_token
-from lab.words import Delivery, Ending
 
 from . import h2_peer
 from .conftest import Run

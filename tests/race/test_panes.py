@@ -4,7 +4,7 @@ import pytest
 
 from lab.catalogue import discover, shipped_scenarios
 from lab.model.schedule import make_schedule
-from lab.proxies import PROXIES
+from lab.products import PROXIES
 from lab.race.panes import ANSWER, DIES_AFTER, DIRECT, Pair, programme
 from lab.race.relay import WIRE_FORMAT
 from lab.wire import format_named
@@ -30,11 +30,11 @@ def test_the_page_opens_with_the_stream_that_nginx_holds_in_its_defaults() -> No
 
 @pytest.mark.parametrize("pair", BEHIND_PROXIES, ids=lambda pair: pair.broken.key)
 def test_what_differs_is_marked(pair: Pair) -> None:
-    """Without its marked lines each side is the same text."""
-    sides = [
+    """Without its marked lines each case is the same text."""
+    cases = [
         [line for index, line in enumerate(way.lines) if index not in way.marked] for way in (pair.broken, pair.fixed)
     ]
-    assert sides[0] == sides[1]
+    assert cases[0] == cases[1]
     assert pair.broken.marked or pair.fixed.marked
 
 
@@ -43,7 +43,7 @@ def test_every_way_is_put_on_the_stage_once() -> None:
     ways = {way.key for pair in OFFERED.pairs for way in (pair.broken, pair.fixed)} | {
         d.way.key for d in OFFERED.deaths
     }
-    assert sorted(staging.id for staging in OFFERED.stagings) == sorted(ways - {DIRECT})
+    assert sorted(case.id for case in OFFERED.cases) == sorted(ways - {DIRECT})
 
 
 def test_every_proxy_shows_a_cut_and_every_proxy_can_be_made_to_hide_one() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from lab.results import ExchangeResult, FindingResult, SideResult, TokenTimes
-from lab.words import Cause, Delivery, Ending, Outcome, Side
+from lab.results import CaseResult, ExchangeResult, FindingResult, TokenTimes
+from lab.vocabulary import Cause, Delivery, Ending, Outcome, Variant
 
 PATH_DELAY = 0.004
 """Seconds that an idle proxy takes to hand a token over."""
@@ -91,7 +91,7 @@ def finding(requirement: str, expected: str, actual: str, *, met: bool = True) -
     return FindingResult(met, requirement, expected, actual)
 
 
-def side(
+def make_case(
     label: str,
     config: tuple[str, str],
     exchanges: Sequence[ExchangeResult] = (),
@@ -101,12 +101,12 @@ def side(
     title: str = "",
     log: tuple[str, ...] = (),
     problem: str = "",
-) -> SideResult:
-    """One side; its kind follows from its label, its time from its exchanges."""
-    kind = Side.FIXED if label.startswith("fixed") else Side(label)
-    return SideResult(
+) -> CaseResult:
+    """One case; its kind follows from its label, its time from its exchanges."""
+    kind = Variant.FIXED if label.startswith("fixed") else Variant(label)
+    return CaseResult(
         label=label,
-        side=kind,
+        variant=kind,
         title=title,
         outcome=outcome,
         findings=tuple(findings),

@@ -10,18 +10,18 @@ import random
 
 from lab.results import (
     FORMAT_VERSION,
+    CaseResult,
     ExchangeResult,
     FindingResult,
     ImageResult,
     ProxyResult,
     Results,
     ScenarioResult,
-    SideResult,
 )
-from lab.words import Cause, Delivery, Ending, Group, Outcome
+from lab.vocabulary import Cause, Delivery, Ending, Group, Outcome
 
 from . import texts
-from .making import at_once, cut_after, exchange, finding, in_clumps, prompt, side, steady
+from .making import at_once, cut_after, exchange, finding, in_clumps, make_case, prompt, steady
 
 AS_WRITTEN = "Tokens reach the client as they are written."
 SILENCE = "A silence of the model does not end the answer."
@@ -71,14 +71,14 @@ def _buffering() -> ScenarioResult:
     )
 
 
-def _held_by_nginx() -> tuple[SideResult, ...]:
+def _held_by_nginx() -> tuple[CaseResult, ...]:
     held = exchange(
         at_once(PACE),
         "All 24 tokens came at once after 3.55 s; the model server had written the first at 0.10 s.",
         delivery=Delivery.BATCHED,
         cause=Cause.BUFFER,
     )
-    broken = side(
+    broken = make_case(
         "broken",
         ("holds-the-answer-back/nginx/broken.conf", texts.NGINX_BROKEN),
         [held],
@@ -92,14 +92,14 @@ def _held_by_nginx() -> tuple[SideResult, ...]:
     )
 
 
-def _held_by_haproxy() -> tuple[SideResult, ...]:
+def _held_by_haproxy() -> tuple[CaseResult, ...]:
     clumps = exchange(
         in_clumps(PACE, 0.45),
         "24 tokens came in 8 clumps of about 3, each up to 0.45 s late.",
         delivery=Delivery.COALESCED,
         cause=Cause.BUFFER,
     )
-    broken = side(
+    broken = make_case(
         "broken",
         ("holds-the-answer-back/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
         [clumps],
@@ -108,11 +108,11 @@ def _held_by_haproxy() -> tuple[SideResult, ...]:
     return broken, _streams("fixed", "haproxy/fixed.cfg", texts.HAPROXY_FIXED)
 
 
-def _streams(label: str, file: str, config: str, title: str = "") -> SideResult:
-    """A side on which every token came at once."""
+def _streams(label: str, file: str, config: str, title: str = "") -> CaseResult:
+    """A case on which every token came at once."""
     good = exchange(prompt(PACE), "Each of the 24 tokens came within 4 ms of leaving.")
     met = finding(AS_WRITTEN, "every token is confirmed before the next one leaves", "24 of 24, the slowest after 4 ms")
-    return side(label, (f"holds-the-answer-back/{file}", config), [good], [met], title=title)
+    return make_case(label, (f"holds-the-answer-back/{file}", config), [good], [met], title=title)
 
 
 def _idle() -> ScenarioResult:
@@ -147,7 +147,7 @@ def _was_cut(*, expected: bool) -> FindingResult:
     return finding(SILENCE, expectation, "cut after a silence of 2.00 s, 6 of 16 tokens", met=expected)
 
 
-def _idle_nginx() -> tuple[SideResult, ...]:
+def _idle_nginx() -> tuple[CaseResult, ...]:
     whole = exchange(prompt(PAUSE), "The answer came whole across a silence of 3.00 s.")
     beats = tuple(1.0 + index * 0.5 for index in range(6))
     beating = exchange(prompt(PAUSE), "Heartbeats every 0.5 s kept the connection open.", heartbeats=beats)
@@ -162,10 +162,10 @@ def _idle_nginx() -> tuple[SideResult, ...]:
     met = finding(SILENCE, "complete", "complete, 16 of 16 tokens, longest silence 3.00 s")
     broken = ("idle-clock/nginx/broken.conf", texts.NGINX_BROKEN)
     return (
-        side("broken", broken, [_cut_in_silence()], [_was_cut(expected=True)]),
-        side("fixed", ("idle-clock/nginx/fixed.conf", texts.NGINX_FIXED), [whole], [met]),
-        side("fixed-heartbeats", broken, [beating], [met], title="The model server sends a comment every 0.5 s"),
-        side(
+        make_case("broken", broken, [_cut_in_silence()], [_was_cut(expected=True)]),
+        make_case("fixed", ("idle-clock/nginx/fixed.conf", texts.NGINX_FIXED), [whole], [met]),
+        make_case("fixed-heartbeats", broken, [beating], [met], title="The model server sends a comment every 0.5 s"),
+        make_case(
             "real-defaults",
             ("idle-clock/nginx/real-defaults.conf", texts.NGINX_BROKEN),
             [slow],
@@ -174,15 +174,15 @@ def _idle_nginx() -> tuple[SideResult, ...]:
     )
 
 
-def _idle_haproxy() -> tuple[SideResult, ...]:
+def _idle_haproxy() -> tuple[CaseResult, ...]:
     return (
-        side(
+        make_case(
             "broken",
             ("idle-clock/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
             [_cut_in_silence()],
             [_was_cut(expected=True)],
         ),
-        side(
+        make_case(
             "fixed",
             ("idle-clock/haproxy/fixed.cfg", texts.HAPROXY_FIXED),
             [_cut_in_silence()],
@@ -196,15 +196,15 @@ def _idle_haproxy() -> tuple[SideResult, ...]:
     )
 
 
-def _idle_envoy() -> tuple[SideResult, ...]:
+def _idle_envoy() -> tuple[CaseResult, ...]:
     return (
-        side(
+        make_case(
             "broken",
             ("idle-clock/envoy/broken.yaml", texts.ENVOY_BROKEN),
             [_cut_in_silence()],
             [_was_cut(expected=True)],
         ),
-        side(
+        make_case(
             "fixed",
             ("idle-clock/envoy/fixed.yaml", texts.ENVOY_FIXED),
             outcome=Outcome.SET_UP_FAILED,
@@ -236,7 +236,7 @@ def _generation(number: int, pace: list[float], clock: float | None) -> Exchange
 
 
 def _total() -> ScenarioResult:
-    skipped = side(
+    skipped = make_case(
         "immune",
         ("total-clock/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
         outcome=Outcome.SKIPPED,
@@ -256,17 +256,17 @@ def _total() -> ScenarioResult:
     )
 
 
-def _total_envoy() -> tuple[SideResult, ...]:
+def _total_envoy() -> tuple[CaseResult, ...]:
     broken, fixed = generations(2.0), generations(None)
     cut = sum(one.ending is Ending.CUT for one in broken)
     return (
-        side(
+        make_case(
             "broken",
             ("total-clock/envoy/broken.yaml", texts.ENVOY_BROKEN),
             broken,
             [finding(WHOLE, "answers longer than 2 s are cut at 2 s", f"{cut} of 16 cut, all at 2.00 s")],
         ),
-        side(
+        make_case(
             "fixed",
             ("total-clock/envoy/fixed.yaml", texts.ENVOY_FIXED),
             fixed,
@@ -276,14 +276,14 @@ def _total_envoy() -> tuple[SideResult, ...]:
 
 
 def _died() -> ScenarioResult:
-    inconclusive = side(
+    inconclusive = make_case(
         "immune",
         ("died-in-the-middle/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
         [_cut_seen()],
         outcome=Outcome.INCONCLUSIVE,
         problem="the probe itself was 0.41 s late at token 7: this machine was too busy to judge",
     )
-    harness = side(
+    harness = make_case(
         "immune",
         ("died-in-the-middle/envoy/broken.yaml", texts.ENVOY_BROKEN),
         outcome=Outcome.HARNESS_FAILED,
@@ -300,7 +300,7 @@ def _died() -> ScenarioResult:
         sources=(),
         proxies=(
             ProxyResult("nginx-1.26", "nginx", _died_nginx(shown)),
-            ProxyResult("nginx-1.30", "nginx", (side("immune", config, [_cut_seen()], [shown]),)),
+            ProxyResult("nginx-1.30", "nginx", (make_case("immune", config, [_cut_seen()], [shown]),)),
             ProxyResult("haproxy-3.2", "haproxy", (inconclusive,)),
             ProxyResult("envoy-1.40", "envoy", (harness,)),
         ),
@@ -317,7 +317,7 @@ def _cut_seen() -> ExchangeResult:
     )
 
 
-def _died_nginx(shown: FindingResult) -> tuple[SideResult, ...]:
+def _died_nginx(shown: FindingResult) -> tuple[CaseResult, ...]:
     silent = exchange(
         at_once(HALF),
         "10 of 24 tokens came, then a clean end without the terminal marker: the client cannot see the loss.",
@@ -328,11 +328,11 @@ def _died_nginx(shown: FindingResult) -> tuple[SideResult, ...]:
         flags=("delimited by close",),
     )
     return (
-        side(
+        make_case(
             "broken",
             ("died-in-the-middle/nginx/broken.conf", texts.NGINX_BROKEN),
             [silent],
             [finding(TELLING, "silently truncated", "status 200, clean end, 10 of 24 tokens, no marker")],
         ),
-        side("fixed", ("died-in-the-middle/nginx/fixed.conf", texts.NGINX_FIXED), [_cut_seen()], [shown]),
+        make_case("fixed", ("died-in-the-middle/nginx/fixed.conf", texts.NGINX_FIXED), [_cut_seen()], [shown]),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.reports.bars import bars, full_lengths
 from lab.reports.scale import Scale
-from lab.words import Ending
+from lab.vocabulary import Ending
 
 from .making import exchange
 from .sample import generations
@@ -23,7 +23,7 @@ def test_bars_stand_in_one_order_on_both_sides() -> None:
     """The order is that of the full lengths, so that a row is one answer on either side."""
     broken, fixed = generations(2.0), generations(None)
     full = full_lengths([*broken, *fixed])
-    names = [[bar.name for bar in bars(side, full, FOUR_SECONDS).bars] for side in (broken, fixed)]
+    names = [[bar.name for bar in bars(case, full, FOUR_SECONDS).bars] for case in (broken, fixed)]
     assert names[0] == names[1]
     assert [full[name] for name in names[0]] == sorted(full.values())
 

@@ -68,7 +68,7 @@ async def test_a_refused_copy_leaves_the_text_selected(page: Page, results: Resu
     await page.evaluate(f"{BUTTON}.click()")
     assert await page.evaluate(_once_changed(before)) == "Selected below: press Ctrl+C"
     selected = await page.evaluate("getSelection().toString()")
-    assert selected.strip() == results.scenarios[0].proxies[0].sides[1].config.strip()
+    assert selected.strip() == results.scenarios[0].proxies[0].cases[1].config.strip()
 
 
 @both_widths
@@ -92,8 +92,8 @@ async def test_every_stop_of_the_keyboard_has_a_name(page: Page) -> None:
     assert nameless == 0
 
 
-async def test_a_link_of_the_grid_leads_to_its_side(page: Page) -> None:
-    """Following a cell marks its side as the target."""
+async def test_a_link_of_the_grid_leads_to_its_case(page: Page) -> None:
+    """Following a cell marks its case as the target."""
     await page.evaluate(f"document.querySelector('.matrix a[href={json.dumps('#' + FIX)}]').click()")
     assert await page.evaluate("document.querySelector(':target').id") == FIX
 

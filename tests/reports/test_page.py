@@ -23,16 +23,16 @@ def _page(results: Results) -> Element:
     return parse(html_report(results))
 
 
-def axis(side: Element) -> list[tuple[str, str]]:
-    """Place and label of each time on a side's first axis."""
-    texts = side.find("svg", role="img")[0].find("text")
+def axis(case: Element) -> list[tuple[str, str]]:
+    """Place and label of each time on a case's first axis."""
+    texts = case.find("svg", role="img")[0].find("text")
     return [(text.attributes["x"], text.text) for text in texts if re.fullmatch(r"[\d.]+( s)?", text.text)]
 
 
-def test_every_side_has_an_anchor_equal_to_its_test_id(page: Element, results: Results) -> None:
+def test_every_case_has_an_anchor_equal_to_its_test_id(page: Element, results: Results) -> None:
     """A link made from a test's name leads to its place."""
-    for scenario, proxy, side in results.sides():
-        assert page.by_id(f"{scenario.id}::{proxy.proxy}::{side.label}").tag == "article"
+    for scenario, proxy, case in results.cases():
+        assert page.by_id(f"{scenario.id}::{proxy.proxy}::{case.label}").tag == "article"
 
 
 def test_ids_are_unique(page: Element) -> None:
@@ -51,8 +51,8 @@ def test_every_link_and_reference_inside_the_page_has_its_target(page: Element) 
         assert set(names) <= ids
 
 
-def test_the_grid_has_a_linked_and_worded_cell_for_each_kind_of_side(page: Element) -> None:
-    """The first scenario behind the first proxy: one broken side, two fixes in one line."""
+def test_the_grid_has_a_linked_and_worded_cell_for_each_kind_of_case(page: Element) -> None:
+    """The first scenario behind the first proxy: one broken variant, two fixes in one line."""
     (grid,) = page.find("table", class_="matrix")
     cell = grid.find("td")[0]
     assert [link.attributes["href"] for link in cell.find("a")] == [
@@ -64,13 +64,13 @@ def test_the_grid_has_a_linked_and_worded_cell_for_each_kind_of_side(page: Eleme
 
 
 def test_what_went_wrong_stands_before_the_grid(page: Element) -> None:
-    """The four sides of the sample that need a look are listed first, each with its reason."""
+    """The four cases of the sample that need a look are listed first, each with its reason."""
     (alarm,) = page.find(class_="alarm")
     assert [link.attributes["href"] for link in alarm.find("a")] == [
         "#idle-clock::haproxy-3.2::fixed",
         "#idle-clock::envoy-1.40::fixed",
-        "#died-in-the-middle::haproxy-3.2::immune",
-        "#died-in-the-middle::envoy-1.40::immune",
+        "#died-in-the-middle::haproxy-3.2::not-affected",
+        "#died-in-the-middle::envoy-1.40::not-affected",
     ]
     assert "stream_idle_timeouts" in alarm.text
     order = [element for element in page.walk() if element is alarm or "matrix" in element.attributes.get("class", "")]
@@ -100,7 +100,7 @@ def test_real_defaults_have_a_scale_of_their_own(page: Element) -> None:
 def test_every_picture_has_a_text_alternative(page: Element) -> None:
     """Each picture has a title and a description with figures."""
     pictures = page.find("svg", role="img")
-    assert len(pictures) == 22 - 3  # three of the 22 sides never came to an exchange
+    assert len(pictures) == 22 - 3  # three of the 22 cases never came to an exchange
     for picture in pictures:
         assert picture.find("title")[0].text
         assert re.search(r"\d+ of \d+", picture.find("desc")[0].text)
@@ -108,14 +108,14 @@ def test_every_picture_has_a_text_alternative(page: Element) -> None:
 
 def test_a_large_batch_is_drawn_as_bars(page: Element) -> None:
     """Sixteen exchanges are sixteen bars with a cross on each that was cut, and a table of figures."""
-    side = page.by_id("total-clock::envoy-1.40::broken")
-    assert len(side.find("rect", class_="bar")) == 16
-    assert len(side.find("svg", class_="mark")) == len(side.find("rect", class_="bad")) > 0
-    assert len(side.find("tbody")[0].find("tr")) == 16
+    case = page.by_id("total-clock::envoy-1.40::broken")
+    assert len(case.find("rect", class_="bar")) == 16
+    assert len(case.find("svg", class_="mark")) == len(case.find("rect", class_="bad")) > 0
+    assert len(case.find("tbody")[0].find("tr")) == 16
 
 
 def test_a_finding_is_told_as_requirement_expected_actual(page: Element) -> None:
-    """The failed side says in words that it is not as expected."""
+    """The failed case says in words that it is not as expected."""
     (finding,) = page.by_id("idle-clock::haproxy-3.2::fixed").find("dl", class_="finding")
     assert [term.text for term in finding.find("dt")] == ["Requirement", "Expected", "Actual"]
     assert "not as expected" in finding.text
@@ -126,14 +126,14 @@ def test_a_copy_button_names_the_exact_configuration(page: Element, results: Res
     name = "holds-the-answer-back::nginx-1.26::fixed"
     (button,) = page.find("button", **{"data-copies": f"{name}::config"})
     assert button.attributes["type"] == "button"
-    assert page.by_id(f"{name}::config").text == results.scenarios[0].proxies[0].sides[1].config
+    assert page.by_id(f"{name}::config").text == results.scenarios[0].proxies[0].cases[1].config
 
 
 def test_a_fix_outside_the_proxy_has_no_copy_button(page: Element) -> None:
     """Offering the broken configuration as a fix would mislead."""
-    side = page.by_id("idle-clock::nginx-1.26::fixed-heartbeats")
-    assert side.find("button") == []
-    assert "the configuration stays as it is" in side.text
+    case = page.by_id("idle-clock::nginx-1.26::fixed-heartbeats")
+    assert case.find("button") == []
+    assert "the configuration stays as it is" in case.text
 
 
 def test_added_lines_are_marked_as_insertions(page: Element) -> None:
@@ -160,13 +160,13 @@ def test_nothing_untrusted_becomes_an_element(results: Results) -> None:
     """Logs, configurations, stories, problems, sentences and sources are text wherever they stand."""
     scenario = results.scenarios[1]
     proxy = scenario.proxies[1]
-    exchange = replace(proxy.sides[0].exchanges[0], sentence=EVIL, name=EVIL, flags=(EVIL,))
-    sides = tuple(
-        replace(side, log=(EVIL,), config=EVIL + side.label, title=EVIL, problem=EVIL, exchanges=(exchange, exchange))
-        for side in proxy.sides
+    exchange = replace(proxy.cases[0].exchanges[0], sentence=EVIL, name=EVIL, flags=(EVIL,))
+    cases = tuple(
+        replace(case, log=(EVIL,), config=EVIL + case.label, title=EVIL, problem=EVIL, exchanges=(exchange, exchange))
+        for case in proxy.cases
     )
     changed = replace(
-        scenario, readme=EVIL, sources=(EVIL, f"https://example.org/{EVIL}"), proxies=(replace(proxy, sides=sides),)
+        scenario, readme=EVIL, sources=(EVIL, f"https://example.org/{EVIL}"), proxies=(replace(proxy, cases=cases),)
     )
     page = parse(html_report(replace(results, machine=EVIL, scenarios=(changed,))))
     assert len(page.find("script")) == 1
@@ -183,7 +183,7 @@ def test_a_source_that_is_no_address_is_no_link(results: Results) -> None:
 
 
 def test_an_empty_run_has_a_page(results: Results) -> None:
-    """No scenario, no image, no longest side: the page still stands."""
+    """No scenario, no image, no longest case: the page still stands."""
     assert parse(html_report(replace(results, scenarios=(), images=(), longest=""))).find("h1")
 
 

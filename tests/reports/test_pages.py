@@ -24,23 +24,23 @@ def test_no_word_on_the_page_can_hide_or_turn_another(results: Results) -> None:
     scenario = results.scenarios[1]
     proxy = scenario.proxies[1]
     nasty = f"{OVERRIDE}\x1b]0;x\x07\x9b"
-    sides = tuple(
+    cases = tuple(
         replace(
-            side,
+            case,
             title=f"title {nasty}",
-            config=f"{side.config}# {nasty}",
+            config=f"{case.config}# {nasty}",
             config_name=nasty,
             log=(nasty,),
             problem=nasty,
         )
-        for side in proxy.sides
+        for case in proxy.cases
     )
     changed = replace(
         scenario,
         title=f"title {nasty}",
         readme=f"{scenario.readme}\n\n`{nasty}` [{nasty}](https://h/{nasty})\n",
         sources=(f"https://h/{nasty}", nasty),
-        proxies=(replace(proxy, sides=sides),),
+        proxies=(replace(proxy, cases=cases),),
     )
     page = html_report(replace(results, scenarios=(changed,), machine=nasty))
     assert re.findall("[\u202e\x1b\x07\x80-\x9f]", page) == []

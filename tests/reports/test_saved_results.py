@@ -39,12 +39,12 @@ def test_a_wrong_value_is_named_by_file_and_key(results: Results, tmp_path: Path
     path = tmp_path / "results.json"
     save(results, path)
     document = json.loads(path.read_text(encoding="utf-8"))
-    document["scenarios"][0]["proxies"][0]["sides"][0]["outcome"] = "fine"
+    document["scenarios"][0]["proxies"][0]["cases"][0]["outcome"] = "fine"
     path.write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(BadInput) as caught:
         load(path)
     assert str(path) in caught.value.problem
-    assert "scenarios.0.proxies.0.sides.0.outcome" in caught.value.problem
+    assert "scenarios.0.proxies.0.cases.0.outcome" in caught.value.problem
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from lab.reports.scale import Scale, scale_for
 from lab.reports.timeline import EndMark, timeline
 from lab.results import TokenTimes
-from lab.words import Ending
+from lab.vocabulary import Ending
 
 from .making import at_once, cut_after, exchange, in_clumps, prompt, steady
 

@@ -23,7 +23,7 @@ from lab.audit.active.refine import follow_ups, refined
 from lab.audit.active.settings import settings_of
 from lab.audit.active.streams import PLAIN, SHORTEST_CLOCK, Asking, Role, once_more
 from lab.judge.requirements import Exchanged, check
-from lab.words import Ending, Requirement
+from lab.vocabulary import Ending, Requirement
 
 _BY_CLOCK: Mapping[Requirement, tuple[Watched, ...]] = {
     Requirement.WAITS_FOR_THE_FIRST_TOKEN: (Watched.FIRST_BYTE, Watched.FIRST_TOKEN),
@@ -129,7 +129,7 @@ def _by_clock(requirement: Requirement, clocks: Clocks, longest: float) -> Requi
 def _by_rule(requirement: Requirement, made: Sequence[Made]) -> RequirementFound:
     roles = _BY_RULE[requirement]
     exchanges = {
-        each.asking.name: Exchanged(each.case, each.verdict)
+        each.asking.name: Exchanged(each.reading, each.verdict)
         for each in made
         # Other ways of asking than the plain one are told beside it, as settings.
         if each.asking.role in roles and (each.asking.role is not Role.SETTING or each.asking.name.startswith(PLAIN))

@@ -18,7 +18,7 @@ from lab.evidence import TransportEnd
 from lab.judge.causes import lost, well_before
 from lab.judge.endings import VISIBLE
 from lab.plan import FaultKind
-from lab.words import Ending
+from lab.vocabulary import Ending
 
 SOON = 2.0
 """Seconds within which the model server must see that the client has left, for "leaving stops the model"."""
@@ -47,15 +47,15 @@ def effects_of(made: Sequence[Made], lives: Sequence[Life], clocks: Clocks) -> t
 
 def _cuts(made: Sequence[Made]) -> Iterable[Effect]:
     for kind, words in ((FaultKind.FIN, "FIN"), (FaultKind.RST, "RST")):
-        struck = [each for each in made if each.asking.role is Role.CUT and each.case.fault is kind]
+        struck = [each for each in made if each.asking.role is Role.CUT and each.reading.fault is kind]
         for stream, what in ((True, "stream"), (False, "batch reply")):
             told = [each for each in struck if each.asking.stream is stream]
             shown = [each for each in told if each.verdict.ending in VISIBLE]
             endings = ", ".join(dict.fromkeys(f"{each.verdict.ending}" for each in told))
             sentence = f"a {what} that the model cut by {words} was visible as such in {len(shown)} of {len(told)}"
             yield Effect(f"{kind}-visible-{what.partition(' ')[0]}", _all(told, shown), f"{sentence} ({endings})")
-        dead = [each for each in struck if well_before(each.case)]
-        whole = [each for each in dead if not set(lost(each.case)) & set(well_before(each.case))]
+        dead = [each for each in struck if well_before(each.reading)]
+        whole = [each for each in dead if not set(lost(each.reading)) & set(well_before(each.reading))]
         came = sum(each.verdict.received for each in dead)
         written = sum(each.verdict.written or 0 for each in dead)
         sentence = f"of the tokens written before a {words}, {came} of {written} came"
@@ -72,7 +72,7 @@ def _errors(made: Sequence[Made]) -> Iterable[Effect]:
     for each in made:
         if each.asking.role is not Role.ERROR:
             continue
-        fault = each.case.fault
+        fault = each.reading.fault
         wanted = Ending.MODEL_ERROR_IN_STREAM if fault is FaultKind.ERROR else Ending.MODEL_ERROR_STATUS
         trace, ending = each.evidence.trace, each.verdict.ending
         answer = Answer.UNKNOWN if fault is None else _yes(ending is wanted)

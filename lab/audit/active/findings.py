@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from lab.words import Delivery, Ending, Requirement, Saved
+from lab.vocabulary import Delivery, Ending, Requirement, Saved
 
 
 class Watched(StrEnum):

@@ -16,10 +16,10 @@ from lab.audit.active.findings import Watched
 from lab.audit.active.streams import Asking, Role
 from lab.evidence import Evidence, Ledger
 from lab.judge.clocks import Exposure, exposure_of
-from lab.judge.endings import NEVER_OPENED, OWN_ENDS, WHOLE, Case
+from lab.judge.endings import NEVER_OPENED, OWN_ENDS, WHOLE, Reading
 from lab.judge.reading import read
 from lab.judge.verdict import Verdict, judge
-from lab.words import Ending
+from lab.vocabulary import Ending
 
 HELD_FOR = 1.0
 """Seconds. What the model wrote so long before a stream's death and never came, the path had held back."""
@@ -39,9 +39,9 @@ class Made:
     evidence: Evidence
 
     @cached_property
-    def case(self) -> Case:
+    def reading(self) -> Reading:
         """As the judge's rules look at it."""
-        return Case(self.evidence, read(self.evidence))
+        return Reading(self.evidence, read(self.evidence))
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -51,7 +51,7 @@ class Made:
     @cached_property
     def exposure(self) -> Exposure:
         """What it tells about clocks."""
-        return exposure_of(self.case)
+        return exposure_of(self.reading)
 
 
 @dataclass(frozen=True)
@@ -176,5 +176,5 @@ def _held(made: Made, end: float) -> bool:
     ledger = made.evidence.ledger
     if ledger is None or not made.exposure.died:
         return False
-    came = {arrival.number for arrival in made.case.facts.right}
+    came = {arrival.number for arrival in made.reading.facts.right}
     return any(token.number not in came for token in ledger.tokens if token.at <= end - HELD_FOR)

@@ -19,7 +19,7 @@ from lab.audit.active.streams import Asking, Role, refining
 from lab.evidence import TransportEnd
 from lab.judge.endings import VISIBLE
 from lab.plan import FaultKind
-from lab.words import Ending
+from lab.vocabulary import Ending
 
 CLEAR_DELAY = 0.3
 """Seconds. A shorter delay is within a clock's accuracy."""
@@ -39,7 +39,7 @@ def delay_of(made: Sequence[Made]) -> float:
         for each in made
         if each.asking.role is Role.CUT
         and each.asking.stream
-        and each.case.fault in (FaultKind.FIN, FaultKind.RST)
+        and each.reading.fault in (FaultKind.FIN, FaultKind.RST)
         and each.evidence.ledger is not None
         and each.evidence.ledger.fault_at is not None
         and each.evidence.ledger.tokens

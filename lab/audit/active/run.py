@@ -40,7 +40,7 @@ SETTLING = 6.0
 """Seconds that the ledger may take to be finished once an exchange is over."""
 
 _FIRST = 8
-"""Exchanges before the others: with two replicas behind the path, all of them come back to one in 1 of 128 cases."""
+"""Exchanges before the others: with two replicas behind the path, all of them come back to one in 1 of 128 readings."""
 
 LONGEST_SEARCH = 3600.0
 """Seconds; steady streams of an hour have 15,000 tokens each."""
@@ -55,7 +55,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Target:
+class AuditTarget:
     """What is audited, and with which secrets.
 
     Args:
@@ -115,7 +115,7 @@ class ActiveRun:
         BadInput: the length makes no sense.
     """
 
-    target: Target
+    target: AuditTarget
     longest: float
     say: Say = silent
     made: list[Made] = field(default_factory=list)
@@ -202,14 +202,14 @@ def at_most(askings: Sequence[Asking]) -> float:
     return max(asking.delay + asking.plan.longest for asking in askings) + SPARE + LEAVE_LENGTH + SETTLING + _ANSWERING
 
 
-async def audit_actively(target: Target, *, longest: float, say: Say = silent) -> ActiveFindings:
+async def audit_actively(target: AuditTarget, *, longest: float, say: Say = silent) -> ActiveFindings:
     """Audit a path behind which the lab's own model server stands; arguments and errors as for `ActiveRun`."""
     run = ActiveRun(target, longest, say)
     await run.run()
     return run.findings()
 
 
-async def _make(target: Target, channel: SideChannel, asking: Asking) -> Made:
+async def _make(target: AuditTarget, channel: SideChannel, asking: Asking) -> Made:
     await asyncio.sleep(asking.delay)
     headers = target.headers
     if asking.accept_encoding:
@@ -246,7 +246,7 @@ def _masked(evidence: Evidence, mask: Mask) -> Evidence:
     return replace(evidence, trace=mask.trace(evidence.trace))
 
 
-async def _make_sure(target: Target, channel: SideChannel, check: Sequence[Asking]) -> None:
+async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[Asking]) -> None:
     """Make a few short exchanges, each of which must come back with its ledger.
 
     Raises:
@@ -267,7 +267,7 @@ async def _make_sure(target: Target, channel: SideChannel, check: Sequence[Askin
         raise _not_in_the_ledger(target, lost[0].evidence.trace, len(lost), len(first))
 
 
-def _not_in_the_ledger(target: Target, trace: Trace, lost: int, of: int) -> EnvironmentFault:
+def _not_in_the_ledger(target: AuditTarget, trace: Trace, lost: int, of: int) -> EnvironmentFault:
     """Why exchanges are not in the ledger, as far as one of them tells."""
     url = target.endpoint.way.url
     if trace.end in NEVER_OPENED or trace.end is TransportEnd.CONNECT_TIME_OUT:
@@ -305,11 +305,11 @@ _ABOUT_STATUS = {
 }
 
 
-def _masked_fault(target: Target, fault: SideChannelFault) -> EnvironmentFault:
+def _masked_fault(target: AuditTarget, fault: SideChannelFault) -> EnvironmentFault:
     return EnvironmentFault(target.mask.text(fault.problem), fault.remedy)
 
 
-def _no_ledger(target: Target, what: str, *, status: int = 0) -> EnvironmentFault:
+def _no_ledger(target: AuditTarget, what: str, *, status: int = 0) -> EnvironmentFault:
     place = f"the model server's side channel at {target.side_url}/lab/"
     remedy = _ABOUT_STATUS[401] if status == 401 else "Start the model server with lab serve"
     if status != 401:
@@ -321,13 +321,13 @@ def _no_ledger(target: Target, what: str, *, status: int = 0) -> EnvironmentFaul
     return EnvironmentFault(target.mask.text(f"{place} {what}"), remedy)
 
 
-def _notes(target: Target, made: Sequence[Made]) -> tuple[str, ...]:
+def _notes(target: AuditTarget, made: Sequence[Made]) -> tuple[str, ...]:
     notes = []
     if target.model_url is None:
         notes.append("the ledger was read and tokens were confirmed through the audited path itself")
     if not target.endpoint.secure:
         notes.append("HTTP/2 was not asked for: the address is not https")
-    lost = [each for each in made if each.evidence.ledger is None and each.case.facts.received]
+    lost = [each for each in made if each.evidence.ledger is None and each.reading.facts.received]
     if lost:
         notes.append(f"{len(lost)} answers are in no ledger: more than one model server may stand behind the path")
     return tuple(notes)

@@ -14,7 +14,7 @@ from lab.audit.active.findings import Answer, ClockFound, Found, SettingFound, W
 from lab.audit.active.lives import Life, Made, life_of
 from lab.audit.active.streams import GZIP, HTTP_2, PLAIN, Role, setting_of
 from lab.judge.endings import VISIBLE
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 _WORST: Sequence[Delivery] = (
     Delivery.BATCHED,
@@ -118,8 +118,8 @@ def _cuts(group: Sequence[Made], plain: Sequence[Made]) -> tuple[Answer, str]:
 def _shown(group: Iterable[Made]) -> Iterator[tuple[str, bool]]:
     """Whether each kind of cut was visible, where the model did cut."""
     for each in group:
-        if each.asking.role is Role.SETTING_CUT and each.case.fault is not None:
-            yield each.case.fault.upper(), each.verdict.ending in VISIBLE
+        if each.asking.role is Role.SETTING_CUT and each.reading.fault is not None:
+            yield each.reading.fault.upper(), each.verdict.ending in VISIBLE
 
 
 def _clocks(group: Sequence[Made], clocks: Clocks) -> Iterator[tuple[Answer, str]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.proxies import PROXIES
-from lab.stage.stage import Post
+from lab.products import PROXIES
+from lab.testbed.testbed import Target
 
 MODEL = "${MODEL}"
-"""The model server, for the stage to fill in."""
+"""The model server, for the testbed to fill in."""
 
 # The engine's own resolver: a name of a container that is not yet up must not stop the start.
 NGINX = """\
@@ -88,12 +88,12 @@ static_resources:
 """
 
 
-def post(folder: Path, key: str, proxy: str, text: str, behind: str | None = None) -> Post:
+def post(folder: Path, key: str, proxy: str, text: str, behind: str | None = None) -> Target:
     """A post whose configuration is that text; it asks the model server, or the post that it is behind."""
     file = folder / key / f"proxy{PROXIES[proxy].product.suffix}"
     file.parent.mkdir(parents=True)
     file.write_text(text)
-    return Post(key, PROXIES[proxy], file, behind)
+    return Target(key, PROXIES[proxy], file, behind)
 
 
 def nginx(clock: float, *, buffering: bool = False) -> str:
@@ -144,7 +144,9 @@ http {{
 """
 
 
-def nginx_tls(folder: Path, key: str, certificate: bytes, *, clock: float, gzip: bool = False, h2: bool = True) -> Post:
+def nginx_tls(
+    folder: Path, key: str, certificate: bytes, *, clock: float, gzip: bool = False, h2: bool = True
+) -> Target:
     """One of nginx before https, with a certificate and its key; the clock, in seconds, is for HTTP/2 alone."""
     on = {True: "on", False: "off"}
     text = NGINX_TLS.format(clock=clock * 1e3, gzip=on[gzip], http_2=on[h2])

@@ -10,7 +10,7 @@ from lab.audit.active.clocks import find_clocks, is_round
 from lab.audit.active.clusters import cluster_of
 from lab.audit.active.findings import DeathKind, Found, Watched
 from lab.audit.active.lives import Life
-from lab.words import Ending
+from lab.vocabulary import Ending
 
 LONGEST = 10.0
 

@@ -13,9 +13,9 @@ from lab.audit.active.streams import Asking, Role, search, short
 from lab.evidence import Evidence, Ledger, Read, Stall, Trace, TransportEnd, Written
 from lab.model.schedule import make_schedule
 from lab.plan import Headers
+from lab.vocabulary import Requirement
 from lab.wire import format_named
 from lab.wire.format import Asked
-from lab.words import Requirement
 
 from . import made
 

@@ -12,7 +12,7 @@ import pytest
 from probe.fault_server import CHUNKED, FaultServer, Peer, Script, chunk
 
 from lab.audit.active import run as module
-from lab.audit.active.run import ActiveRun, Target, at_most, audit_actively
+from lab.audit.active.run import ActiveRun, AuditTarget, at_most, audit_actively
 from lab.audit.active.streams import Asking, Role, search
 from lab.audit.bounds import planned_bytes, planned_lines
 from lab.audit.endpoint import endpoint_of
@@ -42,9 +42,9 @@ def model_with(answer: Callable[[Peer], None]) -> Script:
     return script
 
 
-def target_of(url: str) -> Target:
+def target_of(url: str) -> AuditTarget:
     """The endpoint there, and its side channel."""
-    return Target(endpoint_of("path", f"{url}/v1/chat/completions", None))
+    return AuditTarget(endpoint_of("path", f"{url}/v1/chat/completions", None))
 
 
 @pytest.fixture
@@ -97,12 +97,12 @@ def test_the_bound_leaves_every_exchange_its_time() -> None:
 _AUDITED = """
 import asyncio, re, sys
 from pathlib import Path
-from lab.audit.active.run import Target, audit_actively
+from lab.audit.active.run import AuditTarget, audit_actively
 from lab.audit.endpoint import endpoint_of
 from lab.audit.mask import Mask
 from lab.errors import EnvironmentFault
 try:
-    target = Target(endpoint_of("path", sys.argv[1] + "/v1/chat/completions", None))
+    target = AuditTarget(endpoint_of("path", sys.argv[1] + "/v1/chat/completions", None))
     asyncio.run(audit_actively(target, longest=1.5))
 except EnvironmentFault as fault:
     print(fault.problem)

@@ -11,11 +11,11 @@ import pytest
 import trustme
 
 from lab.audit.active.findings import ActiveFindings, Answer, Found, SettingFound, Watched
-from lab.audit.active.run import Target, audit_actively
+from lab.audit.active.run import AuditTarget, audit_actively
 from lab.audit.endpoint import endpoint_of
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Stage
-from lab.words import Delivery
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Target, Testbed
+from lab.vocabulary import Delivery
 
 from . import proxies
 
@@ -27,18 +27,20 @@ CLOCK = 2.4
 Images = Mapping[str, ImageInUse]
 
 
-async def audits(posts: list[Post], images: Images, authority: trustme.CA) -> list[ActiveFindings]:
+async def audits(posts: list[Target], images: Images, authority: trustme.CA) -> list[ActiveFindings]:
     """Audit every post at once, over https."""
-    async with Stage(posts, images) as stage:
+    async with Testbed(posts, images) as testbed:
 
-        async def audit(post: Post) -> ActiveFindings:
-            url = stage.url(post.key).replace("http:", "https:")
+        async def audit(post: Target) -> ActiveFindings:
+            url = testbed.url(post.key).replace("http:", "https:")
             endpoint = endpoint_of("path", f"{url}/v1/chat/completions", None)
             context = ssl.create_default_context()
             authority.configure_trust(context)
             # A container's address is not known before it has one, so the certificate cannot name it.
             context.check_hostname = False
-            return await audit_actively(Target(endpoint, model_url=stage.model_url, tls=context), longest=LONGEST)
+            return await audit_actively(
+                AuditTarget(endpoint, model_url=testbed.model_url, tls=context), longest=LONGEST
+            )
 
         return await asyncio.gather(*(audit(post) for post in posts))
 

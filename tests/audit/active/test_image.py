@@ -11,9 +11,9 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from lab.stage._confined import confinement
-from lab.stage._owner import labels, new_run
-from lab.stage.images import MODEL, ImageInUse
+from lab.testbed._confined import confinement
+from lab.testbed._owner import labels, new_run
+from lab.testbed.images import MODEL, ImageInUse
 
 pytestmark = pytest.mark.engine
 

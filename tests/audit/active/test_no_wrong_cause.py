@@ -36,10 +36,10 @@ from pathlib import Path
 import pytest
 
 from lab.audit.active.findings import ActiveFindings, Answer, ClockFound, DeathKind, Found, Watched
-from lab.audit.active.run import Target, audit_actively
+from lab.audit.active.run import AuditTarget, audit_actively
 from lab.audit.active.streams import wait_of
 from lab.audit.endpoint import endpoint_of
-from lab.words import Requirement
+from lab.vocabulary import Requirement
 
 from .relay import CLOCKS, NEVER, Nature, Why, draw_nature
 
@@ -245,7 +245,7 @@ async def run_one(seed: int, model_url: str) -> tuple[list[str], Counter[str]]:
     nature = draw_nature(random.Random(seed))
     async with relay_of(seed, model_url) as (url, told):
         endpoint = endpoint_of("path", f"{url}/v1/chat/completions", None)
-        findings = await audit_actively(Target(endpoint, model_url=model_url), longest=LONGEST)
+        findings = await audit_actively(AuditTarget(endpoint, model_url=model_url), longest=LONGEST)
     if told.late > TRUE:
         return [], Counter()
     late = any(each.too_late for each in findings.clocks)

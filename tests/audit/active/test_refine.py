@@ -13,7 +13,7 @@ from lab.audit.active.refine import delay_of, follow_ups, refined
 from lab.audit.active.streams import Asking, Role, refining
 from lab.evidence import Stall, TransportEnd
 from lab.plan import make_plan
-from lab.words import Ending
+from lab.vocabulary import Ending
 
 from .made import BEGAN, played
 

@@ -18,14 +18,14 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from lab.audit.active.findings import ActiveFindings, Answer, Found, Watched
-from lab.audit.active.run import ActiveRun, Target, audit_actively, side_url_of
+from lab.audit.active.run import ActiveRun, AuditTarget, audit_actively, side_url_of
 from lab.audit.active.text import lines_of, print_active
 from lab.audit.endpoint import Endpoint, endpoint_of
 from lab.audit.keys import Keys
 from lab.cli.active import Active, target_of
 from lab.errors import BadInput, EnvironmentFault
 from lab.model.server import ModelServer
-from lab.words import Delivery, Requirement
+from lab.vocabulary import Delivery, Requirement
 
 SECRET = "correct-horse-battery"
 LONGEST = 1.5
@@ -102,7 +102,7 @@ class Gateway:
 
 async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
     """No clock up to the longest answer, every token as it comes, and one sentence for each requirement."""
-    findings = await audit_actively(Target(endpoint(model.base_url)), longest=LONGEST)
+    findings = await audit_actively(AuditTarget(endpoint(model.base_url)), longest=LONGEST)
     assert {found.found for found in findings.clocks} == {Found.NONE}
     assert all(found.proven >= LONGEST for found in findings.clocks)
     assert [each.requirement for each in findings.requirements] == list(Requirement)
@@ -119,7 +119,7 @@ async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
 async def test_a_gateway_that_asks_twice_and_stays_is_found_out(model: ModelServer) -> None:
     """A POST that is generated twice, and a model that is not stopped when the client leaves."""
     async with Gateway([model.base_url], twice=True, stays=True) as gateway:
-        findings = await audit_actively(Target(endpoint(gateway.url), model_url=model.base_url), longest=LONGEST)
+        findings = await audit_actively(AuditTarget(endpoint(gateway.url), model_url=model.base_url), longest=LONGEST)
     answers = {each.name: each.answer for each in findings.effects}
     assert answers["generates-once"] is Answer.NO
     assert answers["leaving-stops-silent"] is Answer.NO
@@ -138,7 +138,7 @@ async def test_a_ledger_that_lacks_requests_is_a_clear_error(count: int, strips:
     try:
         async with Gateway([server.base_url for server in servers], strips=strips) as gateway:
             with pytest.raises(EnvironmentFault, match=words) as caught:
-                await audit_actively(Target(endpoint(gateway.url), model_url=servers[0].base_url), longest=LONGEST)
+                await audit_actively(AuditTarget(endpoint(gateway.url), model_url=servers[0].base_url), longest=LONGEST)
         assert caught.value.remedy
     finally:
         for server in servers:
@@ -151,7 +151,7 @@ async def test_nobody_there_is_a_clear_error() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         with pytest.raises(EnvironmentFault, match=f"127.0.0.1:{port}") as caught:
-            await audit_actively(Target(endpoint(f"http://127.0.0.1:{port}")), longest=LONGEST)
+            await audit_actively(AuditTarget(endpoint(f"http://127.0.0.1:{port}")), longest=LONGEST)
     assert "lab serve" in caught.value.remedy
 
 
@@ -222,7 +222,7 @@ async def test_what_was_learnt_is_kept_when_it_is_stopped(model: ModelServer) ->
     def say(_: str) -> None:
         begun.set()
 
-    run = ActiveRun(Target(endpoint(model.base_url)), 30.0, say)
+    run = ActiveRun(AuditTarget(endpoint(model.base_url)), 30.0, say)
     task = asyncio.create_task(run.run())
     await begun.wait()
     async with asyncio.timeout(30):
@@ -241,7 +241,7 @@ async def test_what_was_learnt_is_kept_when_it_is_stopped(model: ModelServer) ->
 def test_a_length_that_makes_no_sense_is_bad_input(longest: float) -> None:
     """Too short to tell clocks apart, or longer than anybody would wait."""
     with pytest.raises(BadInput, match="--longest"):
-        ActiveRun(Target(endpoint("http://127.0.0.1:1")), longest)
+        ActiveRun(AuditTarget(endpoint("http://127.0.0.1:1")), longest)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_path_without_a_known_base_needs_the_model_url() -> None:
 async def test_the_histogram_and_the_clocks_are_printed(model: ModelServer) -> None:
     """A gateway with a first-byte clock: its value stands in the text, with a bar of deaths."""
     async with Gateway([model.base_url], clock=1.2) as gateway:
-        findings = await audit_actively(Target(endpoint(gateway.url), model_url=model.base_url), longest=2.0)
+        findings = await audit_actively(AuditTarget(endpoint(gateway.url), model_url=model.base_url), longest=2.0)
     first = next(each for each in findings.clocks if each.watched is Watched.FIRST_BYTE)
     assert first.found is Found.CLOCK
     assert first.value == pytest.approx(1.2, abs=0.5)

@@ -12,7 +12,7 @@ from lab.audit.active.lives import Made
 from lab.audit.active.settings import settings_of
 from lab.audit.active.streams import Role, over_http_2, short
 from lab.evidence import Hold, Read, TransportEnd
-from lab.words import Delivery
+from lab.vocabulary import Delivery
 
 from .made import CHAT, played
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.audit.active.findings import Answer, Death, DeathKind, SettingFound, Watched
 from lab.audit.active.text import change_words, deaths_words, histogram, reply_words
-from lab.words import Delivery, Ending
+from lab.vocabulary import Delivery, Ending
 
 
 def death(kind: DeathKind, waited: float) -> Death:

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from lab.audit.active.findings import ActiveFindings, Answer, Found, Watched
-from lab.audit.active.run import Target, audit_actively
+from lab.audit.active.run import AuditTarget, audit_actively
 from lab.audit.endpoint import endpoint_of
-from lab.stage.images import ImageInUse
-from lab.stage.stage import Post, Stage
-from lab.words import Requirement
+from lab.testbed.images import ImageInUse
+from lab.testbed.testbed import Target, Testbed
+from lab.vocabulary import Requirement
 
 from . import proxies
 
@@ -28,10 +28,10 @@ SILENCES = (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE, Watched.BATCH
 Images = Mapping[str, ImageInUse]
 
 
-async def audit(stage: Stage, key: str) -> ActiveFindings:
+async def audit(testbed: Testbed, key: str) -> ActiveFindings:
     """Audit one post, with the side channel beside the path."""
-    endpoint = endpoint_of("path", f"{stage.url(key)}/v1/chat/completions", None)
-    return await audit_actively(Target(endpoint, model_url=stage.model_url), longest=LONGEST)
+    endpoint = endpoint_of("path", f"{testbed.url(key)}/v1/chat/completions", None)
+    return await audit_actively(AuditTarget(endpoint, model_url=testbed.model_url), longest=LONGEST)
 
 
 def told(findings: ActiveFindings) -> dict[str, str]:
@@ -70,8 +70,8 @@ async def test_each_proxys_clocks_are_found(images_in_use: Images, tmp_path: Pat
         proxies.post(tmp_path, "haproxy", "haproxy-3.0", proxies.haproxy(server)),
         proxies.post(tmp_path, "envoy", "envoy-1.40", proxies.envoy(total, idle)),
     ]
-    async with Stage(posts, images_in_use) as stage:
-        by_nginx, by_haproxy, by_envoy = await asyncio.gather(*(audit(stage, post.key) for post in posts))
+    async with Testbed(posts, images_in_use) as testbed:
+        by_nginx, by_haproxy, by_envoy = await asyncio.gather(*(audit(testbed, post.key) for post in posts))
     for findings, value in ((by_nginx, read), (by_haproxy, server), (by_envoy, idle)):
         for watched in SILENCES:
             assert_clock(findings, watched, value)
@@ -94,8 +94,8 @@ async def test_a_total_clock_alone_is_no_other(images_in_use: Images, tmp_path: 
         proxies.post(tmp_path, "envoy", "envoy-1.40", proxies.envoy(total, 0)),
         proxies.post(tmp_path, "nginx", "nginx-1.26", proxies.nginx(buffered, buffering=True)),
     ]
-    async with Stage(posts, images_in_use) as stage:
-        by_envoy, by_nginx = await asyncio.gather(*(audit(stage, post.key) for post in posts))
+    async with Testbed(posts, images_in_use) as testbed:
+        by_envoy, by_nginx = await asyncio.gather(*(audit(testbed, post.key) for post in posts))
     assert_clock(by_envoy, Watched.TOTAL, total)
     for watched in SILENCES:
         found = next(each for each in by_envoy.clocks if each.watched is watched)
@@ -116,13 +116,13 @@ async def test_a_chain_of_three_proxies(
     """
     total, short, long = draw.uniform(6, 8), draw.uniform(1.5, 3), draw.uniform(3.5, 5)
     read, server = (long, short) if shortest == "inner" else (short, long)
-    posts: list[Post] = [
+    posts: list[Target] = [
         proxies.post(tmp_path, "inner", "haproxy-3.2", proxies.haproxy(server)),
         proxies.post(tmp_path, "middle", "nginx-1.30", proxies.nginx(read), "inner"),
         proxies.post(tmp_path, "outer", "envoy-1.40", proxies.envoy(total, 0), "middle"),
     ]
-    async with Stage(posts, images_in_use) as stage:
-        findings = await audit(stage, "outer")
+    async with Testbed(posts, images_in_use) as testbed:
+        findings = await audit(testbed, "outer")
     assert_clock(findings, Watched.TOTAL, total)
     for watched in SILENCES:
         assert_clock(findings, watched, min(read, server))
@@ -136,8 +136,8 @@ async def test_a_hop_that_asks_again_is_found_out(images_in_use: Images, tmp_pat
     """HAProxy repeats a POST that its clock ended: the audit says so, and the clock's value is not doubled."""
     server = draw.uniform(1.5, 4)
     posts = [proxies.post(tmp_path, "haproxy", "haproxy-3.0", proxies.haproxy(server, retries=True))]
-    async with Stage(posts, images_in_use) as stage:
-        findings = await audit(stage, "haproxy")
+    async with Testbed(posts, images_in_use) as testbed:
+        findings = await audit(testbed, "haproxy")
     assert answer(findings, "generates-once") is Answer.NO
     for watched in SILENCES:
         assert_clock(findings, watched, server)
@@ -149,8 +149,8 @@ async def test_what_the_default_nginx_does_to_a_death(images_in_use: Images, tmp
     plain = proxies.NGINX.replace("            proxy_http_version 1.1;\n", "")
     text = plain.format(clock=60_000, upstream=proxies.MODEL, buffering="on")
     posts = [proxies.post(tmp_path, "nginx", "nginx-1.26", text)]
-    async with Stage(posts, images_in_use) as stage:
-        findings = await audit(stage, "nginx")
+    async with Testbed(posts, images_in_use) as testbed:
+        findings = await audit(testbed, "nginx")
     assert answer(findings, "fin-visible-stream") is Answer.NO
     met = {each.requirement: each.met for each in findings.requirements}
     assert met[Requirement.SHOWS_A_CUT_AS_A_CUT] is Answer.NO

@@ -1,0 +1,159 @@
+"""Plays one case and, apart from that, has it judged and writes the result.
+
+Two halves: `perform` makes the exchanges and lives in the event loop; `judged` is plain computing and is called when no
+exchange runs, since every millisecond of it would be one in which the probe does not read.
+
+Whatever goes wrong here is this case's alone: a proxy that refused its configuration is *set-up
+failed*, a fault of the lab's own is *harness failed*, and the other cases never notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from lab.catalogue import Case, Exchange
+from lab.errors import LabError, SetUpFault
+from lab.evidence import Evidence
+from lab.files import read_words
+from lab.probe.exchange import Patience
+from lab.probe.observe import observe
+from lab.probe.side_channel import SideChannel
+from lab.results import CaseResult
+from lab.scenarios.records import exchange_result
+from lab.scenarios.starts import Starts
+from lab.scenarios.strays import StrayTraffic, check_own, mark_of
+from lab.scenarios.verdicts import Played, conclude
+from lab.testbed.testbed import Testbed
+from lab.vocabulary import Outcome
+from lab.wire import format_named
+
+SPARE = 30.0
+"""Seconds of patience beyond the planned length: no reply that is due comes later, on any machine."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What came of one case's exchanges: the evidence, or why there is none.
+
+    Args:
+        case: which.
+        seconds: from its first exchange to the end of the last.
+        evidence: of its exchanges, in order; empty where there is none.
+        fault: the outcome where there is no evidence; None where there is.
+        problem: what went wrong then, in words.
+    """
+
+    case: Case
+    seconds: float
+    evidence: tuple[Evidence, ...] = ()
+    fault: Outcome | None = None
+    problem: str = ""
+
+
+async def perform(case: Case, testbed: Testbed, channel: SideChannel, starts: Starts) -> Performance:
+    """Make the exchanges of one case on a testbed that holds its proxy; never raises for a fault of one case."""
+    called = time.monotonic()
+    try:
+        evidence = await _exchanges(case, testbed, channel, starts)
+        began = min((each.trace.started for each in evidence), default=called)
+        return Performance(case, time.monotonic() - began, evidence)
+    except StrayTraffic as error:
+        fault, problem = Outcome.HARNESS_FAILED, str(error)
+    except SetUpFault as error:
+        fault, problem = Outcome.SET_UP_FAILED, str(error)
+    except (aiohttp.ClientError, OSError, LabError) as error:
+        fault, problem = Outcome.HARNESS_FAILED, f"the model server or the engine is out of reach: {error!r}"
+    except Exception:  # a fault of ours in one case must not lose the results of the others
+        fault, problem = Outcome.HARNESS_FAILED, traceback.format_exc()
+    return Performance(case, time.monotonic() - called, fault=fault, problem=problem)
+
+
+def judged(performance: Performance) -> CaseResult:
+    """The result of one performance, still without the proxy's log; never raises for a fault of one case."""
+    if performance.fault is not None:
+        return _without_verdict(performance, performance.fault, performance.problem)
+    try:
+        return _with_verdict(performance)
+    except Exception:  # same; nothing here connects, so whatever it is, it is no fault of the environment's
+        return _without_verdict(performance, Outcome.HARNESS_FAILED, traceback.format_exc())
+
+
+async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts: Starts) -> tuple[Evidence, ...]:
+    async def one(each: Exchange) -> Evidence:
+        await starts.turn()
+        return await _observe(each, case, testbed, channel)
+
+    evidence = await asyncio.gather(*(one(each) for each in case.exchanges))
+    for each, seen in zip(case.exchanges, evidence, strict=True):
+        check_own(each.name, case.id, seen, testbed.told_only)
+    return tuple(evidence)
+
+
+async def _observe(each: Exchange, case: Case, testbed: Testbed, channel: SideChannel) -> Evidence:
+    patience = each.plan.length + SPARE
+    return await observe(
+        testbed.url(case.id),
+        testbed.model_url,
+        format_named(each.wire_format),
+        each.plan,
+        stream=each.stream,
+        headers=(("Accept-Encoding", each.accept_encoding),) if each.accept_encoding else (),
+        patience=Patience(headers=patience, first_token=patience, middle=patience),
+        channel=channel,
+        request=f"{mark_of(case.id)}-{uuid.uuid4().hex}",
+    )
+
+
+def _config_name(case: Case) -> str:
+    return f"{case.scenario}/{case.config.parent.name}/{case.config.name}"
+
+
+def _with_verdict(performance: Performance) -> CaseResult:
+    case = performance.case
+    played: Sequence[Played] = Played.judged(case.exchanges, performance.evidence)
+    conclusion = conclude(case, played)
+    return CaseResult(
+        label=case.label,
+        variant=case.variant,
+        title=case.title,
+        outcome=conclusion.outcome,
+        findings=conclusion.findings,
+        exchanges=tuple(exchange_result(each) for each in played),
+        seconds=performance.seconds,
+        config_name=_config_name(case),
+        config=_config(case),
+        log=(),
+        busy=conclusion.busy,
+    )
+
+
+def _without_verdict(performance: Performance, outcome: Outcome, problem: str) -> CaseResult:
+    case = performance.case
+    return CaseResult(
+        label=case.label,
+        variant=case.variant,
+        title=case.title,
+        outcome=outcome,
+        findings=(),
+        exchanges=(),
+        seconds=performance.seconds,
+        config_name=_config_name(case),
+        config=_config(case),
+        log=(),
+        problem=problem,
+    )
+
+
+def _config(case: Case) -> str:
+    """The configuration's text; its author may be at work on it while it is being played."""
+    try:
+        return read_words(case.config)
+    except (OSError, UnicodeDecodeError) as error:
+        return f"(the file cannot be read any more: {error})\n"

@@ -1,0 +1,95 @@
+"""Two rounds: every case at once, and then, each by itself, those that the machine was too busy for.
+
+In the first round probe, model server and proxies have all exchanges to carry at the same time; what they were late for
+there, they may well carry alone. Only what is inconclusive is measured again, and only once: a case that failed has
+failed, for a second try would hide what goes wrong from time to time.
+
+Exchanges run before other processes where that can be had (`lab.precedence`); judging, which computes, does not, and
+waits until none runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from lab.catalogue import Case
+from lab.precedence import precedence
+from lab.probe.side_channel import SideChannel
+from lab.results import CaseResult
+from lab.scenarios.play import Performance, judged, perform
+from lab.scenarios.starts import Starts, longest_first
+from lab.testbed.testbed import Testbed
+from lab.vocabulary import Outcome, Precedence
+
+AT_ONCE = 250
+"""Cases in flight: more than the lab ships, and a bound for catalogues of any size."""
+
+
+class Listener(Protocol):
+    """Hears how a run goes; called in the run's own event loop, so it must not block."""
+
+    def say(self, line: str) -> None:
+        """One line of progress."""
+
+    def begins(self, cases: Sequence[Case]) -> None:
+        """The testbed stands; these are about to be played."""
+
+    def played(self, case: Case) -> None:
+        """The exchanges of one case are over; it has yet to be judged."""
+
+    def ends(self, case: Case, result: CaseResult) -> None:
+        """One case is over, with its last result and all that its proxy wrote; the testbed is gone by then."""
+
+
+class Rounds:
+    """Both rounds of one run; `play` is called once.
+
+    Args:
+        testbed: holds the proxies.
+        listener: hears of it.
+
+    `results` are those so far, by the case's id; `precedence` is how the probe came to run before others.
+    """
+
+    def __init__(self, testbed: Testbed, listener: Listener) -> None:
+        self.results: dict[str, CaseResult] = {}
+        self.precedence = Precedence.NONE
+        self._stage = testbed
+        self._listener = listener
+        self._starts = Starts()
+
+    async def play(self, cases: Sequence[Case]) -> None:
+        """Play them all; never raises for a fault of one."""
+        async with SideChannel(self._stage.model_url) as channel:
+            busy: list[tuple[Case, CaseResult]] = []
+            for performance in await self._perform(longest_first(cases), channel):
+                result = judged(performance)
+                if result.outcome is Outcome.INCONCLUSIVE:
+                    busy.append((performance.case, result))
+                else:
+                    self.results[performance.case.id] = result
+                # Whoever wants to stop the run is heard between two of them.
+                await asyncio.sleep(0)
+            for case, first in busy:
+                self._listener.say(f"measuring again, by itself, since the machine was busy: {case.id}")
+                (performance,) = await self._perform([case], channel)
+                second = judged(performance)
+                self.results[case.id] = replace(second, measured=2, busy=second.busy or first.busy)
+
+    async def _perform(self, cases: Sequence[Case], channel: SideChannel) -> list[Performance]:
+        """Make the exchanges of these cases, all of them at once."""
+        free = asyncio.Semaphore(AT_ONCE)
+
+        async def one(case: Case) -> Performance:
+            async with free:
+                performance = await perform(case, self._stage, channel, self._starts)
+            self._listener.played(case)
+            return performance
+
+        with precedence() as self.precedence:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(case)) for case in cases]
+        return [task.result() for task in tasks]

@@ -1,0 +1,298 @@
+"""What a case's evidence means: the outcome, and the findings that bear it out. Pure.
+
+A broken variant passes when it shows the symptom that its scenario names, in every exchange, and so breaks the
+requirement; any other side passes when its exchanges meet their requirements. Where consumers read the
+exchanges, each careless one must be seen to fail, and the careful one must not.
+
+A case that did not go as it should is inconclusive where every finding that says so may be the doing of the probe or
+the model server, because the machine did not let them run in time (`lab.judge.doubt`). One finding that no lateness
+explains is enough for *failed*. And a case that passed without having been put to the test is inconclusive too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from lab.catalogue import Case, Exchange
+from lab.catalogue.schema import SymptomTable
+from lab.consume import Answer, Complete, Failed, Partial, Refused
+from lab.durations import write_duration
+from lab.evidence import Evidence
+from lab.judge import Exchanged, Reading, Told, Verdict, check, judge_readings
+from lab.judge.clocks import tolerance
+from lab.judge.doubt import Doubt, doubt_of, spared
+from lab.results import FindingResult
+from lab.scenarios.consumers import CAREFUL, consumer_named, replay
+from lab.vocabulary import Cause, Ending, Outcome, Requirement, Variant
+
+EARLY = 0.35
+"""Seconds by which a clock may fire before its time."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """One exchange of a case, with its evidence and its verdict."""
+
+    exchange: Exchange
+    exchanged: Exchanged
+
+    @staticmethod
+    def judged(exchanges: Sequence[Exchange], evidence: Sequence[Evidence]) -> tuple[Played, ...]:
+        """Judge the exchanges of one case together."""
+        readings = [Reading.of(each) for each in evidence]
+        judged = zip(exchanges, readings, judge_readings(readings), strict=True)
+        return tuple(Played(exchange, Exchanged(reading, verdict)) for exchange, reading, verdict in judged)
+
+    @cached_property
+    def doubt(self) -> Doubt:
+        """What about its verdict may be the lab's own lateness."""
+        return doubt_of(self.exchanged.evidence, self.exchanged.verdict)
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What became of one case.
+
+    Args:
+        outcome: of the case.
+        findings: what bears it out.
+        busy: what the machine was too busy for, where that leaves the case without a verdict; else empty.
+    """
+
+    outcome: Outcome
+    findings: tuple[FindingResult, ...]
+    busy: str = ""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A finding, and why it may be the lab's own lateness, in words; empty where it cannot be."""
+
+    result: FindingResult
+    doubt: str = ""
+
+
+def conclude(case: Case, played: Sequence[Played]) -> Conclusion:
+    """The outcome of one case."""
+    expected_to_fail = case.variant in (Variant.BROKEN, Variant.REAL_DEFAULTS)
+    judged = _symptoms(case, played) if expected_to_fail else [*_requirements(case, played), *_tested(played)]
+    found = [*judged, *_shown(case, played)]
+    findings = tuple(each.result for each in found)
+    unmet = [each for each in found if not each.result.met]
+    if not unmet:
+        return Conclusion(Outcome.PASSED, findings)
+    if not all(each.doubt for each in unmet):
+        return Conclusion(Outcome.FAILED, findings)
+    busy = "; ".join(dict.fromkeys(each.doubt for each in unmet))
+    return Conclusion(Outcome.INCONCLUSIVE, (_too_busy(busy), *findings), busy)
+
+
+def _too_busy(busy: str) -> FindingResult:
+    return FindingResult(
+        False,
+        "The probe and the model server keep up.",
+        "no wait that the verdict rests on is longer or shorter because of them",
+        f"{busy}: the machine is too busy to blame the proxy, or to praise it",
+    )
+
+
+def _tested(played: Iterable[Played]) -> Iterator[_Found]:
+    """Each exchange that did not put its path to the test; nothing where all did."""
+    for each in played:
+        why = spared(each.exchanged.evidence)
+        if why:
+            requirement = f"{each.exchange.name}: the path is put to the test."
+            yield _Found(FindingResult(False, requirement, "silences as long as planned", why), why)
+
+
+def _reasons(doubts: Mapping[str, str]) -> str:
+    """The doubts about several exchanges, by name, in words."""
+    return "; ".join(f"{name}: {doubt}" for name, doubt in doubts.items() if doubt)
+
+
+def _requirements(case: Case, played: Sequence[Played]) -> Iterator[_Found]:
+    """Every requirement that the case's exchanges speak of, each over its own exchanges."""
+    for requirement, mine in _by_requirement(played):
+        exchanges, doubts = _exchanges(mine), _doubts(requirement, mine)
+        for consumer in case.consumers or ("",):
+            told = _told(case, consumer, exchanges)
+            finding = check(requirement, exchanges, told)
+            # What is left without the doubtful ones may fail by itself.
+            sound = check(requirement, {name: each for name, each in exchanges.items() if not doubts[name]}, told)
+            says = f"{_short(consumer)}: {finding.requirement}" if consumer else finding.requirement
+            yield _Found(
+                FindingResult(finding.met, says, finding.expected, finding.actual),
+                "" if sound.conclusive and not sound.met else _reasons(doubts),
+            )
+
+
+def _shown(case: Case, played: Sequence[Played]) -> Iterator[_Found]:
+    """Whether the exchanges are what the case claims, so that it does not pass for want of it."""
+    for flag in case.shows:
+        without = [each for each in played if flag not in each.exchanged.verdict.flags]
+        names = ", ".join(each.exchange.name for each in without)
+        actual = f"not {flag}: {names}" if without else f"{flag}: all {len(played)} exchanges"
+        doubts = {each.exchange.name: each.doubt.ending for each in without}
+        yield _Found(
+            FindingResult(not without, "The exchanges are what this side is about.", f"all {flag}", actual),
+            _reasons(doubts) if all(doubts.values()) else "",
+        )
+
+
+def _told(case: Case, consumer: str, exchanges: Mapping[str, Exchanged]) -> dict[str, Told]:
+    if not consumer:
+        return {}
+    read = consumer_named(consumer, case.config.parents[1])
+    return {name: _tell(replay(read, each.evidence)) for name, each in exchanges.items()}
+
+
+def _tell(answer: Answer | None) -> Told:
+    match answer:
+        case Complete():
+            return Told("complete", answer.tokens)
+        case Partial():
+            return Told("partial", answer.tokens)
+        case Refused():
+            return Told("refused", 0)
+        case Failed():
+            return Told("failed", 0)
+    return Told("nothing", 0)
+
+
+def _symptoms(case: Case, played: Sequence[Played]) -> Iterator[_Found]:
+    """The symptom in each exchange that has one, and the requirement that these break."""
+    concerned = [each for each in played if each.exchange.family in case.symptom]
+    for family, symptom in case.symptom.items():
+        mine = [_symptom(each, symptom) for each in concerned if each.exchange.family == family]
+        yield from mine if len(mine) == 1 else _summed_up(family, symptom, mine)
+    for requirement, group in _by_requirement(concerned):
+        exchanges = _exchanges(group)
+        for consumer in case.consumers or ("",):
+            finding = check(requirement, exchanges, _told(case, consumer, exchanges))
+            result = FindingResult(
+                finding.conclusive and not finding.met,
+                f"{_short(consumer) or case.proxy.id} breaks: {finding.requirement}",
+                f"not: {finding.expected}",
+                finding.actual,
+            )
+            yield _Found(result, _reasons(_doubts(requirement, group)))
+
+
+def _summed_up(family: str, symptom: SymptomTable, found: Sequence[_Found]) -> Iterator[_Found]:
+    """One finding for a batch of exchanges; those that are not as expected still speak for themselves."""
+    expected = Counter(each.result.expected for each in found)
+    met = Counter(each.result.expected for each in found if each.result.met)
+    unmet = [each for each in found if not each.result.met]
+    longer = "" if symptom.longer_than is None else f", where longer than {write_duration(symptom.longer_than)}"
+    result = FindingResult(
+        met == expected,
+        f"{family}: the symptom shows in each of {len(found)}{longer}.",
+        "; ".join(f"{count} with {what}" for what, count in expected.items()),
+        "; ".join(f"{met[what]} with {what}" for what in expected),
+    )
+    yield _Found(result, "; ".join(each.doubt for each in unmet) if all(each.doubt for each in unmet) else "")
+    yield from unmet
+
+
+def _by_requirement(played: Iterable[Played]) -> Iterator[tuple[Requirement, list[Played]]]:
+    """The exchanges by the requirement that judges them, in the order of the first of each."""
+    groups: dict[Requirement, list[Played]] = {}
+    for each in played:
+        groups.setdefault(each.exchange.requirement, []).append(each)
+    yield from groups.items()
+
+
+def _exchanges(played: Iterable[Played]) -> dict[str, Exchanged]:
+    return {each.exchange.name: each.exchanged for each in played}
+
+
+def _doubts(requirement: Requirement, played: Iterable[Played]) -> dict[str, str]:
+    """By exchange, why what this requirement looks at may be the lab's own lateness; empty where it cannot be."""
+    of_delivery = requirement is Requirement.DELIVERS_TOKENS_AS_THEY_COME
+    return {each.exchange.name: each.doubt.delivery if of_delivery else each.doubt.ending for each in played}
+
+
+def _symptom(each: Played, symptom: SymptomTable) -> _Found:
+    """Hold one exchange against what the scenario says that it shows."""
+    exchange, verdict = each.exchange, each.exchanged.verdict
+    if symptom.longer_than is not None and exchange.plan.length < symptom.longer_than:
+        symptom = SymptomTable(ending=Ending.COMPLETE)
+    wrong = [name for name, expected, actual in _fields(symptom, each) if expected != actual]
+    if symptom.clock is not None and not _near(verdict.clock, symptom.clock):
+        wrong.append("clock")
+    unproven = _unproven_clock(symptom, verdict)
+    if unproven:
+        wrong.append("clock")
+    actual = [f"{name} {actual}" for name, _, actual in _fields(symptom, each)]
+    if symptom.clock is not None:
+        actual.append("no clock" if verdict.clock is None else f"clock {verdict.clock:.2f} s")
+    result = FindingResult(
+        not wrong,
+        f"{exchange.name}: the symptom shows.",
+        ", ".join(_in_words(symptom)),
+        f"{', '.join(actual)}; {verdict.sentence}{unproven}",
+    )
+    return _Found(result, _excuse(each, wrong))
+
+
+def _excuse(each: Played, wrong: Iterable[str]) -> str:
+    """Why lateness may have made all those fields wrong, in words; empty if any of them is wrong for good."""
+    doubts = [_doubt_of_field(each.doubt, name) for name in wrong]
+    return _reasons({each.exchange.name: "; ".join(dict.fromkeys(doubts))}) if all(doubts) else ""
+
+
+def _doubt_of_field(doubt: Doubt, name: str) -> str:
+    match name:
+        case "delivery":
+            return doubt.delivery
+        case "cause":
+            # Of the ending, or where that needs none, of the delivery.
+            return doubt.ending or doubt.delivery
+    return doubt.ending
+
+
+def _unproven_clock(symptom: SymptomTable, verdict: Verdict) -> str:
+    """Why a clock that the scenario names is not proven; empty if it is, or if no clock is named.
+
+    Before the first byte a silence is both: no exchange can tell those two apart, and one directive sets both.
+    """
+    if symptom.cause not in verdict.clocks:
+        return ""
+    allowed = {symptom.cause, Cause.IDLE_CLOCK} if symptom.cause is Cause.FIRST_BYTE_CLOCK else {symptom.cause}
+    others = [kind for kind in verdict.clocks if kind not in allowed]
+    if not others:
+        return ""
+    return f" That proves no {symptom.cause}: it may be a {others[0]}; add an exchange that outlives it."
+
+
+def _fields(symptom: SymptomTable, each: Played) -> Iterator[tuple[str, object, object]]:
+    verdict, trace = each.exchanged.verdict, each.exchanged.evidence.trace
+    actual = {
+        "delivery": verdict.delivery,
+        "ending": verdict.ending,
+        "cause": verdict.cause,
+        "status": trace.status,
+        "received": verdict.received,
+    }
+    for name, value in actual.items():
+        expected = getattr(symptom, name)
+        if expected is not None:
+            yield name, expected, value
+
+
+def _in_words(symptom: SymptomTable) -> Iterable[str]:
+    fields = symptom.model_dump(mode="json", exclude_none=True, exclude={"longer_than", "clock"})
+    words = [f"{name} {value}" for name, value in fields.items()]
+    return words if symptom.clock is None else [*words, f"clock {write_duration(symptom.clock)}"]
+
+
+def _near(measured: float | None, clock: float) -> bool:
+    """A busy machine is late; only nginx is early, which may save itself 300 ms of setting a timer anew."""
+    return measured is not None and -EARLY <= measured - clock <= tolerance(clock)
+
+
+def _short(consumer: str) -> str:
+    return consumer if consumer == CAREFUL else consumer.rpartition(":")[2]

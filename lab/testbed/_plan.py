@@ -1,0 +1,176 @@
+"""What goes into which container, worked out before anything is started. Pure but for reading files.
+
+One container for each proxy, one process in it for each configuration. A process is named after its
+port, which is all that goes through shell and log; the key that callers use stays outside.
+
+The processes of one container share its network. What keeps them apart there:
+
+- A port is drawn anew for every testbed, so that no configuration can be written to listen on another one's, or does
+  so by chance.
+- The testbed looks at what is listened on in a container (`lab.testbed._listeners`); whoever listens on more than its
+  own port gets a container to itself.
+- The model server listens on the same number for that configuration alone, so that its ledger tells over which
+  configuration a request came.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import BadInput
+from lab.products import Proxy
+from lab.testbed import config
+from lab.testbed.supervisor import Program, script
+
+ROOT = "/opt/token-stream-lab"
+"""The lab's folder inside every container."""
+PORTS = range(10_000, 30_000)
+"""Below those that the kernel gives to connections."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One configuration that wants to run.
+
+    Attributes:
+        key: any text that no other target has, as in `idle-clock::nginx-1.26::broken`.
+        proxy: what runs it.
+        config: the full configuration file with `${PORT}` and, as a rule, `${MODEL}`. The other
+            files of its folder are copied beside it; those in sub-folders are not.
+        behind: the key of the target that `${MODEL}` means; None for the model server.
+    """
+
+    key: str
+    proxy: Proxy
+    config: Path
+    behind: str | None = None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Where a target runs: its port and its file inside the container.
+
+    Attributes:
+        target: what runs there.
+        port: no other instance of the testbed has it, in whatever container; the model server listens on it for this
+            instance alone.
+        upstream: what it asks.
+    """
+
+    target: Target
+    port: int
+    upstream: config.Upstream
+
+    @property
+    def slot(self) -> str:
+        """Its name in the container's log."""
+        return str(self.port)
+
+    @property
+    def folder(self) -> str:
+        """Where its files are, inside the container."""
+        return f"{ROOT}/targets/{self.slot}"
+
+    @property
+    def file(self) -> str:
+        """Its configuration, inside the container."""
+        return f"{self.folder}/{self.target.config.name}"
+
+    @property
+    def program(self) -> Program:
+        """The process that serves it."""
+        return Program(self.slot, tuple(self.target.proxy.product.command(self.file)))
+
+    def text(self) -> str:
+        """All that its configuration and the files beside it say, as far as it is text."""
+        files = (self.target.config, *config.companions(self.target.config))
+        return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One container: its name, the proxy whose image it has, and the instances in it."""
+
+    name: str
+    proxy: Proxy
+    instances: tuple[Instance, ...]
+
+    @classmethod
+    def alone(cls, instance: Instance) -> Pod:
+        """A container for one instance that another container has no room for."""
+        return cls(f"{instance.target.proxy.id}-{instance.slot}", instance.target.proxy, (instance,))
+
+
+def pods(targets: Sequence[Target], model: str) -> tuple[Pod, ...]:
+    """Every target as an instance of its own, one container for each proxy.
+
+    Args:
+        targets: the configurations.
+        model: the model server's name in the containers' network.
+
+    Raises:
+        BadInput: two targets have the same key, one is behind another that there is not, or there are more than ports.
+    """
+    if len(targets) > len(PORTS):
+        raise BadInput(f"There are {len(targets)} configurations; the lab has room for {len(PORTS)}.", "Run fewer.")
+    asked: dict[str | None, config.Upstream] = {}
+    ports = random.sample(PORTS, len(targets))
+    for target, port in zip(targets, ports, strict=True):
+        if target.key in asked:
+            raise BadInput(f"Two configurations are called {target.key!r}.", "Rename one of them.")
+        asked[target.key] = config.Upstream(target.proxy.id, port)
+    found: dict[Proxy, list[Instance]] = {}
+    for target, port in zip(targets, ports, strict=True):
+        asked[None] = config.Upstream(model, port)
+        if target.behind not in asked:
+            raise BadInput(
+                f"{target.key!r} is behind {target.behind!r}, which is no configuration.", "Correct the name."
+            )
+        found.setdefault(target.proxy, []).append(Instance(target, port, asked[target.behind]))
+    return tuple(Pod(proxy.id, proxy, tuple(instances)) for proxy, instances in found.items())
+
+
+def lay_out(to: Path, pod: Pod) -> None:
+    """Write all that a container needs into a folder whose files go into its `ROOT`.
+
+    Args:
+        to: a folder that is made.
+        pod: the container.
+
+    Raises:
+        BadInput: a configuration cannot be read or has no `${PORT}`.
+    """
+    targets = to / "targets"
+    for instance in pod.instances:
+        folder = targets / instance.slot
+        folder.mkdir(parents=True)
+        text = config.fill(config.read_template(instance.target.config), instance.port, instance.upstream)
+        (folder / instance.target.config.name).write_text(text, encoding="utf-8")
+        for file in config.companions(instance.target.config):
+            shutil.copyfile(file, folder / file.name)
+    (to / "start.sh").write_text(script([instance.program for instance in pod.instances], pod.proxy.product.prepare))
+    _readable(to)
+
+
+def lay_out_package(to: Path, package: Path) -> None:
+    """Copy a Python package for the model server, without what this machine's Python compiled."""
+    shutil.copytree(package, to / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    _readable(to)
+
+
+def lay_out_snippets(to: Path, snippets: Path, suffix: str) -> None:
+    """Copy the snippets that users copy, byte for byte; none is fine."""
+    to.mkdir(parents=True)
+    for file in sorted(snippets.glob(f"*{suffix}")):
+        shutil.copyfile(file, to / file.name)
+    _readable(to)
+
+
+def _readable(folder: Path) -> None:
+    """Official images run as users of their own, who must read it whatever our umask."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)

@@ -1,0 +1,153 @@
+"""The lab's vocabulary: closed sets that code, files, commands and reports share.
+
+Every set is an enum whose value is the word as users meet it in `scenario.toml`, in `results.json`
+and on the page. Nothing here imports anything of the lab.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Variant(StrEnum):
+    """Which of a scenario's configurations is on the route.
+
+    Every proxy that can fail has `broken` and `fixed`. A proxy that does not show this failure has `not-affected`
+    instead, and `real-defaults` is the broken variant with the product's own, unshortened clocks.
+    """
+
+    BROKEN = "broken"
+    FIXED = "fixed"
+    NOT_AFFECTED = "not-affected"
+    REAL_DEFAULTS = "real-defaults"
+
+
+class Group(StrEnum):
+    """The failure modes that streaming adds to a batch call, the choice between both, and what to deploy."""
+
+    BUFFERING = "buffering"
+    TIMEOUTS = "timeouts"
+    PARTIAL = "partial"
+    CHOICE = "choice"
+    RECOMMENDED = "recommended"
+
+
+class Requirement(StrEnum):
+    """What a streaming path must do; the sentence and the rule of each stand in `lab.judge.requirements`."""
+
+    DELIVERS_TOKENS_AS_THEY_COME = "delivers-tokens-as-they-come"
+    WAITS_FOR_THE_FIRST_TOKEN = "waits-for-the-first-token"
+    SURVIVES_SILENCE = "survives-silence"
+    LETS_LONG_ANSWERS_FINISH = "lets-long-answers-finish"
+    WAITS_FOR_BATCH_REPLIES = "waits-for-batch-replies"
+    SHOWS_A_CUT_AS_A_CUT = "shows-a-cut-as-a-cut"
+    DELIVERS_WHAT_WAS_SENT = "delivers-what-was-sent"
+    PASSES_ERRORS_ON = "passes-errors-on"
+    MOVES_THE_FIRST_TOKEN_FORWARD = "moves-the-first-token-forward"
+    MAKES_PARTIAL_ANSWERS_VISIBLE = "makes-partial-answers-visible"
+
+
+class Delivery(StrEnum):
+    """How the tokens came; `unproven` where nothing shows that they were held, nor that they were not."""
+
+    INCREMENTAL = "incremental"
+    COALESCED = "coalesced"
+    BATCHED = "batched"
+    UNPROVEN = "unproven"
+    NONE = "none"
+
+
+class Ending(StrEnum):
+    """How the answer ended, by what the client could and could not know."""
+
+    COMPLETE = "complete"
+    DECLARED_PARTIAL = "declared-partial"
+    MODEL_ERROR_IN_STREAM = "model-error-in-stream"
+    MODEL_ERROR_STATUS = "model-error-status"
+    PROXY_ERROR_STATUS = "proxy-error-status"
+    WRONG_REPLY = "wrong-reply"
+    TIME_OUT = "time-out"
+    CUT = "cut"
+    MALFORMED = "malformed"
+    SILENTLY_TRUNCATED = "silently-truncated"
+    FORGED_COMPLETE = "forged-complete"
+    CORRUPT = "corrupt"
+
+
+class Cause(StrEnum):
+    """What brought the ending or the delivery about, where the evidence carries it."""
+
+    FIRST_BYTE_CLOCK = "first-byte-clock"
+    IDLE_CLOCK = "idle-clock"
+    TOTAL_CLOCK = "total-clock"
+    MODEL_DIED = "model-died"
+    MODEL_ERROR = "model-error"
+    TOKEN_LIMIT = "token-limit"
+    CONTENT_FILTER = "content-filter"
+    BUFFER = "buffer"
+    COMPRESSION = "compression"
+    LOST_IN_BUFFER = "lost-in-buffer"
+    PROBE_GAVE_UP = "probe-gave-up"
+
+
+class Flag(StrEnum):
+    """What else the evidence shows; no flag changes the ending."""
+
+    DIRTY_CLOSE = "dirty-close"
+    """The answer was whole, and the connection did not end as it should have."""
+    MARKER_MISSING = "marker-missing"
+    """The answer was whole with a reason, and the terminal marker never came."""
+    FINISH_MISSING = "finish-missing"
+    """The terminal marker came without any reason."""
+    ALSO_ENDED = "also-ended"
+    """An error event came, and a reason or a marker too."""
+    RETRIED = "retried"
+    """The model server had the request more than once."""
+    LOST_TOKENS = "lost-tokens"
+    """The model wrote tokens that never came."""
+    HEARTBEATS_ONLY = "heartbeats-only"
+    """Heartbeats came, and never a token."""
+    UNREADABLE_EVENT = "unreadable-event"
+    """An event broke the wire format, or the body could not be decoded."""
+    WRONG_TYPE = "wrong-type"
+    """The content type is not that of what was asked for."""
+    COMPRESSED = "compressed"
+    """The body had a content coding."""
+    ASKED_WITH_HTTP_1_0 = "asked-with-http-1.0"
+    """The model server was asked with HTTP/1.0, which leaves it no way to mark the end of a stream."""
+    TRAILING_BYTES = "trailing-bytes"
+    """Bytes came after the end of the body."""
+
+
+class Precedence(StrEnum):
+    """How a process comes to run before those of others on its machine."""
+
+    REAL_TIME = "real-time class"
+    """Before every ordinary process, as far as the kernel lets it."""
+    NICE = "nice value"
+    """More often than others, among the processes of its own session or control group."""
+    SHARES = "container shares"
+    """A larger share for its container, where the processor is short."""
+    NONE = "none"
+    """Like every other process: the lab may not ask for more, or the system knows no such thing."""
+
+
+class Saved(StrEnum):
+    """What a saved result is; each file says so in its field `kind`, so that `lab report` knows what to make of it."""
+
+    RUN = "run"
+    AUDIT = "audit"
+    ACTIVE_AUDIT = "active-audit"
+    CLIENTS = "clients"
+    COMPARISON = "comparison"
+
+
+class Outcome(StrEnum):
+    """What became of one case of one scenario behind one proxy."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SET_UP_FAILED = "set-up failed"
+    HARNESS_FAILED = "harness failed"
+    SKIPPED = "skipped"
+    INCONCLUSIVE = "inconclusive"

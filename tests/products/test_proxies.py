@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import lab.products
+from lab.errors import BadInput
+from lab.products import PRODUCTS, PROXIES, Product, resolve
+
+PRINTED = {
+    "nginx": ("nginx version: nginx/1.26.3\n", "1.26.3"),
+    "haproxy": ("HAProxy version 3.0.11-1+deb13u4 2026/01/01 - https://haproxy.org/\nStatus: ...", "3.0.11"),
+    "envoy": ("\nenvoy  version: 0a1b2c/1.40.0/Clean/RELEASE/BoringSSL\n", "1.40.0"),
+}
+
+
+@pytest.fixture(params=list(PRODUCTS.values()), ids=list(PRODUCTS))
+def product(request: pytest.FixtureRequest) -> Product:
+    """Each product in turn."""
+    found: Product = request.param
+    return found
+
+
+def test_each_module_is_a_product() -> None:
+    """A product is named after its module, which is all it takes to add one."""
+    folder = Path(lab.products.__file__).parent
+    assert {path.stem for path in folder.glob("[!_]*.py")} == set(PRODUCTS)
+
+
+def test_nothing_here_knows_the_engine() -> None:
+    """The package says what to run and imports nothing that runs it."""
+    for path in Path(lab.products.__file__).parent.glob("*.py"):
+        imported = {
+            name
+            for node in ast.walk(ast.parse(path.read_text()))
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        assert not {name for name in imported if name.startswith(("docker", "testcontainers", "lab.testbed"))}
+
+
+def test_a_product_means_all_its_releases(product: Product) -> None:
+    """The name of a product gives every release, the default one first."""
+    assert [proxy.id for proxy in resolve(product.name)] == [f"{product.name}-{r}" for r in product.releases]
+
+
+def test_an_id_means_one_proxy() -> None:
+    """The id of a proxy gives that one only."""
+    assert resolve("nginx-1.30") == (PROXIES["nginx-1.30"],)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    """Whoever mistypes a proxy learns what there is."""
+    with pytest.raises(BadInput, match="'nginx-9'") as caught:
+        resolve("nginx-9")
+    assert all(name in str(caught.value) for name in (*PRODUCTS, *PROXIES))
+
+
+def test_commands_name_the_file(product: Product) -> None:
+    """Serving and checking both read the file they are given."""
+    assert "/a/b.c" in product.command("/a/b.c")
+    assert "/a/b.c" in product.check_command("/a/b.c")
+
+
+def test_two_configurations_of_nginx_share_no_pid_file() -> None:
+    """Two nginx side by side in one container do not overwrite each other's pid file."""
+    command = PRODUCTS["nginx"].command
+    assert command("/posts/8001/fixed.conf")[-1] != command("/posts/8002/fixed.conf")[-1]
+
+
+def test_the_version_is_read_from_what_the_binary_prints(product: Product) -> None:
+    """The version in reports is the one that the binary printed."""
+    printed, version = PRINTED[product.name]
+    assert product.read_version(printed) == version
+    assert product.read_version("command not found") is None

@@ -1,0 +1,70 @@
+"""Cases by hand, and what is made of the evidence of their exchanges; nothing here is read from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from judge.builder import Build
+
+from lab.catalogue import Case, Exchange
+from lab.catalogue.schema import SymptomTable
+from lab.products import PROXIES
+from lab.results import FindingResult
+from lab.scenarios.verdicts import Played, conclude
+from lab.vocabulary import Flag, Outcome, Requirement, Variant
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+CARELESS = SCENARIOS / "model-dies"
+"""The scenario whose folder holds the careless consumers."""
+
+
+def make_case(
+    case: Variant,
+    requirement: Requirement,
+    builds: Mapping[str, Build],
+    *,
+    symptom: Mapping[str, SymptomTable] | None = None,
+    consumers: tuple[str, ...] = (),
+    shows: tuple[Flag, ...] = (),
+) -> Case:
+    """One case behind nginx; its exchanges carry the plans of the builds, and `name-3` is of the family `name`."""
+    exchanges = (
+        Exchange(
+            name=name,
+            family=name.rstrip("0123456789-"),
+            plan=build.the_plan,
+            stream=build.stream,
+            wire_format=build.wire_format,
+            accept_encoding="",
+            requirement=requirement,
+        )
+        for name, build in builds.items()
+    )
+    return Case(
+        scenario=CARELESS.name,
+        proxy=PROXIES["nginx-1.26"],
+        variant=case,
+        label=str(case),
+        title="",
+        config=CARELESS / "nginx" / "broken.conf",
+        exchanges=tuple(exchanges),
+        symptom=dict(symptom or {}),
+        consumers=consumers,
+        shows=shows,
+    )
+
+
+def concluded(
+    case: Variant,
+    requirement: Requirement,
+    builds: Mapping[str, Build],
+    *,
+    symptom: Mapping[str, SymptomTable] | None = None,
+    consumers: tuple[str, ...] = (),
+    shows: tuple[Flag, ...] = (),
+) -> tuple[Outcome, tuple[FindingResult, ...]]:
+    """The outcome of such a case, and its findings."""
+    testbed = make_case(case, requirement, builds, symptom=symptom, consumers=consumers, shows=shows)
+    conclusion = conclude(testbed, Played.judged(testbed.exchanges, [build.evidence() for build in builds.values()]))
+    return conclusion.outcome, conclusion.findings

@@ -1,0 +1,147 @@
+"""Who is measured a second time, and with whom: the rounds, with performances and verdicts that a test writes down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+from judge.builder import Build
+
+from lab.catalogue import Case
+from lab.results import CaseResult
+from lab.scenarios import rounds
+from lab.scenarios.play import Performance
+from lab.scenarios.rounds import Rounds
+from lab.testbed.testbed import Testbed
+from lab.vocabulary import Outcome, Precedence, Requirement, Variant
+
+from .scenes import make_case
+
+PASSED, FAILED, INCONCLUSIVE = Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE
+OTHERS = [outcome for outcome in Outcome if outcome is not INCONCLUSIVE]
+
+
+@dataclass
+class Theatre:
+    """What becomes of each case at each of its performances, and what was seen of them.
+
+    Args:
+        outcomes: by label, one for each time; more performances than that are a mistake.
+    """
+
+    outcomes: dict[str, list[Outcome]]
+    model_url: str = "http://127.0.0.1:9"
+    on_stage: int = 0
+    preferred: bool = False
+    performed: list[tuple[str, int]] = field(default_factory=list)
+    """Each performance, and how many were on at its end, itself among them."""
+    said: list[str] = field(default_factory=list)
+    ended: list[tuple[str, Outcome]] = field(default_factory=list)
+
+    async def perform(self, case: Case, *_: object) -> Performance:
+        """Be on testbed until all that began at the same time are."""
+        assert self.preferred
+        self.on_stage += 1
+        await asyncio.sleep(0)
+        self.performed.append((case.label, self.on_stage))
+        await asyncio.sleep(0)
+        self.on_stage -= 1
+        return Performance(case, 1.0, ())
+
+    def judged(self, performance: Performance) -> CaseResult:
+        """The next outcome of that case."""
+        assert not self.on_stage
+        assert not self.preferred
+        label, count = performance.case.label, len(self.performed)
+        outcome = self.outcomes[label].pop(0)
+        busy = f"busy at {count}" if outcome is INCONCLUSIVE else ""
+        return CaseResult(label, Variant.FIXED, "", outcome, (), (), 1.0, "", "", busy=busy)
+
+    @contextmanager
+    def precedence(self) -> Iterator[Precedence]:
+        """Before all others."""
+        self.preferred = True
+        yield Precedence.REAL_TIME
+        self.preferred = False
+
+    def say(self, line: str) -> None:
+        """Each line."""
+        self.said.append(line)
+
+    def begins(self, cases: Sequence[Case]) -> None:
+        """Not of the rounds."""
+
+    def played(self, case: Case) -> None:
+        """Not of interest here."""
+
+    def ends(self, case: Case, result: CaseResult) -> None:
+        """The last word."""
+        self.ended.append((case.label, result.outcome))
+
+
+async def play(monkeypatch: pytest.MonkeyPatch, **outcomes: list[Outcome]) -> tuple[Theatre, dict[str, CaseResult]]:
+    """Both rounds over cases with these outcomes; the results by label."""
+    theatre = Theatre(outcomes)
+    for name in ("perform", "judged", "precedence"):
+        monkeypatch.setattr(rounds, name, getattr(theatre, name))
+    one = make_case(Variant.FIXED, Requirement.SURVIVES_SILENCE, {"gap": Build()})
+    both = Rounds(cast(Testbed, theatre), theatre)
+    await both.play([replace(one, label=label) for label in outcomes])
+    assert not any(theatre.outcomes.values())
+    assert both.precedence is Precedence.REAL_TIME
+    results = {result.label: result for result in both.results.values()}
+    assert {label: result.outcome for label, result in results.items()} == dict(theatre.ended)
+    assert len(theatre.ended) == len(outcomes)
+    return theatre, results
+
+
+@pytest.mark.parametrize("outcome", OTHERS)
+async def test_what_is_not_inconclusive_is_never_measured_again(
+    monkeypatch: pytest.MonkeyPatch, outcome: Outcome
+) -> None:
+    """A second try of what failed would hide what goes wrong from time to time."""
+    theatre, results = await play(monkeypatch, one=[outcome], two=[PASSED])
+    assert sorted(label for label, _ in theatre.performed) == ["one", "two"]
+    assert (results["one"].outcome, results["one"].measured) == (outcome, 1)
+    assert theatre.said == []
+
+
+@pytest.mark.parametrize("second", Outcome)
+async def test_what_is_inconclusive_is_measured_once_more_and_that_counts(
+    monkeypatch: pytest.MonkeyPatch, second: Outcome
+) -> None:
+    """Whatever comes of the second time stands, and there is no third."""
+    theatre, results = await play(monkeypatch, one=[INCONCLUSIVE, second], two=[FAILED])
+    assert sorted(label for label, _ in theatre.performed) == ["one", "one", "two"]
+    assert (results["one"].outcome, results["one"].measured) == (second, 2)
+    assert (results["two"].outcome, results["two"].measured) == (FAILED, 1)
+    assert results["one"].busy == ("busy at 3" if second is INCONCLUSIVE else "busy at 2")
+    assert len(theatre.said) == 1
+
+
+async def test_each_is_measured_again_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once the first time; then one after the other, with nothing beside it."""
+    again = [INCONCLUSIVE, PASSED]
+    theatre, _ = await play(monkeypatch, one=list(again), two=list(again), three=[PASSED], four=list(again))
+    assert sorted(theatre.performed[:4]) == [("four", 4), ("one", 4), ("three", 4), ("two", 4)]
+    assert sorted(theatre.performed[4:]) == [("four", 1), ("one", 1), ("two", 1)]
+
+
+async def test_an_outsider_can_stop_it_between_two_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judging computes, and a user who presses Ctrl-C meanwhile is heard before it is through."""
+    task: asyncio.Task[Any] | None = None
+
+    def stop(self: Theatre, performance: Performance) -> CaseResult:
+        assert task is not None
+        task.cancel()
+        return judged(self, performance)
+
+    judged = Theatre.judged
+    monkeypatch.setattr(Theatre, "judged", stop)
+    task = asyncio.create_task(play(monkeypatch, one=[PASSED], two=[PASSED]))
+    with pytest.raises(asyncio.CancelledError):
+        await task

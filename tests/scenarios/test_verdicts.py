@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+
+import pytest
+from judge.builder import START, Build, lockstep
+
+from lab.catalogue.schema import SymptomTable
+from lab.evidence import Stall, TransportEnd
+from lab.vocabulary import Cause, Delivery, Ending, Flag, Outcome, Requirement, Variant
+
+from .scenes import concluded
+
+IDLE = Requirement.SURVIVES_SILENCE
+DELIVERS = Requirement.DELIVERS_TOKENS_AS_THEY_COME
+VISIBLE = Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE
+
+WHOLE = Build()
+DEAD = Build(sent=(1, 2, 3), written=3, reason=None, marker=False, end=TransportEnd.SHORT_FIN, fault="fin@3")
+
+# A route with an idle clock of 2 s. The proxy cuts 2 s after token 3, which left at second 0.3 of the
+# exchange; a stream that is never silent lives longer than that, so no total clock can be at work.
+GAP = Build(
+    whole=5,
+    sent=(1, 2, 3),
+    written=3,
+    reason=None,
+    marker=False,
+    end=TransportEnd.SHORT_FIN,
+    ended=START + 2.3,
+    client_left=START + 2.3,
+    finished=False,
+    plan={"gaps": ["4@5s"]},
+)
+STEADY = Build(whole=30)
+CUT = SymptomTable(ending=Ending.CUT, cause=Cause.IDLE_CLOCK, received=3, status=200, clock=2.0)
+
+
+def outcome_of_gap(symptom: SymptomTable, build: Build = GAP) -> Outcome:
+    """The outcome of a broken variant with one cut exchange, and one that is its control."""
+    builds = {"gap": build, "steady": STEADY}
+    return concluded(Variant.BROKEN, IDLE, builds, symptom={"gap": symptom})[0]
+
+
+class TestBrokenSide:
+    def test_passes_with_its_symptom_and_a_broken_requirement(self) -> None:
+        """Both together are what a broken variant is there to show."""
+        outcome, findings = concluded(Variant.BROKEN, IDLE, {"gap": GAP, "steady": STEADY}, symptom={"gap": CUT})
+        assert outcome is Outcome.PASSED
+        assert [finding.met for finding in findings] == [True, True]
+        assert "2.00 s" in findings[0].actual
+
+    def test_a_symptom_without_a_broken_requirement_fails(self) -> None:
+        """A scenario whose broken variant meets the requirement demonstrates nothing."""
+        symptom = {"gap": SymptomTable(ending=Ending.COMPLETE)}
+        outcome, (shown, broken) = concluded(Variant.BROKEN, IDLE, {"gap": WHOLE}, symptom=symptom)
+        assert outcome is Outcome.FAILED
+        assert shown.met
+        assert not broken.met
+        assert broken.expected == "not: every exchange complete"
+
+    def test_a_broken_requirement_without_the_symptom_fails(self) -> None:
+        """Whatever broke was not what the scenario is about."""
+        symptom = {"gap": SymptomTable(ending=Ending.SILENTLY_TRUNCATED)}
+        outcome, (shown, broken) = concluded(Variant.BROKEN, IDLE, {"gap": DEAD}, symptom=symptom)
+        assert outcome is Outcome.FAILED
+        assert not shown.met
+        assert broken.met
+
+    def test_an_inconclusive_requirement_is_no_broken_one(self) -> None:
+        """A model server that never died neither breaks nor meets a requirement about dying."""
+        symptom = {"fin": SymptomTable(ending=Ending.COMPLETE)}
+        outcome, findings = concluded(Variant.BROKEN, Requirement.SHOWS_A_CUT_AS_A_CUT, {"fin": WHOLE}, symptom=symptom)
+        assert outcome is Outcome.FAILED
+        assert "either way" in findings[-1].actual
+
+    def test_one_exchange_of_many_without_the_symptom_fails(self) -> None:
+        """The symptom is claimed of every exchange of a family; the sum and the one without it both say so."""
+        symptom = {"gap": SymptomTable(ending=Ending.CUT)}
+        outcome, findings = concluded(Variant.BROKEN, IDLE, {"gap-01": DEAD, "gap-02": WHOLE}, symptom=symptom)
+        assert outcome is Outcome.FAILED
+        summed_up, alone, broken = findings
+        assert (summed_up.expected, summed_up.actual) == ("2 with ending cut", "1 with ending cut")
+        assert alone.requirement.startswith("gap-02")
+        assert [finding.met for finding in findings] == [False, False, True]
+        assert broken.actual.startswith("gap-01")
+
+    def test_an_exchange_without_symptom_breaks_nothing(self) -> None:
+        """Where only the control is cut, the requirement was not broken by what the scenario names."""
+        builds = {"gap": WHOLE, "control": DEAD}
+        outcome, findings = concluded(Variant.BROKEN, IDLE, builds, symptom={"gap": SymptomTable(received=5)})
+        assert outcome is Outcome.FAILED
+        assert [finding.met for finding in findings] == [True, False]
+
+    def test_real_defaults_are_expected_to_fail_too(self) -> None:
+        """The product's own clock is a broken variant, however long it is."""
+        symptom = {"gap": SymptomTable(ending=Ending.CUT)}
+        assert concluded(Variant.REAL_DEFAULTS, IDLE, {"gap": DEAD}, symptom=symptom)[0] is Outcome.PASSED
+        assert concluded(Variant.REAL_DEFAULTS, IDLE, {"gap": WHOLE}, symptom=symptom)[0] is Outcome.FAILED
+
+
+class TestSymptom:
+    @pytest.mark.parametrize(
+        ("field", "wrong"),
+        [
+            ("delivery", Delivery.BATCHED),
+            ("ending", Ending.SILENTLY_TRUNCATED),
+            ("cause", Cause.TOTAL_CLOCK),
+            ("status", 504),
+            ("received", 4),
+            ("clock", 60.0),
+        ],
+    )
+    def test_each_field_alone_can_fail_it(self, field: str, wrong: object) -> None:
+        """A field that is never held against the evidence would let a wrong claim stand."""
+        assert outcome_of_gap(CUT) is Outcome.PASSED
+        assert outcome_of_gap(CUT.model_copy(update={field: wrong})) is Outcome.FAILED
+
+    @pytest.mark.parametrize(
+        ("clock", "outcome"),
+        [
+            (1.7, Outcome.PASSED),
+            (2.0, Outcome.PASSED),
+            (2.3, Outcome.PASSED),
+            (2.4, Outcome.FAILED),
+            (1.0, Outcome.FAILED),
+            (4.0, Outcome.FAILED),
+        ],
+    )
+    def test_a_clock_may_be_off_by_what_a_busy_machine_takes(self, clock: float, outcome: Outcome) -> None:
+        """Half a second late is a busy machine, 0.3 s early is nginx; anything else is another clock."""
+        assert outcome_of_gap(SymptomTable(clock=clock)) is outcome
+
+    def test_no_clock_is_near_to_none(self) -> None:
+        """An answer that the model itself cut short was ended by no clock, whatever time that took."""
+        symptom = {"gap": SymptomTable(ending=Ending.CUT, clock=0.3)}
+        outcome, findings = concluded(Variant.BROKEN, IDLE, {"gap": DEAD}, symptom=symptom)
+        assert outcome is Outcome.FAILED
+        assert "no clock" in findings[0].actual
+
+    def test_only_longer_answers_show_it(self) -> None:
+        """With `longer_than`, what is shorter must be complete and what is longer must show the symptom."""
+        symptom = {"gap": SymptomTable(ending=Ending.CUT, longer_than=1.0)}
+        # The last token is due at 0.4 s and at 2.9 s.
+        short, long = WHOLE, WHOLE.but(whole=30)
+        cut = long.but(sent=(1, 2, 3), written=3, reason=None, marker=False, end=TransportEnd.SHORT_FIN, fault="fin@3")
+        cases = {
+            "as it should be": ({"gap-1": short, "gap-2": cut}, Outcome.PASSED),
+            "the short one cut too": ({"gap-1": DEAD, "gap-2": cut}, Outcome.FAILED),
+            "the long one whole": ({"gap-1": short, "gap-2": long}, Outcome.FAILED),
+        }
+        found = {
+            name: concluded(Variant.BROKEN, IDLE, builds, symptom=symptom)[0] for name, (builds, _) in cases.items()
+        }
+        assert found == {name: outcome for name, (_, outcome) in cases.items()}
+
+
+class TestOtherSides:
+    @pytest.mark.parametrize("case", [Variant.FIXED, Variant.NOT_AFFECTED])
+    @pytest.mark.parametrize(("build", "outcome"), [(WHOLE, Outcome.PASSED), (DEAD, Outcome.FAILED)])
+    def test_pass_when_the_requirement_is_met(self, case: Variant, build: Build, outcome: Outcome) -> None:
+        """A fixed or immune variant has no symptom to show, only something to do right."""
+        assert concluded(case, IDLE, {"gap": build})[0] is outcome
+
+    def test_an_inconclusive_requirement_is_not_met(self) -> None:
+        """A case may not pass because nothing happened in it."""
+        assert concluded(Variant.FIXED, Requirement.SHOWS_A_CUT_AS_A_CUT, {"fin": WHOLE})[0] is Outcome.FAILED
+
+    @pytest.mark.parametrize(("confirmed", "outcome"), [(True, Outcome.PASSED), (False, Outcome.FAILED)])
+    def test_lockstep_decides_about_delivery(self, confirmed: bool, outcome: Outcome) -> None:
+        """A token that the next one waited for is proof; a hold that ran out is proof of the opposite."""
+        assert concluded(Variant.FIXED, DELIVERS, {"stream": lockstep(WHOLE, confirmed=confirmed)})[0] is outcome
+
+    @pytest.mark.parametrize(("coding", "outcome"), [("identity", Outcome.FAILED), ("gzip", Outcome.PASSED)])
+    def test_a_side_must_be_what_it_claims(self, coding: str, outcome: Outcome) -> None:
+        """A case that is about compression may not pass because nothing was compressed."""
+        plain = b"".join(read.data for read in WHOLE.evidence().trace.body)
+        headers = (("content-type", "text/event-stream"), ("content-encoding", coding))
+        build = WHOLE.but(body=gzip.compress(plain) if coding == "gzip" else plain, headers=headers)
+        found, findings = concluded(Variant.FIXED, IDLE, {"stream": build}, shows=(Flag.COMPRESSED,))
+        assert found is outcome
+        assert findings[0].met
+        assert "compressed" in findings[1].actual
+
+
+class TestConsumers:
+    DEATHS: Mapping[str, Build] = {
+        "fin": DEAD,
+        "rst": DEAD.but(end=TransportEnd.RESET, fault="rst@3"),
+        "anthropic": DEAD.but(wire_format="anthropic-messages"),
+    }
+    CUT: Mapping[str, SymptomTable] = dict.fromkeys(DEATHS, SymptomTable(ending=Ending.CUT))
+    CARELESS = ("careless.py:shows_as_whole", "careless.py:processes_half", "careless.py:drops_silently")
+
+    @pytest.mark.parametrize("careless", CARELESS)
+    def test_each_careless_one_is_seen_to_fail(self, careless: str) -> None:
+        """Showing, processing and dropping half an answer are three failures, and each has its finding."""
+        outcome, findings = concluded(Variant.BROKEN, VISIBLE, self.DEATHS, symptom=self.CUT, consumers=(careless,))
+        assert outcome is Outcome.PASSED
+        assert careless.partition(":")[2] in findings[-1].requirement
+
+    def test_the_careful_one_does_not_fail(self) -> None:
+        """The same bytes and the same ends, and every half answer is called one."""
+        outcome, findings = concluded(Variant.FIXED, VISIBLE, self.DEATHS, consumers=("lab.consume",))
+        assert outcome is Outcome.PASSED
+        assert "told partial with 3 tokens" in findings[0].actual
+
+    def test_one_careful_consumer_spoils_a_broken_case(self) -> None:
+        """Every consumer of a broken variant must fail, so that none hides behind another."""
+        consumers = (self.CARELESS[0], "lab.consume")
+        outcome, findings = concluded(Variant.BROKEN, VISIBLE, self.DEATHS, symptom=self.CUT, consumers=consumers)
+        assert outcome is Outcome.FAILED
+        assert [finding.met for finding in findings[-2:]] == [True, False]
+
+    def test_one_careless_consumer_spoils_a_fixed_case(self) -> None:
+        """Every consumer of a fixed variant must tell the truth."""
+        outcome, _ = concluded(Variant.FIXED, VISIBLE, self.DEATHS, consumers=("lab.consume", self.CARELESS[0]))
+        assert outcome is Outcome.FAILED
+
+    def test_a_whole_answer_is_no_evidence_of_carelessness(self) -> None:
+        """On a whole answer careless consumers tell the truth, so a broken variant without a cut fails."""
+        symptom = {"fin": SymptomTable(ending=Ending.COMPLETE)}
+        outcome, _ = concluded(Variant.BROKEN, VISIBLE, {"fin": WHOLE}, symptom=symptom, consumers=self.CARELESS)
+        assert outcome is Outcome.FAILED
+
+
+class TestTheMachineWasBusy:
+    """Probe or model server were late themselves: what that explains is inconclusive, and nothing else is."""
+
+    # The plan says 0.1 s from token to token, the ledger 0.8 s: token 3 is due at 0.2 s and leaves at 2.4 s.
+    LATE = DEAD.but(interval=0.8, plan={"interval": 0.1})
+    ASLEEP = (Stall(START, START + 1.0),)
+
+    def test_a_token_that_left_late_was_late_before_it_came_to_the_proxy(self) -> None:
+        """Nothing is proved about a path that cut such a stream; the first finding tells who was late."""
+        outcome, findings = concluded(Variant.FIXED, IDLE, {"gap": self.LATE})
+        assert outcome is Outcome.INCONCLUSIVE
+        assert "gap: a token left 2,200 ms late" in findings[0].actual
+        assert len(findings) == 2
+
+    def test_a_batch_reply_that_left_late_proves_nothing_either(self) -> None:
+        """The path waited for longer than the plan asks for, and gave up."""
+        gone = Build(stream=False, body=b"", status=504, end=TransportEnd.FRAMED, client_left=START + 6.0)
+        late = gone.but(interval=1.2, plan={"interval": 0.1}, ended=START + 6.0)
+        assert concluded(Variant.FIXED, Requirement.WAITS_FOR_BATCH_REPLIES, {"batch": gone})[0] is Outcome.FAILED
+        assert concluded(Variant.FIXED, Requirement.WAITS_FOR_BATCH_REPLIES, {"batch": late})[0] is Outcome.INCONCLUSIVE
+
+    def test_what_went_as_it_should_is_not_spoilt(self) -> None:
+        """A proxy that did right by late tokens did right."""
+        whole = WHOLE.but(interval=0.8, plan={"interval": 0.1}, stalls=self.ASLEEP)
+        assert concluded(Variant.FIXED, IDLE, {"gap": whole})[0] is Outcome.PASSED
+
+    @pytest.mark.parametrize(
+        ("lateness", "words"),
+        [
+            ({"stalls": ASLEEP}, "the probe stopped for"),
+            (
+                {"stalls": tuple(Stall(START + n / 10, START + n / 10 + 0.09) for n in range(5))},
+                "the probe stopped for",
+            ),
+            ({"model_stalls": ASLEEP}, "the model server stopped for"),
+            ({"on_its_way": 0.6}, "the request was on its way for 600 ms"),
+        ],
+        ids=["once", "again and again", "the model server", "before it came"],
+    )
+    def test_whoever_was_late_the_proxy_is_not_to_blame(self, lateness: dict[str, object], words: str) -> None:
+        """One long stop, many short ones, or a request that took its time: each may have brought the cut about."""
+        outcome, findings = concluded(Variant.FIXED, IDLE, {"gap": DEAD.but(ended=START + 1.0, **lateness)})
+        assert outcome is Outcome.INCONCLUSIVE
+        assert words in findings[0].actual
+
+    def test_a_batch_that_nobody_was_awake_to_see_is_no_failed_symptom(self) -> None:
+        """The broken variant holds the stream; the probe slept through most of it, in naps that are short each."""
+        build = Build(whole=12, interval=0.25)
+        held = build.but(arrivals=dict.fromkeys(range(1, 13), build.left(12) + 0.01))
+        naps = tuple(Stall(START + 0.4 * n, START + 0.4 * n + 0.3) for n in range(8))
+        whole = SymptomTable(ending=Ending.COMPLETE)
+        symptom = {"stream": SymptomTable(delivery=Delivery.BATCHED, cause=Cause.BUFFER), "batch": whole}
+        batch = build.but(stream=False)
+
+        def outcome(stream: Build) -> Outcome:
+            case = {"stream": stream, "batch": batch}
+            return concluded(Variant.BROKEN, Requirement.MOVES_THE_FIRST_TOKEN_FORWARD, case, symptom=symptom)[0]
+
+        assert outcome(held) is Outcome.PASSED
+        assert outcome(held.but(stalls=naps)) is Outcome.INCONCLUSIVE
+        # Awake or not, tokens that came one by one were not held.
+        assert outcome(build.but(stalls=naps)) is Outcome.FAILED
+
+    def test_lockstep_that_the_probe_slept_through_is_inconclusive(self) -> None:
+        """No hold was confirmed, and the probe never ran for long enough to say why."""
+        build = lockstep(Build(whole=10), confirmed=False)
+        naps = tuple(Stall(build.left(n), build.left(n) + 0.04) for n in range(1, 11))
+        outcome, findings = concluded(Variant.FIXED, DELIVERS, {"tokens": build.but(stalls=naps)})
+        assert outcome is Outcome.INCONCLUSIVE
+        assert "tokens: nothing tells how its tokens came, for the probe was late itself" in findings[0].actual
+        assert concluded(Variant.FIXED, DELIVERS, {"tokens": build})[0] is Outcome.FAILED
+
+    def test_a_little_late_is_no_excuse(self) -> None:
+        """What is late by less than the scenarios' margins cannot have brought the failure about."""
+        assert (
+            concluded(Variant.FIXED, IDLE, {"gap": DEAD.but(interval=0.12, plan={"interval": 0.1})})[0]
+            is Outcome.FAILED
+        )
+        stopped = DEAD.but(stalls=(Stall(START, START + 0.1),))
+        assert concluded(Variant.FIXED, IDLE, {"gap": stopped})[0] is Outcome.FAILED
+
+    def test_what_no_wait_brings_about_is_no_fault_of_the_machine(self) -> None:
+        """A token came twice: the path did that, at whatever speed."""
+        twice = WHOLE.but(sent=(1, 2, 2, 3, 4, 5), stalls=self.ASLEEP)
+        assert concluded(Variant.FIXED, IDLE, {"gap": twice})[0] is Outcome.FAILED
+
+    def test_one_failure_that_no_lateness_explains_is_enough(self) -> None:
+        """The probe slept through one exchange, and another was cut while everybody ran."""
+        late, cut = DEAD.but(stalls=self.ASLEEP), DEAD
+        assert concluded(Variant.FIXED, IDLE, {"late": late})[0] is Outcome.INCONCLUSIVE
+        outcome, findings = concluded(Variant.FIXED, IDLE, {"late": late, "cut": cut})
+        assert outcome is Outcome.FAILED
+        assert len(findings) == 1
+        symptom = {"late": CUT, "cut": CUT}
+        assert concluded(Variant.BROKEN, IDLE, {"late": late, "cut": cut}, symptom=symptom)[0] is Outcome.FAILED
+
+    def test_a_side_that_was_spared_the_test_has_not_passed(self) -> None:
+        """The silence before token 4 was to last five seconds; token 3 left so late that half of them were left."""
+        spared = WHOLE.but(interval=1.0, plan={"interval": 0.1, "gaps": ["4@5s"]})
+        outcome, findings = concluded(Variant.FIXED, IDLE, {"gap": spared})
+        assert outcome is Outcome.INCONCLUSIVE
+        assert "a silence of 5.10 s lasted for 1.00 s only" in findings[0].actual

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.errors import BadInput
+from lab.testbed import config
+from lab.testbed.config import Upstream
+
+MODEL = Upstream("model", 8000)
+
+
+def test_the_four_names_are_replaced() -> None:
+    """A configuration learns its port and the model server, whole or in two parts."""
+    text = "${PORT} ${MODEL} ${MODEL_HOST} ${MODEL_PORT}"
+    assert config.fill(text, 8001, MODEL) == "8001 model:8000 model 8000"
+
+
+@pytest.mark.parametrize("own", ["$host", "${host}", "$PORT", "%[var(txn.x)]", "${PORTS}", "%{+Q}r"])
+def test_what_belongs_to_the_proxy_stays(own: str) -> None:
+    """The proxy's own variables pass through untouched."""
+    assert config.fill(own, 8001, MODEL) == own
+
+
+def test_a_file_without_a_port_is_refused(tmp_path: Path) -> None:
+    """A configuration that listens where it likes is bad input, and the message names the file."""
+    path = tmp_path / "nginx.conf"
+    path.write_text("listen 80;")
+    with pytest.raises(BadInput, match=r"nginx\.conf has no \$\{PORT\}"):
+        config.read_template(path)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """A missing file and a file that is no text are bad input."""
+    binary = tmp_path / "binary.conf"
+    binary.write_bytes(b"\xff\xfe${PORT}")
+    for path in (tmp_path / "missing.conf", binary):
+        with pytest.raises(BadInput, match=path.name):
+            config.read_template(path)
+
+
+def test_the_other_files_of_the_folder_come_along(tmp_path: Path) -> None:
+    """Certificates and included files beside a configuration are copied with it, folders are not."""
+    for name in ("a.conf", "cert.pem"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "folder").mkdir()
+    assert config.companions(tmp_path / "a.conf") == [tmp_path / "cert.pem"]
+
+
+def test_a_whole_home_folder_does_not_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration that lies among large files is refused, not copied with all of them."""
+    monkeypatch.setattr(config, "COMPANIONS_LIMIT", 3)
+    (tmp_path / "large").write_text("four")
+    with pytest.raises(BadInput, match="folder of its own"):
+        config.companions(tmp_path / "a.conf")

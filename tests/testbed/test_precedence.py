@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any, cast
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from lab.testbed import _precedence
+from lab.testbed._owner import RUN_LABEL
+from lab.testbed._precedence import SHARES, prefer
+from lab.vocabulary import Precedence
+
+from .test_stage import MODEL_STUB, Images, Testbed
+
+OTHERS = "0" * 64
+"""The id of a container that no process of this machine is in."""
+
+
+def container(number: str = OTHERS) -> Container:
+    """One whose process has the number of this very process, as one of another machine's may."""
+    return cast(Container, SimpleNamespace(id=number, attrs={"State": {"Pid": os.getpid()}}))
+
+
+def engine_with(*, shares: bool) -> docker.DockerClient:
+    """One that knows of shares, or does not."""
+    return cast(docker.DockerClient, SimpleNamespace(info=lambda: {"CPUShares": shares}))
+
+
+@pytest.mark.parametrize(("shares", "gained"), [(True, Precedence.SHARES), (False, Precedence.NONE)])
+def test_a_process_of_the_same_number_elsewhere_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, shares: bool, gained: Precedence
+) -> None:
+    """The engine may stand on another machine; what has that number here is somebody else's."""
+    touched: list[int] = []
+    monkeypatch.setattr(_precedence, "enter_real_time", touched.append)
+    assert prefer(engine_with(shares=shares), container()) is gained
+    assert prefer(engine_with(shares=shares), container("")) is gained
+    assert touched == []
+
+
+@pytest.mark.parametrize(("granted", "gained"), [(True, Precedence.REAL_TIME), (False, Precedence.SHARES)])
+def test_the_class_where_it_is_granted_and_the_share_where_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, granted: bool, gained: Precedence
+) -> None:
+    """The kernel may refuse a container's process the class; the share it has all the same."""
+    asked: list[int] = []
+
+    def enter(process: int) -> bool:
+        asked.append(process)
+        return granted
+
+    monkeypatch.setattr(_precedence, "enter_real_time", enter)
+    monkeypatch.setattr(_precedence, "_is_here", lambda *_: True)
+    assert prefer(engine_with(shares=True), container()) is gained
+    assert asked == [os.getpid()]
+
+
+@pytest.mark.engine
+async def test_a_stage_tells_what_its_model_server_has(engine: docker.DockerClient, images_in_use: Images) -> None:
+    """The share is in the engine's own record, and the class, where the testbed says so, in the kernel's."""
+    async with Testbed([], images_in_use, model_command=MODEL_STUB) as testbed:
+        (model,) = engine.containers.list(filters={"label": f"{RUN_LABEL}={testbed.run}"})
+        attributes: dict[str, Any] = model.attrs
+        assert attributes["HostConfig"]["CpuShares"] == SHARES
+        if testbed.precedence is Precedence.REAL_TIME:
+            assert os.sched_getscheduler(attributes["State"]["Pid"]) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR
+        else:
+            assert testbed.precedence in (Precedence.SHARES, Precedence.NONE)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from lab.testbed.readiness import await_answer
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def served(answers: list[bytes]) -> AsyncIterator[int]:
+    """A port whose connections get the answers one after another, the last one for ever."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answers.pop(0) if len(answers) > 1 else answers[0])
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"404 Not Found", b"502 Bad Gateway"])
+async def test_any_status_is_an_answer(status: bytes) -> None:
+    """A proxy that answers at all is ready; what it answers is not judged here."""
+    async with served([b"HTTP/1.1 " + status + b"\r\n\r\n"]) as port:
+        assert await await_answer("127.0.0.1", port, asyncio.Event(), 5)
+
+
+async def test_a_port_that_only_accepts_is_not_ready_yet() -> None:
+    """An accepted and closed connection, as the engine's forwarder makes it, is asked again."""
+    async with served([b"", b"garbage\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]) as port:
+        assert await await_answer("127.0.0.1", port, asyncio.Event(), 5)
+
+
+async def test_a_process_that_ended_is_not_waited_for() -> None:
+    """As soon as the process is known to have ended, waiting stops."""
+    ended = asyncio.Event()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        asyncio.get_running_loop().call_later(0.1, ended.set)
+        began = time.monotonic()
+        assert not await await_answer("127.0.0.1", unused.getsockname()[1], ended, 60)
+    assert time.monotonic() - began < 30
+
+
+async def test_a_connection_that_stays_unanswered_is_left_when_the_process_has_ended() -> None:
+    """A container that is gone resets nothing: whoever connects to it learns of its end by its log."""
+    ended = asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asyncio.get_running_loop().call_later(0.1, ended.set)
+        async with asyncio.timeout(30):
+            assert not await await_answer("127.0.0.1", silent.getsockname()[1], ended, 600)
+
+
+async def test_waiting_is_bounded() -> None:
+    """Something that never answers is given up after the limit."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not await await_answer("127.0.0.1", silent.getsockname()[1], asyncio.Event(), 0.2)
