@@ -19,7 +19,7 @@ _FOUND = pytest.StashKey[bool]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer the cases that take more than a minute."""
     group = parser.getgroup("token-stream-lab")
-    group.addoption("--real-defaults", action="store_true", help="run the products' own, unshortened clocks as well")
+    group.addoption("--real-defaults", action="store_true", help="run the products' own, unshortened timeouts as well")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -38,7 +38,7 @@ class ExchangeResult:
     """One exchange: the plan, the verdict and the two timelines.
 
     `planned` counts the tokens of the whole answer, `written` those that left the model server, `received`
-    those that came. `clock` is the value, in seconds, of the clock that ended it. `heartbeats` are the times at
+    those that came. `timeout` is the value, in seconds, of the timeout that ended it. `heartbeats` are the times at
     which heartbeats left.
     """
 
@@ -49,7 +49,7 @@ class ExchangeResult:
     delivery: Delivery
     ending: Ending
     cause: Cause | None
-    clock: float | None
+    timeout: float | None
     sentence: str
     flags: tuple[str, ...]
     received: int

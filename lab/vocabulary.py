@@ -13,7 +13,7 @@ class Variant(StrEnum):
     """Which of a scenario's configurations is on the route.
 
     Every proxy that can fail has `broken` and `fixed`. A proxy that does not show this failure has `not-affected`
-    instead, and `real-defaults` is the broken variant with the product's own, unshortened clocks.
+    instead, and `real-defaults` is the broken variant with the product's own, unshortened timeouts.
     """
 
     BROKEN = "broken"
@@ -66,7 +66,7 @@ class Ending(StrEnum):
     MODEL_ERROR_STATUS = "model-error-status"
     PROXY_ERROR_STATUS = "proxy-error-status"
     WRONG_REPLY = "wrong-reply"
-    TIME_OUT = "time-out"
+    PROBE_TIMEOUT = "probe-timeout"
     CUT = "cut"
     MALFORMED = "malformed"
     SILENTLY_TRUNCATED = "silently-truncated"
@@ -77,9 +77,9 @@ class Ending(StrEnum):
 class Cause(StrEnum):
     """What brought the ending or the delivery about, where the evidence carries it."""
 
-    FIRST_BYTE_CLOCK = "first-byte-clock"
-    IDLE_CLOCK = "idle-clock"
-    TOTAL_CLOCK = "total-clock"
+    FIRST_BYTE_TIMEOUT = "first-byte-timeout"
+    IDLE_TIMEOUT = "idle-timeout"
+    TOTAL_TIMEOUT = "total-timeout"
     MODEL_DIED = "model-died"
     MODEL_ERROR = "model-error"
     TOKEN_LIMIT = "token-limit"
@@ -87,7 +87,7 @@ class Cause(StrEnum):
     BUFFER = "buffer"
     COMPRESSION = "compression"
     LOST_IN_BUFFER = "lost-in-buffer"
-    PROBE_GAVE_UP = "probe-gave-up"
+    PROBE_TIMEOUT = "probe-timeout"
 
 
 class Flag(StrEnum):

@@ -172,7 +172,7 @@ class TestReport:
         """A saved run can be read again without an engine."""
         assert main(["report", str(file)]) == ExitCode.AS_REQUIRED
         assert {path.name for path in file.parent.iterdir()} == {"results.json", "report.html", "junit.xml"}
-        assert "idle-clock" in capsys.readouterr().out
+        assert "idle-timeout" in capsys.readouterr().out
 
     def test_makes_them_elsewhere_if_asked(self, file: Path, tmp_path: Path) -> None:
         """The folder is made, and the saved file's own stays as it is."""

@@ -55,7 +55,7 @@ def saved_active_audit(to: Path) -> tuple[Path, str, str | None]:
         shortest=1.0,
         seconds=61.0,
         requests=0,
-        clocks=(),
+        timeouts=(),
         smallest=None,
         deaths=(),
         effects=(),

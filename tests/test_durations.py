@@ -24,7 +24,7 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
 
 @pytest.mark.parametrize("text", ["9" * 400 + "s", "1" + "0" * 300 + "h", "8761h", float("inf"), 10**400])
 def test_nothing_lasts_longer_than_a_year(text: object) -> None:
-    """What no clock can wait for, and no float can hold, is refused where it is read."""
+    """What no timeout can wait for, and no float can hold, is refused where it is read."""
     assert parse_duration("8760h") == 365 * 24 * 3600
     with pytest.raises(ValueError, match="longer than a year"):
         parse_duration(text)

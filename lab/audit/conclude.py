@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lab.audit.conclude_compare import Ended, against_control, differences
 from lab.audit.conclude_delivery import delivery_finding
-from lab.audit.conclude_ending import ClockGuess, clock_guess, ending_of_reading, strangers
+from lab.audit.conclude_ending import TimeoutGuess, ending_of_reading, strangers, timeout_guess
 from lab.audit.conclude_problems import Proven, problems_of, proven_by, verdict_of
 from lab.audit.conclude_ways import Added, EndingCount, GroupFinding, added, group_finding, guilty, outward
 from lab.audit.confidence import Confidence, DeliveryFinding, EndingFinding, Problem, Severity
@@ -21,7 +21,6 @@ from lab.audit.signs import Measured, Signs, measure_signs
 
 __all__ = [
     "Added",
-    "ClockGuess",
     "Conclusions",
     "Confidence",
     "DeliveryFinding",
@@ -35,6 +34,7 @@ __all__ = [
     "SampleFinding",
     "Severity",
     "Signs",
+    "TimeoutGuess",
     "conclude",
 ]
 
@@ -56,7 +56,7 @@ class Conclusions:
         problems: what is wrong, failures first; empty where nothing is.
         groups: what the samples of each way and setting show together, the audited way first.
         samples: what each sample shows by itself, in the order in which they were made.
-        clocks: what deaths on each way have in common.
+        timeouts: what deaths on each way have in common.
         hops: what the headers and error pages give away.
         oddities: what headers on the audited way say against streaming.
         added: each way compared with the one behind it, from the model outward.
@@ -68,7 +68,7 @@ class Conclusions:
     problems: tuple[Problem, ...]
     groups: tuple[GroupFinding, ...]
     samples: tuple[SampleFinding, ...]
-    clocks: tuple[ClockGuess, ...]
+    timeouts: tuple[TimeoutGuess, ...]
     hops: tuple[HopClue, ...]
     oddities: tuple[str, ...]
     added: tuple[Added, ...]
@@ -96,21 +96,21 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
     by_way = {way: [place for place, sample in enumerate(samples) if _way(sample) == way] for way in ways}
     endings = _endings(ended, by_way)
     groups = _groups(settings, measured, endings)
-    guesses = (clock_guess(way, [readings[place] for place in places]) for way, places in by_way.items())
-    clocks = tuple(guess for guess in guesses if guess is not None)
+    guesses = (timeout_guess(way, [readings[place] for place in places]) for way, places in by_way.items())
+    timeouts = tuple(guess for guess in guesses if guess is not None)
     clues = tuple(dict.fromkeys(clue for one in samples for clue in hop_clues(_way(one), one.evidence.trace)))
     audited = [readings[place] for place in by_way[ways[0]]] if ways else []
-    oddities = _oddities(ended, by_way, ways[0] if ways else "", clocks)
+    oddities = _oddities(ended, by_way, ways[0] if ways else "", timeouts)
     steps = added(groups)
     blamed = guilty(steps)
     proven = proven_by(audited, longest)
-    problems = problems_of(groups, clocks, clues, oddities, blamed, proven, measured)
+    problems = problems_of(groups, timeouts, clues, oddities, blamed, proven, measured)
     return Conclusions(
-        verdict=verdict_of(groups, clocks, blamed, proven, problems),
+        verdict=verdict_of(groups, timeouts, blamed, proven, problems),
         problems=problems,
         groups=groups,
         samples=tuple(SampleFinding(one.signs, ending) for one, ending in zip(measured, endings, strict=True)),
-        clocks=clocks,
+        timeouts=timeouts,
         hops=clues,
         oddities=oddities,
         added=steps,
@@ -132,12 +132,12 @@ def _endings(ended: Sequence[Ended], by_way: Mapping[str, Sequence[int]]) -> lis
 
 
 def _oddities(
-    ended: Sequence[Ended], by_way: Mapping[str, Sequence[int]], audited: str, clocks: Sequence[ClockGuess]
+    ended: Sequence[Ended], by_way: Mapping[str, Sequence[int]], audited: str, timeouts: Sequence[TimeoutGuess]
 ) -> tuple[str, ...]:
     """What the audited way does to the replies that no verdict on delivery or ending covers."""
     here = [ended[place] for place in by_way.get(audited, ())]
     direct = [ended[place] for place in by_way.get(DIRECT, ())] if audited != DIRECT else []
-    deaths = [clock.sentence for clock in clocks if clock.way == audited and clock.cause is None]
+    deaths = [timeout.sentence for timeout in timeouts if timeout.way == audited and timeout.cause is None]
     odd = (*header_oddities([one.reading.trace for one in here]), *differences(here, direct), *deaths)
     return tuple(dict.fromkeys(odd))
 

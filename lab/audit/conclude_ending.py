@@ -6,7 +6,7 @@ way, and, in a format without a marker, the difference between an end and a clea
 by itself; what the model's own address shows of it is for `lab.audit.conclude_compare`. A reply that repeats itself
 (OpenAI's Responses) can contradict itself, and then it is `corrupt` for certain.
 
-Deaths at one time are a clock's, deaths after one number of events are the model's or those of a limit on size.
+Deaths at one time are a timeout's, deaths after one number of events are the model's or those of a limit on size.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from itertools import pairwise
 from lab.audit.allowance import ignores_limit
 from lab.audit.confidence import Confidence, EndingFinding
 from lab.evidence import Evidence, TransportEnd
-from lab.judge.clocks import Exposure, blame, exposure_of
 from lab.judge.endings import Reading, ending_of
 from lab.judge.gaps import FEW
 from lab.judge.reading import read
 from lab.judge.sentences import TRANSPORT
+from lab.judge.timeouts import Exposure, blame, exposure_of
 from lab.vocabulary import Cause, Ending
 from lab.wire import format_named
 
 CLOCK_SLACK = (0.5, 0.02)
-"""Seconds, and part of the value, whichever is more, within which deaths by one clock lie."""
+"""Seconds, and part of the value, whichever is more, within which deaths by one timeout lie."""
 
 DEATHS = 2
-"""Deaths without which nothing looks like a clock: one alone lies on a clock of any value."""
+"""Deaths without which nothing looks like a timeout: one alone lies on a timeout of any value."""
 
 _QUOTED = 120
 """Characters of an error's message that are shown."""
@@ -53,7 +53,7 @@ _REASONS: Mapping[Ending, tuple[Confidence, str]] = {
         "the body is no error document of the wire format; a model server can send such a page too",
     ),
     Ending.WRONG_REPLY: (Confidence.CERTAIN, "nothing in it is an event of the wire format"),
-    Ending.TIME_OUT: (Confidence.CERTAIN, "the probe's own patience ended it"),
+    Ending.PROBE_TIMEOUT: (Confidence.CERTAIN, "the probe's own patience ended it"),
     Ending.CUT: (Confidence.CERTAIN, "every client can see this cut"),
     Ending.MALFORMED: (Confidence.CERTAIN, "what came breaks the wire format"),
     Ending.SILENTLY_TRUNCATED: (Confidence.CERTAIN, "a clean end with neither reason nor marker"),
@@ -62,14 +62,14 @@ _REASONS: Mapping[Ending, tuple[Confidence, str]] = {
 
 
 @dataclass(frozen=True)
-class ClockGuess:
+class TimeoutGuess:
     """What the deaths on one way have in common.
 
     Args:
         way: the way's name.
         deaths: seconds from the request at which answers died.
-        cause: the kind of clock that fits; None where none does or they are too few.
-        value: the clock's value in seconds.
+        cause: the kind of timeout that fits; None where none does or they are too few.
+        value: the timeout's value in seconds.
         sentence: the finding in words.
     """
 
@@ -103,7 +103,7 @@ def ending_of_reading(reading: Reading) -> EndingFinding:
     confidence, why = _REASONS[ending]
     if ending is Ending.COMPLETE and not reading.facts.marker:
         why = f"a reason and a clean end, but no terminal marker; {_UNSEEN}"
-    if ending is Ending.TIME_OUT and reading.trace.end is TransportEnd.LEFT:
+    if ending is Ending.PROBE_TIMEOUT and reading.trace.end is TransportEnd.LEFT:
         # That the limit on tokens is ignored is a problem of its own, with its figures.
         why = "" if ignores_limit(evidence) or not reading.trace.detail else f": {reading.trace.detail}"
         reason = f"the audit itself stopped reading after {seconds:.2f} s{why}"
@@ -121,7 +121,7 @@ def ending_of_reading(reading: Reading) -> EndingFinding:
     return EndingFinding(ending, confidence, f"{status}{after}; {why}", seconds, reading.trace.status)
 
 
-def clock_guess(way: str, readings: Sequence[Reading]) -> ClockGuess | None:
+def timeout_guess(way: str, readings: Sequence[Reading]) -> TimeoutGuess | None:
     """What the deaths on one way have in common; None where nothing died."""
     exposures = [_exposure(reading) for reading in readings]
     deaths = [exposure for exposure in exposures if exposure.died]
@@ -130,26 +130,26 @@ def clock_guess(way: str, readings: Sequence[Reading]) -> ClockGuess | None:
     times = tuple(sorted(death.total for death in deaths))
     listed = ", ".join(f"{time:.2f}" for time in times[:6]) + (", ..." if len(times) > 6 else "")
     if len(deaths) < DEATHS:
-        sentence = f"one answer died, after {listed} s: a clock or a fault, one alone tells nothing"
-        return ClockGuess(way, times, None, None, sentence)
+        sentence = f"one answer died, after {listed} s: a timeout or a fault, one alone tells nothing"
+        return TimeoutGuess(way, times, None, None, sentence)
     found = blame(exposures)
     counted = _counted([reading for reading, each in zip(readings, exposures, strict=True) if each.died], deaths)
-    if counted and found.cause in (None, Cause.TOTAL_CLOCK):
-        return ClockGuess(way, times, None, None, f"{len(times)} answers died after {listed} s, {counted}")
+    if counted and found.cause in (None, Cause.TOTAL_TIMEOUT):
+        return TimeoutGuess(way, times, None, None, f"{len(times)} answers died after {listed} s, {counted}")
     if found.cause is None or not _agree(found.cause, deaths):
-        sentence = f"{len(times)} answers died after {listed} s: no one clock fits, so these look like faults"
-        return ClockGuess(way, times, None, None, sentence)
+        sentence = f"{len(times)} answers died after {listed} s: no one timeout fits, so these look like faults"
+        return TimeoutGuess(way, times, None, None, sentence)
     sentence = (
         f"{len(times)} answers died after {listed} s: looks like {found.sentence}; "
         "a model that always dies there would look the same"
     )
-    return ClockGuess(way, times, found.cause, found.value, sentence)
+    return TimeoutGuess(way, times, found.cause, found.value, sentence)
 
 
 def _counted(dead: Sequence[Reading], deaths: Sequence[Exposure]) -> str:
     """What deaths after one number of events, or of bytes, are due to; empty where both differ.
 
-    A clock cuts wherever the model happens to be, so that its answers differ by some events unless they are written
+    A timeout cuts wherever the model happens to be, so that its answers differ by some events unless they are written
     evenly to the millisecond; then a constant number says as little as a constant time.
     """
     counts, sizes = [len(reading.facts.right) for reading in dead], [reading.facts.body_bytes for reading in dead]
@@ -159,8 +159,8 @@ def _counted(dead: Sequence[Reading], deaths: Sequence[Exposure]) -> str:
     scatter = max(death.total for death in deaths) - min(death.total for death in deaths)
     each = min(_pace(reading) for reading in dead)
     if scatter > each:
-        return f"each time after {same} and not at one time: no clock, but a model that dies there or a limit on size"
-    return f"each time after {same} and at one time: a clock, a limit on size, or a model that dies there"
+        return f"each time after {same} and not at one time: no timeout, but a model that dies there or a limit on size"
+    return f"each time after {same} and at one time: a timeout, a limit on size, or a model that dies there"
 
 
 def _pace(reading: Reading) -> float:
@@ -178,7 +178,7 @@ def _exposure(reading: Reading) -> Exposure:
 
 
 def _agree(cause: Cause, deaths: Sequence[Exposure]) -> bool:
-    """Whether the deaths lie as close together as those by one clock do, which is closer than the judge asks."""
+    """Whether the deaths lie as close together as those by one timeout do, which is closer than the judge asks."""
     values = [value for death in deaths if (value := death.at_death(cause)) is not None]
     least, part = CLOCK_SLACK
     return len(values) == len(deaths) and max(values) - min(values) <= max(least, part * min(values))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.audit.allowance import ignores_limit
-from lab.audit.conclude_ending import ClockGuess, ending_finding, survived
+from lab.audit.conclude_ending import TimeoutGuess, ending_finding, survived
 from lab.audit.conclude_ways import Added, GroupFinding, outward
 from lab.audit.confidence import Confidence, Problem, Severity
 from lab.audit.hops import HopClue, Product
@@ -27,13 +27,13 @@ _MODELS = frozenset({Ending.MODEL_ERROR_STATUS, Ending.MODEL_ERROR_IN_STREAM})
 _HAPROXYS_HOLD = (0.19, 0.28)
 """Seconds between clumps that HAProxy makes: its hold of 200 ms, and the wait for the token that begins the next."""
 
-SOONEST_CLOCK = 1.0
-"""Seconds. An answer that dies sooner than that dies of no time-out that anybody sets."""
+SOONEST_TIMEOUT = 1.0
+"""Seconds. An answer that dies sooner than that dies of no timeout that anybody sets."""
 
 _TIMED_OUT = frozenset({408, 504, 524})
 """Statuses by which a proxy says that it waited for too long; 524 is Cloudflare's."""
 
-_NO_CLOCK = frozenset({500, 501})
+_NO_TIMEOUT = frozenset({500, 501})
 """Statuses that no proxy sends for having waited."""
 
 _NO_LIMIT = (
@@ -46,7 +46,7 @@ _COMPARED = "Compare the ways below: what the first from the model outward shows
 _ENDING_WORDS = {
     Ending.MODEL_ERROR_IN_STREAM: "Look into the log of the model server for this error.",
     Ending.MODEL_ERROR_STATUS: "Look into the log of the model server for this error.",
-    Ending.TIME_OUT: "If answers take longer than that, raise --longest; else look for the hop that stalls.",
+    Ending.PROBE_TIMEOUT: "If answers take longer than that, raise --longest; else look for the hop that stalls.",
     Ending.WRONG_REPLY: _COMPARE,
     Ending.MALFORMED: _COMPARE,
     Ending.CORRUPT: _COMPARE,
@@ -55,8 +55,8 @@ _ENDING_WORDS = {
 
 _ENDING_REMEDIES = {
     Ending.SILENTLY_TRUNCATED: Trouble.HIDDEN_CUT,
-    Ending.CUT: Trouble.CLOCK,
-    Ending.PROXY_ERROR_STATUS: Trouble.CLOCK,
+    Ending.CUT: Trouble.TIMEOUT,
+    Ending.PROXY_ERROR_STATUS: Trouble.TIMEOUT,
 }
 
 
@@ -97,7 +97,7 @@ def proven_by(audited: Sequence[Reading], longest: float | None) -> Proven:
 
 def problems_of(
     groups: Sequence[GroupFinding],
-    clocks: Sequence[ClockGuess],
+    timeouts: Sequence[TimeoutGuess],
     clues: Sequence[HopClue],
     oddities: Sequence[str],
     blamed: Added | None,
@@ -109,11 +109,11 @@ def problems_of(
         return ()
     audited = groups[0].way
     ways = list(dict.fromkeys(group.way for group in groups))
-    clocked = frozenset(clock.way for clock in clocks if clock.cause is not None)
-    scene = _Scene(audited, clues, blamed, clocked, alone=len(ways) == 1)
+    timeouted = frozenset(timeout.way for timeout in timeouts if timeout.cause is not None)
+    scene = _Scene(audited, clues, blamed, timeouted, alone=len(ways) == 1)
     found = [
         *(problem for way in ways for problem in _of_way([g for g in groups if g.way == way], scene, measured)),
-        *(_of_clock(clock, scene) for clock in clocks if clock.cause is not None),
+        *(_of_timeout(timeout, scene) for timeout in timeouts if timeout.cause is not None),
         *_of_unasked_codings(measured, audited),
         *_of_own_leaving(measured, scene),
         *(Problem(Severity.WARNING, audited, odd, "") for odd in oddities),
@@ -129,14 +129,14 @@ def problems_of(
 class _Scene:
     """What a remedy depends on beside the finding.
 
-    `clocked` are the ways on which deaths look like a clock's; `alone` says that no other way was measured that
+    `timeouted` are the ways on which deaths look like a timeout's; `alone` says that no other way was measured that
     could tell the hop.
     """
 
     audited: str
     clues: Sequence[HopClue]
     blamed: Added | None
-    clocked: frozenset[str]
+    timeouted: frozenset[str]
     alone: bool
 
     def severity(self, way: str) -> Severity:
@@ -188,18 +188,18 @@ def _of_ending(groups: Sequence[GroupFinding], ending: Ending, scene: _Scene) ->
         severity = Severity.WARNING
     words = f"{asked([group for group, _ in found])}: {count} of {plural(samples, 'answer')} ended {ending}"
     trouble = _ENDING_REMEDIES.get(ending)
-    if trouble is Trouble.CLOCK and example.status not in _TIMED_OUT and way not in scene.clocked:
-        soon = example.after < SOONEST_CLOCK
-        trouble = Trouble.FAULT if soon or example.status in _NO_CLOCK else Trouble.DEATH
+    if trouble is Trouble.TIMEOUT and example.status not in _TIMED_OUT and way not in scene.timeouted:
+        soon = example.after < SOONEST_TIMEOUT
+        trouble = Trouble.FAULT if soon or example.status in _NO_TIMEOUT else Trouble.DEATH
     remedy = _ENDING_WORDS.get(ending, "") if trouble is None else scene.remedy(trouble, way)
     if remedy == _COMPARE and not scene.alone:
         remedy = _COMPARED
     return Problem(severity, way, f"{words} ({example.confidence}): {example.reason}", remedy)
 
 
-def _of_clock(clock: ClockGuess, scene: _Scene) -> Problem:
-    remedy = scene.remedy(Trouble.CLOCK, clock.way)
-    return Problem(scene.severity(clock.way), clock.way, f"{clock.way}: {clock.sentence}", remedy)
+def _of_timeout(timeout: TimeoutGuess, scene: _Scene) -> Problem:
+    remedy = scene.remedy(Trouble.TIMEOUT, timeout.way)
+    return Problem(scene.severity(timeout.way), timeout.way, f"{timeout.way}: {timeout.sentence}", remedy)
 
 
 def _of_own_leaving(measured: Sequence[Measured], scene: _Scene) -> Iterable[Problem]:
@@ -270,7 +270,7 @@ def _like_haproxy(group: GroupFinding, measured: Sequence[Measured]) -> bool:
 
 def verdict_of(
     groups: Sequence[GroupFinding],
-    clocks: Sequence[ClockGuess],
+    timeouts: Sequence[TimeoutGuess],
     blamed: Added | None,
     proven: Proven,
     problems: Sequence[Problem],
@@ -281,7 +281,7 @@ def verdict_of(
     audited = outward([group.way for group in groups])[-1]
     parts = [_delivered(group) for group in groups if group.way == audited]
     parts += [_ended([group for group in groups if group.way == audited])]
-    parts += [clock.sentence for clock in clocks if clock.way == audited]
+    parts += [timeout.sentence for timeout in timeouts if timeout.way == audited]
     if blamed is not None:
         parts.append(f"what makes it worse is {blamed.way}: {blamed.sentence}")
     parts.append(proven.sentence)

@@ -20,12 +20,12 @@ class Trouble(StrEnum):
     """What kind of thing is wrong, as far as a remedy is concerned."""
 
     HOLDING = "holding"
-    CLOCK = "clock"
+    TIMEOUT = "timeout"
     DEATH = "death"
-    """It died, and nothing says whether by a clock."""
+    """It died, and nothing says whether by a timeout."""
     HIDDEN_CUT = "hidden-cut"
     FAULT = "fault"
-    """It died or was refused at once, or with a status that is no clock's: no setting of a proxy mends that."""
+    """It died or was refused at once, or with a status that is no timeout's: no setting of a proxy mends that."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ _NGINX = _Source(
     "streaming.conf",
     {
         Trouble.HOLDING: ("proxy_http_version", "proxy_buffering", "gzip"),
-        Trouble.CLOCK: ("proxy_read_timeout",),
+        Trouble.TIMEOUT: ("proxy_read_timeout",),
         Trouble.HIDDEN_CUT: ("proxy_http_version", "proxy_buffering"),
     },
 )
@@ -51,14 +51,14 @@ _HAPROXY = _Source(
     "recommended/haproxy/fixed.cfg",
     {
         Trouble.HOLDING: ("option http-no-delay",),
-        Trouble.CLOCK: ("timeout client", "timeout server"),
+        Trouble.TIMEOUT: ("timeout client", "timeout server"),
         Trouble.HIDDEN_CUT: (),
     },
 )
 _ENVOY = _Source(
     "scenarios",
     "recommended/envoy/fixed.yaml",
-    {Trouble.HOLDING: (), Trouble.CLOCK: ("timeout:", "idle_timeout:"), Trouble.HIDDEN_CUT: ()},
+    {Trouble.HOLDING: (), Trouble.TIMEOUT: ("timeout:", "idle_timeout:"), Trouble.HIDDEN_CUT: ()},
 )
 
 _SOURCES: Mapping[Product, _Source] = {
@@ -71,9 +71,9 @@ _SOURCES: Mapping[Product, _Source] = {
 
 _GENERAL: Mapping[Trouble, str] = {
     Trouble.HOLDING: "Turn response buffering and compression off for this route on {where}.",
-    Trouble.CLOCK: (
-        "Raise every time-out on this route above the longest answer and the longest silence on {where}, or send "
-        "heartbeats where an idle time-out cannot be raised."
+    Trouble.TIMEOUT: (
+        "Raise every timeout on this route above the longest answer and the longest silence on {where}, or send "
+        "heartbeats where an idle timeout cannot be raised."
     ),
     Trouble.HIDDEN_CUT: (
         "Have {where} ask the next with HTTP/1.1 or HTTP/2 and the model server send chunks, so that a cut shows; "
@@ -81,9 +81,9 @@ _GENERAL: Mapping[Trouble, str] = {
     ),
     Trouble.DEATH: (
         "Look into the logs of {where} and of the model server for this moment: one of them closed the connection. "
-        "If it is a time-out, raise it above the longest answer and the longest silence."
+        "If it is a timeout, raise it above the longest answer and the longest silence."
     ),
-    Trouble.FAULT: "It is no time-out's doing: look into the logs of {where} and of the model server for this moment.",
+    Trouble.FAULT: "It is no timeout's doing: look into the logs of {where} and of the model server for this moment.",
 }
 _FIND = "Audit the hops one by one with --hop NAME=URL to find the one."
 
@@ -105,7 +105,7 @@ def remedy_for(
         find: whether more hops could be named to find it.
         guess: a product that fits and that nothing names; its lines stand under an "if".
     """
-    asked = Trouble.CLOCK if trouble is Trouble.DEATH else trouble
+    asked = Trouble.TIMEOUT if trouble is Trouble.DEATH else trouble
     quoted = [text for product in dict.fromkeys(products) if (text := _quote(asked, product))]
     if quoted and trouble is not Trouble.DEATH:
         return " ".join(quoted)

@@ -99,7 +99,7 @@ def _unreachable(host: str, sample: Sample) -> Stop | None:
         case TransportEnd.REFUSED:
             remedy = "Check host and port, and that a firewall lets this machine through."
             return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: the connection cannot be opened{words}", remedy)
-        case TransportEnd.CONNECT_TIME_OUT:
+        case TransportEnd.CONNECT_TIMEOUT:
             remedy = "Check host and port, and that a firewall lets this machine through."
             return Stop(ExitCode.NO_ENVIRONMENT, f"{host}: no connection within the audit's patience", remedy)
     if trace.end is TransportEnd.NOT_HTTP and trace.status is None and _is_alert(trace):
@@ -122,7 +122,7 @@ def _tls_remedy(detail: str) -> str:
     if any(words in lower for words in _NO_TLS):
         return "No TLS is spoken on that port: write http:// if it is to be plain, or check the port."
     if "expired" in lower:
-        return "Renew the certificate, and check this machine's clock."
+        return "Renew the certificate, and check this machine's timeout."
     if "mismatch" in lower or "not valid for" in lower:
         return "Ask by a name that the certificate holds, or have one made that holds this name."
     if "certificate" in lower:
@@ -170,7 +170,7 @@ def _not_found(host: str, sample: Sample, said: str) -> Stop:
 
 
 def _retry_after(trace: Trace) -> float | None:
-    """Seconds; a date is none, for it depends on two clocks."""
+    """Seconds; a date is none, for it depends on two timeouts."""
     value = trace.header("retry-after").strip()
     return float(value) if value.isascii() and value.isdigit() and len(value) < 7 else None
 
@@ -186,7 +186,7 @@ def _no_reply(host: str, sample: Sample) -> Stop | None:
         return Stop(ExitCode.BAD_INPUT, f"{host}: what comes back is no HTTP: {began!r}", remedy)
     if trace.end is TransportEnd.LEFT:
         return too_much(host, trace)
-    if trace.end in (TransportEnd.HEADERS_TIME_OUT, TransportEnd.TOTAL_TIME_OUT):
+    if trace.end in (TransportEnd.HEADERS_TIMEOUT, TransportEnd.TOTAL_TIMEOUT):
         remedy = "If answers begin later than that, raise --longest; else look for what holds the reply back."
         return Stop(ExitCode.REQUIREMENT_FAILED, f"{host}: no reply within {waited}", remedy)
     remedy = "Look into the logs of the proxy and the model server for this moment."
@@ -216,11 +216,11 @@ def _wrong_reply(host: str, sample: Sample) -> Stop | None:
     if trace.end is TransportEnd.LEFT:
         # Plainly too much of a good stream: what it means for the cost is the run's matter.
         return None if said else too_much(host, trace)
-    if trace.end is TransportEnd.TOTAL_TIME_OUT:
+    if trace.end is TransportEnd.TOTAL_TIMEOUT:
         remedy = "If answers take longer, raise --longest; else check why the endpoint does not end its stream."
         problem = f"{host}: the stream had not ended after {trace.ended - trace.started:.0f} s, so the audit left"
         return Stop(ExitCode.REQUIREMENT_FAILED, problem, remedy)
-    if said or trace.end in (TransportEnd.FIRST_TOKEN_TIME_OUT, TransportEnd.MIDDLE_TIME_OUT):
+    if said or trace.end in (TransportEnd.FIRST_TOKEN_TIMEOUT, TransportEnd.MIDDLE_TIMEOUT):
         return None
     return _unreadable(host, sample, facts)
 

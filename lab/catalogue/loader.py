@@ -28,7 +28,7 @@ from lab.wire import format_named
 
 FILE = "scenario.toml"
 MARGIN = 0.25
-"""How much nearer than the clock itself a drawn length may not come; see `Lengths`."""
+"""How much nearer than the timeout itself a drawn length may not come; see `Lengths`."""
 
 
 def load_scenario(folder: Path) -> Scenario:
@@ -162,7 +162,7 @@ class _Loader:
         if real is None:
             return
         for name, symptom in real.symptom.items():
-            variant = VariantTable(exchanges=real.exchanges, lengths=real.lengths, title="the product's own clocks")
+            variant = VariantTable(exchanges=real.exchanges, lengths=real.lengths, title="the product's own timeouts")
             failing = self.table.proxies.get(name, ProxyTable())
             for proxy in self._proxies(f"real_defaults.symptom.{name}", name, failing.releases):
                 yield self._case(proxy, Variant.REAL_DEFAULTS, "real-defaults", variant, symptom)
@@ -260,7 +260,7 @@ class _Loader:
             raise self._fail(f"{key}.{error.field}" if error.field else key, error.why, remedy) from None
 
     def _draw(self, key: str, lengths: Lengths, plan: Plan) -> list[int]:
-        """Token counts of random generations, some shorter and some longer than the clock."""
+        """Token counts of random generations, some shorter and some longer than the timeout."""
         if (
             not plan.interval
             or not lengths.least < lengths.clear_of * (1 - MARGIN) < lengths.clear_of * (1 + MARGIN) < lengths.most
@@ -275,5 +275,5 @@ class _Loader:
         return [1 + round((length - plan.ttft) / plan.interval) for length in drawn]
 
 
-def _both_sides(lengths: list[float], clock: float) -> bool:
-    return any(length < clock for length in lengths) and any(length > clock for length in lengths)
+def _both_sides(lengths: list[float], timeout: float) -> bool:
+    return any(length < timeout for length in lengths) and any(length > timeout for length in lengths)

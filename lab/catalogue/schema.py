@@ -29,7 +29,7 @@ class Lengths(Closed):
     """A batch of generations of random length: one exchange each, drawn from a seed.
 
     Lengths nearer to `clear_of` than a quarter of it are drawn again, so that a busy machine cannot
-    move one across the clock.
+    move one across the timeout.
     """
 
     count: Annotated[int, Field(ge=2, le=100)]
@@ -58,7 +58,7 @@ class SymptomTable(Closed):
     cause: Cause | None = None
     status: int | None = None
     received: int | None = None
-    clock: Duration | None = None
+    timeout: Duration | None = None
     longer_than: Duration | None = None
 
 
@@ -95,7 +95,7 @@ class NotAffectedTable(Closed):
 
 
 class RealDefaultsTable(Closed):
-    """The same failure with the product's own clocks."""
+    """The same failure with the product's own timeouts."""
 
     exchanges: dict[Name, Fields]
     lengths: dict[Name, Lengths] = {}

@@ -29,7 +29,7 @@ def select(
         scenarios: what there is.
         names: what the user wrote; none means all.
         proxies: products or releases; none means all.
-        real_defaults: whether the variants with the products' own clocks take part.
+        real_defaults: whether the variants with the products' own timeouts take part.
 
     Raises:
         BadInput: a name fits nothing, or nothing is left.

@@ -32,7 +32,7 @@ from lab.saved import write_saved
 RESULT, PAGE = "active.json", "active.html"
 
 LONGEST = 60.0
-"""Seconds up to which clocks are looked for where --longest says nothing."""
+"""Seconds up to which timeouts are looked for where --longest says nothing."""
 
 Contexts = tuple[ssl.SSLContext | None, ssl.SSLContext | None]
 """For the path and for the side channel, which must not share one; None for the system's authorities."""

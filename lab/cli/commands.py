@@ -34,7 +34,7 @@ def run(
     names: Names = None,
     proxy: Proxies = None,
     real_defaults: Annotated[
-        bool, typer.Option("--real-defaults", help="Measure the products' own clocks as well; takes over a minute.")
+        bool, typer.Option("--real-defaults", help="Measure the products' own timeouts as well; takes over a minute.")
     ] = False,
     to: Annotated[
         Path, typer.Option("--out", file_okay=False, help="Folder for results.json, report.html and junit.xml.")

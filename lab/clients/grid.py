@@ -1,7 +1,7 @@
 """The run of the grid: every client against every ending over every way.
 
 One process a driver and environment, few of them at once, for a client that does not get to run would report its own
-clock; each measures a few cells at a time. A cell whose driver died or gave no line is `None`, with the reason beside
+timeout; each measures a few cells at a time. A cell whose driver died or gave no line is `None`, with the reason beside
 the client, and never counts as anything else.
 """
 

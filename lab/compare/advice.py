@@ -25,7 +25,7 @@ PATTERN = 2
 """Losses without which nothing is said of a path: one may be anybody's."""
 
 
-_SILENCE = "Does the batch reply's silence outlive a clock of the path?"
+_SILENCE = "Does the batch reply's silence outlive a timeout of the path?"
 _SOONER = f"Does a stream's first text come at least {SOONER:.0%} sooner than the batch reply?"
 
 
@@ -115,10 +115,10 @@ def _streams_arrive(levels: Sequence[LevelFigures], need: Need) -> Ruling:
 def _silence_survives(levels: Sequence[LevelFigures], need: Need) -> Ruling:
     question = _SILENCE
     batch = [level.batch for level in levels]
-    clocks = [loss for loss in _losses(batch) if loss.by_clock]
-    if clocks:
+    timeouts = [loss for loss in _losses(batch) if loss.by_timeout]
+    if timeouts:
         streams = [level.stream for level in levels]
-        because = f"batch replies lost {tell(clocks)}; streams lost {_share(streams)}"
+        because = f"batch replies lost {tell(timeouts)}; streams lost {_share(streams)}"
         return Ruling(question, Answer.YES, because, Choice.STREAM)
     survived = max(way.silence for way in batch)
     return _beyond(question, Answer.NO, f"silences of up to {survived:.1f} s were survived", survived, need)
@@ -218,7 +218,7 @@ RULES: tuple[Callable[[Sequence[LevelFigures], Need], Ruling], ...] = (
 )
 """In their order: what the path does to both, then what the application gains."""
 
-_DIES = "Batch replies die of their own silence on this path, unless that clock is raised."
+_DIES = "Batch replies die of their own silence on this path, unless that timeout is raised."
 
 _HELD = (
     "A stream gains nothing here, for its text comes hardly before its end: something on the path holds it, or the "
@@ -249,9 +249,10 @@ def _sentence(rulings: Sequence[Ruling], need: Need) -> str:
 
 
 def tell(losses: Sequence[Loss]) -> str:
-    """Losses in words: `5 to first-byte-clock at 2.00 s, 1 to cut`."""
+    """Losses in words: `5 to first-byte-timeout at 2.00 s, 1 to cut`."""
     return ", ".join(
-        f"{loss.count} to {loss.to}" + (f" at {loss.clock:.2f} s" if loss.clock is not None else "") for loss in losses
+        f"{loss.count} to {loss.to}" + (f" at {loss.timeout:.2f} s" if loss.timeout is not None else "")
+        for loss in losses
     )
 
 

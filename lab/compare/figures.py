@@ -30,19 +30,19 @@ class Loss:
     Args:
         to: the cause, or the ending where no cause can be told.
         count: how many.
-        clock: the clock's value in seconds, where the cause is one.
+        timeout: the timeout's value in seconds, where the cause is one.
         refused: whether the endpoint itself said no, whichever way it was asked.
     """
 
     to: str
     count: int
-    clock: float | None = None
+    timeout: float | None = None
     refused: bool = False
 
     @property
-    def by_clock(self) -> bool:
-        """Whether it was one of the path's clocks."""
-        return self.clock is not None
+    def by_timeout(self) -> bool:
+        """Whether it was one of the path's timeouts."""
+        return self.timeout is not None
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def figures(turns: Sequence[Turn]) -> tuple[LevelFigures, ...]:
 
 
 def _judge(turns: Sequence[Turn]) -> Iterator[_Turn]:
-    """All exchanges are judged together, so that each is a control for the clocks of the others."""
+    """All exchanges are judged together, so that each is a control for the timeouts of the others."""
     judged = iter(judge_made([made for turn in turns for made in turn.made]))
     for turn in turns:
         yield _Turn(tuple(next(judged) for _ in turn.made), turn.seconds)
@@ -207,7 +207,7 @@ def _way(turns: Sequence[_Turn], unit: Unit) -> WayFigures:
         length=median_interval([length for _, length in lengths]),
         pace=median_interval([PER * total / length for total, length in lengths]),
         lost=share_interval(len(every) - len(whole), len(every)),
-        losses=sum_losses(Loss(each.lost_to, 1, each.clock, each.refused) for each in every if not each.whole),
+        losses=sum_losses(Loss(each.lost_to, 1, each.timeout, each.refused) for each in every if not each.whole),
     )
 
 
@@ -216,11 +216,11 @@ def _wire_bytes(made: Made) -> int:
 
 
 def sum_losses(losses: Iterable[Loss]) -> tuple[Loss, ...]:
-    """One entry a cause, the most frequent first; a clock's least value is the nearest to the truth."""
+    """One entry a cause, the most frequent first; a timeout's least value is the nearest to the truth."""
     sums: dict[tuple[str, bool], Loss] = {}
     for loss in losses:
         had = sums.get((loss.to, loss.refused))
-        clocks = [each.clock for each in (had, loss) if each is not None and each.clock is not None]
+        timeouts = [each.timeout for each in (had, loss) if each is not None and each.timeout is not None]
         count = loss.count + (had.count if had else 0)
-        sums[loss.to, loss.refused] = Loss(loss.to, count, min(clocks, default=None), loss.refused)
+        sums[loss.to, loss.refused] = Loss(loss.to, count, min(timeouts, default=None), loss.refused)
     return tuple(sorted(sums.values(), key=lambda loss: -loss.count))

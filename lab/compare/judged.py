@@ -1,10 +1,10 @@
 """What became of each generation: whole, or lost to what. Pure.
 
 Over the lab's own paths the judge knows the plan and the ledger. Of a stranger's endpoint nobody knows either, so
-that the audit's rules hold there: a clock is named only where several replies died at one age or after one
-silence, and nothing outlived it. All exchanges are judged together, each as a control for the others' clocks.
+that the audit's rules hold there: a timeout is named only where several replies died at one age or after one
+silence, and nothing outlived it. All exchanges are judged together, each as a control for the others' timeouts.
 
-Warning: streams that died at one time and after one count of events name no clock, as a model that dies there looks
+Warning: streams that died at one time and after one count of events name no timeout, as a model that dies there looks
 the same.
 """
 
@@ -13,26 +13,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.audit.conclude_ending import clock_guess, ending_of_reading, strangers
+from lab.audit.conclude_ending import ending_of_reading, strangers, timeout_guess
 from lab.compare.answers import Answer, read_answer
 from lab.compare.made import Made
-from lab.judge.clocks import TIME_OUT_STATUSES, Exposure, exposure_of, tolerance
 from lab.judge.endings import WHOLE, Reading
 from lab.judge.reading import longest_silence
+from lab.judge.timeouts import TIMEOUT_STATUSES, Exposure, exposure_of, tolerance
 from lab.judge.verdict import judge_all
 from lab.vocabulary import Cause, Ending
 
-CLOCKS = frozenset({Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK})
+TIMEOUTS = frozenset({Cause.FIRST_BYTE_TIMEOUT, Cause.IDLE_TIMEOUT, Cause.TOTAL_TIMEOUT})
 
-LEAST_CLOCK = 1.0
-"""Seconds. Deaths of a stranger's replies before that are put down to no clock: a server that refuses at once looks
+LEAST_TIMEOUT = 1.0
+"""Seconds. Deaths of a stranger's replies before that are put down to no timeout: a server that refuses at once looks
 the same."""
 
 _REFUSALS = frozenset({503, 529})
 """Statuses that say that the endpoint has too much to do; 529 is usage, not standard."""
 
-_Clock = tuple[Cause | None, float | None]
-_NO_CLOCK: _Clock = (None, None)
+_Timeout = tuple[Cause | None, float | None]
+_NO_TIMEOUT: _Timeout = (None, None)
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Judged:
         made: the generation.
         answer: what came of it.
         lost_to: the cause, or the ending where no cause can be told; empty if the answer is whole.
-        clock: the value of the clock that it was lost to; None if it was none.
+        timeout: the value of the timeout that it was lost to; None if it was none.
         refused: whether the endpoint itself said no, which has nothing to do with the way it was asked.
     """
 
     made: Made
     answer: Answer
     lost_to: str = ""
-    clock: float | None = None
+    timeout: float | None = None
     refused: bool = False
 
     @property
@@ -75,24 +75,26 @@ def judge_made(made: Sequence[Made]) -> list[Judged]:
     if any(one.evidence.plan is None for one in made):
         return _without_truth(made)
     return [
-        _judged(one, verdict.ending, verdict.cause if verdict.cause in CLOCKS else None, verdict.clock, verdict.cause)
+        _judged(
+            one, verdict.ending, verdict.cause if verdict.cause in TIMEOUTS else None, verdict.timeout, verdict.cause
+        )
         for one, verdict in zip(made, judge_all([one.evidence for one in made]), strict=True)
     ]
 
 
 def _judged(
-    made: Made, ending: Ending | None, clock: Cause | None, value: float | None, cause: Cause | None = None
+    made: Made, ending: Ending | None, timeout: Cause | None, value: float | None, cause: Cause | None = None
 ) -> Judged:
     # Without a marker in the wire format an end and a clean cut look the same; the page says so.
     if ending is None or ending in WHOLE:
         return Judged(made, read_answer(made.evidence))
     status = made.evidence.trace.status or 0
-    spoken = ending in (Ending.MODEL_ERROR_STATUS, Ending.MODEL_ERROR_IN_STREAM) and status not in TIME_OUT_STATUSES
+    spoken = ending in (Ending.MODEL_ERROR_STATUS, Ending.MODEL_ERROR_IN_STREAM) and status not in TIMEOUT_STATUSES
     return Judged(
         made,
         read_answer(made.evidence),
-        lost_to=str(clock or cause or ending) + (f" {status}" if status >= 400 and clock is None else ""),
-        clock=value if clock is not None else None,
+        lost_to=str(timeout or cause or ending) + (f" {status}" if status >= 400 and timeout is None else ""),
+        timeout=value if timeout is not None else None,
         refused=spoken or status in _REFUSALS,
     )
 
@@ -100,35 +102,35 @@ def _judged(
 def _without_truth(made: Sequence[Made]) -> list[Judged]:
     readings = [strangers(one.evidence) for one in made]
     endings = [ending_of_reading(reading).ending for reading in readings]
-    joint = _clock(readings)
-    clocks = _clocks_of_groups(readings, endings) if joint[0] is None else [joint] * len(readings)
+    joint = _timeout(readings)
+    timeouts = _timeouts_of_groups(readings, endings) if joint[0] is None else [joint] * len(readings)
     return [
-        _judged(one, ending, *(clock if clock_guess("", [reading]) is not None else _NO_CLOCK))
-        for one, reading, ending, clock in zip(made, readings, endings, clocks, strict=True)
+        _judged(one, ending, *(timeout if timeout_guess("", [reading]) is not None else _NO_TIMEOUT))
+        for one, reading, ending, timeout in zip(made, readings, endings, timeouts, strict=True)
     ]
 
 
-def _clocks_of_groups(readings: Sequence[Reading], endings: Sequence[Ending | None]) -> list[_Clock]:
-    """Where no one clock explains every death, that of the replies that were asked and died alike."""
+def _timeouts_of_groups(readings: Sequence[Reading], endings: Sequence[Ending | None]) -> list[_Timeout]:
+    """Where no one timeout explains every death, that of the replies that were asked and died alike."""
     whole = [reading for reading, ending in zip(readings, endings, strict=True) if ending is None or ending in WHOLE]
     kinds = [
         (reading.evidence.stream, reading.trace.status, ending)
         for reading, ending in zip(readings, endings, strict=True)
     ]
     found = {
-        kind: _clock([*(reading for reading, its in zip(readings, kinds, strict=True) if its == kind), *whole])
+        kind: _timeout([*(reading for reading, its in zip(readings, kinds, strict=True) if its == kind), *whole])
         for kind in dict.fromkeys(kinds)
     }
     return [found[kind] for kind in kinds]
 
 
-def _clock(readings: Sequence[Reading]) -> _Clock:
-    """The clock that all deaths among these fit, and its value."""
-    guess = clock_guess("", readings)
-    if guess is None or guess.cause is None or guess.value is None or guess.value < LEAST_CLOCK:
-        return _NO_CLOCK
-    if guess.cause is Cause.IDLE_CLOCK and _outlived([exposure_of(reading) for reading in readings], guess.value):
-        return _NO_CLOCK
+def _timeout(readings: Sequence[Reading]) -> _Timeout:
+    """The timeout that all deaths among these fit, and its value."""
+    guess = timeout_guess("", readings)
+    if guess is None or guess.cause is None or guess.value is None or guess.value < LEAST_TIMEOUT:
+        return _NO_TIMEOUT
+    if guess.cause is Cause.IDLE_TIMEOUT and _outlived([exposure_of(reading) for reading in readings], guess.value):
+        return _NO_TIMEOUT
     return guess.cause, guess.value
 
 

@@ -23,7 +23,7 @@ from lab.wire import format_named
 FIRST, INTERVAL = 0.3, 0.05
 """Seconds to the first token, and from one to the next."""
 TOKENS = (20, 70)
-"""Fewest and most tokens of a generation: one to three and a half seconds, on both sides of the shortened clocks."""
+"""Fewest and most tokens of a generation: one to three and a half seconds, on both sides of the shortened timeouts."""
 
 GENERATIONS = f"generations of {FIRST + TOKENS[0] * INTERVAL:g} to {FIRST + TOKENS[1] * INTERVAL:g} s"
 _SPARE = 30.0

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
 from lab.consume._answers import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused
-from lab.consume._errors import Left, in_words, is_time_out, is_unreachable
+from lab.consume._errors import Left, in_words, is_timeout, is_unreachable
 from lab.wire import format_named
 from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Marker, Text, Unreadable, Usage
 from lab.wire.format import shortened
@@ -41,7 +41,7 @@ _WHOLE = {"tool_calls", "function_call", "tool_use"}
 # says that it was stopped (its limit spent on reasoning, say), and asking again would not help.
 _WITHOUT_TEXT = {
     PartialReason.CUT: FailedReason.CUT,
-    PartialReason.TIME_OUT: FailedReason.TIME_OUT,
+    PartialReason.TIMEOUT: FailedReason.TIMEOUT,
     PartialReason.LEFT: FailedReason.LEFT,
     PartialReason.MALFORMED: FailedReason.MALFORMED,
     PartialReason.NO_MARKER: FailedReason.EMPTY,
@@ -51,7 +51,7 @@ _WITHOUT_TEXT = {
 
 
 # These say what became of the reading, whatever the body was.
-_NOT_THE_BODY = frozenset({FailedReason.CUT, FailedReason.TIME_OUT, FailedReason.LEFT})
+_NOT_THE_BODY = frozenset({FailedReason.CUT, FailedReason.TIMEOUT, FailedReason.LEFT})
 
 
 class Consumer:
@@ -207,7 +207,7 @@ class Consumer:
         if not self._marker and isinstance(error, Left):
             return PartialReason.LEFT, str(error)
         if not self._marker and error is not None:
-            return PartialReason.TIME_OUT if is_time_out(error) else PartialReason.CUT, in_words(error)
+            return PartialReason.TIMEOUT if is_timeout(error) else PartialReason.CUT, in_words(error)
         if not self._marker:
             if not self._stream:
                 return PartialReason.NO_MARKER, "the document does not say that the model has finished"

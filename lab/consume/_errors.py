@@ -30,11 +30,11 @@ class Left(Exception):
     """Give this to `Consumer.close` where the reading stopped before the end, with the reason in words."""
 
 
-def is_time_out(error: BaseException) -> bool:
+def is_timeout(error: BaseException) -> bool:
     """Whether a client's exception, or one that it stands for, means that patience ran out.
 
     By name, since the clients share no class: httpx's ReadTimeout is no TimeoutError, aiohttp's is. By
-    cause, since some hide it: requests raises a ConnectionError for a time-out in the body.
+    cause, since some hide it: requests raises a ConnectionError for a timeout in the body.
     """
     return any(
         isinstance(cause, TimeoutError) or any("Timeout" in kind.__name__ for kind in type(cause).__mro__)

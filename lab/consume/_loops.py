@@ -52,7 +52,7 @@ async def aconsume(
     """`consume` for an asynchronous iterable, such as `reply.aiter_bytes()` of httpx.
 
     A cancellation is passed on, and so the text is lost when `asyncio.timeout` stands around this call;
-    put the time-out into the client or into the iterable, or drive a `Consumer` and read its `text`.
+    put the timeout into the client or into the iterable, or drive a `Consumer` and read its `text`.
     """
     consumer = Consumer(wire_format, stream=stream, exact_count=exact_count)
     consumer.head(status, headers)

@@ -5,18 +5,18 @@ exchanges of one route together, `judge` a single one; `check` holds a requireme
 Below stand the evidence, the wire formats and the vocabulary.
 """
 
-from lab.judge.clocks import ClockFinding, Exposure, blame
 from lab.judge.endings import Reading
 from lab.judge.requirements import REQUIREMENTS, Exchanged, Finding, Told, check
+from lab.judge.timeouts import Exposure, TimeoutFinding, blame
 from lab.judge.verdict import Verdict, judge, judge_all, judge_readings
 
 __all__ = [
     "REQUIREMENTS",
-    "ClockFinding",
     "Exchanged",
     "Exposure",
     "Finding",
     "Reading",
+    "TimeoutFinding",
     "Told",
     "Verdict",
     "blame",

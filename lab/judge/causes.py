@@ -1,6 +1,6 @@
 """What brought an ending or a delivery about, where the evidence carries it.
 
-The ledger speaks first: what the model server did itself is nobody else's fault. Then the route's clocks,
+The ledger speaks first: what the model server did itself is nobody else's fault. Then the route's timeouts,
 then what collected the tokens.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lab.judge.clocks import ClockFinding
 from lab.judge.endings import Reading
+from lab.judge.timeouts import TimeoutFinding
 from lab.plan import FaultKind
 from lab.vocabulary import Cause, Delivery, Ending
 from lab.wire.events import FinishReason
@@ -33,7 +33,7 @@ _BY_REASON: Mapping[FinishReason, Cause] = {
 }
 
 
-def cause_of(reading: Reading, ending: Ending, delivery: Delivery, clock: ClockFinding) -> Cause | None:
+def cause_of(reading: Reading, ending: Ending, delivery: Delivery, timeout: TimeoutFinding) -> Cause | None:
     """The cause of the ending, or of the delivery where the ending needs none; None if nothing tells."""
     finish = reading.facts.finish
     if ending is Ending.DECLARED_PARTIAL and finish is not None and finish.reason is not None:
@@ -41,7 +41,7 @@ def cause_of(reading: Reading, ending: Ending, delivery: Delivery, clock: ClockF
     if ending in _BY_ENDING:
         return _BY_ENDING[ending]
     if ending is not Ending.COMPLETE:
-        cause = _by_model(reading) or _by_path(ending, clock)
+        cause = _by_model(reading) or _by_path(ending, timeout)
         if cause is not None:
             return cause
     return _by_delivery(reading, delivery)
@@ -72,12 +72,12 @@ def _by_model(reading: Reading) -> Cause | None:
     fault = reading.fault
     if fault in _DEADLY:
         return Cause.LOST_IN_BUFFER if set(lost(reading)) & set(well_before(reading)) else Cause.MODEL_DIED
-    # A frozen model explains nothing by itself: somebody's clock ended the wait.
+    # A frozen model explains nothing by itself: somebody's timeout ended the wait.
     return None if fault is None or fault is FaultKind.FREEZE else Cause.MODEL_ERROR
 
 
-def _by_path(ending: Ending, clock: ClockFinding) -> Cause | None:
-    return Cause.PROBE_GAVE_UP if ending is Ending.TIME_OUT else clock.cause
+def _by_path(ending: Ending, timeout: TimeoutFinding) -> Cause | None:
+    return Cause.PROBE_TIMEOUT if ending is Ending.PROBE_TIMEOUT else timeout.cause
 
 
 def _by_delivery(reading: Reading, delivery: Delivery) -> Cause | None:

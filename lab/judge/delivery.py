@@ -2,7 +2,7 @@
 
 Strategy. In lockstep the verdict does not depend on the machine's speed. The model server holds token
 i+1 until token i is confirmed, so a path that waits for more bytes shows itself by a confirmation that
-never comes. A path that waits for a clock (HAProxy: up to 200 ms) lets every confirmation come, late; it
+never comes. A path that waits for a timeout (HAProxy: up to 200 ms) lets every confirmation come, late; it
 is told by the *least* delay of all tokens. Load adds delay to some tokens, and to many if it is heavy,
 but it does not take away a floor of 200 ms from every one, nor put one of 100 ms under all of them.
 
@@ -137,7 +137,7 @@ def _cut_short(hold: Hold, evidence: Evidence, ledger: Ledger) -> bool:
 def _left_times(evidence: Evidence, facts: Facts) -> dict[int, float] | None:
     """When each token left, on the probe's clock; None if nothing says so.
 
-    Stamps without a ledger are on a clock of their own; they are laid so that the fastest token took
+    Stamps without a ledger are on a timeout of their own; they are laid so that the fastest token took
     no time at all, which can only make the path look better than it is.
     """
     if evidence.ledger is not None and evidence.ledger.tokens:

@@ -21,7 +21,7 @@ from lab.judge.verdict import Verdict
 from lab.vocabulary import Delivery, Ending
 
 MARGIN = 0.25
-"""Seconds. Half of the least that the scenarios keep between a clock and what must outlive it, or must not: whatever
+"""Seconds. Half of the least that the scenarios keep between a timeout and what must outlive it, or must not: whatever
 keeps probe and model server from running keeps the proxy too, and of that nobody tells."""
 
 TOLD = 0.01

@@ -24,11 +24,11 @@ CLEAN_ENDS = frozenset({TransportEnd.FRAMED, TransportEnd.CLOSED})
 
 OWN_ENDS = frozenset(
     {
-        TransportEnd.CONNECT_TIME_OUT,
-        TransportEnd.HEADERS_TIME_OUT,
-        TransportEnd.FIRST_TOKEN_TIME_OUT,
-        TransportEnd.MIDDLE_TIME_OUT,
-        TransportEnd.TOTAL_TIME_OUT,
+        TransportEnd.CONNECT_TIMEOUT,
+        TransportEnd.HEADERS_TIMEOUT,
+        TransportEnd.FIRST_TOKEN_TIMEOUT,
+        TransportEnd.MIDDLE_TIMEOUT,
+        TransportEnd.TOTAL_TIMEOUT,
         TransportEnd.LEFT,
     }
 )
@@ -163,7 +163,7 @@ RULES: tuple[tuple[Ending, Callable[[Reading], bool]], ...] = (
     (Ending.MODEL_ERROR_STATUS, _model_status),
     (Ending.PROXY_ERROR_STATUS, lambda reading: reading.is_error),
     (Ending.WRONG_REPLY, _wrong_reply),
-    (Ending.TIME_OUT, lambda reading: reading.trace.end in OWN_ENDS),
+    (Ending.PROBE_TIMEOUT, lambda reading: reading.trace.end in OWN_ENDS),
     (Ending.CUT, lambda reading: reading.trace.end in BROKEN_ENDS),
     (Ending.MALFORMED, _malformed),
     (Ending.SILENTLY_TRUNCATED, lambda _: True),

@@ -28,7 +28,7 @@ class Arrival:
         number: its place in the answer, from 1.
         at: when the read that completed it came.
         tag: the plan's tag that it carries; empty for text that is not the lab's.
-        left: when it says that it left, on a clock of the model server's (due time or epoch); None if
+        left: when it says that it left, on a timeout of the model server's (due time or epoch); None if
             it does not say.
     """
 

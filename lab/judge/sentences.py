@@ -18,23 +18,23 @@ TRANSPORT: Mapping[TransportEnd, str] = {
     TransportEnd.UNRESOLVED: "the host's name was not found",
     TransportEnd.REFUSED: "the connection was refused",
     TransportEnd.TLS_FAILED: "no verified TLS connection was made",
-    TransportEnd.CONNECT_TIME_OUT: "the probe gave up connecting",
-    TransportEnd.HEADERS_TIME_OUT: "the probe gave up waiting for headers",
-    TransportEnd.FIRST_TOKEN_TIME_OUT: "the probe gave up waiting for the body",
-    TransportEnd.MIDDLE_TIME_OUT: "the probe gave up waiting for more",
-    TransportEnd.TOTAL_TIME_OUT: "the probe gave up on the whole exchange",
+    TransportEnd.CONNECT_TIMEOUT: "the probe gave up connecting",
+    TransportEnd.HEADERS_TIMEOUT: "the probe gave up waiting for headers",
+    TransportEnd.FIRST_TOKEN_TIMEOUT: "the probe gave up waiting for the body",
+    TransportEnd.MIDDLE_TIMEOUT: "the probe gave up waiting for more",
+    TransportEnd.TOTAL_TIMEOUT: "the probe gave up on the whole exchange",
     TransportEnd.LEFT: "the probe left as it was told to",
 }
 """How an exchange ended at the transport, in words."""
 
-_CLOCKS = frozenset({Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK})
+_TIMEOUTS = frozenset({Cause.FIRST_BYTE_TIMEOUT, Cause.IDLE_TIMEOUT, Cause.TOTAL_TIMEOUT})
 
 
-def sentence_of(reading: Reading, ending: Ending, cause: Cause | None, delivered: str, clock: str) -> str:
-    """Put the evidence into words; `delivered` and `clock` are what the rules had to say."""
+def sentence_of(reading: Reading, ending: Ending, cause: Cause | None, delivered: str, timeout: str) -> str:
+    """Put the evidence into words; `delivered` and `timeout` are what the rules had to say."""
     parts = [_tokens(reading), _end(reading, ending)]
-    if cause in _CLOCKS:
-        parts.append(f"which fits {clock}")
+    if cause in _TIMEOUTS:
+        parts.append(f"which fits {timeout}")
     elif cause is not None and reading.fault is not None and reading.evidence.ledger is not None:
         parts.append(f"after the model's {reading.evidence.ledger.fault}")
     if reading.facts.right:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from lab.evidence import Evidence
 from lab.judge.causes import cause_of, lost
-from lab.judge.clocks import ClockFinding, Exposure, blame, exposure_of
 from lab.judge.delivery import Delivered, delivery_of
 from lab.judge.endings import Reading, ending_of, wrong_type
 from lab.judge.reading import longest_silence
 from lab.judge.sentences import sentence_of
+from lab.judge.timeouts import Exposure, TimeoutFinding, blame, exposure_of
 from lab.vocabulary import Cause, Delivery, Ending, Flag
 
 
@@ -32,9 +32,9 @@ class Verdict:
         last_token: seconds from the request to the last new token; None if none came.
         total: seconds from the request to the end.
         longest_silence: the longest time without a byte, in seconds.
-        clock: the value of the path's clock that ended the exchange, in seconds; None if none did, or if the
-            request came to the model server more than once, so that nobody knows when that clock began.
-        clocks: every kind of clock that the evidence leaves possible, the likeliest first.
+        timeout: the value of the path's timeout that ended the exchange, in seconds; None if none did, or if the
+            request came to the model server more than once, so that nobody knows when that timeout began.
+        timeouts: every kind of timeout that the evidence leaves possible, the likeliest first.
         late: whether the delivery is unproven only because the probe or the model server was late itself.
     """
 
@@ -50,18 +50,18 @@ class Verdict:
     last_token: float | None
     total: float
     longest_silence: float
-    clock: float | None = None
-    clocks: tuple[Cause, ...] = ()
+    timeout: float | None = None
+    timeouts: tuple[Cause, ...] = ()
     late: bool = False
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Judge one exchange by itself; which clock cut it, one exchange can often not tell."""
+    """Judge one exchange by itself; which timeout cut it, one exchange can often not tell."""
     return judge_all([evidence])[0]
 
 
 def judge_all(evidences: Sequence[Evidence]) -> list[Verdict]:
-    """Judge exchanges over one route together, so that each is a control for the clocks of the others."""
+    """Judge exchanges over one route together, so that each is a control for the timeouts of the others."""
     return judge_readings([Reading.of(evidence) for evidence in evidences])
 
 
@@ -69,11 +69,11 @@ def judge_readings(readings: Sequence[Reading]) -> list[Verdict]:
     """The same for exchanges that have been read already."""
     exposures = [exposure_of(reading) for reading in readings]
     joint = blame(exposures)
-    return [_verdict(reading, _clock_of(place, exposures, joint)) for place, reading in enumerate(readings)]
+    return [_verdict(reading, _timeout_of(place, exposures, joint)) for place, reading in enumerate(readings)]
 
 
-def _clock_of(place: int, exposures: Sequence[Exposure], joint: ClockFinding) -> ClockFinding:
-    """The one clock of the route, or where several are at work, this exchange's own.
+def _timeout_of(place: int, exposures: Sequence[Exposure], joint: TimeoutFinding) -> TimeoutFinding:
+    """The one timeout of the route, or where several are at work, this exchange's own.
 
     What the others survived before they ended is a control for it, however they ended.
     """
@@ -83,25 +83,25 @@ def _clock_of(place: int, exposures: Sequence[Exposure], joint: ClockFinding) ->
     return joint if joint.kinds else blame([exposures[place], *others])
 
 
-def _verdict(reading: Reading, clock: ClockFinding) -> Verdict:
+def _verdict(reading: Reading, timeout: TimeoutFinding) -> Verdict:
     trace, facts, ledger = reading.trace, reading.facts, reading.evidence.ledger
     ending, delivered = ending_of(reading), delivery_of(reading)
-    cause = cause_of(reading, ending, delivered.delivery, clock)
+    cause = cause_of(reading, ending, delivered.delivery, timeout)
     return Verdict(
         delivery=delivered.delivery,
         ending=ending,
         cause=cause,
         received=facts.received,
         written=None if ledger is None else len({token.number for token in ledger.tokens}),
-        sentence=sentence_of(reading, ending, cause, delivered.sentence, clock.sentence),
+        sentence=sentence_of(reading, ending, cause, delivered.sentence, timeout.sentence),
         flags=frozenset(_flags(reading, ending, delivered)),
         first_byte=trace.reads[0].at - trace.started if trace.reads else None,
         first_token=facts.right[0].at - trace.started if facts.right else None,
         last_token=facts.right[-1].at - trace.started if facts.right else None,
         total=trace.ended - trace.started,
         longest_silence=longest_silence(trace),
-        clock=None if ledger is not None and ledger.attempts > 1 else clock.value,
-        clocks=clock.kinds,
+        timeout=None if ledger is not None and ledger.attempts > 1 else timeout.value,
+        timeouts=timeout.kinds,
         late=delivered.late,
     )
 

@@ -268,7 +268,7 @@ class Conversation(asyncio.BufferedProtocol):
             at, name = self._deadline()
             left = at - time.monotonic()
             if left <= 0 and (left < -self._grace(name) or not self._bytes_wait()):
-                self.end(name, _HANDSHAKE if name is TransportEnd.CONNECT_TIME_OUT else "")
+                self.end(name, _HANDSHAKE if name is TransportEnd.CONNECT_TIMEOUT else "")
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(min(left, nap), _LOOK_AGAIN)):
                     await self._over.wait()
@@ -276,21 +276,21 @@ class Conversation(asyncio.BufferedProtocol):
     def _deadline(self) -> tuple[float, TransportEnd]:
         """When the probe ends it as things stand, and what that would be called."""
         total = self._began + self._terms.patience.total
-        return min(self._testbed(), (self._leave_at, TransportEnd.LEFT), (total, TransportEnd.TOTAL_TIME_OUT))
+        return min(self._testbed(), (self._leave_at, TransportEnd.LEFT), (total, TransportEnd.TOTAL_TIMEOUT))
 
     def _testbed(self) -> tuple[float, TransportEnd]:
         patience = self._terms.patience
         if self._parser is None:
-            return self._began + patience.connect, TransportEnd.CONNECT_TIME_OUT
+            return self._began + patience.connect, TransportEnd.CONNECT_TIMEOUT
         if self._headers_at is None:
-            return self._started + patience.headers, TransportEnd.HEADERS_TIME_OUT
+            return self._started + patience.headers, TransportEnd.HEADERS_TIMEOUT
         if not self._body:
-            return self._headers_at + patience.first_token, TransportEnd.FIRST_TOKEN_TIME_OUT
-        return self._body[-1].at + patience.middle, TransportEnd.MIDDLE_TIME_OUT
+            return self._headers_at + patience.first_token, TransportEnd.FIRST_TOKEN_TIMEOUT
+        return self._body[-1].at + patience.middle, TransportEnd.MIDDLE_TIMEOUT
 
     def _grace(self, name: TransportEnd) -> float:
         """How long waiting bytes put off this end: without limit where they would show it to be wrong."""
-        return _GRACE if name in (TransportEnd.LEFT, TransportEnd.TOTAL_TIME_OUT) else inf
+        return _GRACE if name in (TransportEnd.LEFT, TransportEnd.TOTAL_TIMEOUT) else inf
 
     def _bytes_wait(self) -> bool:
         return connect.bytes_wait(connect.descriptor_of(self._transport))

@@ -65,7 +65,7 @@ async def exchange(
         url: the route's address; the ask's path is appended to its own, and its query is kept.
         ask: path, headers and body of the request; an empty path asks for the URL itself.
         headers: further request headers.
-        patience: the probe's own clocks.
+        patience: the probe's own timeouts.
         on_head: called with status and headers as soon as they are whole.
         on_body: called with time and bytes of the body that each read brought (chunking undone, content coding
             not) as it comes; `Enough` from it makes the probe leave, what else it raises, `exchange` raises.
@@ -112,7 +112,7 @@ async def _open(place: connect.Place, conversation: Conversation, terms: Terms) 
                 raise
     except TimeoutError:
         brief = patience.total < patience.connect
-        conversation.end(TransportEnd.TOTAL_TIME_OUT if brief else TransportEnd.CONNECT_TIME_OUT, "")
+        conversation.end(TransportEnd.TOTAL_TIMEOUT if brief else TransportEnd.CONNECT_TIMEOUT, "")
     except connect.EarlyReset as reset:
         conversation.lose(reset.error, reset.rest)
     except (socket.gaierror, UnicodeError) as error:

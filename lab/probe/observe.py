@@ -51,7 +51,7 @@ async def observe(
         plan: what the model server is to do.
         stream: whether to ask for a stream or a batch reply.
         headers: further request headers, such as `Accept-Encoding: gzip`.
-        patience: the probe's own clocks.
+        patience: the probe's own timeouts.
         channel: an open side channel to share; one is opened for the call otherwise.
         leave_after: seconds after which the probe leaves.
         settling: seconds that the ledger may take to be finished once the exchange is over.

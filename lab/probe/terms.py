@@ -30,7 +30,7 @@ class Patience:
         first_token: from the headers to the first byte of the body.
         middle: from one byte of the body to the next, heartbeats counting as bytes.
         total: for the whole exchange, connecting included; an endpoint that never ends is left with
-            `TransportEnd.TOTAL_TIME_OUT`.
+            `TransportEnd.TOTAL_TIMEOUT`.
     """
 
     connect: float = 5.0

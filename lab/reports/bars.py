@@ -1,7 +1,7 @@
 """The picture of a case with many exchanges: one bar each, its length the time that it lasted.
 
 Behind each bar stands, faintly, how long the same exchange lasted on the side where it lasted longest, so
-that a clock shows itself as a wall that only the long ones run into. Bars are sorted by that length, in the
+that a timeout shows itself as a wall that only the long ones run into. Bars are sorted by that length, in the
 same order on every case of a pair.
 """
 
@@ -39,7 +39,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Wall:
-    """Where a clock cut the bars: place in per cent of the width, and what to write there."""
+    """Where a timeout cut the bars: place in per cent of the width, and what to write there."""
 
     at: float
     words: str

@@ -3,7 +3,7 @@
 Everything is laid out here, as frozen views, and only written down by the template. Two rules hold the
 page together: an anchor is the id of the scenario, the proxy or the case, and nothing else; and all cases
 of one proxy share one time scale, so that broken and fixed can be compared by eye. The exception is
-`real-defaults`, whose clocks are ten or a hundred times longer and would squash the others: it has its own.
+`real-defaults`, whose timeouts are ten or a hundred times longer and would squash the others: it has its own.
 
 Log lines, configurations and READMEs are untrusted. See `lab.reports.pages` for what becomes of them; and a
 content security policy forbids every fetch and every script but the page's own.
@@ -39,7 +39,7 @@ MOST_TIMELINES = 3
 
 _GROUPS = {
     Group.BUFFERING: "Buffering: tokens held back on the way",
-    Group.TIMEOUTS: "Time-outs: a clock shorter than the answer",
+    Group.TIMEOUTS: "Timeouts: a timeout shorter than the answer",
     Group.PARTIAL: "Partial answers: a prefix that looks like a whole",
     Group.CHOICE: "The choice: streaming or batch",
     Group.RECOMMENDED: "What to deploy: all requirements at once",

@@ -24,7 +24,7 @@ Consumer = Callable[..., consume.Answer | None]
 
 CAREFUL = "lab.consume"
 
-_TIME_OUTS = frozenset(end for end in TransportEnd if end.name.endswith("TIME_OUT"))
+_TIMEOUTS = frozenset(end for end in TransportEnd if end.name.endswith("TIMEOUT"))
 _CLEAN = frozenset({TransportEnd.FRAMED, TransportEnd.CLOSED})
 
 
@@ -64,7 +64,7 @@ def replay(consumer: Consumer, evidence: Evidence) -> consume.Answer | None:
             headers=trace.headers,
         )
     except TimeoutError as error:
-        return consume.Failed(consume.FailedReason.TIME_OUT, str(error))
+        return consume.Failed(consume.FailedReason.TIMEOUT, str(error))
     except ConnectionError as error:
         return consume.Failed(consume.FailedReason.CUT, str(error))
 
@@ -96,7 +96,7 @@ def _pieces(trace: Trace) -> Iterator[bytes]:
     """The body as a client library hands it over: pieces, then an exception if the end was not clean."""
     for read in trace.body:
         yield read.data
-    if trace.end in _TIME_OUTS:
+    if trace.end in _TIMEOUTS:
         raise TimeoutError(f"{trace.end}: {trace.detail}")
     if trace.end is TransportEnd.RESET:
         raise ConnectionResetError(trace.detail or "connection reset by peer")

@@ -18,7 +18,7 @@ def exchange_result(played: Played) -> ExchangeResult:
         delivery=verdict.delivery,
         ending=verdict.ending,
         cause=verdict.cause,
-        clock=verdict.clock,
+        timeout=verdict.timeout,
         sentence=verdict.sentence,
         flags=tuple(sorted(verdict.flags)),
         received=verdict.received,

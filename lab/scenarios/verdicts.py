@@ -22,14 +22,14 @@ from lab.consume import Answer, Complete, Failed, Partial, Refused
 from lab.durations import write_duration
 from lab.evidence import Evidence
 from lab.judge import Exchanged, Reading, Told, Verdict, check, judge_readings
-from lab.judge.clocks import tolerance
 from lab.judge.doubt import Doubt, doubt_of, spared
+from lab.judge.timeouts import tolerance
 from lab.results import FindingResult
 from lab.scenarios.consumers import CAREFUL, consumer_named, replay
 from lab.vocabulary import Cause, Ending, Outcome, Requirement, Variant
 
 EARLY = 0.35
-"""Seconds by which a clock may fire before its time."""
+"""Seconds by which a timeout may fire before its time."""
 
 
 @dataclass(frozen=True)
@@ -221,14 +221,14 @@ def _symptom(each: Played, symptom: SymptomTable) -> _Found:
     if symptom.longer_than is not None and exchange.plan.length < symptom.longer_than:
         symptom = SymptomTable(ending=Ending.COMPLETE)
     wrong = [name for name, expected, actual in _fields(symptom, each) if expected != actual]
-    if symptom.clock is not None and not _near(verdict.clock, symptom.clock):
-        wrong.append("clock")
-    unproven = _unproven_clock(symptom, verdict)
+    if symptom.timeout is not None and not _near(verdict.timeout, symptom.timeout):
+        wrong.append("timeout")
+    unproven = _unproven_timeout(symptom, verdict)
     if unproven:
-        wrong.append("clock")
+        wrong.append("timeout")
     actual = [f"{name} {actual}" for name, _, actual in _fields(symptom, each)]
-    if symptom.clock is not None:
-        actual.append("no clock" if verdict.clock is None else f"clock {verdict.clock:.2f} s")
+    if symptom.timeout is not None:
+        actual.append("no timeout" if verdict.timeout is None else f"timeout {verdict.timeout:.2f} s")
     result = FindingResult(
         not wrong,
         f"{exchange.name}: the symptom shows.",
@@ -254,15 +254,15 @@ def _doubt_of_field(doubt: Doubt, name: str) -> str:
     return doubt.ending
 
 
-def _unproven_clock(symptom: SymptomTable, verdict: Verdict) -> str:
-    """Why a clock that the scenario names is not proven; empty if it is, or if no clock is named.
+def _unproven_timeout(symptom: SymptomTable, verdict: Verdict) -> str:
+    """Why a timeout that the scenario names is not proven; empty if it is, or if no timeout is named.
 
     Before the first byte a silence is both: no exchange can tell those two apart, and one directive sets both.
     """
-    if symptom.cause not in verdict.clocks:
+    if symptom.cause not in verdict.timeouts:
         return ""
-    allowed = {symptom.cause, Cause.IDLE_CLOCK} if symptom.cause is Cause.FIRST_BYTE_CLOCK else {symptom.cause}
-    others = [kind for kind in verdict.clocks if kind not in allowed]
+    allowed = {symptom.cause, Cause.IDLE_TIMEOUT} if symptom.cause is Cause.FIRST_BYTE_TIMEOUT else {symptom.cause}
+    others = [kind for kind in verdict.timeouts if kind not in allowed]
     if not others:
         return ""
     return f" That proves no {symptom.cause}: it may be a {others[0]}; add an exchange that outlives it."
@@ -284,14 +284,14 @@ def _fields(symptom: SymptomTable, each: Played) -> Iterator[tuple[str, object, 
 
 
 def _in_words(symptom: SymptomTable) -> Iterable[str]:
-    fields = symptom.model_dump(mode="json", exclude_none=True, exclude={"longer_than", "clock"})
+    fields = symptom.model_dump(mode="json", exclude_none=True, exclude={"longer_than", "timeout"})
     words = [f"{name} {value}" for name, value in fields.items()]
-    return words if symptom.clock is None else [*words, f"clock {write_duration(symptom.clock)}"]
+    return words if symptom.timeout is None else [*words, f"timeout {write_duration(symptom.timeout)}"]
 
 
-def _near(measured: float | None, clock: float) -> bool:
+def _near(measured: float | None, timeout: float) -> bool:
     """A busy machine is late; only nginx is early, which may save itself 300 ms of setting a timer anew."""
-    return measured is not None and -EARLY <= measured - clock <= tolerance(clock)
+    return measured is not None and -EARLY <= measured - timeout <= tolerance(timeout)
 
 
 def _short(consumer: str) -> str:

@@ -37,7 +37,7 @@ class Target:
     """One configuration that wants to run.
 
     Attributes:
-        key: any text that no other target has, as in `idle-clock::nginx-1.26::broken`.
+        key: any text that no other target has, as in `idle-timeout::nginx-1.26::broken`.
         proxy: what runs it.
         config: the full configuration file with `${PORT}` and, as a rule, `${MODEL}`. The other
             files of its folder are copied beside it; those in sub-folders are not.

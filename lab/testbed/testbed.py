@@ -1,7 +1,7 @@
 """The testbed: every configuration of a run behind a port of its own, all with the same model server.
 
     async with Testbed(targets, images) as testbed:
-        ask(testbed.url("idle-clock::nginx-1.26::broken"))
+        ask(testbed.url("idle-timeout::nginx-1.26::broken"))
 
 One network, one container for the model server, one for each proxy with a process for each
 configuration; and one more for each configuration that cannot share, because it listens elsewhere as well, or does

@@ -333,9 +333,9 @@ class TestTheOtherScheme:
 
 
 def test_an_error_at_once_has_one_remedy(audit: Audit, stranger: Stranger) -> None:
-    """The first line is the failure; it is not told again below with another remedy, least of all a time-out's."""
+    """The first line is the failure; it is not told again below with another remedy, least of all a timeout's."""
     code, out, _ = audit(stranger(replying(500, b"boom", "text/plain")))
     assert code == ExitCode.REQUIREMENT_FAILED
     assert "FAILURE" not in out
-    assert "time-out" not in out
+    assert "timeout" not in out
     assert out.count("boom") == 1

@@ -1,4 +1,4 @@
-"""Conclusions as a whole: endings, clocks, the guilty hop, durations, problems, and that all of it is plain data."""
+"""Conclusions as a whole: endings, timeouts, the guilty hop, durations, problems, and that all of it is plain data."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TestEndings:
         assert "patience" not in found.reason
 
 
-class TestClocks:
+class TestTimeouts:
     @staticmethod
     def dying(*moments: float) -> Conclusions:
         """Answers that are cut amid running tokens, at those times."""
@@ -76,36 +76,36 @@ class TestClocks:
         ]
         return conclude(made, longest=None)
 
-    def test_deaths_at_one_time_look_like_a_clock(self) -> None:
+    def test_deaths_at_one_time_look_like_a_timeout(self) -> None:
         """Thirty seconds each time, whatever came before."""
-        (clock,) = self.dying(30.0, 30.2, 30.1).clocks
-        assert clock.cause is Cause.TOTAL_CLOCK
-        assert clock.value == pytest.approx(30.0)
-        assert "looks like" in clock.sentence
+        (timeout,) = self.dying(30.0, 30.2, 30.1).timeouts
+        assert timeout.cause is Cause.TOTAL_TIMEOUT
+        assert timeout.value == pytest.approx(30.0)
+        assert "looks like" in timeout.sentence
 
     def test_scattered_deaths_look_like_faults(self) -> None:
-        """No clock has three values."""
-        (clock,) = self.dying(11.0, 30.0, 47.0).clocks
-        assert clock.cause is None
-        assert "faults" in clock.sentence
+        """No timeout has three values."""
+        (timeout,) = self.dying(11.0, 30.0, 47.0).timeouts
+        assert timeout.cause is None
+        assert "faults" in timeout.sentence
 
-    @pytest.mark.parametrize(("at", "advice"), [(0.6, "no time-out's doing"), (30.0, "If it is a time-out, raise it")])
+    @pytest.mark.parametrize(("at", "advice"), [(0.6, "no timeout's doing"), (30.0, "If it is a timeout, raise it")])
     def test_the_remedy_of_a_death_fits_its_moment(self, at: float, advice: str) -> None:
-        """Nobody sets a time-out of half a second, so raising it would mend nothing."""
+        """Nobody sets a timeout of half a second, so raising it would mend nothing."""
         (problem,) = [each for each in self.dying(at).problems if "ended cut" in each.sentence]
         assert advice in problem.remedy
 
-    @pytest.mark.parametrize(("status", "advice"), [(502, "no time-out's doing"), (504, "`proxy_read_timeout")])
+    @pytest.mark.parametrize(("status", "advice"), [(502, "no timeout's doing"), (504, "`proxy_read_timeout")])
     def test_the_remedy_of_an_error_page_fits_its_status(self, status: int, advice: str) -> None:
-        """A 504 is nginx's own time-out however early; a 502 at once says that nobody answered it."""
+        """A 504 is nginx's own timeout however early; a 502 at once says that nobody answered it."""
         page = b"<hr><center>nginx/1.26.3</center>"
         found = conclude([sample([(0.1, page)], status=status, headers=(("content-type", "text/html"),))], longest=None)
         assert advice in found.problems[0].remedy
 
     def test_one_death_tells_nothing(self) -> None:
-        """It lies on a clock of any kind."""
-        (clock,) = self.dying(30.0).clocks
-        assert clock.cause is None
+        """It lies on a timeout of any kind."""
+        (timeout,) = self.dying(30.0).timeouts
+        assert timeout.cause is None
 
 
 class TestWays:
@@ -169,7 +169,7 @@ def test_a_rhythm_alone_names_no_product() -> None:
 
 def test_a_silence_counts_only_if_a_token_came_after_it() -> None:
     """Three seconds of tokens and a minute of nothing until the audit left prove three seconds."""
-    hung = sample(writes(STEADY, marker=False), end=TransportEnd.MIDDLE_TIME_OUT, ended=STEADY[-1] + 60)
+    hung = sample(writes(STEADY, marker=False), end=TransportEnd.MIDDLE_TIMEOUT, ended=STEADY[-1] + 60)
     found = conclude([hung], longest=None).proven
     assert found.total == pytest.approx(STEADY[-1], abs=0.01)
     assert found.silence < 1.0
@@ -257,7 +257,7 @@ def test_which_durations_were_proven(longest: float, *, enough: bool) -> None:
 
 def test_an_answer_that_never_began_proves_no_duration() -> None:
     """A connection that stood open for fifteen seconds without a word says nothing of an answer of five."""
-    silent = sample([], end=TransportEnd.TOTAL_TIME_OUT, ended=15.0)
+    silent = sample([], end=TransportEnd.TOTAL_TIMEOUT, ended=15.0)
     found = conclude([silent], longest=5.0)
     assert (found.proven.total, found.proven.enough) == (0.0, False)
 

@@ -58,7 +58,7 @@ class TestComplete:
             assert not found.problems
 
     @pytest.mark.parametrize(
-        "counts", [pytest.param((133, 137, 138), id="a clock"), pytest.param((120, 120, 120), id="a limit")]
+        "counts", [pytest.param((133, 137, 138), id="a timeout"), pytest.param((120, 120, 120), id="a limit")]
     )
     def test_an_end_that_something_forges_cannot_be_told_from_one(self, counts: Sequence[int]) -> None:
         """All end at one moment, or after one number of events, and all of the model's own are longer."""
@@ -150,31 +150,33 @@ def test_an_answer_of_tool_calls_alone_is_judged_by_them() -> None:
 
 class TestDeaths:
     @staticmethod
-    def clock(*deaths: tuple[int, float]) -> str:
+    def timeout(*deaths: tuple[int, float]) -> str:
         """What is said of answers that die after so many events and seconds."""
         made = []
         for count, at in deaths:
             pace = (at - 0.5) / count
             cut = writes(steady(count, pace), marker=False)
             made.append(sample(cut, end=TransportEnd.SHORT_FIN, ended=at))
-        (guess,) = conclude(made, longest=None).clocks
+        (guess,) = conclude(made, longest=None).timeouts
         return f"{guess.cause}: {guess.sentence}"
 
-    def test_one_number_of_events_at_scattered_times_is_no_clock(self) -> None:
-        """A clock cuts wherever the model happens to be."""
-        found = self.clock((100, 2.28), (100, 2.34), (100, 2.31))
+    def test_one_number_of_events_at_scattered_times_is_no_timeout(self) -> None:
+        """A timeout cuts wherever the model happens to be."""
+        found = self.timeout((100, 2.28), (100, 2.34), (100, 2.31))
         assert found.startswith("None:")
         assert "each time after 100 events and not at one time" in found
 
-    def test_one_time_and_scattered_numbers_are_a_clock(self) -> None:
+    def test_one_time_and_scattered_numbers_are_a_timeout(self) -> None:
         """Nothing else keeps the time whatever the model has written."""
-        assert "looks like a clock on the whole exchange at 3.00 s" in self.clock((133, 3.0), (138, 3.01), (136, 3.0))
+        assert "looks like a timeout on the whole exchange at 3.00 s" in self.timeout(
+            (133, 3.0), (138, 3.01), (136, 3.0)
+        )
 
     def test_one_number_and_one_time_leave_it_open(self) -> None:
-        """An even model and a clock make the same deaths as a model that dies there."""
-        found = self.clock((100, 2.5), (100, 2.505), (100, 2.5))
+        """An even model and a timeout make the same deaths as a model that dies there."""
+        found = self.timeout((100, 2.5), (100, 2.505), (100, 2.5))
         assert found.startswith("None:")
-        assert "a clock, a limit on size, or a model that dies there" in found
+        assert "a timeout, a limit on size, or a model that dies there" in found
 
 
 def test_an_empty_body_is_called_that() -> None:

@@ -52,7 +52,7 @@ def test_a_header_names_its_product(name: str, value: str, product: Product, ver
             Product.NGINX,
         ),
         (
-            "<html><body><h1>504 Gateway Time-out</h1>\nThe server didn't respond in time.\n</body></html>",
+            "<html><body><h1>504 Gateway Timeout</h1>\nThe server didn't respond in time.\n</body></html>",
             Product.HAPROXY,
         ),
         ("upstream request timeout", Product.ENVOY),
@@ -83,11 +83,11 @@ def test_what_speaks_against_streaming_is_named_once() -> None:
     ("product", "trouble", "file", "line"),
     [
         (Product.NGINX, Trouble.HOLDING, "nginx/streaming.conf", "proxy_buffering off;"),
-        (Product.NGINX, Trouble.CLOCK, "nginx/streaming.conf", "proxy_read_timeout 600s;"),
+        (Product.NGINX, Trouble.TIMEOUT, "nginx/streaming.conf", "proxy_read_timeout 600s;"),
         (Product.NGINX, Trouble.HIDDEN_CUT, "nginx/streaming.conf", "proxy_http_version 1.1;"),
         (Product.HAPROXY, Trouble.HOLDING, "scenarios/recommended/haproxy/fixed.cfg", "option http-no-delay"),
-        (Product.HAPROXY, Trouble.CLOCK, "scenarios/recommended/haproxy/fixed.cfg", "timeout server 10m"),
-        (Product.ENVOY, Trouble.CLOCK, "scenarios/recommended/envoy/fixed.yaml", "timeout: 0s"),
+        (Product.HAPROXY, Trouble.TIMEOUT, "scenarios/recommended/haproxy/fixed.cfg", "timeout server 10m"),
+        (Product.ENVOY, Trouble.TIMEOUT, "scenarios/recommended/envoy/fixed.yaml", "timeout: 0s"),
     ],
 )
 def test_a_remedy_quotes_the_shipped_file(product: Product, trouble: Trouble, file: str, line: str) -> None:

@@ -60,7 +60,7 @@ FLOODS: dict[str, tuple[Script, str]] = {
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_a_flood_is_left_for_what_there_is_too_much_of(name: str, tmp_path: Path) -> None:
-    """Each answer is left at once, which is no time-out and no end of the model's; the path fails by it."""
+    """Each answer is left at once, which is no timeout and no end of the model's; the path fails by it."""
     script, words = FLOODS[name]
     with FaultServer(script) as server:
         url = f"{server.url}/v1/chat/completions"
@@ -128,8 +128,8 @@ def _sending(answer: bytes) -> Script:
     return script
 
 
-class Clock:
-    """A clock that the test moves."""
+class Timeout:
+    """A timeout that the test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -144,19 +144,19 @@ class TestTheStatedBounds:
 
     @pytest.fixture(autouse=True)
     def _canned(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.clock, self.takes, self.reading, self.size = Clock(), 0.0, 0.0, 10
+        self.timeout, self.takes, self.reading, self.size = Timeout(), 0.0, 0.0, 10
 
         async def answer(_endpoint: object, setting: object, _ask: object, _terms: object) -> Sample:
-            self.clock.now += self.takes
+            self.timeout.now += self.takes
             found = sample([(0.1, TEXT), (0.2, b":" * self.size)])
             return Sample(setting, found.evidence)  # type: ignore[arg-type]
 
         def read_slowly(evidence: Evidence) -> int:
-            self.clock.now += self.reading
+            self.timeout.now += self.reading
             return size_of(evidence)
 
         monkeypatch.setattr("lab.audit.run.size_of", read_slowly)
-        monkeypatch.setattr("lab.audit.run.time", SimpleNamespace(monotonic=self.clock.monotonic))
+        monkeypatch.setattr("lab.audit.run.time", SimpleNamespace(monotonic=self.timeout.monotonic))
         monkeypatch.setattr("lab.audit.run.ask_endpoint", answer)
 
     def run_of(self, runs: int) -> Run:
@@ -180,7 +180,7 @@ class TestTheStatedBounds:
         stated = 4 * 15 + LONGEST_WAIT
         assert run.programme.duration(15.0).startswith(f"takes at most {stated:g} s")
         # No answer is asked for that could not be had in time.
-        assert self.clock.now - 1000 - takes + 15 + READING <= stated
+        assert self.timeout.now - 1000 - takes + 15 + READING <= stated
         assert run.unasked.total() == 4 - run.made
         assert set(run.unasked) <= {f"the stated bound of {stated:g} s holds"}
 
@@ -190,7 +190,7 @@ class TestTheStatedBounds:
         run = self.run_of(5)
         await run.run()
         assert run.made < 10
-        assert self.clock.now - 1000 + READING + READ_AGAIN * 2.0 * (run.made - 1) <= 10 * 15 + LONGEST_WAIT
+        assert self.timeout.now - 1000 + READING + READ_AGAIN * 2.0 * (run.made - 1) <= 10 * 15 + LONGEST_WAIT
 
     async def test_answers_together_have_a_bound(self) -> None:
         """Where each is as large as it may be, no more is asked once they are plainly too many."""

@@ -204,7 +204,7 @@ class TestRateLimits:
 
     @pytest.mark.parametrize("retry_after", ["3600", "Wed, 21 Oct 2026 07:28:00 GMT"])
     async def test_a_long_wait_is_not_waited(self, said: list[str], retry_after: str) -> None:
-        """An hour, or a date on somebody else's clock, ends the run."""
+        """An hour, or a date on somebody else's timeout, ends the run."""
         limited = Limited(2, retry_after=retry_after)
         async with serving(limited.answer) as url:
             run = run_of(url, said)

@@ -18,7 +18,7 @@ plan = { tokens = 10, gaps = ["6@4s"] }
 
 [symptom.gap]
 ending = "cut"
-cause = "idle-clock"
+cause = "idle-timeout"
 
 [proxies.nginx]
 """
@@ -53,7 +53,7 @@ class TestGoodScenario:
     def test_broken_side_carries_its_symptom_and_fixed_side_none(self, tmp_path: Path) -> None:
         """What is expected of the broken variant must never be expected of the fixed one."""
         broken, fixed = load(tmp_path / "silent").cases
-        assert (broken.symptom["gap"].ending, broken.symptom["gap"].cause) == (Ending.CUT, Cause.IDLE_CLOCK)
+        assert (broken.symptom["gap"].ending, broken.symptom["gap"].cause) == (Ending.CUT, Cause.IDLE_TIMEOUT)
         assert fixed.symptom == {}
 
     def test_a_proxys_own_symptom_overrides_the_common_one(self, tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ class TestGoodScenario:
             "it waits",
         )
 
-    def test_random_lengths_stand_on_both_sides_of_the_clock_and_clear_of_it(self, tmp_path: Path) -> None:
-        """A generation that ends near the clock would make the verdict depend on the machine."""
+    def test_random_lengths_stand_on_both_sides_of_the_timeout_and_clear_of_it(self, tmp_path: Path) -> None:
+        """A generation that ends near the timeout would make the verdict depend on the machine."""
         lengths = 'lengths = { count = 12, least = "300ms", most = "4s", clear_of = "2s", seed = 3 }'
         table = TABLE.replace('plan = { tokens = 10, gaps = ["6@4s"] }', f'plan = {{ interval = "50ms" }}\n{lengths}')
         exchanges = load(tmp_path / "silent", table).cases[0].exchanges
@@ -100,17 +100,17 @@ class TestGoodScenario:
         assert all(abs(end - 2.0) > 0.45 for end in ends)
 
     def test_real_defaults_are_a_side_of_their_own(self, tmp_path: Path) -> None:
-        """The unshortened clock has its own file, its own plan and its own symptom."""
+        """The unshortened timeout has its own file, its own plan and its own symptom."""
         table = TABLE + (
             '[real_defaults.exchanges]\ngap = { gaps = ["6@70s"] }\n'
-            '[real_defaults.symptom.nginx.gap]\nending = "cut"\nclock = "60s"\n'
+            '[real_defaults.symptom.nginx.gap]\nending = "cut"\ntimeout = "60s"\n'
         )
         variant = load(
             tmp_path / "silent", table, files=("nginx/broken.conf", "nginx/fixed.conf", "nginx/real-defaults.conf")
         ).cases[-1]
         assert variant.variant is Variant.REAL_DEFAULTS
         assert variant.exchanges[0].plan.gaps[0].length == 70.0
-        assert variant.symptom["gap"].clock == 60.0
+        assert variant.symptom["gap"].timeout == 60.0
 
 
 class TestBadScenario:
@@ -165,7 +165,7 @@ class TestBadScenario:
 
     def test_a_broken_side_without_symptom_is_refused(self, tmp_path: Path) -> None:
         """Such a variant would pass whatever happened."""
-        table = TABLE.replace('[symptom.gap]\nending = "cut"\ncause = "idle-clock"\n', "")
+        table = TABLE.replace('[symptom.gap]\nending = "cut"\ncause = "idle-timeout"\n', "")
         with pytest.raises(BadInput, match="symptom"):
             load(tmp_path / "silent", table)
 

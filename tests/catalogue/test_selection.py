@@ -10,7 +10,7 @@ from tests.catalogue.test_loader import TABLE, write
 
 REAL = (
     '[real_defaults.exchanges]\ngap = { gaps = ["6@70s"] }\n'
-    '[real_defaults.symptom.nginx.gap]\nending = "cut"\nclock = "60s"\n'
+    '[real_defaults.symptom.nginx.gap]\nending = "cut"\ntimeout = "60s"\n'
 )
 
 

@@ -50,7 +50,7 @@ def level(
     return LevelFigures(1, Unit.TOKENS, stream or way(True), batch or way(False), slower, sooner, 0)
 
 
-FIRST_BYTE = Loss(Cause.FIRST_BYTE_CLOCK, 5, 2.0)
+FIRST_BYTE = Loss(Cause.FIRST_BYTE_TIMEOUT, 5, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -67,22 +67,22 @@ def test_over_a_sound_path_the_need_decides(person_waits: bool, half_is_useful: 
     assert advise([level()], Need(person_waits, half_is_useful)).choice is choice
 
 
-def test_a_clock_that_ends_batch_replies_decides_for_streaming_even_in_a_pipeline() -> None:
+def test_a_timeout_that_ends_batch_replies_decides_for_streaming_even_in_a_pipeline() -> None:
     """Where silence is fatal, tokens keep the connection alive, whoever reads them."""
     advice = advise([level(batch=way(False, losses=(FIRST_BYTE,)))], Need(person_waits=False, half_is_useful=False))
     assert advice.choice is Choice.STREAM
     assert advice.rulings[-1].answer is Answer.YES
-    assert "5 to first-byte-clock at 2.00 s" in advice.rulings[-1].because
+    assert "5 to first-byte-timeout at 2.00 s" in advice.rulings[-1].because
 
 
 def test_a_path_that_loses_streams_is_to_be_mended() -> None:
-    """A total clock ends both ways, so that neither can be recommended."""
-    loss = Loss(Cause.TOTAL_CLOCK, 2, 15.0)
+    """A total timeout ends both ways, so that neither can be recommended."""
+    loss = Loss(Cause.TOTAL_TIMEOUT, 2, 15.0)
     found = advise([level(way(True, losses=(loss,)), way(False, losses=(loss,)))], Need())
     assert found.choice is Choice.MEND_THE_PATH
 
 
-def test_batch_replies_that_are_lost_to_no_clock_count_too() -> None:
+def test_batch_replies_that_are_lost_to_no_timeout_count_too() -> None:
     """Eight of twelve batch replies against none of twelve streams is beyond chance, whatever takes them."""
     found = advise([level(batch=way(False, losses=(Loss(Ending.CUT, 8),)))], Need(person_waits=False))
     assert found.choice is Choice.STREAM
@@ -167,7 +167,7 @@ def test_a_longer_generation_than_was_tried_is_said_to_be_open() -> None:
 def test_losses_of_all_levels_are_summed() -> None:
     """Five at one level and five at the next are ten to one clock."""
     both = [level(batch=way(False, losses=(FIRST_BYTE,)))] * 2
-    assert "10 to first-byte-clock" in advise(both, Need()).rulings[-1].because
+    assert "10 to first-byte-timeout" in advise(both, Need()).rulings[-1].because
 
 
 def test_without_figures_there_is_no_advice() -> None:

@@ -115,8 +115,8 @@ def test_bad_input_is_named_before_anything_starts(
 
 @pytest.mark.engine
 @pytest.mark.usefixtures("engine", "images_in_use", "own_signals")
-def test_behind_a_clock_on_the_first_byte_streaming_is_recommended(tmp_path: Path) -> None:
-    """A read time-out of 2 s in nginx ends the longer batch replies; every stream of the same generations lives.
+def test_behind_a_timeout_on_the_first_byte_streaming_is_recommended(tmp_path: Path) -> None:
+    """A read timeout of 2 s in nginx ends the longer batch replies; every stream of the same generations lives.
 
     Of the generations with the numbers 0 to 5, those planned for more than 2 s are known before.
     """
@@ -129,10 +129,10 @@ def test_behind_a_clock_on_the_first_byte_streaming_is_recommended(tmp_path: Pat
     assert saved.advice.choice is Choice.STREAM
     (level,) = saved.levels
     (loss,) = level.batch.losses
-    # A generation within half a second of the clock may go either way.
+    # A generation within half a second of the timeout may go either way.
     surely = sum(plan_of(number).length > 2.5 for number in range(6))
     possibly = sum(plan_of(number).length > 1.5 for number in range(6))
     assert surely
     assert surely <= loss.count <= possibly
-    assert loss.clock == pytest.approx(2.0, abs=0.5)
+    assert loss.timeout == pytest.approx(2.0, abs=0.5)
     assert level.stream.losses == ()

@@ -95,14 +95,16 @@ def test_a_rate_counts_whole_answers_only() -> None:
     assert (level.stream.rate, level.batch.rate) == (Interval(1.0, None, None, 1), Interval(0.5, None, None, 1))
 
 
-def test_batch_replies_that_died_of_silence_are_put_down_to_a_clock() -> None:
-    """Two 504 after two seconds without a byte, streams outlived that moment: a first-byte clock of 2 s."""
+def test_batch_replies_that_died_of_silence_are_put_down_to_a_timeout() -> None:
+    """Two 504 after two seconds without a byte, streams outlived that moment: a first-byte timeout of 2 s."""
     longer = Build(whole=50, interval=0.1)
     (level,) = figures([turn(True, longer, longer), turn(False, timed_out(2.0), timed_out(2.01))])
     assert level.stream.losses == ()
-    assert [(loss.to, loss.count, loss.by_clock) for loss in level.batch.losses] == [(Cause.FIRST_BYTE_CLOCK, 2, True)]
-    assert level.batch.losses[0].clock is not None
-    assert abs(level.batch.losses[0].clock - 2.0) < 0.05
+    assert [(loss.to, loss.count, loss.by_timeout) for loss in level.batch.losses] == [
+        (Cause.FIRST_BYTE_TIMEOUT, 2, True)
+    ]
+    assert level.batch.losses[0].timeout is not None
+    assert abs(level.batch.losses[0].timeout - 2.0) < 0.05
     assert level.slower is None
 
 

@@ -54,7 +54,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_too_much_ends_the_comparison_at_its_check(name: str, tmp_path: Path) -> None:
-    """It is no time-out and no broken document: the comparison left, and says for what."""
+    """It is no timeout and no broken document: the comparison left, and says for what."""
     streamed, batch, words = CASES[name]
 
     def script(peer: Peer) -> None:

@@ -23,12 +23,12 @@ def judged(*builds: Build) -> list[Judged]:
     return judge_made([Made(number, build.stream, 1, build.evidence()) for number, build in enumerate(builds)])
 
 
-def test_deaths_at_one_age_are_a_clock() -> None:
-    """Three batch replies died at 2 s and a bit, streams outlived that: a clock on the first byte."""
+def test_deaths_at_one_age_are_a_timeout() -> None:
+    """Three batch replies died at 2 s and a bit, streams outlived that: a timeout on the first byte."""
     *streams, one, other, third = judged(STRANGERS, STRANGERS, lost(2.01), lost(2.0), lost(2.2))
     assert all(each.whole for each in streams)
-    assert {each.lost_to for each in (one, other, third)} == {Cause.FIRST_BYTE_CLOCK}
-    assert one.clock == pytest.approx(2.0, abs=0.05)
+    assert {each.lost_to for each in (one, other, third)} == {Cause.FIRST_BYTE_TIMEOUT}
+    assert one.timeout == pytest.approx(2.0, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -36,39 +36,39 @@ def test_deaths_at_one_age_are_a_clock() -> None:
     [(2.0,), (2.0, 3.1, 5.7), (0.02, 0.02, 0.03)],
     ids=["one", "scattered", "at-once"],
 )
-def test_what_no_clock_explains_is_called_by_its_ending(deaths: tuple[float, ...]) -> None:
-    """One death tells nothing, scattered ones are faults, and what is refused at once has not met a clock."""
+def test_what_no_timeout_explains_is_called_by_its_ending(deaths: tuple[float, ...]) -> None:
+    """One death tells nothing, scattered ones are faults, and what is refused at once has not met a timeout."""
     found = judged(STRANGERS, *(lost(after) for after in deaths))
     assert [each.lost_to for each in found[1:]] == ["proxy-error-status 504"] * len(deaths)
-    assert {each.clock for each in found} == {None}
+    assert {each.timeout for each in found} == {None}
 
 
-def test_a_silence_that_another_reply_survived_is_no_clock() -> None:
+def test_a_silence_that_another_reply_survived_is_no_timeout() -> None:
     """Two died at 2 s, and a third came whole after 6 s of silence."""
     whole = STRANGERS.but(stream=False)
     _, *dead = judged(whole, lost(2.0), lost(2.0))
-    assert {each.clock for each in dead} == {None}
+    assert {each.timeout for each in dead} == {None}
 
 
-def test_two_clocks_are_told_apart_by_how_their_victims_died() -> None:
+def test_two_timeouts_are_told_apart_by_how_their_victims_died() -> None:
     """Batch replies end with 504 at 2 s, streams with a reset at 4 s; whole streams are shorter than that."""
     cut = STRANGERS.but(sent=range(1, 40), reason=None, marker=False, end=TransportEnd.RESET, ended=START + 4.0)
     short = STRANGERS.but(whole=20)
     slower = cut.but(sent=range(1, 37))
     found = judged(short, short, cut, slower, lost(2.0), lost(2.02))
-    assert [each.lost_to for each in found[2:]] == [Cause.TOTAL_CLOCK] * 2 + [Cause.FIRST_BYTE_CLOCK] * 2
-    assert [each.clock for each in found[2:]] == [pytest.approx(value, abs=0.05) for value in (4, 4, 2, 2)]
+    assert [each.lost_to for each in found[2:]] == [Cause.TOTAL_TIMEOUT] * 2 + [Cause.FIRST_BYTE_TIMEOUT] * 2
+    assert [each.timeout for each in found[2:]] == [pytest.approx(value, abs=0.05) for value in (4, 4, 2, 2)]
 
 
-def test_streams_that_died_at_one_time_and_after_one_count_name_no_clock() -> None:
+def test_streams_that_died_at_one_time_and_after_one_count_name_no_timeout() -> None:
     """Two resets at 4 s behind the same token: a model that dies there looks the same."""
     cut = STRANGERS.but(sent=range(1, 40), reason=None, marker=False, end=TransportEnd.RESET, ended=START + 4.0)
-    assert {each.clock for each in judged(STRANGERS.but(whole=20), cut, cut)} == {None}
+    assert {each.timeout for each in judged(STRANGERS.but(whole=20), cut, cut)} == {None}
 
 
 @pytest.mark.parametrize(("status", "refused"), [(503, True), (529, True), (504, False), (502, False)])
 def test_an_endpoint_that_has_too_much_to_do_refuses(status: int, refused: bool) -> None:
-    """That is no loss of the way in which it was asked; a time-out or a bad gateway is."""
+    """That is no loss of the way in which it was asked; a timeout or a bad gateway is."""
     (found,) = judged(lost(0.1, status))
     assert found.refused is refused
 

@@ -114,7 +114,7 @@ def test_a_comparison_without_figures_has_a_page(comparison: Comparison) -> None
 
 
 def test_the_terminal_has_the_same_and_quotes_without_markup(comparison: Comparison) -> None:
-    """Advice first, losses with their clock or ending, and no word is taken for a style."""
+    """Advice first, losses with their timeout or ending, and no word is taken for a style."""
     out = io.StringIO()
     print_comparison(comparison, Console(file=out, width=100))
     text = " ".join(out.getvalue().split())

@@ -218,12 +218,12 @@ def test_a_short_rate_limit_is_waited_for_once(compare: Compare, tmp_path: Path)
 
 
 def test_an_endpoint_with_too_much_to_do_is_no_fault_of_the_batch_replies(compare: Compare, tmp_path: Path) -> None:
-    """It answers 503 to every batch reply, which says nothing of the path's clocks."""
+    """It answers 503 to every batch reply, which says nothing of the path's timeouts."""
     code, out, _ = compare(Endpoint(batch_status=503), "--concurrency", "1", "--program")
     found = saved(tmp_path)
     assert found.advice is not None
     assert answer_to(found, "silence") is not Answer.YES
-    assert "clock at" not in out
+    assert "timeout at" not in out
     assert code == ExitCode.AS_REQUIRED
 
 

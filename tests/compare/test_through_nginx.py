@@ -28,7 +28,7 @@ from .server import Endpoint, serving
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
-CLOCK = 2.0
+TIMEOUT = 2.0
 LONGER = Endpoint(pieces=65, first=0.2, interval=0.05)
 """3.4 s, and no silence in it of more than 0.2 s."""
 SHORT = Endpoint(pieces=20, first=0.3, interval=0.05)
@@ -66,10 +66,10 @@ def addresses(engine: docker.DockerClient) -> Iterator[tuple[str, str]]:
 async def testbed(
     images_in_use: Mapping[str, ImageInUse], addresses: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Testbed]:
-    """A path with a clock on silence, and one that holds what is delimited by close."""
+    """A path with a timeout on silence, and one that holds what is delimited by close."""
     folder = tmp_path_factory.mktemp("nginx")
     stands = {
-        "clock": ("nginx-1.30", addresses[0], f"proxy_http_version 1.1; proxy_read_timeout {CLOCK:g}s;"),
+        "timeout": ("nginx-1.30", addresses[0], f"proxy_http_version 1.1; proxy_read_timeout {TIMEOUT:g}s;"),
         "buffer": ("nginx-1.26", addresses[1], "proxy_buffering on;"),
     }
     posts = []
@@ -90,14 +90,14 @@ async def compare(url: str, to: Path, **more: Any) -> tuple[int, Comparison]:
     return code, load(to / "compare.json")
 
 
-async def test_a_clock_that_ends_batch_replies_is_found_and_streaming_recommended(
+async def test_a_timeout_that_ends_batch_replies_is_found_and_streaming_recommended(
     testbed: Testbed, tmp_path: Path
 ) -> None:
     """Every batch reply is silent for 3.4 s and dies at 2 s; every stream of the same length survives.
 
     It holds even for a program that has no use for half an answer.
     """
-    url = testbed.url("clock")
+    url = testbed.url("timeout")
     code, found = await compare(url, tmp_path, concurrency="4", runs=2, program=True, whole_only=True)
     assert code == ExitCode.AS_REQUIRED
     assert found.advice is not None
@@ -105,10 +105,10 @@ async def test_a_clock_that_ends_batch_replies_is_found_and_streaming_recommende
     (level,) = found.levels
     assert level.stream.losses == ()
     (loss,) = level.batch.losses
-    assert (loss.to, loss.count) == (Cause.FIRST_BYTE_CLOCK, 8)
-    assert loss.clock == pytest.approx(CLOCK, abs=0.5)
+    assert (loss.to, loss.count) == (Cause.FIRST_BYTE_TIMEOUT, 8)
+    assert loss.timeout == pytest.approx(TIMEOUT, abs=0.5)
     assert level.batch.held is not None
-    assert level.batch.held.value == pytest.approx(CLOCK, abs=0.5)
+    assert level.batch.held.value == pytest.approx(TIMEOUT, abs=0.5)
     assert level.batch.rate is not None
     assert level.batch.rate.value == 0
 

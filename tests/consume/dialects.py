@@ -88,14 +88,14 @@ ANTHROPIC = Dialect(
     '"usage":{"output_tokens":2}}',
 )
 DIALECTS = [OPENAI, ANTHROPIC]
-HTML = b"<html>\r\n<head><title>504 Gateway Time-out</title></head>\r\n<hr><center>nginx</center>\r\n</html>\r\n"
+HTML = b"<html>\r\n<head><title>504 Gateway Timeout</title></head>\r\n<hr><center>nginx</center>\r\n</html>\r\n"
 
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 any_dialect = st.sampled_from(DIALECTS)
 
 
 class ReadTimeout(Exception):
-    """Named as httpx names its time-out, and no TimeoutError, as httpx's is none."""
+    """Named as httpx names its timeout, and no TimeoutError, as httpx's is none."""
 
 
 class Unnamed(Exception):

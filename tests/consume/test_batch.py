@@ -58,7 +58,7 @@ def test_half_a_batch_document_is_failed(dialect: Dialect) -> None:
         assert isinstance(clean, Failed)
         assert clean.reason in (FailedReason.MALFORMED, FailedReason.WRONG_REPLY)
         assert isinstance(dirty, Failed)
-        assert dirty.reason is FailedReason.TIME_OUT
+        assert dirty.reason is FailedReason.TIMEOUT
 
 
 @each_dialect

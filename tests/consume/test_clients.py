@@ -32,13 +32,13 @@ from .dialects import (
 
 
 def _hidden(attribute: str) -> Exception:
-    """An exception behind which a time-out stands, as the ConnectionError that requests raises for one."""
+    """An exception behind which a timeout stands, as the ConnectionError that requests raises for one."""
     error = Unnamed("read failed")
     setattr(error, attribute, ReadTimeout("10 s"))
     return error
 
 
-TIME_OUTS = [
+TIMEOUTS = [
     TimeoutError("10 s"),
     ReadTimeout("10 s"),
     _hidden("__cause__"),
@@ -56,16 +56,16 @@ CUTS = [
 ]
 
 
-@pytest.mark.parametrize("error", TIME_OUTS, ids=lambda error: type(error).__name__)
-def test_time_outs_are_told_from_cuts(error: Exception) -> None:
-    """A time-out is known by its class, its name or what it was raised for, and its words are kept."""
+@pytest.mark.parametrize("error", TIMEOUTS, ids=lambda error: type(error).__name__)
+def test_timeouts_are_told_from_cuts(error: Exception) -> None:
+    """A timeout is known by its class, its name or what it was raised for, and its words are kept."""
     outcome = read(OPENAI.beginning(2), error, dialect=OPENAI)
     assert isinstance(outcome, Partial)
-    assert outcome.reason is PartialReason.TIME_OUT
+    assert outcome.reason is PartialReason.TIMEOUT
     assert type(error).__name__ in outcome.detail
     before = read(OPENAI.opening.encode(), error, dialect=OPENAI)
     assert isinstance(before, Failed)
-    assert before.reason is FailedReason.TIME_OUT
+    assert before.reason is FailedReason.TIMEOUT
 
 
 @pytest.mark.parametrize("error", CUTS, ids=lambda error: type(error).__name__)
@@ -83,8 +83,8 @@ def test_httpx_exceptions_are_sorted() -> None:
     for error, reason in [
         (httpx.RemoteProtocolError("peer closed connection"), PartialReason.CUT),
         (httpx.ReadError(""), PartialReason.CUT),
-        (httpx.ReadTimeout("timed out"), PartialReason.TIME_OUT),
-        (httpx.ConnectTimeout("timed out"), PartialReason.TIME_OUT),
+        (httpx.ReadTimeout("timed out"), PartialReason.TIMEOUT),
+        (httpx.ConnectTimeout("timed out"), PartialReason.TIMEOUT),
     ]:
         outcome = read(OPENAI.beginning(1), error, dialect=OPENAI)
         assert isinstance(outcome, Partial)
@@ -142,7 +142,7 @@ def _server(body: bytes, end: str, shown: threading.Event) -> Iterator[str]:
         ("fin", PartialReason.CUT),
         ("rst", PartialReason.CUT),
         ("last-chunk", PartialReason.NO_MARKER),
-        ("stall", PartialReason.TIME_OUT),
+        ("stall", PartialReason.TIMEOUT),
     ],
 )
 def test_httpx_over_a_real_connection(end: str, reason: PartialReason) -> None:

@@ -133,13 +133,13 @@ def test_a_bookmark_finds_the_whole_later(model: str) -> None:
     assert numbers(late.text) == [1, 2, 3, 4, 5]
 
 
-DEFAULT, IMPATIENT = "nginx-1.26 default", "nginx-1.26 with a clock of 2 s"
+DEFAULT, IMPATIENT = "nginx-1.26 default", "nginx-1.26 with a timeout of 2 s"
 ROUTES = [DEFAULT, IMPATIENT, *sorted(PROXIES)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Testbed]:
-    """The recommended configuration of every proxy, nginx in its defaults, and nginx with a short idle clock."""
+    """The recommended configuration of every proxy, nginx in its defaults, and nginx with a short idle timeout."""
     scenarios = shipped_scenarios()
     posts = [
         Target(s.proxy.id, s.proxy, s.config)
@@ -187,7 +187,7 @@ async def test_a_cut_behind_a_proxy_becomes_a_complete_answer(testbed: Testbed, 
 
 @pytest.mark.engine
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_silence_longer_than_a_proxys_clock_is_survived(testbed: Testbed) -> None:
+async def test_a_silence_longer_than_a_proxys_timeout_is_survived(testbed: Testbed) -> None:
     """The proxy cuts every connection after its two seconds, and the answer comes whole all the same."""
     resumed, plain, shown = await through(testbed, IMPATIENT, "lab?tokens=5&interval=20ms&gaps=3@5s")
     assert_whole(resumed, [shown])

@@ -179,12 +179,12 @@ class TestAnswerTo:
         assert isinstance(answer, Failed)
         assert (answer.reason, answer.status) == (FailedReason.PROXY_ERROR_STATUS, 500)
 
-    def test_time_outs_and_cuts_are_told_apart(self) -> None:
+    def test_timeouts_and_cuts_are_told_apart(self) -> None:
         """By the SDK's own exceptions, which share no class."""
         request = httpx2.Request("POST", "http://lab.test/v1/messages")
         for error, reason in [
-            (openai.APITimeoutError(request), FailedReason.TIME_OUT),
-            (anthropic.APITimeoutError(request), FailedReason.TIME_OUT),
+            (openai.APITimeoutError(request), FailedReason.TIMEOUT),
+            (anthropic.APITimeoutError(request), FailedReason.TIMEOUT),
             (openai.APIConnectionError(request=request), FailedReason.CUT),
             (httpx2.ReadError("reset"), FailedReason.CUT),
         ]:

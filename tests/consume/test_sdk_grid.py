@@ -66,10 +66,10 @@ TRUTHS: Mapping[str, Truth] = {
     "fault=rst@2&fault_delay=300ms": _partial(PartialReason.CUT, 2),
     "fault=rst@5&fault_delay=300ms": _partial(PartialReason.CUT, 5),
     "fault=rst@end&fault_delay=300ms": _whole(),
-    "fault=freeze@start": _failed(FailedReason.TIME_OUT),
-    "fault=freeze@0": _failed(FailedReason.TIME_OUT),
-    "fault=freeze@2": _partial(PartialReason.TIME_OUT, 2),
-    "fault=freeze@5": _partial(PartialReason.TIME_OUT, 5),
+    "fault=freeze@start": _failed(FailedReason.TIMEOUT),
+    "fault=freeze@0": _failed(FailedReason.TIMEOUT),
+    "fault=freeze@2": _partial(PartialReason.TIMEOUT, 2),
+    "fault=freeze@5": _partial(PartialReason.TIMEOUT, 5),
     "fault=freeze@end": _whole(),
     "fault=error@0": _refused(200, Retry.COSTS),
     "fault=error@2": _partial(PartialReason.MODEL_ERROR, 2),
@@ -96,7 +96,7 @@ WAYS = [*SYNC, *ASYNC]
 @pytest.fixture(scope="module")
 def grid(model: str) -> dict[tuple[str, str], Told]:
     """What each way told of each plan."""
-    waits = {plan for plan, truth in TRUTHS.items() if truth.reason in (FailedReason.TIME_OUT, PartialReason.TIME_OUT)}
+    waits = {plan for plan, truth in TRUTHS.items() if truth.reason in (FailedReason.TIMEOUT, PartialReason.TIMEOUT)}
     return _ask(Clients(model), TRUTHS.keys() - waits) | _ask(Clients(model, IMPATIENT), waits)
 
 

@@ -41,7 +41,7 @@ WRONG = {
     "a whole one called partial": cell("seed=1", 3, "Partial", "cut", 3),
     "a whole one called partial behind a faithful proxy": cell("fault=rst@end", 3, "Partial", "cut", 3),
     "a whole one with a token missing": cell("seed=1", 3, "Complete", "stop", 2),
-    "the wrong reason": cell("fault=fin@2", 2, "Partial", "time-out", 2),
+    "the wrong reason": cell("fault=fin@2", 2, "Partial", "timeout", 2),
     "tokens lost behind a faithful proxy": cell("fault=rst@2", 2, "Partial", "cut", 1),
     "all tokens lost behind a faithful proxy": cell("fault=rst@2", 2, "Failed", "cut", 0),
     "tokens that were never written": cell("fault=rst@2", 2, "Partial", "cut", 3, defaults=True),

@@ -21,7 +21,7 @@ MAY_BECOME: Mapping[FaultKind | None, set[tuple[str, str]]] = {
     # Without framing a FIN is a clean end, to a proxy that asks with HTTP/1.0 always.
     FaultKind.FIN: CUT | NO_MARKER | PROXYS_PAGE,
     FaultKind.RST: CUT | PROXYS_PAGE,
-    FaultKind.FREEZE: {("Partial", "time-out"), ("Failed", "time-out")},
+    FaultKind.FREEZE: {("Partial", "timeout"), ("Failed", "timeout")},
     FaultKind.ERROR: {("Partial", "model-error"), ("Refused", "")},
     FaultKind.NO_MARKER: NO_MARKER,
     FaultKind.CUT_JSON: {("Partial", "malformed"), ("Failed", "malformed")},

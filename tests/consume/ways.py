@@ -29,7 +29,7 @@ ASK: list[Any] = [{"role": "user", "content": "Count."}]
 # Each client's, synchronous and asynchronous ones apart; nginx takes 512 connections, two a request.
 _AT_ONCE = 40
 
-# Never reached: only a frozen reply waits for a time-out, and those are asked by the impatient.
+# Never reached: only a frozen reply waits for a timeout, and those are asked by the impatient.
 PATIENT = 120.0
 
 

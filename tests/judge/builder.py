@@ -1,6 +1,6 @@
 """Builds evidence by hand: a body written with a wire format, cut where a reading wants it, with both ends' times.
 
-The request is at second 100 of the clock, token i leaves at 100 + i * interval and arrives `delay` later.
+The request is at second 100 of the timeout, token i leaves at 100 + i * interval and arrives `delay` later.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ WHOLE = Build()
 PREFIX = Build(sent=(1, 2, 3), written=3, reason=None, marker=False)
 ERROR_EVENT = format_named("openai-chat").error_event("server_error", "upstream failed")
 ERROR_BODY = format_named("openai-chat").error_body("rate_limit_error", "slow down")
-PAGE = b"<html><body><h1>504 Gateway Time-out</h1></body></html>"
+PAGE = b"<html><body><h1>504 Gateway Timeout</h1></body></html>"
 JSON = (("content-type", "application/json"),)
 HTML = (("content-type", "text/html"),)
 HALF_EVENT = b'data: {"id":"reply-1","object":"chat.completion.chunk","choices":[{"index":0,"del'
@@ -26,7 +26,7 @@ CASES: dict[str, tuple[Build, Ending, Cause | None]] = {
     "a-marker-without-reason": (WHOLE.but(reason=None), Ending.COMPLETE, None),
     "a-reason-without-marker": (WHOLE.but(marker=False), Ending.COMPLETE, None),
     "a-then-reset": (WHOLE.but(end=TransportEnd.RESET), Ending.COMPLETE, None),
-    "a-then-hang": (WHOLE.but(end=TransportEnd.MIDDLE_TIME_OUT), Ending.COMPLETE, None),
+    "a-then-hang": (WHOLE.but(end=TransportEnd.MIDDLE_TIMEOUT), Ending.COMPLETE, None),
     "a-empty-answer": (WHOLE.but(whole=0, sent=()), Ending.COMPLETE, None),
     "b-fin": (PREFIX.but(end=TransportEnd.SHORT_FIN, fault="fin@3"), Ending.CUT, Cause.MODEL_DIED),
     "c-reset": (PREFIX.but(end=TransportEnd.RESET, fault="rst@3"), Ending.CUT, Cause.MODEL_DIED),
@@ -55,9 +55,9 @@ CASES: dict[str, tuple[Build, Ending, Cause | None]] = {
         Cause.MODEL_ERROR,
     ),
     "g-silence": (
-        PREFIX.but(end=TransportEnd.MIDDLE_TIME_OUT, ended=110.0, fault="freeze@3"),
-        Ending.TIME_OUT,
-        Cause.PROBE_GAVE_UP,
+        PREFIX.but(end=TransportEnd.MIDDLE_TIMEOUT, ended=110.0, fault="freeze@3"),
+        Ending.PROBE_TIMEOUT,
+        Cause.PROBE_TIMEOUT,
     ),
     "h-half-an-event": (PREFIX.but(tail=HALF_EVENT, fault="cut-json@3"), Ending.MALFORMED, Cause.MODEL_DIED),
     "h-half-an-event-cut": (
@@ -132,9 +132,9 @@ CASES: dict[str, tuple[Build, Ending, Cause | None]] = {
         None,
     ),
     "a-stream-without-an-end": (
-        PREFIX.but(end=TransportEnd.TOTAL_TIME_OUT, fault="freeze@3"),
-        Ending.TIME_OUT,
-        Cause.PROBE_GAVE_UP,
+        PREFIX.but(end=TransportEnd.TOTAL_TIMEOUT, fault="freeze@3"),
+        Ending.PROBE_TIMEOUT,
+        Cause.PROBE_TIMEOUT,
     ),
     "no-reply": (
         WHOLE.but(

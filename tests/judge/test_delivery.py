@@ -74,7 +74,7 @@ def test_a_late_confirmation_of_a_token_that_had_come_is_no_fault_of_the_path() 
 
 
 def test_a_hold_that_the_cut_ended_proves_nothing() -> None:
-    """The path's clock cut in a hold: the tokens before had come at once."""
+    """The path's timeout cut in a hold: the tokens before had come at once."""
     build = lockstep(TEN).but(written=6, sent=range(1, 6), reason=None, marker=False, end=TransportEnd.RESET)
     left = build.left(6) + 0.05
     holds = (*build.holds[:5], Hold(6, left, confirmed=False))

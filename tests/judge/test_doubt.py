@@ -40,7 +40,7 @@ def test_a_stop_of_either_end_casts_doubt_on_the_ending() -> None:
 
 
 def test_lateness_of_both_ends_adds_up() -> None:
-    """Neither alone is enough to cross a clock; one after the other they may be."""
+    """Neither alone is enough to cross a timeout; one after the other they may be."""
     probe, model = (Stall(START, START + 0.2),), (Stall(START + 0.5, START + 0.7),)
     assert doubt(CUT.but(stalls=probe)) == doubt(CUT.but(model_stalls=model)) == NOBODY_LATE
     both = CUT.but(stalls=probe, model_stalls=model)

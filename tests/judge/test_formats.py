@@ -20,7 +20,7 @@ ENDS = {
     End.CLEAN: TransportEnd.FRAMED,
     End.FIN: TransportEnd.SHORT_FIN,
     End.RST: TransportEnd.RESET,
-    End.FREEZE: TransportEnd.MIDDLE_TIME_OUT,
+    End.FREEZE: TransportEnd.MIDDLE_TIMEOUT,
 }
 
 
@@ -62,7 +62,7 @@ STREAMS = {
     "fault=fin@start": Ending.CUT,
     "fault=fin@2": Ending.CUT,
     "fault=rst@2": Ending.CUT,
-    "fault=freeze@2": Ending.TIME_OUT,
+    "fault=freeze@2": Ending.PROBE_TIMEOUT,
     "fault=fin@end": Ending.COMPLETE,
     "fault=error@2": Ending.MODEL_ERROR_IN_STREAM,
     "fault=error@0": Ending.MODEL_ERROR_IN_STREAM,

@@ -43,7 +43,7 @@ NOT_MET: dict[str, list[dict[str, Build]]] = {
     "shows-a-cut-as-a-cut": [
         {"stream": CASES["e-close-delimited"][0]},
         {"stream": CASES["d-forged-by-the-path"][0]},
-        {"stream": PREFIX.but(end=TransportEnd.MIDDLE_TIME_OUT, fault="fin@3")},
+        {"stream": PREFIX.but(end=TransportEnd.MIDDLE_TIMEOUT, fault="fin@3")},
         {"stream": CUT, "other": CASES["d-framed-truncation"][0]},
     ],
     "delivers-what-was-sent": [{"stream": SLOW.but(sent=())}, {"stream": SLOW.but(sent=(1, 2, 3))}],

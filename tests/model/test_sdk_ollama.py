@@ -119,7 +119,7 @@ async def test_ollama_sees_a_cut(llama: ollama.AsyncClient, fault: str, error: t
 
 
 async def test_ollama_times_out_on_a_silence(server: ModelServer) -> None:
-    """With a time-out given, which the client does not have by itself, the wait ends after two tokens."""
+    """With a timeout given, which the client does not have by itself, the wait ends after two tokens."""
     client, heard = ollama.AsyncClient(host=server.base_url, timeout=3), Heard()
     with pytest.raises(httpx.ReadTimeout):
         await chat(client, f"{PLAN}&fault=freeze@2", heard)

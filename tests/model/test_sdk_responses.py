@@ -163,7 +163,7 @@ async def test_responses_see_a_cut(responses: openai.AsyncOpenAI, fault: str, ca
     assert isinstance(caught.value.__cause__, cause)
 
 
-async def test_responses_time_out_on_a_silence(server: ModelServer) -> None:
+async def test_responses_timeout_on_a_silence(server: ModelServer) -> None:
     """The client's own patience ends the wait, after two tokens."""
     heard = Heard()
     async with openai.AsyncOpenAI(base_url=f"{server.base_url}/v1", api_key="none", max_retries=0, timeout=3) as client:

@@ -61,7 +61,7 @@ def late(seconds: float) -> Downstream:
     return downstream
 
 
-def idle_clock(seconds: float) -> Downstream:
+def idle_timeout(seconds: float) -> Downstream:
     """Hand on each read, and give up after so much silence."""
 
     def downstream(peer: Peer, upstream: socket.socket) -> None:

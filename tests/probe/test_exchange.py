@@ -26,9 +26,9 @@ TOKENS = [b"data: token %d\n\n" % number for number in range(1, 6)]
 WHOLE = b"".join(TOKENS)
 # Only the patience that a case is about is short: the others must not be what ends the wait.
 PATIENCE = {
-    TransportEnd.HEADERS_TIME_OUT: Patience(headers=0.3),
-    TransportEnd.FIRST_TOKEN_TIME_OUT: Patience(first_token=0.3),
-    TransportEnd.MIDDLE_TIME_OUT: Patience(middle=0.3),
+    TransportEnd.HEADERS_TIMEOUT: Patience(headers=0.3),
+    TransportEnd.FIRST_TOKEN_TIMEOUT: Patience(first_token=0.3),
+    TransportEnd.MIDDLE_TIMEOUT: Patience(middle=0.3),
 }
 
 
@@ -76,11 +76,11 @@ ENDS: dict[str, tuple[Script, TransportEnd, bytes, str]] = {
         WHOLE,
         "chunked",
     ),
-    "silence before headers": (after_request(Peer.hang), TransportEnd.HEADERS_TIME_OUT, b"", ""),
-    "silence after headers": (after_request(CHUNKED, Peer.hang), TransportEnd.FIRST_TOKEN_TIME_OUT, b"", "chunked"),
+    "silence before headers": (after_request(Peer.hang), TransportEnd.HEADERS_TIMEOUT, b"", ""),
+    "silence after headers": (after_request(CHUNKED, Peer.hang), TransportEnd.FIRST_TOKEN_TIMEOUT, b"", "chunked"),
     "silence amid the body": (
         after_request(CHUNKED, ALL_CHUNKS, Peer.hang),
-        TransportEnd.MIDDLE_TIME_OUT,
+        TransportEnd.MIDDLE_TIMEOUT,
         WHOLE,
         "chunked",
     ),
@@ -153,7 +153,7 @@ def test_a_connection_that_is_never_accepted_runs_out_of_patience(run: Run) -> N
         trace = run(exchange(f"http://127.0.0.1:{port}", ASK, patience=Patience(connect=0.3)))
         for filler in fillers:
             filler.close()
-    assert trace.end is TransportEnd.CONNECT_TIME_OUT
+    assert trace.end is TransportEnd.CONNECT_TIMEOUT
 
 
 def test_interim_replies_are_skipped(run: Run) -> None:

@@ -20,10 +20,10 @@ from .h2_peer import SENT, WHOLE, after_request, begin, data, goaway, headers, p
 
 ASK = Ask("/v1/chat/completions", (("Content-Type", "application/json"),), b'{"stream":true}')
 BRIEF = {
-    TransportEnd.HEADERS_TIME_OUT: Patience(headers=0.3),
-    TransportEnd.FIRST_TOKEN_TIME_OUT: Patience(first_token=0.3),
-    TransportEnd.MIDDLE_TIME_OUT: Patience(middle=0.3),
-    TransportEnd.TOTAL_TIME_OUT: Patience(total=3),
+    TransportEnd.HEADERS_TIMEOUT: Patience(headers=0.3),
+    TransportEnd.FIRST_TOKEN_TIMEOUT: Patience(first_token=0.3),
+    TransportEnd.MIDDLE_TIMEOUT: Patience(middle=0.3),
+    TransportEnd.TOTAL_TIMEOUT: Patience(total=3),
 }
 
 
@@ -124,10 +124,10 @@ ENDS: dict[str, tuple[Script, TransportEnd, bytes, str]] = {
         WHOLE,
         "frame",
     ),
-    "silence before headers": (after_request(Peer.hang), TransportEnd.HEADERS_TIME_OUT, b"", ""),
-    "silence after headers": (after_request(headers()), TransportEnd.FIRST_TOKEN_TIME_OUT, b"", ""),
-    "silence amid the body": (after_request(SENT), TransportEnd.MIDDLE_TIME_OUT, WHOLE, ""),
-    "no end": (after_request(SENT), TransportEnd.TOTAL_TIME_OUT, WHOLE, ""),
+    "silence before headers": (after_request(Peer.hang), TransportEnd.HEADERS_TIMEOUT, b"", ""),
+    "silence after headers": (after_request(headers()), TransportEnd.FIRST_TOKEN_TIMEOUT, b"", ""),
+    "silence amid the body": (after_request(SENT), TransportEnd.MIDDLE_TIMEOUT, WHOLE, ""),
+    "no end": (after_request(SENT), TransportEnd.TOTAL_TIMEOUT, WHOLE, ""),
 }
 
 
@@ -264,7 +264,7 @@ def test_pings_are_no_sign_of_the_reply(run: Run) -> None:
 
     with FaultServer(script) as server:
         trace = run(exchange(server.url, ASK, http=HttpVersion.HTTP_2, patience=Patience(middle=0.4)))
-    assert (trace.end, body(trace)) == (TransportEnd.MIDDLE_TIME_OUT, WHOLE)
+    assert (trace.end, body(trace)) == (TransportEnd.MIDDLE_TIMEOUT, WHOLE)
 
 
 def test_tokens_come_while_their_frame_is_still_open(run: Run) -> None:

@@ -190,13 +190,13 @@ def test_a_reply_that_goes_on_and_on_is_given_up_in_the_end(
 
     with FaultServer(script, certified if secure else None) as server:
         trace = run(exchange(server.url, ASK, tls=trusting, patience=Patience(total=2)))
-    assert trace.end is TransportEnd.TOTAL_TIME_OUT
+    assert trace.end is TransportEnd.TOTAL_TIMEOUT
     assert trace.body
     assert trace.ended - trace.started < 30
 
 
 @pytest.mark.parametrize(("patience", "leave", "end"), [
-    (Patience(total=0.4), None, TransportEnd.TOTAL_TIME_OUT),
+    (Patience(total=0.4), None, TransportEnd.TOTAL_TIMEOUT),
     (Patience(), 0.4, TransportEnd.LEFT),
 ])  # fmt: skip
 def test_a_flood_does_not_keep_the_probe_from_leaving(

@@ -19,7 +19,7 @@ from lab.wire import FORMATS, format_named
 
 from .conftest import Run
 from .fault_server import FaultServer
-from .relay import Downstream, all_at_the_end, at_once, idle_clock, late, relay
+from .relay import Downstream, all_at_the_end, at_once, idle_timeout, late, relay
 
 CHAT = format_named("openai-chat")
 LOCKSTEP = "tokens=6&interval=1ms&lockstep=yes"
@@ -70,17 +70,17 @@ def test_relays_are_told_apart_by_lockstep(run: Run, name: str) -> None:
     assert (verdict.delivery, verdict.ending, verdict.cause) == (delivery, Ending.COMPLETE, cause), verdict.sentence
 
 
-def test_an_idle_clock_on_the_path_is_found_and_settled_by_a_control(run: Run) -> None:
+def test_an_idle_timeout_on_the_path_is_found_and_settled_by_a_control(run: Run) -> None:
     """A relay gives up after half a second; a silence of three dies of it, and a steady stream of two lives."""
     plans = ("tokens=4&gaps=3@3s&interval=10ms", "tokens=40&interval=50ms")
-    silent, steady = judge_all(run(through(idle_clock(0.6), *plans)))
-    assert (silent.ending, silent.cause, silent.received) == (Ending.CUT, Cause.IDLE_CLOCK, 2), silent.sentence
+    silent, steady = judge_all(run(through(idle_timeout(0.6), *plans)))
+    assert (silent.ending, silent.cause, silent.received) == (Ending.CUT, Cause.IDLE_TIMEOUT, 2), silent.sentence
     assert (steady.ending, steady.cause) == (Ending.COMPLETE, None)
     assert "also" not in silent.sentence
 
 
-def test_ledger_times_are_on_the_probes_clock(run: Run) -> None:
-    """The model server's clock here is the probe's own, so the measured offset must be next to nothing."""
+def test_ledger_times_are_on_the_probes_timeout(run: Run) -> None:
+    """The model server's timeout here is the probe's own, so the measured offset must be next to nothing."""
     (evidence,) = run(through(None, "tokens=3&interval=50ms"))
     assert evidence.ledger is not None
     now = time.monotonic()
@@ -90,8 +90,8 @@ def test_ledger_times_are_on_the_probes_clock(run: Run) -> None:
     assert evidence.ledger.tokens[0].at - arrived < 0.1
 
 
-def test_an_offset_clock_is_moved(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model server whose clock stands 1000 s ahead gives the same evidence."""
+def test_an_offset_timeout_is_moved(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model server whose timeout stands 1000 s ahead gives the same evidence."""
     real = time.monotonic
 
     class Ahead:
@@ -110,7 +110,7 @@ def test_an_offset_clock_is_moved(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_frozen_model_is_waited_for_no_longer_than_settling(run: Run) -> None:
     """The probe gives up, and the ledger says how far the model came."""
     (evidence,) = run(through(None, "tokens=5&interval=1ms&fault=freeze@3", patience=Patience(middle=0.5)))
-    assert evidence.trace.end is TransportEnd.MIDDLE_TIME_OUT
+    assert evidence.trace.end is TransportEnd.MIDDLE_TIMEOUT
     assert judge(evidence).received == 3
     assert evidence.ledger is not None
     assert evidence.ledger.client_left is not None

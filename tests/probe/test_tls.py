@@ -114,7 +114,7 @@ HANDSHAKES: dict[str, tuple[Callable[[Peer], None], TransportEnd, str]] = {
     "plain http": (plain, TransportEnd.TLS_FAILED, "wrong version number"),
     "fin": (after_hello(Peer.fin), TransportEnd.NO_REPLY, "amid the TLS handshake"),
     "rst": (after_hello(Peer.rst), TransportEnd.RESET, "Connection reset by peer amid the TLS handshake"),
-    "silence": (after_hello(Peer.hang), TransportEnd.CONNECT_TIME_OUT, "amid the TLS handshake"),
+    "silence": (after_hello(Peer.hang), TransportEnd.CONNECT_TIMEOUT, "amid the TLS handshake"),
     "alert": (
         after_hello(lambda peer: peer.send(b"\x15\x03\x03\x00\x02\x02\x28")),
         TransportEnd.TLS_FAILED,

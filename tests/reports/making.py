@@ -29,7 +29,7 @@ def at_once(departures: Sequence[float]) -> tuple[TokenTimes, ...]:
 
 
 def in_clumps(departures: Iterable[float], every: float) -> tuple[TokenTimes, ...]:
-    """A token waits for the next tick of the proxy's own clock."""
+    """A token waits for the next tick of the proxy's own timeout."""
     return tuple(
         TokenTimes(number, left, (int(left / every) + 1) * every) for number, left in enumerate(departures, start=1)
     )
@@ -69,7 +69,7 @@ def exchange(
         delivery=delivery,
         ending=ending,
         cause=cause,
-        clock=None,
+        timeout=None,
         sentence=sentence,
         flags=flags,
         received=len(arrivals),

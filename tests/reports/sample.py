@@ -42,7 +42,7 @@ def sample() -> Results:
         machine="Linux 6.12, 2 cores, x86_64",
         engine="Docker 29.1",
         wall_seconds=63.4,
-        longest="idle-clock::nginx-1.26::real-defaults",
+        longest="idle-timeout::nginx-1.26::real-defaults",
         longest_seconds=60.71,
         real_defaults=True,
         images=(
@@ -117,7 +117,7 @@ def _streams(label: str, file: str, config: str, title: str = "") -> CaseResult:
 
 def _idle() -> ScenarioResult:
     return ScenarioResult(
-        id="idle-clock",
+        id="idle-timeout",
         title="A silence while the model thinks cuts the answer",
         group=Group.TIMEOUTS,
         requirement=SILENCE,
@@ -136,7 +136,7 @@ def _cut_in_silence() -> ExchangeResult:
         cut_after(PAUSE, 2.0),
         "The connection was closed in a silence of 2.00 s, after 6 of 16 tokens.",
         ending=Ending.CUT,
-        cause=Cause.IDLE_CLOCK,
+        cause=Cause.IDLE_TIMEOUT,
         total=2.704,
         transport_end="short-fin",
     )
@@ -153,21 +153,21 @@ def _idle_nginx() -> tuple[CaseResult, ...]:
     beating = exchange(prompt(PAUSE), "Heartbeats every 0.5 s kept the connection open.", heartbeats=beats)
     slow = exchange(
         cut_after([*steady(6, 0.12), *steady(10, 0.12, start=64.0)], 60.0),
-        "With the product's own clock the cut came after a silence of 60.0 s.",
+        "With the product's own timeout the cut came after a silence of 60.0 s.",
         ending=Ending.CUT,
-        cause=Cause.IDLE_CLOCK,
+        cause=Cause.IDLE_TIMEOUT,
         total=60.71,
         transport_end="short-fin",
     )
     met = finding(SILENCE, "complete", "complete, 16 of 16 tokens, longest silence 3.00 s")
-    broken = ("idle-clock/nginx/broken.conf", texts.NGINX_BROKEN)
+    broken = ("idle-timeout/nginx/broken.conf", texts.NGINX_BROKEN)
     return (
         make_case("broken", broken, [_cut_in_silence()], [_was_cut(expected=True)]),
-        make_case("fixed", ("idle-clock/nginx/fixed.conf", texts.NGINX_FIXED), [whole], [met]),
+        make_case("fixed", ("idle-timeout/nginx/fixed.conf", texts.NGINX_FIXED), [whole], [met]),
         make_case("fixed-heartbeats", broken, [beating], [met], title="The model server sends a comment every 0.5 s"),
         make_case(
             "real-defaults",
-            ("idle-clock/nginx/real-defaults.conf", texts.NGINX_BROKEN),
+            ("idle-timeout/nginx/real-defaults.conf", texts.NGINX_BROKEN),
             [slow],
             [finding(SILENCE, "cut after 60 s", "cut after a silence of 60.0 s")],
         ),
@@ -178,13 +178,13 @@ def _idle_haproxy() -> tuple[CaseResult, ...]:
     return (
         make_case(
             "broken",
-            ("idle-clock/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
+            ("idle-timeout/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
             [_cut_in_silence()],
             [_was_cut(expected=True)],
         ),
         make_case(
             "fixed",
-            ("idle-clock/haproxy/fixed.cfg", texts.HAPROXY_FIXED),
+            ("idle-timeout/haproxy/fixed.cfg", texts.HAPROXY_FIXED),
             [_cut_in_silence()],
             [_was_cut(expected=False)],
             outcome=Outcome.FAILED,
@@ -200,13 +200,13 @@ def _idle_envoy() -> tuple[CaseResult, ...]:
     return (
         make_case(
             "broken",
-            ("idle-clock/envoy/broken.yaml", texts.ENVOY_BROKEN),
+            ("idle-timeout/envoy/broken.yaml", texts.ENVOY_BROKEN),
             [_cut_in_silence()],
             [_was_cut(expected=True)],
         ),
         make_case(
             "fixed",
-            ("idle-clock/envoy/fixed.yaml", texts.ENVOY_FIXED),
+            ("idle-timeout/envoy/fixed.yaml", texts.ENVOY_FIXED),
             outcome=Outcome.SET_UP_FAILED,
             problem="envoy-1.40 refused fixed.yaml: no such field: 'stream_idle_timeouts'",
             log=("[critical][main] error initializing configuration 'fixed.yaml'",),
@@ -214,23 +214,23 @@ def _idle_envoy() -> tuple[CaseResult, ...]:
     )
 
 
-def generations(clock: float | None) -> list[ExchangeResult]:
-    """Sixteen answers of random length, cut at `clock` seconds if there is one; the same lengths each time."""
+def generations(timeout: float | None) -> list[ExchangeResult]:
+    """Sixteen answers of random length, cut at `timeout` seconds if there is one; the same lengths each time."""
     lengths = random.Random(7)
-    return [_generation(number, steady(int(lengths.uniform(8, 62)), 0.06), clock) for number in range(1, 17)]
+    return [_generation(number, steady(int(lengths.uniform(8, 62)), 0.06), timeout) for number in range(1, 17)]
 
 
-def _generation(number: int, pace: list[float], clock: float | None) -> ExchangeResult:
+def _generation(number: int, pace: list[float], timeout: float | None) -> ExchangeResult:
     name = f"answer-{number:02}"
-    if clock is None or pace[-1] < clock:
+    if timeout is None or pace[-1] < timeout:
         return exchange(prompt(pace), "The answer came whole.", name=name)
     return exchange(
-        cut_after(pace, clock),
-        "The answer was cut by a clock on the whole reply.",
+        cut_after(pace, timeout),
+        "The answer was cut by a timeout on the whole reply.",
         name=name,
         ending=Ending.CUT,
-        cause=Cause.TOTAL_CLOCK,
-        total=clock,
+        cause=Cause.TOTAL_TIMEOUT,
+        total=timeout,
         transport_end="reset",
     )
 
@@ -238,12 +238,12 @@ def _generation(number: int, pace: list[float], clock: float | None) -> Exchange
 def _total() -> ScenarioResult:
     skipped = make_case(
         "immune",
-        ("total-clock/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
+        ("total-timeout/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
         outcome=Outcome.SKIPPED,
         problem="no image for haproxy-3.2 on this machine, and --offline was given",
     )
     return ScenarioResult(
-        id="total-clock",
+        id="total-timeout",
         title="Only the long answers fail",
         group=Group.TIMEOUTS,
         requirement=WHOLE,
@@ -262,13 +262,13 @@ def _total_envoy() -> tuple[CaseResult, ...]:
     return (
         make_case(
             "broken",
-            ("total-clock/envoy/broken.yaml", texts.ENVOY_BROKEN),
+            ("total-timeout/envoy/broken.yaml", texts.ENVOY_BROKEN),
             broken,
             [finding(WHOLE, "answers longer than 2 s are cut at 2 s", f"{cut} of 16 cut, all at 2.00 s")],
         ),
         make_case(
             "fixed",
-            ("total-clock/envoy/fixed.yaml", texts.ENVOY_FIXED),
+            ("total-timeout/envoy/fixed.yaml", texts.ENVOY_FIXED),
             fixed,
             [finding(WHOLE, "16 of 16 complete", "16 of 16 complete")],
         ),

@@ -1,4 +1,4 @@
-"""Batches as bars: the wall that a clock makes."""
+"""Batches as bars: the wall that a timeout makes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_bars_stand_in_one_order_on_both_sides() -> None:
 
 
 def test_bad_ends_at_one_time_make_a_wall() -> None:
-    """Answers cut at 2 s show a clock of 2 s, at half of an axis of 4 s."""
+    """Answers cut at 2 s show a timeout of 2 s, at half of an axis of 4 s."""
     broken = generations(2.0)
     wall = bars(broken, full_lengths(broken), FOUR_SECONDS).wall
     assert wall is not None
@@ -38,7 +38,7 @@ def test_bad_ends_at_one_time_make_a_wall() -> None:
 
 
 def test_bad_ends_at_different_times_make_none() -> None:
-    """Two model servers that died at 1 s and at 3 s are no clock."""
+    """Two model servers that died at 1 s and at 3 s are no timeout."""
     ends = [exchange((), "", name=name, total=total, ending=Ending.CUT) for name, total in (("a", 1.0), ("b", 3.0))]
     assert bars(ends, full_lengths(ends), FOUR_SECONDS).wall is None
 

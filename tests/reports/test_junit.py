@@ -46,11 +46,11 @@ def test_the_totals_of_the_suites_add_up(root: ElementTree.Element) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "word"),
     [
-        ("idle-clock::haproxy-3.2::fixed", "failure", "failed"),
-        ("idle-clock::envoy-1.40::fixed", "error", "set-up failed"),
+        ("idle-timeout::haproxy-3.2::fixed", "failure", "failed"),
+        ("idle-timeout::envoy-1.40::fixed", "error", "set-up failed"),
         ("died-in-the-middle::envoy-1.40::not-affected", "error", "harness failed"),
         ("died-in-the-middle::haproxy-3.2::not-affected", "error", "inconclusive"),
-        ("total-clock::haproxy-3.2::not-affected", "skipped", "skipped"),
+        ("total-timeout::haproxy-3.2::not-affected", "skipped", "skipped"),
     ],
 )
 def test_only_an_unmet_requirement_is_a_failure(root: ElementTree.Element, name: str, kind: str, word: str) -> None:

@@ -67,8 +67,8 @@ def test_what_went_wrong_stands_before_the_grid(page: Element) -> None:
     """The four cases of the sample that need a look are listed first, each with its reason."""
     (alarm,) = page.find(class_="alarm")
     assert [link.attributes["href"] for link in alarm.find("a")] == [
-        "#idle-clock::haproxy-3.2::fixed",
-        "#idle-clock::envoy-1.40::fixed",
+        "#idle-timeout::haproxy-3.2::fixed",
+        "#idle-timeout::envoy-1.40::fixed",
         "#died-in-the-middle::haproxy-3.2::not-affected",
         "#died-in-the-middle::envoy-1.40::not-affected",
     ]
@@ -86,15 +86,15 @@ def test_a_good_run_raises_no_alarm(results: Results) -> None:
 def test_a_pair_shares_one_time_scale(page: Element) -> None:
     """The same seconds stand at the same places in broken and in every fix, though their ends differ."""
     broken, fixed, further = (
-        axis(page.by_id(f"idle-clock::nginx-1.26::{label}")) for label in ("broken", "fixed", "fixed-heartbeats")
+        axis(page.by_id(f"idle-timeout::nginx-1.26::{label}")) for label in ("broken", "fixed", "fixed-heartbeats")
     )
     assert broken == fixed == further
-    assert axis(page.by_id("total-clock::envoy-1.40::broken")) == axis(page.by_id("total-clock::envoy-1.40::fixed"))
+    assert axis(page.by_id("total-timeout::envoy-1.40::broken")) == axis(page.by_id("total-timeout::envoy-1.40::fixed"))
 
 
 def test_real_defaults_have_a_scale_of_their_own(page: Element) -> None:
     """Sixty seconds on the pair's axis would squash five seconds to nothing."""
-    assert axis(page.by_id("idle-clock::nginx-1.26::real-defaults"))[-1][1] == "60 s"
+    assert axis(page.by_id("idle-timeout::nginx-1.26::real-defaults"))[-1][1] == "60 s"
 
 
 def test_every_picture_has_a_text_alternative(page: Element) -> None:
@@ -108,7 +108,7 @@ def test_every_picture_has_a_text_alternative(page: Element) -> None:
 
 def test_a_large_batch_is_drawn_as_bars(page: Element) -> None:
     """Sixteen exchanges are sixteen bars with a cross on each that was cut, and a table of figures."""
-    case = page.by_id("total-clock::envoy-1.40::broken")
+    case = page.by_id("total-timeout::envoy-1.40::broken")
     assert len(case.find("rect", class_="bar")) == 16
     assert len(case.find("svg", class_="mark")) == len(case.find("rect", class_="bad")) > 0
     assert len(case.find("tbody")[0].find("tr")) == 16
@@ -116,7 +116,7 @@ def test_a_large_batch_is_drawn_as_bars(page: Element) -> None:
 
 def test_a_finding_is_told_as_requirement_expected_actual(page: Element) -> None:
     """The failed case says in words that it is not as expected."""
-    (finding,) = page.by_id("idle-clock::haproxy-3.2::fixed").find("dl", class_="finding")
+    (finding,) = page.by_id("idle-timeout::haproxy-3.2::fixed").find("dl", class_="finding")
     assert [term.text for term in finding.find("dt")] == ["Requirement", "Expected", "Actual"]
     assert "not as expected" in finding.text
 
@@ -131,7 +131,7 @@ def test_a_copy_button_names_the_exact_configuration(page: Element, results: Res
 
 def test_a_fix_outside_the_proxy_has_no_copy_button(page: Element) -> None:
     """Offering the broken configuration as a fix would mislead."""
-    case = page.by_id("idle-clock::nginx-1.26::fixed-heartbeats")
+    case = page.by_id("idle-timeout::nginx-1.26::fixed-heartbeats")
     assert case.find("button") == []
     assert "the configuration stays as it is" in case.text
 

@@ -40,11 +40,11 @@ def test_images_are_never_loaded() -> None:
 def test_links_lead_out_or_to_another_scenario() -> None:
     """Absolute addresses stay, another folder becomes its anchor, and anything else keeps its text only."""
     opening = tell(
-        "[a](https://example.org/) [b](../idle-clock/README.md) [c](../unknown/) [d](fixed.conf) [e](javascript:x)",
-        {"idle-clock"},
+        "[a](https://example.org/) [b](../idle-timeout/README.md) [c](../unknown/) [d](fixed.conf) [e](javascript:x)",
+        {"idle-timeout"},
     ).opening
     assert '<a href="https://example.org/">a</a>' in opening
-    assert '<a href="#idle-clock">b</a>' in opening
+    assert '<a href="#idle-timeout">b</a>' in opening
     assert opening.count("<a ") == 2
     assert " c d " in opening
 

@@ -54,14 +54,14 @@ def test_a_cell_condenses_several_fixes(results: Results) -> None:
 def test_narrow_windows_have_a_line_for_each_proxy(results: Results) -> None:
     """At 80 columns four proxies do not fit beside each other, so each has its line."""
     assert any(
-        line.split()[:3] == ["idle-clock", "nginx-1.26", "reproduced,"] for line in summary(results, 80).splitlines()
+        line.split()[:3] == ["idle-timeout", "nginx-1.26", "reproduced,"] for line in summary(results, 80).splitlines()
     )
 
 
 def test_failures_say_what_was_required_expected_and_seen(results: Results) -> None:
     """A failed case is explained below the grid, with the end of the proxy's log."""
     text = summary(results, 120)
-    below = text[text.index("idle-clock::haproxy-3.2::fixed: FAILED") :]
+    below = text[text.index("idle-timeout::haproxy-3.2::fixed: FAILED") :]
     assert "Requirement  A silence of the model does not end the answer." in below
     assert "Expected     complete, 16 of 16 tokens" in below
     assert "Actual       cut after a silence of 2.00 s, 6 of 16 tokens" in below
@@ -73,7 +73,7 @@ def test_skips_are_counted_with_their_reasons(results: Results) -> None:
     text = summary(results, 120)
     assert "1 skipped" in text
     assert "no image for haproxy-3.2 on this machine" in text
-    assert "total-clock::haproxy-3.2::not-affected" in text
+    assert "total-timeout::haproxy-3.2::not-affected" in text
 
 
 def test_a_side_that_was_measured_twice_is_named_with_the_reason(results: Results) -> None:
@@ -84,7 +84,7 @@ def test_a_side_that_was_measured_twice_is_named_with_the_reason(results: Result
     changed = replace(scenario, proxies=(replace(proxy, cases=twice),))
     text = summary(replace(results, scenarios=(changed,)), 120)
     assert f"{len(twice)} measured twice: the machine was busy" in text
-    assert "idle-clock::haproxy-3.2::broken" in text
+    assert "idle-timeout::haproxy-3.2::broken" in text
     assert "measured twice: the machine was busy (gap: half asleep)" in describe_case("fixed", twice[1])
     assert "measured twice" not in summary(results, 120)
 
@@ -93,7 +93,7 @@ def test_the_wall_time_stands_beside_the_longest_case(results: Results) -> None:
     """The reader sees how much of the run was waiting for one case."""
     text = summary(results, 120, Path("out/report.html"))
     assert re.search(r"Wall time +63\.4 s", text)
-    assert "60.7 s, idle-clock::nginx-1.26::real-defaults" in text
+    assert "60.7 s, idle-timeout::nginx-1.26::real-defaults" in text
     assert "out/report.html" in text
 
 
@@ -110,8 +110,8 @@ def test_an_empty_run_says_so(results: Results) -> None:
 def test_a_described_side_starts_with_its_id_and_ends_with_its_log(results: Results) -> None:
     """What pytest prints names the test, the finding that was not met, and the log's last line."""
     case = results.scenarios[1].proxies[1].cases[1]
-    lines = describe_case("idle-clock::haproxy-3.2::fixed", case).splitlines()
-    assert lines[0] == "idle-clock::haproxy-3.2::fixed: FAILED"
+    lines = describe_case("idle-timeout::haproxy-3.2::fixed", case).splitlines()
+    assert lines[0] == "idle-timeout::haproxy-3.2::fixed: FAILED"
     assert [line.split()[0] for line in lines[1:4]] == ["Requirement", "Expected", "Actual"]
     assert lines[-1].strip() == "ALERT <script>alert('log')</script>"
 
@@ -119,4 +119,4 @@ def test_a_described_side_starts_with_its_id_and_ends_with_its_log(results: Resu
 def test_a_described_side_without_verdict_gives_the_problem(results: Results) -> None:
     """Where nothing was judged, the proxy's own message is the explanation."""
     case = results.scenarios[1].proxies[2].cases[1]
-    assert "Problem  envoy-1.40 refused fixed.yaml" in describe_case("idle-clock::envoy-1.40::fixed", case)
+    assert "Problem  envoy-1.40 refused fixed.yaml" in describe_case("idle-timeout::envoy-1.40::fixed", case)

@@ -85,7 +85,7 @@ def test_a_prompt_stream_has_no_clumps() -> None:
         (Ending.COMPLETE, EndMark.WHOLE),
         (Ending.DECLARED_PARTIAL, EndMark.PART),
         (Ending.CUT, EndMark.BAD),
-        (Ending.TIME_OUT, EndMark.BAD),
+        (Ending.PROBE_TIMEOUT, EndMark.BAD),
         (Ending.SILENTLY_TRUNCATED, EndMark.HIDDEN),
         (Ending.FORGED_COMPLETE, EndMark.HIDDEN),
     ],

@@ -26,7 +26,7 @@ server with HTTP/1.0, learns of the end only when the connection closes.
 proxy_buffering off;
 ```
 
-See [the idle clock](../idle-clock/README.md) for what silence does.
+See [the idle timeout](../idle-timeout/README.md) for what silence does.
 """
 
 IDLE = """# A silence while the model thinks cuts the answer

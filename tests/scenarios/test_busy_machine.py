@@ -12,7 +12,7 @@ from lab.errors import ExitCode
 from lab.results import load
 from lab.vocabulary import Outcome, Precedence
 
-# They rest on when things come more than any other: stamped delivery, holds, clocks of 2 s, totals that are compared.
+# They rest on when things come more than any other: stamped delivery, holds, timeouts of 2 s, totals that are compared.
 SCENARIOS = ("stream-or-batch", "recommended")
 
 

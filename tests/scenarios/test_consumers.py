@@ -26,11 +26,11 @@ EXCEPTIONS: dict[TransportEnd, type[Exception] | None] = {
     TransportEnd.UNRESOLVED: ConnectionError,
     TransportEnd.REFUSED: ConnectionError,
     TransportEnd.TLS_FAILED: ConnectionError,
-    TransportEnd.CONNECT_TIME_OUT: TimeoutError,
-    TransportEnd.HEADERS_TIME_OUT: TimeoutError,
-    TransportEnd.FIRST_TOKEN_TIME_OUT: TimeoutError,
-    TransportEnd.MIDDLE_TIME_OUT: TimeoutError,
-    TransportEnd.TOTAL_TIME_OUT: TimeoutError,
+    TransportEnd.CONNECT_TIMEOUT: TimeoutError,
+    TransportEnd.HEADERS_TIMEOUT: TimeoutError,
+    TransportEnd.FIRST_TOKEN_TIMEOUT: TimeoutError,
+    TransportEnd.MIDDLE_TIMEOUT: TimeoutError,
+    TransportEnd.TOTAL_TIMEOUT: TimeoutError,
     TransportEnd.LEFT: ConnectionError,
 }
 
@@ -92,7 +92,7 @@ class TestReplay:
             (TransportEnd.CLOSED, PartialReason.NO_MARKER),
             (TransportEnd.SHORT_FIN, PartialReason.CUT),
             (TransportEnd.RESET, PartialReason.CUT),
-            (TransportEnd.MIDDLE_TIME_OUT, PartialReason.TIME_OUT),
+            (TransportEnd.MIDDLE_TIMEOUT, PartialReason.TIMEOUT),
         ],
     )
     def test_the_careful_consumer_tells_the_ends_apart(self, end: TransportEnd, reason: PartialReason) -> None:
@@ -103,7 +103,7 @@ class TestReplay:
 
     @pytest.mark.parametrize(
         ("end", "reason"),
-        [(TransportEnd.RESET, FailedReason.CUT), (TransportEnd.MIDDLE_TIME_OUT, FailedReason.TIME_OUT)],
+        [(TransportEnd.RESET, FailedReason.CUT), (TransportEnd.MIDDLE_TIMEOUT, FailedReason.TIMEOUT)],
     )
     def test_a_consumer_that_lets_the_exception_through_has_told_of_a_failure(
         self, end: TransportEnd, reason: FailedReason

@@ -21,7 +21,7 @@ def record(build: Build) -> ExchangeResult:
 
 
 def test_times_count_from_the_request() -> None:
-    """The builder's request is at second 100 of its clock; two timelines can only be laid side by side without it."""
+    """The builder's request is at second 100 of its timeout; two timelines can only be laid side by side without it."""
     result = record(Build(whole=3, interval=0.1, delay=0.02))
     assert [(token.number, token.left, token.arrived) for token in result.tokens] == [
         (1, 0.1, 0.12),

@@ -19,8 +19,8 @@ VISIBLE = Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE
 WHOLE = Build()
 DEAD = Build(sent=(1, 2, 3), written=3, reason=None, marker=False, end=TransportEnd.SHORT_FIN, fault="fin@3")
 
-# A route with an idle clock of 2 s. The proxy cuts 2 s after token 3, which left at second 0.3 of the
-# exchange; a stream that is never silent lives longer than that, so no total clock can be at work.
+# A route with an idle timeout of 2 s. The proxy cuts 2 s after token 3, which left at second 0.3 of the
+# exchange; a stream that is never silent lives longer than that, so no total timeout can be at work.
 GAP = Build(
     whole=5,
     sent=(1, 2, 3),
@@ -34,7 +34,7 @@ GAP = Build(
     plan={"gaps": ["4@5s"]},
 )
 STEADY = Build(whole=30)
-CUT = SymptomTable(ending=Ending.CUT, cause=Cause.IDLE_CLOCK, received=3, status=200, clock=2.0)
+CUT = SymptomTable(ending=Ending.CUT, cause=Cause.IDLE_TIMEOUT, received=3, status=200, timeout=2.0)
 
 
 def outcome_of_gap(symptom: SymptomTable, build: Build = GAP) -> Outcome:
@@ -94,7 +94,7 @@ class TestBrokenSide:
         assert [finding.met for finding in findings] == [True, False]
 
     def test_real_defaults_are_expected_to_fail_too(self) -> None:
-        """The product's own clock is a broken variant, however long it is."""
+        """The product's own timeout is a broken variant, however long it is."""
         symptom = {"gap": SymptomTable(ending=Ending.CUT)}
         assert concluded(Variant.REAL_DEFAULTS, IDLE, {"gap": DEAD}, symptom=symptom)[0] is Outcome.PASSED
         assert concluded(Variant.REAL_DEFAULTS, IDLE, {"gap": WHOLE}, symptom=symptom)[0] is Outcome.FAILED
@@ -106,10 +106,10 @@ class TestSymptom:
         [
             ("delivery", Delivery.BATCHED),
             ("ending", Ending.SILENTLY_TRUNCATED),
-            ("cause", Cause.TOTAL_CLOCK),
+            ("cause", Cause.TOTAL_TIMEOUT),
             ("status", 504),
             ("received", 4),
-            ("clock", 60.0),
+            ("timeout", 60.0),
         ],
     )
     def test_each_field_alone_can_fail_it(self, field: str, wrong: object) -> None:
@@ -118,7 +118,7 @@ class TestSymptom:
         assert outcome_of_gap(CUT.model_copy(update={field: wrong})) is Outcome.FAILED
 
     @pytest.mark.parametrize(
-        ("clock", "outcome"),
+        ("timeout", "outcome"),
         [
             (1.7, Outcome.PASSED),
             (2.0, Outcome.PASSED),
@@ -128,16 +128,16 @@ class TestSymptom:
             (4.0, Outcome.FAILED),
         ],
     )
-    def test_a_clock_may_be_off_by_what_a_busy_machine_takes(self, clock: float, outcome: Outcome) -> None:
+    def test_a_timeout_may_be_off_by_what_a_busy_machine_takes(self, timeout: float, outcome: Outcome) -> None:
         """Half a second late is a busy machine, 0.3 s early is nginx; anything else is another clock."""
-        assert outcome_of_gap(SymptomTable(clock=clock)) is outcome
+        assert outcome_of_gap(SymptomTable(timeout=timeout)) is outcome
 
-    def test_no_clock_is_near_to_none(self) -> None:
-        """An answer that the model itself cut short was ended by no clock, whatever time that took."""
-        symptom = {"gap": SymptomTable(ending=Ending.CUT, clock=0.3)}
+    def test_no_timeout_is_near_to_none(self) -> None:
+        """An answer that the model itself cut short was ended by no timeout, whatever time that took."""
+        symptom = {"gap": SymptomTable(ending=Ending.CUT, timeout=0.3)}
         outcome, findings = concluded(Variant.BROKEN, IDLE, {"gap": DEAD}, symptom=symptom)
         assert outcome is Outcome.FAILED
-        assert "no clock" in findings[0].actual
+        assert "no timeout" in findings[0].actual
 
     def test_only_longer_answers_show_it(self) -> None:
         """With `longer_than`, what is shorter must be complete and what is longer must show the symptom."""

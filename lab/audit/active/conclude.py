@@ -1,6 +1,6 @@
-"""From exchanges to findings: a sentence for each requirement, and the smallest clock beside the longest answer.
+"""From exchanges to findings: a sentence for each requirement, and the smallest timeout beside the longest answer.
 
-Pure. What is about clocks is decided by the search, what is about deaths and errors by the judge's own rules.
+Pure. What is about timeouts is decided by the search, what is about deaths and errors by the judge's own rules.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.audit.active.clocks import Clocks, find_clocks
 from lab.audit.active.effects import effects_of
 from lab.audit.active.findings import (
     ActiveFindings,
@@ -21,11 +20,12 @@ from lab.audit.active.findings import (
 from lab.audit.active.lives import LATE_MODEL, Made, lives_of, model_was_late
 from lab.audit.active.refine import follow_ups, refined
 from lab.audit.active.settings import settings_of
-from lab.audit.active.streams import PLAIN, SHORTEST_CLOCK, Asking, Role, once_more
+from lab.audit.active.streams import PLAIN, SHORTEST_TIMEOUT, Asking, Role, once_more
+from lab.audit.active.timeouts import Timeouts, find_timeouts
 from lab.judge.requirements import Exchanged, check
 from lab.vocabulary import Ending, Requirement
 
-_BY_CLOCK: Mapping[Requirement, tuple[Watched, ...]] = {
+_BY_TIMEOUT: Mapping[Requirement, tuple[Watched, ...]] = {
     Requirement.WAITS_FOR_THE_FIRST_TOKEN: (Watched.FIRST_BYTE, Watched.FIRST_TOKEN),
     Requirement.SURVIVES_SILENCE: (Watched.IDLE,),
     Requirement.LETS_LONG_ANSWERS_FINISH: (Watched.TOTAL,),
@@ -62,8 +62,8 @@ def conclude(audited: Audited, made: Sequence[Made]) -> ActiveFindings:
     """Everything that follows from the exchanges of one active audit."""
     lives = lives_of(made)
     late = sum(model_was_late(each) for each in made if each.asking.watched is not None)
-    clocks = refined(made, find_clocks(lives, audited.longest, audited.began))
-    requirements = tuple(_requirement(each, made, clocks, audited.longest) for each in Requirement)
+    timeouts = refined(made, find_timeouts(lives, audited.longest, audited.began))
+    requirements = tuple(_requirement(each, made, timeouts, audited.longest) for each in Requirement)
     refused = [life for life in lives if life.refused]
     notes = list(audited.notes)
     if late:
@@ -77,16 +77,16 @@ def conclude(audited: Audited, made: Sequence[Made]) -> ActiveFindings:
         through_path=audited.through_path,
         wire_format=audited.wire_format,
         longest=audited.longest,
-        shortest=SHORTEST_CLOCK,
+        shortest=SHORTEST_TIMEOUT,
         seconds=round(audited.seconds, 3),
         requests=len(made),
-        clocks=clocks.found,
-        smallest=clocks.smallest,
-        deaths=clocks.deaths,
-        effects=effects_of(made, lives, clocks),
-        settings=settings_of(made, clocks),
+        timeouts=timeouts.found,
+        smallest=timeouts.smallest,
+        deaths=timeouts.deaths,
+        effects=effects_of(made, lives, timeouts),
+        settings=settings_of(made, timeouts),
         requirements=requirements,
-        summary=_summary(clocks, requirements, audited.longest),
+        summary=_summary(timeouts, requirements, audited.longest),
         notes=tuple(notes),
         exchanges=tuple(_result(each) for each in made),
     )
@@ -94,14 +94,16 @@ def conclude(audited: Audited, made: Sequence[Made]) -> ActiveFindings:
 
 def doubts(made: Sequence[Made], longest: float) -> list[Asking]:
     """What is to be asked once more before anything is concluded; mostly nothing."""
-    clocks = find_clocks(lives_of(made), longest, 0.0)
-    late = [each.watched for each in clocks.found if each.too_late]
-    return [*follow_ups(made, clocks), *once_more(longest, late)]
+    timeouts = find_timeouts(lives_of(made), longest, 0.0)
+    late = [each.watched for each in timeouts.found if each.too_late]
+    return [*follow_ups(made, timeouts), *once_more(longest, late)]
 
 
-def _requirement(requirement: Requirement, made: Sequence[Made], clocks: Clocks, longest: float) -> RequirementFound:
-    if requirement in _BY_CLOCK:
-        return _by_clock(requirement, clocks, longest)
+def _requirement(
+    requirement: Requirement, made: Sequence[Made], timeouts: Timeouts, longest: float
+) -> RequirementFound:
+    if requirement in _BY_TIMEOUT:
+        return _by_timeout(requirement, timeouts, longest)
     if requirement is Requirement.MOVES_THE_FIRST_TOKEN_FORWARD and (unlike := _incomparable(made)) is not None:
         return unlike
     if requirement is Requirement.SHOWS_A_CUT_AS_A_CUT and (hidden := _hidden_cuts(made)) is not None:
@@ -112,9 +114,9 @@ def _requirement(requirement: Requirement, made: Sequence[Made], clocks: Clocks,
     return RequirementFound(requirement, Answer.UNKNOWN, f"cannot tell: {requirement} {why}")
 
 
-def _by_clock(requirement: Requirement, clocks: Clocks, longest: float) -> RequirementFound:
-    found = [clocks.of(watched) for watched in _BY_CLOCK[requirement]]
-    # A clock of just that length ends some answers of that length; and what ends every one need not have a name.
+def _by_timeout(requirement: Requirement, timeouts: Timeouts, longest: float) -> RequirementFound:
+    found = [timeouts.of(watched) for watched in _BY_TIMEOUT[requirement]]
+    # A timeout of just that length ends some answers of that length; and what ends every one need not have a name.
     broken = [each for each in found if each.value is not None and each.value - each.uncertainty <= longest]
     if broken:
         worst = min(broken, key=lambda each: each.value or 0.0)
@@ -174,15 +176,17 @@ def _lateness(made: Made) -> float:
     return (first if made.asking.stream else 0.0) + made.evidence.stalled(trace.started, trace.ended)
 
 
-def _summary(clocks: Clocks, requirements: Sequence[RequirementFound], longest: float) -> str:
-    smallest = clocks.smallest
+def _summary(timeouts: Timeouts, requirements: Sequence[RequirementFound], longest: float) -> str:
+    smallest = timeouts.smallest
     if smallest is not None:
         place = "shorter" if smallest < longest else "longer"
-        first = f"The smallest clock on the path is {smallest:.2f} s, {place} than the longest answer of {longest:g} s"
-    elif all(each.found is Found.NONE for each in clocks.found):
-        first = f"No clock on the path up to {longest:g} s"
+        first = (
+            f"The smallest timeout on the path is {smallest:.2f} s, {place} than the longest answer of {longest:g} s"
+        )
+    elif all(each.found is Found.NONE for each in timeouts.found):
+        first = f"No timeout on the path up to {longest:g} s"
     else:
-        first = f"No clock was found, and not every one is excluded up to {longest:g} s"
+        first = f"No timeout was found, and not every one is excluded up to {longest:g} s"
     failed = [each.requirement.value for each in requirements if each.met is Answer.NO]
     met = sum(each.met is Answer.YES for each in requirements)
     told = f"not met: {', '.join(failed)}" if failed else f"{met} of {len(requirements)} requirements are met"

@@ -1,7 +1,7 @@
-"""What the path does beside its clocks: cuts, errors, leaving, retries, headers, heartbeats. Pure.
+"""What the path does beside its timeouts: cuts, errors, leaving, retries, headers, heartbeats. Pure.
 
-Warning: an answer is yes or no only where the exchanges show it; whatever a clock, a busy probe or a lost exchange may
-have brought about as well is "cannot tell".
+Warning: an answer is yes or no only where the exchanges show it; whatever a timeout, a busy probe or a lost exchange
+may have brought about as well is "cannot tell".
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import inf
 
-from lab.audit.active.clocks import HIDDEN_BELOW, Clocks
 from lab.audit.active.clusters import tolerance
 from lab.audit.active.findings import Answer, Effect, Found, Watched
 from lab.audit.active.lives import Life, Made
 from lab.audit.active.streams import Role
+from lab.audit.active.timeouts import HIDDEN_BELOW, Timeouts
 from lab.evidence import TransportEnd
 from lab.judge.causes import lost, well_before
 from lab.judge.endings import VISIBLE
@@ -23,25 +23,25 @@ from lab.vocabulary import Ending
 SOON = 2.0
 """Seconds within which the model server must see that the client has left, for "leaving stops the model"."""
 
-_BEFORE_CLOCK = 0.3
+_BEFORE_TIMEOUT = 0.3
 
 
-def effects_of(made: Sequence[Made], lives: Sequence[Life], clocks: Clocks) -> tuple[Effect, ...]:
+def effects_of(made: Sequence[Made], lives: Sequence[Life], timeouts: Timeouts) -> tuple[Effect, ...]:
     """Every effect, in the order of the reports."""
     return (
         *_cuts(made),
         *_errors(made),
-        _leaving(made, "leave-lively", "a stream", clocks.of(Watched.TOTAL).value),
-        _leaving(made, "leave-silent", "a stream without a byte yet", clocks.of(Watched.FIRST_BYTE).value),
-        _leaving(made, "leave-batch", "a batch reply", clocks.of(Watched.BATCH_REPLY).value),
+        _leaving(made, "leave-lively", "a stream", timeouts.of(Watched.TOTAL).value),
+        _leaving(made, "leave-silent", "a stream without a byte yet", timeouts.of(Watched.FIRST_BYTE).value),
+        _leaving(made, "leave-batch", "a batch reply", timeouts.of(Watched.BATCH_REPLY).value),
         _retries(made),
         _early_headers(made),
-        _first_byte_is(clocks),
-        _heartbeats(lives, clocks, Watched.IDLE, "heartbeats-reset-the-idle-clock", Watched.IDLE),
+        _first_byte_is(timeouts),
+        _heartbeats(lives, timeouts, Watched.IDLE, "heartbeats-reset-the-idle-timeout", Watched.IDLE),
         _heartbeats(
-            lives, clocks, Watched.FIRST_TOKEN, "heartbeats-hold-off-the-first-token-clock", Watched.FIRST_TOKEN
+            lives, timeouts, Watched.FIRST_TOKEN, "heartbeats-hold-off-the-first-token-timeout", Watched.FIRST_TOKEN
         ),
-        _data_resets(lives, clocks),
+        _data_resets(lives, timeouts),
     )
 
 
@@ -89,7 +89,7 @@ def _yes(holds: bool) -> Answer:
     return Answer.YES if holds else Answer.NO
 
 
-def _leaving(made: Sequence[Made], name: str, what: str, clock: float | None) -> Effect:
+def _leaving(made: Sequence[Made], name: str, what: str, timeout: float | None) -> Effect:
     title = f"leaving-stops-{name.removeprefix('leave-')}"
     each = _named(made, name)
     if each is None or each.evidence.ledger is None or each.evidence.trace.end is not TransportEnd.LEFT:
@@ -103,8 +103,10 @@ def _leaving(made: Sequence[Made], name: str, what: str, clock: float | None) ->
         return Effect(title, _yes(ran <= SOON), sentence, round(ran, 3))
     after = ledger.client_left - trace.ended
     sentence = f"the model server saw the client leave {what} after {max(after, 0):.2f} s"
-    if clock is not None and ledger.client_left - ledger.started >= clock - _BEFORE_CLOCK:
-        return Effect(title, Answer.UNKNOWN, f"{sentence}, which may be the clock at {clock:.2f} s", round(after, 3))
+    if timeout is not None and ledger.client_left - ledger.started >= timeout - _BEFORE_TIMEOUT:
+        return Effect(
+            title, Answer.UNKNOWN, f"{sentence}, which may be the timeout at {timeout:.2f} s", round(after, 3)
+        )
     return Effect(title, _yes(after <= SOON), sentence, round(after, 3))
 
 
@@ -141,12 +143,12 @@ def _early_headers(made: Sequence[Made]) -> Effect:
     return Effect(name, _yes(best > 0), f"headers that the model sent early came {words} the first token left", best)
 
 
-def _first_byte_is(clocks: Clocks) -> Effect:
-    """Whether the clock on the first byte is content with headers."""
-    name = "headers-satisfy-the-first-byte-clock"
-    first, token, idle = (clocks.of(each) for each in (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE))
-    if first.found is not Found.CLOCK or first.value is None:
-        return Effect(name, Answer.UNKNOWN, "there is no clock on the first byte that early headers could satisfy")
+def _first_byte_is(timeouts: Timeouts) -> Effect:
+    """Whether the timeout on the first byte is content with headers."""
+    name = "headers-satisfy-the-first-byte-timeout"
+    first, token, idle = (timeouts.of(each) for each in (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE))
+    if first.found is not Found.TIMEOUT or first.value is None:
+        return Effect(name, Answer.UNKNOWN, "there is no timeout on the first byte that early headers could satisfy")
     if token.proven > first.value + tolerance(first.value):
         return Effect(name, Answer.YES, f"with early headers {token.proven:.1f} s were survived")
     if token.value is None:
@@ -157,37 +159,37 @@ def _first_byte_is(clocks: Clocks) -> Effect:
     return Effect(
         name,
         Answer.UNKNOWN,
-        f"after early headers a stream ended at {token.value:.2f} s, as an idle clock would end it",
+        f"after early headers a stream ended at {token.value:.2f} s, as an idle timeout would end it",
     )
 
 
-def _heartbeats(lives: Sequence[Life], clocks: Clocks, watched: Watched, name: str, clock: Watched) -> Effect:
-    found = clocks.of(clock)
-    if found.found is not Found.CLOCK or found.value is None:
-        return Effect(name, Answer.UNKNOWN, "there is no such clock that heartbeats could reset")
+def _heartbeats(lives: Sequence[Life], timeouts: Timeouts, watched: Watched, name: str, timeout: Watched) -> Effect:
+    found = timeouts.of(timeout)
+    if found.found is not Found.TIMEOUT or found.value is None:
+        return Effect(name, Answer.UNKNOWN, "there is no such timeout that heartbeats could reset")
     limit = found.value + tolerance(found.value)
     beating = [life for life in lives if life.beating and life.watched is watched and not life.refused]
     beyond = [life for life in beating if max(life.survived, life.waited) > limit]
     if beyond:
         longest = max(max(life.survived, life.waited) for life in beyond)
         return Effect(name, Answer.YES, f"with heartbeats {longest:.1f} s without a token were survived", longest)
-    # A clock on the whole ends them too, heartbeats or not.
-    whole = clocks.of(Watched.TOTAL).value or inf
-    at_clock = [
+    # A timeout on the whole ends them too, heartbeats or not.
+    whole = timeouts.of(Watched.TOTAL).value or inf
+    at_timeout = [
         life
         for life in beating
         if life.died and abs(life.waited - found.value) <= HIDDEN_BELOW and life.at < whole - HIDDEN_BELOW
     ]
-    if 2 * len(at_clock) > len(beating) and len(at_clock) > 1:
-        sentence = f"{len(at_clock)} of {len(beating)} streams ended at {found.value:.2f} s in spite of heartbeats"
+    if 2 * len(at_timeout) > len(beating) and len(at_timeout) > 1:
+        sentence = f"{len(at_timeout)} of {len(beating)} streams ended at {found.value:.2f} s in spite of heartbeats"
         return Effect(name, Answer.NO, sentence)
     return Effect(name, Answer.UNKNOWN, "the streams with heartbeats ended for other reasons before they could tell")
 
 
-def _data_resets(lives: Sequence[Life], clocks: Clocks) -> Effect:
-    name, idle = "tokens-reset-the-idle-clock", clocks.of(Watched.IDLE)
-    if idle.found is not Found.CLOCK or idle.value is None:
-        return Effect(name, Answer.UNKNOWN, "there is no idle clock that tokens could reset")
+def _data_resets(lives: Sequence[Life], timeouts: Timeouts) -> Effect:
+    name, idle = "tokens-reset-the-idle-timeout", timeouts.of(Watched.IDLE)
+    if idle.found is not Found.TIMEOUT or idle.value is None:
+        return Effect(name, Answer.UNKNOWN, "there is no idle timeout that tokens could reset")
     longest = max((life.survived or life.waited for life in lives if life.watched is Watched.TOTAL), default=0.0)
     beyond = longest > idle.value + tolerance(idle.value)
     return Effect(name, Answer.YES if beyond else Answer.UNKNOWN, f"a lively stream lived for {longest:.1f} s", longest)

@@ -10,7 +10,7 @@ from lab.vocabulary import Delivery, Ending, Requirement, Saved
 
 
 class Watched(StrEnum):
-    """What a clock of the path watches."""
+    """What a timeout of the path watches."""
 
     FIRST_BYTE = "first-byte"
     """The wait before the headers of a stream."""
@@ -25,14 +25,14 @@ class Watched(StrEnum):
 
 
 class Found(StrEnum):
-    """What was found out about a clock."""
+    """What was found out about a timeout."""
 
-    CLOCK = "clock"
+    TIMEOUT = "timeout"
     """There is one, and its value is known."""
     NONE = "none"
     """There is none up to what was proven."""
     HIDDEN = "hidden"
-    """Another clock ends every stream before this one could be seen."""
+    """Another timeout ends every stream before this one could be seen."""
     UNKNOWN = "unknown"
     """The exchanges do not tell; the sentence says why."""
 
@@ -48,22 +48,22 @@ class Answer(StrEnum):
 class DeathKind(StrEnum):
     """What a stream's death is taken for."""
 
-    CLOCK = "clock"
+    TIMEOUT = "timeout"
     FAULT = "fault"
     OUTAGE = "outage"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class ClockFound:
-    """One clock.
+class TimeoutFound:
+    """One timeout.
 
     Args:
         watched: what it watches.
         found: whether there is one.
-        value: in seconds; None where there is none. Of an unknown it is that of a clock whose kind is not told.
+        value: in seconds; None where there is none. Of an unknown it is that of a timeout whose kind is not told.
         uncertainty: seconds by which the value may be wrong; where they are too many, no value is named.
-        proven: the longest time, in seconds, that an exchange survived of what this clock watches.
+        proven: the longest time, in seconds, that an exchange survived of what this timeout watches.
         deaths: exchanges that it ended.
         asked: exchanges that were made to find it.
         seen_as: how those deaths look to the client, the most frequent first.
@@ -82,7 +82,7 @@ class ClockFound:
 
     @property
     def too_late(self) -> bool:
-        """Whether there is a clock whose value is not told because the probe itself was late."""
+        """Whether there is a timeout whose value is not told because the probe itself was late."""
         return self.found is Found.UNKNOWN and self.value is None and self.uncertainty > 0
 
 
@@ -196,23 +196,14 @@ class ActiveFindings:
     """One active audit.
 
     Args:
-        url: the audited endpoint.
-        model_url: where ledger and confirmations went.
-        through_path: whether that led through the audited path itself.
-        wire_format: the dialect.
-        longest: the longest generation to expect, in seconds.
-        shortest: clocks from so many seconds on are told apart; shorter ones are seen, and their kind may not be told.
-        seconds: that the audit took.
-        requests: how many exchanges were made.
-        clocks: one for each thing that a clock may watch.
-        smallest: the shortest clock, in seconds; None if none was found.
-        deaths: every stream that died on the path, for the histogram.
-        effects: cuts, errors, leaving, retries, headers, heartbeats.
-        settings: delivery in each way of asking.
-        requirements: one sentence for each.
-        summary: the verdict in one sentence.
-        notes: what a reader should know besides.
-        exchanges: all of them in figures.
+        url: the audited endpoint. model_url: where ledger and confirmations went. through_path: whether that led
+        through the audited path itself. wire_format: the dialect. longest: the longest generation to expect, in
+        seconds. shortest: timeouts from so many seconds on are told apart; shorter ones are seen, and their kind may
+        not be told. seconds: that the audit took. requests: how many exchanges were made. timeouts: one for each thing
+        that a timeout may watch. smallest: the shortest timeout, in seconds; None if none was found. deaths: every
+        stream that died on the path, for the histogram. effects: cuts, errors, leaving, retries, headers, heartbeats.
+        settings: delivery in each way of asking. requirements: one sentence for each. summary: the verdict in one
+        sentence. notes: what a reader should know besides. exchanges: all of them in figures.
     """
 
     url: str
@@ -223,7 +214,7 @@ class ActiveFindings:
     shortest: float
     seconds: float
     requests: int
-    clocks: tuple[ClockFound, ...]
+    timeouts: tuple[TimeoutFound, ...]
     smallest: float | None
     deaths: tuple[Death, ...]
     effects: tuple[Effect, ...]

@@ -1,7 +1,7 @@
 """From evidence to lives: how long each stream of the search lived, and how much it had waited in its own way. Pure.
 
 All times are from the request, or, where a hop asked again, from the last request that the model server had, since that
-is when the hop's clocks began anew.
+is when the hop's timeouts began anew.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from math import inf
 from lab.audit.active.findings import Watched
 from lab.audit.active.streams import Asking, Role
 from lab.evidence import Evidence, Ledger
-from lab.judge.clocks import Exposure, exposure_of
 from lab.judge.endings import NEVER_OPENED, OWN_ENDS, WHOLE, Reading
 from lab.judge.reading import read
+from lab.judge.timeouts import Exposure, exposure_of
 from lab.judge.verdict import Verdict, judge
 from lab.vocabulary import Ending
 
@@ -50,7 +50,7 @@ class Made:
 
     @cached_property
     def exposure(self) -> Exposure:
-        """What it tells about clocks."""
+        """What it tells about timeouts."""
         return exposure_of(self.reading)
 
 
@@ -149,7 +149,7 @@ def _life(made: Made, watched: Watched) -> Life:
 
 
 def _lag(watched: Watched, ledger: Ledger | None, start: float) -> float:
-    """How late early headers were: whether a clock counts from the request or from them, nobody can tell."""
+    """How late early headers were: whether a timeout counts from the request or from them, nobody can tell."""
     if watched is not Watched.FIRST_TOKEN or ledger is None or ledger.headers_at is None:
         return 0.0
     return max(0.0, ledger.headers_at - start)

@@ -10,13 +10,13 @@ from lab.audit.active.findings import ActiveFindings, Answer
 from lab.audit.active.text import (
     ANSWERS,
     change_words,
-    clock_cell,
-    clock_words,
     deaths_words,
     histogram,
     looked_for,
     plain_sentence,
     reply_words,
+    timeout_cell,
+    timeout_words,
 )
 from lab.printable import printable
 from lab.reports.pages import page_environment
@@ -49,8 +49,8 @@ def _environment() -> Environment:
         seconds=seconds,
         printable=printable,
         sentence=plain_sentence,
-        cell=clock_cell,
-        clock=clock_words,
+        cell=timeout_cell,
+        timeout=timeout_words,
         looked_for=looked_for,
         reply=reply_words,
         change=change_words,

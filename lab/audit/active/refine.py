@@ -1,9 +1,9 @@
-"""Where the path shows a cut late: asks once more, so that its delay is not taken for part of a clock. Pure.
+"""Where the path shows a cut late: asks once more, so that its delay is not taken for part of a timeout. Pure.
 
 Some hops close their client's side a while after the other side was cut (Envoy: one second, measured; it calls this
 `delayed_close_timeout`). Where the model server learns of the death sooner, its ledger tells the time. Where it does
 not, the death of a silent stream is seen late by what the path adds to a cut of the model's own, or by nothing if the
-clock stands in front of the slow hop. Which of the two, a silence between both values tells: it is survived or not.
+timeout stands in front of the slow hop. Which of the two, a silence between both values tells: it is survived or not.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from lab.audit.active.clocks import Clocks
-from lab.audit.active.findings import ClockFound, DeathKind, Found, Watched
+from lab.audit.active.findings import DeathKind, Found, TimeoutFound, Watched
 from lab.audit.active.lives import Made
 from lab.audit.active.streams import Asking, Role, refining
+from lab.audit.active.timeouts import Timeouts
 from lab.evidence import TransportEnd
 from lab.judge.endings import VISIBLE
 from lab.plan import FaultKind
 from lab.vocabulary import Ending
 
 CLEAR_DELAY = 0.3
-"""Seconds. A shorter delay is within a clock's accuracy."""
+"""Seconds. A shorter delay is within a timeout's accuracy."""
 
 _PUNCTUAL = 0.1
 _MOST = 2
@@ -50,9 +50,9 @@ def delay_of(made: Sequence[Made]) -> float:
     return max(0.0, min(counted)) if len(counted) > 1 else 0.0
 
 
-def follow_ups(made: Sequence[Made], clocks: Clocks) -> list[Asking]:
-    """What to ask once more: silences between a clock's value and what it would be without the path's delay."""
-    shifts = [(each, _shift(each, made, clocks)) for each in clocks.found]
+def follow_ups(made: Sequence[Made], timeouts: Timeouts) -> list[Asking]:
+    """What to ask once more: silences between a timeout's value and what it would be without the path's delay."""
+    shifts = [(each, _shift(each, made, timeouts)) for each in timeouts.found]
     return [
         asking
         for each, shift in shifts
@@ -61,20 +61,22 @@ def follow_ups(made: Sequence[Made], clocks: Clocks) -> list[Asking]:
     ]
 
 
-def refined(made: Sequence[Made], clocks: Clocks) -> Clocks:
-    """The clocks with the path's delay taken off where what was asked once more says so."""
-    found = [_refined(each, made, shift) if (shift := _shift(each, made, clocks)) else each for each in clocks.found]
-    return replace(clocks, found=tuple(found))
+def refined(made: Sequence[Made], timeouts: Timeouts) -> Timeouts:
+    """The timeouts with the path's delay taken off where what was asked once more says so."""
+    found = [
+        _refined(each, made, shift) if (shift := _shift(each, made, timeouts)) else each for each in timeouts.found
+    ]
+    return replace(timeouts, found=tuple(found))
 
 
-def _shift(found: ClockFound, made: Sequence[Made], clocks: Clocks) -> float:
-    """By how many seconds the clock may be shorter than its deaths show; 0 where they leave no doubt."""
+def _shift(found: TimeoutFound, made: Sequence[Made], timeouts: Timeouts) -> float:
+    """By how many seconds the timeout may be shorter than its deaths show; 0 where they leave no doubt."""
     delay = delay_of(made)
     silent = found.watched in (Watched.IDLE, Watched.FIRST_TOKEN)
-    if delay < CLEAR_DELAY or found.found is not Found.CLOCK or not silent:
+    if delay < CLEAR_DELAY or found.found is not Found.TIMEOUT or not silent:
         return 0.0
     names = {
-        death.stream for death in clocks.deaths if death.watched is found.watched and death.kind is DeathKind.CLOCK
+        death.stream for death in timeouts.deaths if death.watched is found.watched and death.kind is DeathKind.TIMEOUT
     }
     shifts = [_shift_of(each, delay) for each in made if each.asking.name in names]
     shift = median(shifts) if shifts else 0.0
@@ -90,7 +92,7 @@ def _shift_of(made: Made, delay: float) -> float:
     return max(0.0, start + made.exposure.total - (trace.ended - delay))
 
 
-def _refined(found: ClockFound, made: Sequence[Made], shift: float) -> ClockFound:
+def _refined(found: TimeoutFound, made: Sequence[Made], shift: float) -> TimeoutFound:
     asked = [each for each in made if each.asking.role is Role.REFINE and each.asking.watched is found.watched]
     # The model may have come to its end for nobody before the client saw the cut: only a whole answer was survived.
     survived = sum(each.verdict.ending is Ending.COMPLETE for each in asked)
@@ -102,6 +104,6 @@ def _refined(found: ClockFound, made: Sequence[Made], shift: float) -> ClockFoun
         value, uncertainty, why = value - shift, 0.1, "is seen that late"
     else:
         value, uncertainty, why = value - shift / 2, shift / 2, "may be seen that late"
-    sentence = f"{found.sentence}; the path shows a cut {delay_of(made):.2f} s late: a clock at {value:.2f} s {why}"
+    sentence = f"{found.sentence}; the path shows a cut {delay_of(made):.2f} s late: a timeout at {value:.2f} s {why}"
     uncertainty = max(uncertainty, found.uncertainty)
     return replace(found, value=round(value, 3), uncertainty=round(uncertainty, 3), sentence=sentence)

@@ -1,6 +1,6 @@
 """Measures: makes every exchange of an active audit over the real path, all at once, and has them concluded.
 
-The clock search needs its streams to run at the same time, or a clock of a minute would take an hour. Ledger and
+The timeout search needs its streams to run at the same time, or a timeout of a minute would take an hour. Ledger and
 confirmations go to the model server directly where its address is given, else through the audited path itself; then
 first a few exchanges make sure that they come back to the same model server.
 
@@ -21,7 +21,7 @@ import aiohttp
 from lab.audit.active.conclude import Audited, conclude, doubts
 from lab.audit.active.findings import ActiveFindings
 from lab.audit.active.lives import Made
-from lab.audit.active.streams import LEAVE_LENGTH, SHORTEST_CLOCK, Asking, Role, over_http_2, search, short, wait_of
+from lab.audit.active.streams import LEAVE_LENGTH, SHORTEST_TIMEOUT, Asking, Role, over_http_2, search, short, wait_of
 from lab.audit.bounds import planned_bytes, planned_lines
 from lab.audit.endpoint import Endpoint
 from lab.audit.mask import Mask
@@ -108,7 +108,7 @@ class ActiveRun:
 
     Args:
         target: what to audit.
-        longest: the longest generation to expect, in seconds: clocks are looked for up to there.
+        longest: the longest generation to expect, in seconds: timeouts are looked for up to there.
         say: takes a line of progress.
 
     Raises:
@@ -122,9 +122,9 @@ class ActiveRun:
     failed: list[EnvironmentFault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if not SHORTEST_CLOCK <= self.longest <= LONGEST_SEARCH:
+        if not SHORTEST_TIMEOUT <= self.longest <= LONGEST_SEARCH:
             raise BadInput(
-                f"--longest: clocks are looked for from {SHORTEST_CLOCK:g} s to {LONGEST_SEARCH:g} s",
+                f"--longest: timeouts are looked for from {SHORTEST_TIMEOUT:g} s to {LONGEST_SEARCH:g} s",
                 "Write it like 60s or 10m.",
             )
         self._began = time.monotonic()
@@ -270,7 +270,7 @@ async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[
 def _not_in_the_ledger(target: AuditTarget, trace: Trace, lost: int, of: int) -> EnvironmentFault:
     """Why exchanges are not in the ledger, as far as one of them tells."""
     url = target.endpoint.way.url
-    if trace.end in NEVER_OPENED or trace.end is TransportEnd.CONNECT_TIME_OUT:
+    if trace.end in NEVER_OPENED or trace.end is TransportEnd.CONNECT_TIMEOUT:
         return EnvironmentFault(
             f"{url}: cannot be reached: {trace.detail or trace.end}", "Look at address and network."
         )

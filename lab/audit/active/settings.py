@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from lab.audit.active.clocks import NAMES, Clocks
 from lab.audit.active.clusters import AGREEING, tolerance
-from lab.audit.active.findings import Answer, ClockFound, Found, SettingFound, Watched
+from lab.audit.active.findings import Answer, Found, SettingFound, TimeoutFound, Watched
 from lab.audit.active.lives import Life, Made, life_of
 from lab.audit.active.streams import GZIP, HTTP_2, PLAIN, Role, setting_of
+from lab.audit.active.timeouts import NAMES, Timeouts
 from lab.judge.endings import VISIBLE
 from lab.vocabulary import Delivery
 
@@ -29,17 +29,17 @@ _DISAGREE = "of two exchanges in lockstep one shows tokens held back and the oth
 _TOLD = frozenset({Delivery.BATCHED, Delivery.COALESCED, Delivery.INCREMENTAL})
 
 
-def settings_of(made: Sequence[Made], clocks: Clocks) -> tuple[SettingFound, ...]:
+def settings_of(made: Sequence[Made], timeouts: Timeouts) -> tuple[SettingFound, ...]:
     """Each way of asking; its two exchanges in lockstep must agree, or they are no proof of how tokens come."""
     groups: dict[str, list[Made]] = {}
     for each in made:
-        if each.asking.role in (Role.SETTING, Role.SETTING_CUT, Role.SETTING_CLOCK):
+        if each.asking.role in (Role.SETTING, Role.SETTING_CUT, Role.SETTING_TIMEOUT):
             groups.setdefault(setting_of(each.asking), []).append(each)
     plain = groups.get(PLAIN, [])
     # The plain one first, whichever was over first.
     names = sorted(groups, key=lambda name: name != PLAIN)
     return tuple(
-        _setting(name, worst, _delivered(groups[name]), _changes(name, groups[name], plain, clocks))
+        _setting(name, worst, _delivered(groups[name]), _changes(name, groups[name], plain, timeouts))
         for name in names
         if (worst := _worst(groups[name])) is not None
     )
@@ -74,7 +74,7 @@ def _setting(name: str, worst: Made, delivery: Delivery, changes: tuple[Answer, 
     )
 
 
-def _changes(name: str, group: Sequence[Made], plain: Sequence[Made], clocks: Clocks) -> tuple[Answer, str]:
+def _changes(name: str, group: Sequence[Made], plain: Sequence[Made], timeouts: Timeouts) -> tuple[Answer, str]:
     """Whether a way of asking changes anything, and what."""
     if name == PLAIN:
         return Answer.UNKNOWN, "the way that the others are compared with"
@@ -84,7 +84,7 @@ def _changes(name: str, group: Sequence[Made], plain: Sequence[Made], clocks: Cl
     if name == GZIP and traces and not any(trace.header("content-encoding") for trace in traces):
         return Answer.NO, "the path does not compress: every reply came without a content coding"
     told = [_delivery(group, plain), _cuts(group, plain)]
-    told += _clocks(group, clocks) if name == HTTP_2 else []
+    told += _timeouts(group, timeouts) if name == HTTP_2 else []
     changed = [words for answer, words in told if answer is Answer.YES]
     if changed:
         return Answer.YES, "; ".join(changed)
@@ -122,16 +122,16 @@ def _shown(group: Iterable[Made]) -> Iterator[tuple[str, bool]]:
             yield each.reading.fault.upper(), each.verdict.ending in VISIBLE
 
 
-def _clocks(group: Sequence[Made], clocks: Clocks) -> Iterator[tuple[Answer, str]]:
-    """Whether clocks strike over HTTP/2 as they do over HTTP/1.1; says nothing of those that another one hides."""
+def _timeouts(group: Sequence[Made], timeouts: Timeouts) -> Iterator[tuple[Answer, str]]:
+    """Whether timeouts strike over HTTP/2 as they do over HTTP/1.1; says nothing of those that another one hides."""
     same, unsure = [], []
     for watched in (Watched.FIRST_BYTE, Watched.IDLE, Watched.TOTAL):
-        found = clocks.of(watched)
-        if found.found not in (Found.CLOCK, Found.NONE):
+        found = timeouts.of(watched)
+        if found.found not in (Found.TIMEOUT, Found.NONE):
             continue
-        made = [each for each in group if each.asking.role is Role.SETTING_CLOCK and each.asking.watched is watched]
+        made = [each for each in group if each.asking.role is Role.SETTING_TIMEOUT and each.asking.watched is watched]
         lives = [life for each in made if (life := life_of(each)) is not None and not life.refused]
-        answer, words = _clock(lives, found)
+        answer, words = _timeout(lives, found)
         if answer is Answer.YES:
             yield answer, words
         elif answer is Answer.NO:
@@ -139,26 +139,26 @@ def _clocks(group: Sequence[Made], clocks: Clocks) -> Iterator[tuple[Answer, str
         else:
             unsure.append(watched.value)
     if same:
-        yield Answer.NO, f"the same clocks ({', '.join(same)})"
+        yield Answer.NO, f"the same timeouts ({', '.join(same)})"
     if unsure:
-        yield Answer.UNKNOWN, f"cannot compare the clocks ({', '.join(unsure)})"
+        yield Answer.UNKNOWN, f"cannot compare the timeouts ({', '.join(unsure)})"
 
 
-def _clock(lives: Sequence[Life], found: ClockFound) -> tuple[Answer, str]:
-    """Whether lives over HTTP/2 show another clock than the one that was found, or one where none was."""
+def _timeout(lives: Sequence[Life], found: TimeoutFound) -> tuple[Answer, str]:
+    """Whether lives over HTTP/2 show another timeout than the one that was found, or one where none was."""
     where, died = NAMES[found.watched], [life for life in lives if life.died]
     survived = max((life.survived for life in lives), default=0.0)
     # What HTTP/1.1 is known to survive, and what it does not.
     least = found.proven if found.value is None else found.value
     limit = tolerance(least)
     if found.value is not None and survived > least + limit:
-        return Answer.YES, f"{survived:.1f} s were survived, so no clock {where} at {least:.2f} s"
+        return Answer.YES, f"{survived:.1f} s were survived, so no timeout {where} at {least:.2f} s"
     if len(died) == len(lives) >= AGREEING:
         early, late = min(life.waited - life.late for life in died), max(life.waited for life in died)
         if late < least - limit or (found.value is not None and early > least + limit):
             other = f"is one at {least:.2f} s" if found.value is not None else f"survives {least:.1f} s"
             span = f"{early:.2f} s" if late - early < 0.1 else f"{early:.2f} to {late:.2f} s"
-            return Answer.YES, f"every stream ended after {span}: a clock {where}, where HTTP/1.1 {other}"
+            return Answer.YES, f"every stream ended after {span}: a timeout {where}, where HTTP/1.1 {other}"
         if found.value is not None and early >= least - limit and late <= least + limit:
             return Answer.NO, ""
     if found.value is None and survived >= least - limit:

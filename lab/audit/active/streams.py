@@ -1,11 +1,11 @@
 """What an active audit asks: streams that wait in different ways, all at once, and short exchanges beside them.
 
-Strategy of the clock search. One stream that waits long enough shows a clock's value by when it dies, so that finding
-a clock of 60 s takes little more than 60 s. What the others are for is to say *which* clock it was: each family waits
-in one way only (before the headers, before the body, amid the tokens, for a batch reply, or not at all), silences
-begin at different times, and requests at slightly different ones, so that a clock's deaths agree in what the clock
-watches and in nothing else, an outage's agree in the time of day, and a fault's in nothing. Shorter waits on a grid
-show what is survived. Pure.
+Strategy of the timeout search. One stream that waits long enough shows a timeout's value by when it dies, so that
+finding a timeout of 60 s takes little more than 60 s. What the others are for is to say *which* timeout it was: each
+family waits in one way only (before the headers, before the body, amid the tokens, for a batch reply, or not at all),
+silences begin at different times, and requests at slightly different ones, so that a timeout's deaths agree in what the
+timeout watches and in nothing else, an outage's agree in the time of day, and a fault's in nothing. Shorter waits on a
+grid show what is survived. Pure.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from lab.wire.format import Reply, WireFormat
 from lab.wire.tokens import write_token
 
 STEP = 0.25
-"""Seconds between the tokens of a lively stream: far below any clock that the audit tells of."""
+"""Seconds between the tokens of a lively stream: far below any timeout that the audit tells of."""
 
 BEAT = 0.5
 """Seconds between heartbeats."""
 
-SHORTEST_CLOCK = 1.0
-"""Seconds; a shorter clock would end streams of the audit that are not meant to wait."""
+SHORTEST_TIMEOUT = 1.0
+"""Seconds; a shorter timeout would end streams of the audit that are not meant to wait."""
 
 _GRID = (0.2, 0.4, 0.7)
 """Parts of the longest wait that are waited too, and then the stream goes on."""
@@ -49,7 +49,7 @@ class Role(StrEnum):
     HEADERS = "headers"
     SETTING = "setting"
     SETTING_CUT = "setting-cut"
-    SETTING_CLOCK = "setting-clock"
+    SETTING_TIMEOUT = "setting-timeout"
     CHOICE = "choice"
 
 
@@ -88,12 +88,12 @@ def setting_of(asking: Asking) -> str:
 
 
 def wait_of(longest: float) -> float:
-    """How long a stream must wait, in seconds, to find every clock up to `longest`, lateness included."""
+    """How long a stream must wait, in seconds, to find every timeout up to `longest`, lateness included."""
     return longest * 1.02 + 1.5
 
 
 def search(longest: float) -> list[Asking]:
-    """The streams that find the clocks up to `longest` seconds."""
+    """The streams that find the timeouts up to `longest` seconds."""
     wait = wait_of(longest)
     return [*_late(wait), *_silent(wait), *_steady(wait), *_early(wait), *_batch(wait), *_beating(wait)]
 
@@ -102,7 +102,7 @@ def _asking(name: str, watched: Watched, place: int, of: int, wait: float, **fie
     """One stream of the search; the requests of a family are spread over a few seconds."""
     stream = bool(fields.pop("stream", True))
     role = Role.HEARTBEAT if "heartbeat" in fields else Role.SEARCH
-    # Wider than the deaths of one clock can lie apart: an outage ends them at different ages.
+    # Wider than the deaths of one timeout can lie apart: an outage ends them at different ages.
     spread = max(3.0, 0.016 * wait)
     return Asking(name, role, make_plan(fields), watched, stream, delay=spread * place / of)
 
@@ -116,7 +116,7 @@ def _late(wait: float) -> Iterator[Asking]:
 def _silent(wait: float) -> Iterator[Asking]:
     gaps = [wait] * 6 + [wait * part for part in _GRID]
     for place, gap in enumerate(gaps):
-        # The lead differs, so that a clock that began with the request is no clock on the silence.
+        # The lead differs, so that a timeout that began with the request is no timeout on the silence.
         lead = 1 + max(0, place % 6 - 3) * max(3, round(0.008 * wait / STEP))
         yield _asking(
             f"silent-{place + 1}",
@@ -126,7 +126,7 @@ def _silent(wait: float) -> Iterator[Asking]:
             wait,
             tokens=lead + 2,
             interval=STEP,
-            # No stream outlives the lively ones, or a clock on the whole could not be told from one on silence.
+            # No stream outlives the lively ones, or a timeout on the whole could not be told from one on silence.
             gaps=(Gap(lead + 1, gap - lead * STEP),),
             seed=place,
         )
@@ -198,7 +198,7 @@ def once_more(longest: float, watched: Collection[Watched]) -> list[Asking]:
 
 
 def over_http_2(longest: float) -> list[Asking]:
-    """Streams that wait as those of the search do, over HTTP/2: three for each of three clocks."""
+    """Streams that wait as those of the search do, over HTTP/2: three for each of three timeouts."""
     wait = wait_of(longest)
     families: dict[Watched, dict[str, object]] = {
         Watched.FIRST_BYTE: {"tokens": 2, "ttft": wait},
@@ -208,7 +208,7 @@ def over_http_2(longest: float) -> list[Asking]:
     return [
         Asking(
             f"{HTTP_2}-{watched}-{place + 1}",
-            Role.SETTING_CLOCK,
+            Role.SETTING_TIMEOUT,
             make_plan({**fields, "seed": place}),
             watched,
             delay=place / 2,

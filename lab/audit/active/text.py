@@ -1,4 +1,4 @@
-"""The active audit in the terminal: the summary, the requirements, the clocks with a histogram, and the effects."""
+"""The active audit in the terminal: the summary, the requirements, the timeouts with a histogram, and the effects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from lab.audit.active.findings import ActiveFindings, Answer, ClockFound, Death, DeathKind, Found, SettingFound
+from lab.audit.active.findings import ActiveFindings, Answer, Death, DeathKind, Found, SettingFound, TimeoutFound
 from lab.audit.active.streams import PLAIN
 from lab.printable import printable
 
@@ -34,8 +34,10 @@ def lines_of(findings: ActiveFindings) -> list[str]:
         f"  {_MARKS[each.met]}  {each.requirement.value}: {plain_sentence(each.sentence)}"
         for each in findings.requirements
     ]
-    lines += ["", f"Clocks, {looked_for(findings)}"]
-    lines += [f"  {each.watched.value:12}  {clock_cell(each):18}  {clock_words(each)}" for each in findings.clocks]
+    lines += ["", f"Timeouts, {looked_for(findings)}"]
+    lines += [
+        f"  {each.watched.value:12}  {timeout_cell(each):18}  {timeout_words(each)}" for each in findings.timeouts
+    ]
     lines += ["", f"Deaths: {deaths_words(findings.deaths)}", *histogram(findings.deaths)]
     lines += ["", "What compression, HTTP/2 and a slow reader change; delivery in lockstep"]
     for each in findings.settings:
@@ -49,7 +51,7 @@ def lines_of(findings: ActiveFindings) -> list[str]:
 
 
 def looked_for(findings: ActiveFindings) -> str:
-    """Which clocks were looked for, in words."""
+    """Which timeouts were looked for, in words."""
     return (
         f"looked for from {findings.shortest:g} s up to {findings.longest:g} s; "
         "a shorter one is seen, but its kind may not be told"
@@ -70,7 +72,7 @@ def change_words(setting: SettingFound) -> str:
 
 
 def deaths_words(deaths: Sequence[Death]) -> str:
-    """How many streams the path ended, and of what: deaths that agree are a clock's, scattered ones are faults."""
+    """How many streams the path ended, and of what: deaths that agree are a timeout's, scattered ones are faults."""
     if not deaths:
         return "no stream of the search died on the path"
     kinds = Counter(death.kind for death in deaths)
@@ -86,31 +88,31 @@ def plain_sentence(sentence: str) -> str:
     return sentence
 
 
-def clock_cell(clock: ClockFound) -> str:
-    """What was found out about a clock, in few words."""
-    match clock.found:
-        case Found.CLOCK:
-            return f"{clock.value:.2f} ± {clock.uncertainty:.2f} s"
+def timeout_cell(timeout: TimeoutFound) -> str:
+    """What was found out about a timeout, in few words."""
+    match timeout.found:
+        case Found.TIMEOUT:
+            return f"{timeout.value:.2f} ± {timeout.uncertainty:.2f} s"
         case Found.NONE:
-            return f"none up to {clock.proven:.1f} s"
+            return f"none up to {timeout.proven:.1f} s"
         case _:
-            return clock.found.value
+            return timeout.found.value
 
 
-def clock_words(clock: ClockFound) -> str:
-    """The finding on a clock with what the client sees of it."""
-    seen = f"; the client sees {', '.join(clock.seen_as)}" if clock.seen_as else ""
-    return clock.sentence + seen
+def timeout_words(timeout: TimeoutFound) -> str:
+    """The finding on a timeout with what the client sees of it."""
+    seen = f"; the client sees {', '.join(timeout.seen_as)}" if timeout.seen_as else ""
+    return timeout.sentence + seen
 
 
 _KINDS = {
-    DeathKind.CLOCK: "of a clock",
+    DeathKind.TIMEOUT: "of a timeout",
     DeathKind.FAULT: "scattered, of faults",
     DeathKind.OUTAGE: "at one moment, of an outage",
     DeathKind.UNKNOWN: "not told",
 }
 
-_LETTERS = {DeathKind.CLOCK: "#", DeathKind.FAULT: "x", DeathKind.OUTAGE: "o", DeathKind.UNKNOWN: "?"}
+_LETTERS = {DeathKind.TIMEOUT: "#", DeathKind.FAULT: "x", DeathKind.OUTAGE: "o", DeathKind.UNKNOWN: "?"}
 
 
 def histogram(deaths: Sequence[Death]) -> list[str]:
@@ -121,7 +123,7 @@ def histogram(deaths: Sequence[Death]) -> list[str]:
     step = next((each for each in _STEPS if longest / each <= _MOST_BARS), math.ceil(longest / _MOST_BARS))
     # A death is late, never early, so that a round value begins a bar rather than ends one.
     bars = Counter((math.floor((death.waited + step / 5) / step), death.kind) for death in deaths)
-    lines = ["  Deaths by what the stream had waited (# a clock, x a fault, o an outage, ? not told)"]
+    lines = ["  Deaths by what the stream had waited (# a timeout, x a fault, o an outage, ? not told)"]
     for place in sorted({place for place, _ in bars}):
         counts = [(kind, bars[place, kind]) for kind in DeathKind]
         most = max(1, math.ceil(sum(count for _, count in counts) / _WIDEST_BAR))

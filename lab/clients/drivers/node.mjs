@@ -1,11 +1,11 @@
 // The npm clients: Node's fetch, the openai SDK and the Vercel AI SDK. Cells and lines as in _cells.py.
 // ES modules are found beside the importing file, so the harness copies these into the npm folder.
-// The clients are imported first of all: it takes long enough for a cell's clock to strike meanwhile.
+// The clients are imported first of all: it takes long enough for a cell's timeout to strike meanwhile.
 import { readFileSync } from "node:fs";
 import { createOpenAI } from "@ai-sdk/openai";
 import { streamText } from "ai";
 import OpenAI from "openai";
-import { fetchChat, headers, measure, question, withClock } from "./web.mjs";
+import { fetchChat, headers, measure, question, withTimeout } from "./web.mjs";
 
 // The longest that a whole cell may take, retries included, before the harness calls it unending.
 const LONGEST = 30_000;
@@ -14,7 +14,7 @@ async function openaiNode(cell, seen) {
   const client = new OpenAI({
     baseURL: `${cell.base}/v1`, apiKey: "none", timeout: cell.timeout * 1000, defaultHeaders: headers(cell),
   });
-  await withClock(cell, async (signal, wind) => {
+  await withTimeout(cell, async (signal, wind) => {
     const stream = await client.chat.completions.create({ model: "lab", messages: question, stream: true }, { signal });
     wind();
     for await (const chunk of stream) {
@@ -37,7 +37,7 @@ function ask(cell, signal, onError) {
 // The loop over textStream, and what awaiting finishReason adds. An error becomes a part of the full stream, which
 // this loop leaves out; unless told otherwise, the SDK prints it.
 async function vercelAi(cell, seen) {
-  await withClock(cell, async (signal, wind) => {
+  await withTimeout(cell, async (signal, wind) => {
     const result = ask(cell, signal, () => {});
     for await (const text of result.textStream) { wind(); seen.text += text; }
     seen.ended = true;
@@ -48,7 +48,7 @@ async function vercelAi(cell, seen) {
 // The same loop, with code that takes what onError brings for the answer's end.
 async function vercelAiOnError(cell, seen) {
   let told;
-  await withClock(cell, async (signal, wind) => {
+  await withTimeout(cell, async (signal, wind) => {
     const result = ask(cell, signal, ({ error }) => { told = error; });
     for await (const text of result.textStream) { wind(); seen.text += text; }
     if (told) throw told;
@@ -58,7 +58,7 @@ async function vercelAiOnError(cell, seen) {
 }
 
 async function vercelAiFull(cell, seen) {
-  await withClock(cell, async (signal, wind) => {
+  await withTimeout(cell, async (signal, wind) => {
     const result = ask(cell, signal, () => {});
     for await (const part of result.fullStream) {
       if (part.type === "error") throw part.error;

@@ -1,4 +1,4 @@
-// What runs in Node and in a page alike: fetch, EventSource, the user's clock, and the line that a cell becomes.
+// What runs in Node and in a page alike: fetch, EventSource, the user's timeout, and the line that a cell becomes.
 // It imports nothing, since the harness hands it to a page as one text.
 
 export const headers = (cell) => ({ "X-Lab-Plan": cell.plan, "X-Lab-Request": cell.request });
@@ -6,7 +6,7 @@ export const question = [{ role: "user", content: "Count." }];
 
 const failure = (code, message, cause) => Object.assign(new Error(message, { cause }), { code });
 
-// The clients have no clock for silence inside a stream, so the user's code aborts by one of its own, and knows that
+// The clients have no timeout for silence inside a stream, so the user's code aborts by one of its own, and knows that
 // it did: some clients end in peace when they are aborted. `work` winds it up with every part of the answer. It counts
 // ticks, between which what has come is read, so that a busy machine's standstill is not taken for silence.
 const TICK = 0.05;
@@ -22,17 +22,17 @@ export function silence(seconds, over) {
   return { wind, stop };
 }
 
-export async function withClock(cell, work) {
+export async function withTimeout(cell, work) {
   const stop = new AbortController();
   let over = false;
-  const clock = silence(cell.timeout, () => { over = true; stop.abort(); });
-  const told = (cause) => failure("USER_TIMEOUT", "the user's clock ended it", cause);
-  try { await work(stop.signal, clock.wind); } catch (error) { throw over ? told(error) : error; } finally { clock.stop(); }
+  const timeout = silence(cell.timeout, () => { over = true; stop.abort(); });
+  const told = (cause) => failure("USER_TIMEOUT", "the user's timeout ended it", cause);
+  try { await work(stop.signal, timeout.wind); } catch (error) { throw over ? told(error) : error; } finally { timeout.stop(); }
   if (over) throw told();
 }
 
 export async function fetchChat(cell, seen) {
-  await withClock(cell, async (signal, wind) => {
+  await withTimeout(cell, async (signal, wind) => {
     wind();
     const reply = await fetch(`${cell.base}/v1/chat/completions`, {
       method: "POST", signal,
@@ -72,7 +72,7 @@ const openSource = (cell, seen) => {
 export async function eventSource(cell, seen) {
   const source = openSource(cell, seen);
   try {
-    await withClock(cell, (signal, wind) => new Promise((resolve, reject) => {
+    await withTimeout(cell, (signal, wind) => new Promise((resolve, reject) => {
       wind();
       source.addEventListener("message", wind);
       source.addEventListener("done", resolve);
@@ -92,13 +92,13 @@ export async function eventSourceNaive(cell, seen) {
   const source = openSource(cell, seen);
   await new Promise((leave) => {
     let ended = 0;
-    const clock = silence(cell.timeout, leave);
-    source.addEventListener("open", clock.wind);
-    source.addEventListener("message", clock.wind);
+    const timeout = silence(cell.timeout, leave);
+    source.addEventListener("open", timeout.wind);
+    source.addEventListener("message", timeout.wind);
     source.addEventListener("error", (event) => {
       if (event.data !== undefined) return;
       // The browser's pause before it asks again is no silence of the stream's.
-      clock.stop();
+      timeout.stop();
       ended += 1;
       if (ended === 2 || source.readyState === EventSource.CLOSED) leave();
     });
@@ -113,7 +113,7 @@ const nameOf = (error) => {
 };
 
 // One line of the harness, see _cells.py. What is thrown once `seen.ended` is set comes only to code that asks further,
-// but for the user's own clock.
+// but for the user's own timeout.
 export async function measure(cell, ask) {
   const seen = { text: "", finish: null, ended: false, unending: false };
   const chain = [];

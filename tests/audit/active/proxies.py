@@ -1,4 +1,4 @@
-"""Configurations of real proxies with given clocks."""
+"""Configurations of real proxies with given timeouts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ http {{
             proxy_pass $upstream;
             proxy_http_version 1.1;
             proxy_buffering {buffering};
-            proxy_read_timeout {clock:.0f}ms;
+            proxy_read_timeout {timeout:.0f}ms;
         }}
     }}
 }}
@@ -39,7 +39,7 @@ defaults
     option http-no-delay
     timeout connect 5s
     timeout client 60s
-    timeout server {clock:.0f}ms
+    timeout server {timeout:.0f}ms
 {more}
 frontend lab
     bind :${{PORT}}
@@ -73,7 +73,7 @@ static_resources:
                 route:
                   cluster: model
                   timeout: {total:.3f}s
-                  idle_timeout: {clock:.3f}s
+                  idle_timeout: {timeout:.3f}s
   clusters:
   - name: model
     type: STRICT_DNS
@@ -96,20 +96,20 @@ def post(folder: Path, key: str, proxy: str, text: str, behind: str | None = Non
     return Target(key, PROXIES[proxy], file, behind)
 
 
-def nginx(clock: float, *, buffering: bool = False) -> str:
+def nginx(timeout: float, *, buffering: bool = False) -> str:
     """One of nginx with `proxy_read_timeout`, in seconds."""
-    return NGINX.format(clock=clock * 1e3, upstream=MODEL, buffering="on" if buffering else "off")
+    return NGINX.format(timeout=timeout * 1e3, upstream=MODEL, buffering="on" if buffering else "off")
 
 
-def haproxy(clock: float, *, retries: bool = False) -> str:
+def haproxy(timeout: float, *, retries: bool = False) -> str:
     """One of HAProxy with `timeout server`, in seconds; it may ask once more where no answer came in time."""
     more = "    retries 1\n    retry-on response-timeout empty-response\n" if retries else ""
-    return HAPROXY.format(clock=clock * 1e3, upstream=MODEL, more=more)
+    return HAPROXY.format(timeout=timeout * 1e3, upstream=MODEL, more=more)
 
 
 def envoy(total: float, idle: float) -> str:
     """One of Envoy with the route's `timeout` and `idle_timeout`, in seconds; 0 switches one off."""
-    return ENVOY.format(total=total, clock=idle)
+    return ENVOY.format(total=total, timeout=idle)
 
 
 NGINX_TLS = """\
@@ -137,7 +137,7 @@ http {{
         location /over-http-2/ {{
             internal;
             proxy_pass http://${{MODEL}}/;
-            proxy_read_timeout {clock:.0f}ms;
+            proxy_read_timeout {timeout:.0f}ms;
         }}
     }}
 }}
@@ -145,11 +145,11 @@ http {{
 
 
 def nginx_tls(
-    folder: Path, key: str, certificate: bytes, *, clock: float, gzip: bool = False, h2: bool = True
+    folder: Path, key: str, certificate: bytes, *, timeout: float, gzip: bool = False, h2: bool = True
 ) -> Target:
-    """One of nginx before https, with a certificate and its key; the clock, in seconds, is for HTTP/2 alone."""
+    """One of nginx before https, with a certificate and its key; the timeout, in seconds, is for HTTP/2 alone."""
     on = {True: "on", False: "off"}
-    text = NGINX_TLS.format(clock=clock * 1e3, gzip=on[gzip], http_2=on[h2])
+    text = NGINX_TLS.format(timeout=timeout * 1e3, gzip=on[gzip], http_2=on[h2])
     made = post(folder, key, "nginx-1.30", text)
     (made.config.parent / "cert.pem").write_bytes(certificate)
     return made

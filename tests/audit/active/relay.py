@@ -1,14 +1,14 @@
-"""A relay with clocks, written for the tests alone: it knows nothing of the lab but the header that names a plan.
+"""A relay with timeouts, written for the tests alone: it knows nothing of the lab but the header that names a plan.
 
 It forwards one exchange for each connection, byte for byte, and notes what it ended and why. It stands in for a path of
-which the test knows everything: clocks of each kind, faults that strike at random, an outage, a hop that holds the
+which the test knows everything: timeouts of each kind, faults that strike at random, an outage, a hop that holds the
 reply back, heartbeats that count as traffic or do not, and four ways to end a reply.
 
     python -m tests.audit.active.relay SEED UPSTREAM_PORT
 
 It runs as a process of its own, as a proxy does, and before others where that is allowed: in the process of the audit
-its clocks would be as late as the audit. It prints its port; when its input ends it prints what it ended, and by how
-much it was late itself, without which nobody would know what its clocks were.
+its timeouts would be as late as the audit. It prints its port; when its input ends it prints what it ended, and by how
+much it was late itself, without which nobody would know what its timeouts were.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Why(Enum):
     OUTAGE = "outage"
 
 
-CLOCKS = (Why.FIRST, Why.IDLE, Why.TOTAL)
+TIMEOUTS = (Why.FIRST, Why.IDLE, Why.TOTAL)
 
 
 @dataclass(frozen=True)
 class Nature:
-    """What a relay does, in seconds; `NEVER` switches a clock off.
+    """What a relay does, in seconds; `NEVER` switches a timeout off.
 
     Args:
         first: from the request to the first byte.
@@ -58,7 +58,7 @@ class Nature:
         fault_share: share of the connections that a fault ends at a random time.
         outage: seconds from the start at which everything dies.
         holds: the reply is collected and handed on at its end.
-        clocks_in_front: of a relay that holds: its clocks see what it hands on and not what it gets.
+        timeouts_in_front: of a relay that holds: its timeouts see what it hands on and not what it gets.
         cut: how a reply ends: `fin`, `rst`, `clean`, or `504` where no byte has been handed on.
         lazy: the model's side of the connection is left open.
     """
@@ -71,7 +71,7 @@ class Nature:
     fault_share: float = 0.0
     outage: float = NEVER
     holds: bool = False
-    clocks_in_front: bool = False
+    timeouts_in_front: bool = False
     cut: str = "fin"
     lazy: bool = False
 
@@ -204,7 +204,7 @@ class Relay:
 
     def _next(self, one: _Exchange) -> tuple[float, Why]:
         nature = self._nature
-        hidden = nature.holds and nature.clocks_in_front
+        hidden = nature.holds and nature.timeouts_in_front
         first = NEVER if one.seen is not None and not hidden else one.began + nature.first
         idle = NEVER if one.bytes_at is None or hidden else one.bytes_at + nature.idle
         return min(
@@ -243,20 +243,20 @@ class Relay:
 def draw_nature(draw: random.Random) -> Nature:
     """A path of which nobody but the test knows what it does."""
 
-    def clock() -> float:
+    def timeout() -> float:
         return draw.uniform(1.3, 5.5) if draw.random() < 0.45 else NEVER
 
     holds = draw.random() < 0.15
     return Nature(
-        first=clock(),
-        idle=clock(),
-        total=clock(),
+        first=timeout(),
+        idle=timeout(),
+        total=timeout(),
         wants_body=draw.random() < 0.3,
         beats_count=draw.random() < 0.7,
         fault_share=draw.choice([0.0, 0.0, 0.0, 0.1, 0.3]),
         outage=draw.uniform(1, 6) if draw.random() < 0.1 else NEVER,
         holds=holds,
-        clocks_in_front=holds and draw.random() < 0.5,
+        timeouts_in_front=holds and draw.random() < 0.5,
         cut=draw.choice(["fin", "rst", "clean", "504"]),
         lazy=draw.random() < 0.2,
     )

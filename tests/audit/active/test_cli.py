@@ -53,7 +53,7 @@ def test_the_audit_of_a_clear_path_writes_its_files_and_never_the_secret(served:
     url = f"{served}/v1/chat/completions"
     done = audit(url, "--active", "--longest", "1.5s", "--secret-file", str(file), "--out", str(to))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("No clock on the path up to 1.5 s")
+    assert done.stdout.startswith("No timeout on the path up to 1.5 s")
     findings = TypeAdapter(ActiveFindings).validate_json((to / "active.json").read_bytes())
     assert findings.summary in (to / "active.html").read_text()
     written = "".join(path.read_text() for path in to.iterdir()) + done.stdout + done.stderr

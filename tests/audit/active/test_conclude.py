@@ -1,4 +1,4 @@
-"""From clocks to requirements: what a value means beside the longest answer."""
+"""From timeouts to requirements: what a value means beside the longest answer."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ CHAT = format_named("openai-chat")
 NOW = time.monotonic()
 
 
-def played(clock: float) -> list[Made]:
+def played(timeout: float) -> list[Made]:
     """The whole search over a path that ends every wait for the first byte at that many seconds."""
-    return [_played(each, clock) for each in search(LONGEST) if each.role is Role.SEARCH]
+    return [_played(each, timeout) for each in search(LONGEST) if each.role is Role.SEARCH]
 
 
-def _played(asking: Asking, clock: float) -> Made:
+def _played(asking: Asking, timeout: float) -> Made:
     start, plan = NOW + asking.delay, asking.plan
     first = plan.due(1)
-    if asking.watched in (Watched.FIRST_BYTE, Watched.BATCH_REPLY) and first > clock:
-        end = start + clock
+    if asking.watched in (Watched.FIRST_BYTE, Watched.BATCH_REPLY) and first > timeout:
+        end = start + timeout
         body = b"late"
         trace = Trace(
             start,
@@ -62,11 +62,13 @@ def _played(asking: Asking, clock: float) -> Made:
     return Made(asking, Evidence("openai-chat", asking.stream, trace, plan, ledger))
 
 
-@pytest.mark.parametrize(("clock", "met"), [(3.0, Answer.NO), (5.0, Answer.NO), (5.6, Answer.YES), (60.0, Answer.YES)])
-def test_a_clock_no_longer_than_the_longest_answer_breaks_the_requirement(clock: float, met: Answer) -> None:
+@pytest.mark.parametrize(
+    ("timeout", "met"), [(3.0, Answer.NO), (5.0, Answer.NO), (5.6, Answer.YES), (60.0, Answer.YES)]
+)
+def test_a_timeout_no_longer_than_the_longest_answer_breaks_the_requirement(timeout: float, met: Answer) -> None:
     """One of just that length ends some of the answers; a longer one, or none, ends none."""
     audited = Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0)
-    findings = conclude(audited, played(clock))
+    findings = conclude(audited, played(timeout))
     by_name = {each.requirement: each for each in findings.requirements}
     assert by_name[Requirement.WAITS_FOR_THE_FIRST_TOKEN].met is met
     assert by_name[Requirement.WAITS_FOR_BATCH_REPLIES].met is met
@@ -74,12 +76,12 @@ def test_a_clock_no_longer_than_the_longest_answer_breaks_the_requirement(clock:
     assert by_name[Requirement.LETS_LONG_ANSWERS_FINISH].met is Answer.YES
     # Nothing was asked that could tell of deaths.
     assert by_name[Requirement.SHOWS_A_CUT_AS_A_CUT].met is Answer.UNKNOWN
-    assert findings.smallest == (pytest.approx(clock, abs=0.01) if clock < 6 else None)
-    assert ("shorter than the longest answer of 5 s" in findings.summary) is (clock < LONGEST)
+    assert findings.smallest == (pytest.approx(timeout, abs=0.01) if timeout < 6 else None)
+    assert ("shorter than the longest answer of 5 s" in findings.summary) is (timeout < LONGEST)
 
 
 def test_a_family_whose_ends_were_seen_too_late_is_asked_once_more() -> None:
-    """A clock at 2 s that the probe slept through until 4 s; what was seen in time is not asked again."""
+    """A timeout at 2 s that the probe slept through until 4 s; what was seen in time is not asked again."""
     seen = []
     for each in search(LONGEST):
         asked = made.BEGAN + each.delay
@@ -97,7 +99,7 @@ def test_a_family_whose_ends_were_seen_too_late_is_asked_once_more() -> None:
 
 
 def test_an_end_of_every_stream_breaks_the_requirement_whatever_it_is() -> None:
-    """Every stream ends after half a second: which clock that is nobody can tell, and long answers do not finish."""
+    """Every stream ends after half a second: which timeout that is nobody can tell, and long answers do not finish."""
     seen = [made.played(each, cut=0.5, left=0.5) for each in search(LONGEST) if each.role is Role.SEARCH]
     findings = conclude(
         Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0), seen
@@ -111,7 +113,7 @@ def test_an_end_of_every_stream_breaks_the_requirement_whatever_it_is() -> None:
 
 @pytest.mark.parametrize(("end", "met"), [(TransportEnd.FRAMED, Answer.NO), (TransportEnd.SHORT_FIN, Answer.UNKNOWN)])
 def test_a_path_that_ends_streams_as_if_they_were_over_hides_its_cuts(end: TransportEnd, met: Answer) -> None:
-    """A total clock of 2 s whose cut has a proper last chunk breaks the requirement."""
+    """A total timeout of 2 s whose cut has a proper last chunk breaks the requirement."""
     cut = [
         made.played(each, cut=2.0, end=end) for each in search(LONGEST) if each.watched is Watched.TOTAL and each.stream
     ]
@@ -119,8 +121,8 @@ def test_a_path_that_ends_streams_as_if_they_were_over_hides_its_cuts(end: Trans
     assert {each.requirement: each for each in findings.requirements}[Requirement.SHOWS_A_CUT_AS_A_CUT].met is met
 
 
-def test_stream_and_batch_are_not_compared_where_a_clock_ended_one() -> None:
-    """A batch reply that a clock ended is that clock's doing: no verdict on the first token is drawn from it."""
+def test_stream_and_batch_are_not_compared_where_a_timeout_ended_one() -> None:
+    """A batch reply that a timeout ended is that timeout's doing: no verdict on the first token is drawn from it."""
     asked = {each.name: each for each in short(made.CHAT, http_2=False)}
     stream = made.played(asked["stream"])
     ended = made.played(asked["batch"], cut=1.5, left=1.5, end=TransportEnd.NO_REPLY)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from lab.audit.active.clocks import Clocks, find_clocks
 from lab.audit.active.effects import effects_of
 from lab.audit.active.findings import Answer, Effect, Watched
 from lab.audit.active.lives import Made, lives_of
 from lab.audit.active.streams import Role, search, short
+from lab.audit.active.timeouts import Timeouts, find_timeouts
 from lab.evidence import Stall, TransportEnd
 
 from .made import BEGAN, CHAT, played
@@ -21,10 +21,10 @@ SHORT = {each.name: each for each in short(CHAT, http_2=False)}
 SEARCH = search(LONGEST)
 
 
-def effect(name: str, made: Sequence[Made], clocks: Clocks | None = None) -> Effect:
+def effect(name: str, made: Sequence[Made], timeouts: Timeouts | None = None) -> Effect:
     """One effect of these exchanges."""
     lives = lives_of(made)
-    found = clocks or find_clocks(lives, LONGEST, BEGAN)
+    found = timeouts or find_timeouts(lives, LONGEST, BEGAN)
     return next(each for each in effects_of(made, lives, found) if each.name == name)
 
 
@@ -52,7 +52,7 @@ def test_leaving_stops_the_model_within_two_seconds(
     assert told.value == (None if value is None else pytest.approx(value))
 
 
-def test_a_stop_that_a_clock_may_have_brought_is_not_told() -> None:
+def test_a_stop_that_a_timeout_may_have_brought_is_not_told() -> None:
     """The wait for the first byte ends at 3 s anyhow, and the model server saw the other side close just then."""
     dying = [
         played(each, cut=3.0, left=3.0, end=TransportEnd.NO_REPLY) if each.plan.due(1) > 3.0 else played(each)
@@ -61,7 +61,7 @@ def test_a_stop_that_a_clock_may_have_brought_is_not_told() -> None:
     ]
     told = effect("leaving-stops-silent", [*dying, left("leave-silent", noticed=3.0)])
     assert told.answer is Answer.UNKNOWN
-    assert "may be the clock at 3.00 s" in told.sentence
+    assert "may be the timeout at 3.00 s" in told.sentence
 
 
 def test_a_request_that_came_twice_is_counted() -> None:
@@ -125,7 +125,7 @@ def test_tokens_from_well_before_a_cut_are_counted() -> None:
 @pytest.mark.parametrize(
     ("beating", "answer"), [(None, Answer.YES), (2.0, Answer.NO)], ids=["survived", "ended-all-the-same"]
 )
-def test_heartbeats_reset_an_idle_clock_or_do_not(beating: float | None, answer: Answer) -> None:
+def test_heartbeats_reset_an_idle_timeout_or_do_not(beating: float | None, answer: Answer) -> None:
     """Silences end at 2 s; filled with heartbeats they last, or end at 2 s as well."""
     made = []
     for each in SEARCH:
@@ -138,4 +138,4 @@ def test_heartbeats_reset_an_idle_clock_or_do_not(beating: float | None, answer:
             made.append(played(each, cut=beating, left=beating))
         else:
             made.append(played(each))
-    assert effect("heartbeats-reset-the-idle-clock", made).answer is answer
+    assert effect("heartbeats-reset-the-idle-timeout", made).answer is answer

@@ -24,12 +24,12 @@ from lab.wire import FORMATS
 from lab.wire.format import Reply
 
 SECRET = "correct-horse-battery"
-CLOCK = b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"now": 1.0}'
+TIMEOUT = b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"now": 1.0}'
 UNKNOWN = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
 
 
 def model_with(answer: Callable[[Peer], None]) -> Script:
-    """A model server that has a clock and an empty ledger, and answers questions to the model like this."""
+    """A model server that has a timeout and an empty ledger, and answers questions to the model like this."""
 
     def script(peer: Peer) -> None:
         while True:
@@ -37,7 +37,7 @@ def model_with(answer: Callable[[Peer], None]) -> Script:
             if head.startswith(b"POST /v1"):
                 answer(peer)
                 return
-            peer.send(CLOCK if b"/lab/clock" in head else UNKNOWN)
+            peer.send(TIMEOUT if b"/lab/clock" in head else UNKNOWN)
 
     return script
 

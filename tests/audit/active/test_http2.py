@@ -22,7 +22,7 @@ from . import proxies
 pytestmark = pytest.mark.engine
 
 LONGEST = 4.0
-CLOCK = 2.4
+TIMEOUT = 2.4
 
 Images = Mapping[str, ImageInUse]
 
@@ -51,31 +51,31 @@ def ways(findings: ActiveFindings) -> dict[str, SettingFound]:
 
 
 async def test_what_http_2_and_compression_change_is_told(images_in_use: Images, tmp_path: Path) -> None:
-    """A clock for HTTP/2 alone, a compression that flushes, a path without HTTP/2: each is told as what it is."""
+    """A timeout for HTTP/2 alone, a compression that flushes, a path without HTTP/2: each is told as what it is."""
     authority = trustme.CA()
     pem = authority.issue_cert("lab.test").private_key_and_cert_chain_pem.bytes()
     posts = [
-        proxies.nginx_tls(tmp_path, "clock", pem, clock=CLOCK),
-        proxies.nginx_tls(tmp_path, "gzip", pem, clock=60, gzip=True),
-        proxies.nginx_tls(tmp_path, "no-http-2", pem, clock=CLOCK, h2=False),
+        proxies.nginx_tls(tmp_path, "timeout", pem, timeout=TIMEOUT),
+        proxies.nginx_tls(tmp_path, "gzip", pem, timeout=60, gzip=True),
+        proxies.nginx_tls(tmp_path, "no-http-2", pem, timeout=TIMEOUT, h2=False),
     ]
-    by_clock, by_gzip, without = await audits(posts, images_in_use, authority)
+    by_timeout, by_gzip, without = await audits(posts, images_in_use, authority)
 
-    over_2 = ways(by_clock)["http-2"]
+    over_2 = ways(by_timeout)["http-2"]
     assert (over_2.version, over_2.delivery) == ("2", Delivery.INCREMENTAL)
     assert over_2.changes is Answer.YES, over_2.change
     for words in ("before the first byte", "on silence amid a stream"):
-        assert f"a clock {words}, where HTTP/1.1 survives" in over_2.change, over_2.change
+        assert f"a timeout {words}, where HTTP/1.1 survives" in over_2.change, over_2.change
     assert "on the whole" not in over_2.change
-    # The clocks of the path are those that HTTP/1.1 meets.
-    assert {each.found for each in by_clock.clocks} == {Found.NONE}
-    assert {each.watched for each in by_clock.clocks} == set(Watched)
+    # The timeouts of the path are those that HTTP/1.1 meets.
+    assert {each.found for each in by_timeout.timeouts} == {Found.NONE}
+    assert {each.watched for each in by_timeout.timeouts} == set(Watched)
 
     squeezed, over_2 = ways(by_gzip)["gzip"], ways(by_gzip)["http-2"]
     told = (squeezed.coding, squeezed.delivery, squeezed.changes)
     assert told == ("gzip", Delivery.INCREMENTAL, Answer.NO), by_gzip.settings
     assert over_2.changes is Answer.NO, over_2.change
-    assert "the same clocks (first-byte, idle, total)" in over_2.change
+    assert "the same timeouts (first-byte, idle, total)" in over_2.change
     assert "a cut by FIN or RST is visible" in over_2.change
 
     assert ways(without)["http-2"].change == "the path does not speak HTTP/2: every reply came over HTTP/1.1"

@@ -42,7 +42,7 @@ def test_a_whole_answer_survived_its_wait() -> None:
     assert (life.died, life.waited, life.survived) == (False, 0.0, pytest.approx(5.58))
 
 
-def test_late_headers_leave_open_from_when_a_clock_counts() -> None:
+def test_late_headers_leave_open_from_when_a_timeout_counts() -> None:
     """Headers 1 s after the request, an end at 2.6 s: the wait was 2.6 s or 1.6 s."""
     made = with_tokens(played(asked("early-1"), cut=2.6, left=2.6), headers=1.0)
     (life,) = lives_of([made])

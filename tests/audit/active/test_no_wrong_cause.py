@@ -2,13 +2,13 @@
 
 `LAB_REPEAT` multiplies the number of runs: 10 makes the 200 that are promised.
 
-What counts as a mistake. A clock that is named must be there, within 0.5 s or 2 %; a death must be what it is said to
-be; the smallest clock is the path's own. "Cannot tell" is no cause and so no wrong one, and yet a failure wherever the
-audit promises to tell: on a path without faults, outage or hold, every clock below `LONGEST` must be found, and the
-absence of one said.
+What counts as a mistake. A timeout that is named must be there, within 0.5 s or 2 %; a death must be what it is said to
+be; the smallest timeout is the path's own. "Cannot tell" is no cause and so no wrong one, and yet a failure wherever
+the audit promises to tell: on a path without faults, outage or hold, every timeout below `LONGEST` must be found, and
+the absence of one said.
 
 One exception was drawn from first principles, not from a batch. `LONGEST` is what was asked. A stream of the search
-waits a little beyond it, so that a clock of just that length is seen whole. What ends a stream between `LONGEST` and
+waits a little beyond it, so that a timeout of just that length is seen whole. What ends a stream between `LONGEST` and
 its own planned end leaves so little of it that a death and an end look alike (a hop that leaves the model's side open
 lets the model come to its end a moment later). There "cannot tell" is the honest answer, costs the user nothing of
 what was asked, and is allowed; below `LONGEST` and beyond the search's reach it is not. The shares of "cannot tell"
@@ -17,7 +17,7 @@ the probe slept when the streams ended, and slept again when they were asked onc
 must be very few.
 
 The relay runs as a process of its own and notes how late it was. Where that was by more than `TRUE`, nobody knows what
-its clocks were: that run does not count, whatever the audit said, and another is made. They must be few.
+its timeouts were: that run does not count, whatever the audit said, and another is made. They must be few.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from pathlib import Path
 
 import pytest
 
-from lab.audit.active.findings import ActiveFindings, Answer, ClockFound, DeathKind, Found, Watched
+from lab.audit.active.findings import ActiveFindings, Answer, DeathKind, Found, TimeoutFound, Watched
 from lab.audit.active.run import AuditTarget, audit_actively
 from lab.audit.active.streams import wait_of
 from lab.audit.endpoint import endpoint_of
 from lab.vocabulary import Requirement
 
-from .relay import CLOCKS, NEVER, Nature, Why, draw_nature
+from .relay import NEVER, TIMEOUTS, Nature, Why, draw_nature
 
 RUNS = 20 * int(os.environ.get("LAB_REPEAT", "1"))
 AT_ONCE = 5
 LONGEST = 4.0
 CLOSE = 1.0
-"""Seconds within which a fault and a clock cannot be told apart by anybody."""
+"""Seconds within which a fault and a timeout cannot be told apart by anybody."""
 SAME = 0.6
-"""Seconds: two clocks within the promised half second are one, and a busy machine adds a tenth."""
+"""Seconds: two timeouts within the promised half second are one, and a busy machine adds a tenth."""
 TRUE = 0.25
 """Seconds by which the relay may be late."""
 MOST_DRAWN = 1.25 * RUNS
@@ -58,13 +58,13 @@ ROOT = Path(__file__).parents[3]
 
 
 def plain(nature: Nature) -> bool:
-    """Whether nothing but clocks ends an exchange, and every hop sees what the model writes."""
+    """Whether nothing but timeouts ends an exchange, and every hop sees what the model writes."""
     return not nature.fault_share and nature.outage is NEVER and not nature.holds
 
 
 def truth(nature: Nature) -> dict[Watched, float]:
     """What ends each family, by what it watches."""
-    if nature.holds and nature.clocks_in_front:
+    if nature.holds and nature.timeouts_in_front:
         return dict.fromkeys(Watched, NEVER) | {
             Watched.FIRST_BYTE: nature.first,
             Watched.BATCH_REPLY: nature.first,
@@ -81,7 +81,7 @@ def truth(nature: Nature) -> dict[Watched, float]:
 
 def ceiling_of(nature: Nature) -> float:
     """What ends a lively stream."""
-    return min(nature.total, nature.first) if nature.holds and nature.clocks_in_front else nature.total
+    return min(nature.total, nature.first) if nature.holds and nature.timeouts_in_front else nature.total
 
 
 def within(value: float, true: float) -> bool:
@@ -89,17 +89,17 @@ def within(value: float, true: float) -> bool:
     return abs(value - true) <= max(0.5, 0.02 * true)
 
 
-def excused(found: ClockFound, nature: Nature) -> bool:
+def excused(found: TimeoutFound, nature: Nature) -> bool:
     """Whether "cannot tell" is allowed on a plain path; the module says why."""
     end = min(truth(nature)[found.watched], nature.total)
     return found.too_late or (found.found is Found.UNKNOWN and LONGEST <= end <= wait_of(LONGEST))
 
 
-def wrong_clock(found: ClockFound, nature: Nature, *, late: bool) -> str:
-    """What is wrong with one finding, in words; empty if nothing is. Late: the probe, for some clock."""
+def wrong_timeout(found: TimeoutFound, nature: Nature, *, late: bool) -> str:
+    """What is wrong with one finding, in words; empty if nothing is. Late: the probe, for some timeout."""
     value = truth(nature)[found.watched]
     match found.found:
-        case Found.CLOCK if found.value is None or value is NEVER or not within(found.value, value):
+        case Found.TIMEOUT if found.value is None or value is NEVER or not within(found.value, value):
             return f"named {found.value}, is {value}: {found.sentence}"
         case Found.NONE if value < LONGEST:
             return f"missed {value}: {found.sentence}"
@@ -111,17 +111,17 @@ def wrong_clock(found: ClockFound, nature: Nature, *, late: bool) -> str:
 
 
 def wrong_smallest(findings: ActiveFindings, nature: Nature) -> list[str]:
-    """A smallest clock that is none of the path's; on a plain path, one that is not its smallest."""
+    """A smallest timeout that is none of the path's; on a plain path, one that is not its smallest."""
     values = [value for value in (*truth(nature).values(), ceiling_of(nature)) if value is not NEVER]
     least, named = min(values, default=NEVER), findings.smallest
     if named is None:
-        told = plain(nature) and least < LONGEST and not any(each.too_late for each in findings.clocks)
-        return [f"no smallest clock, is {least}"] if told else []
+        told = plain(nature) and least < LONGEST and not any(each.too_late for each in findings.timeouts)
+        return [f"no smallest timeout, is {least}"] if told else []
     right = [value for value in values if abs(named - value) <= max(SAME, 0.02 * value)]
-    if any(each.too_late for each in findings.clocks) and right:
+    if any(each.too_late for each in findings.timeouts) and right:
         return []
     if not right or (plain(nature) and least < LONGEST and least not in right):
-        return [f"the smallest clock {named} is not that of {sorted(set(values))}"]
+        return [f"the smallest timeout {named} is not that of {sorted(set(values))}"]
     return []
 
 
@@ -136,8 +136,8 @@ def wrong_deaths(findings: ActiveFindings, nature: Nature, ended: Mapping[tuple[
         near = min(abs(death.at - nature.total), abs(death.waited - truth(nature)[death.watched])) <= CLOSE
         near = near or abs(death.at - nature.first) <= CLOSE
         match death.kind:
-            case DeathKind.CLOCK:
-                right = why in CLOCKS or near
+            case DeathKind.TIMEOUT:
+                right = why in TIMEOUTS or near
             case DeathKind.FAULT:
                 right = why in (Why.FAULT, Why.OUTAGE)
             case DeathKind.OUTAGE:
@@ -155,7 +155,7 @@ def wrong_effects(findings: ActiveFindings, nature: Nature) -> list[str]:
     A lazy one does not where it ended the exchange itself in the moment in which the client left.
     """
     never = {
-        "heartbeats-reset-the-idle-clock": Answer.NO if nature.beats_count else Answer.YES,
+        "heartbeats-reset-the-idle-timeout": Answer.NO if nature.beats_count else Answer.YES,
         "generates-once": Answer.NO,
     }
     if not nature.lazy:
@@ -164,9 +164,9 @@ def wrong_effects(findings: ActiveFindings, nature: Nature) -> list[str]:
 
 
 def wrong_requirements(findings: ActiveFindings, nature: Nature) -> list[str]:
-    """On a plain path: one about a clock that is answered against its value, or another one that is not met.
+    """On a plain path: one about a timeout that is answered against its value, or another one that is not met.
 
-    A path whose clock ends streams as if they were over hides its cuts, and no other plain path does.
+    A path whose timeout ends streams as if they were over hides its cuts, and no other plain path does.
     """
     if not plain(nature):
         return []
@@ -191,17 +191,17 @@ def wrong_requirements(findings: ActiveFindings, nature: Nature) -> list[str]:
 
 
 def tally(findings: ActiveFindings, nature: Nature) -> Counter[str]:
-    """What was told: by kind of path, findings, those not told, clocks that could be seen, and those named."""
+    """What was told: by kind of path, findings, those not told, timeouts that could be seen, and those named."""
     kind = "plain" if plain(nature) else "impaired"
     counts: Counter[str] = Counter()
-    for found in findings.clocks:
+    for found in findings.timeouts:
         value = truth(nature)[found.watched]
         counts[f"{kind} findings"] += 1
         counts[f"{kind} not told"] += found.found is Found.UNKNOWN
         counts["too late"] += found.too_late
         if value < min(LONGEST, ceiling_of(nature) - SAME):
-            counts[f"{kind} clocks"] += 1
-            counts[f"{kind} named"] += found.found is Found.CLOCK
+            counts[f"{kind} timeouts"] += 1
+            counts[f"{kind} named"] += found.found is Found.TIMEOUT
     return counts
 
 
@@ -248,8 +248,8 @@ async def run_one(seed: int, model_url: str) -> tuple[list[str], Counter[str]]:
         findings = await audit_actively(AuditTarget(endpoint, model_url=model_url), longest=LONGEST)
     if told.late > TRUE:
         return [], Counter()
-    late = any(each.too_late for each in findings.clocks)
-    mistakes = [words for found in findings.clocks if (words := wrong_clock(found, nature, late=late))]
+    late = any(each.too_late for each in findings.timeouts)
+    mistakes = [words for found in findings.timeouts if (words := wrong_timeout(found, nature, late=late))]
     mistakes += wrong_smallest(findings, nature) + wrong_deaths(findings, nature, told.ended)
     mistakes += wrong_effects(findings, nature) + wrong_requirements(findings, nature)
     return [f"seed {seed} {nature}: {mistake}" for mistake in mistakes], tally(findings, nature)
@@ -258,7 +258,7 @@ async def run_one(seed: int, model_url: str) -> tuple[list[str], Counter[str]]:
 @pytest.mark.soak
 @pytest.mark.usefixtures("busy_cores")
 async def test_no_wrong_cause_in_randomised_runs(draw: random.Random) -> None:
-    """Whatever the path does: every clock that is named is there, and every death is what it is said to be."""
+    """Whatever the path does: every timeout that is named is there, and every death is what it is said to be."""
     first = draw.getrandbits(32)
     mistakes: list[str] = []
     counts: Counter[str] = Counter()
@@ -282,4 +282,4 @@ async def test_no_wrong_cause_in_randomised_runs(draw: random.Random) -> None:
     assert counts["plain not told"] <= counts["plain findings"] / 4
     assert counts["too late"] <= (counts["plain findings"] + counts["impaired findings"]) / 50
     assert counts["impaired not told"] <= counts["impaired findings"] * 2 / 3
-    assert counts["impaired named"] >= counts["impaired clocks"] / 3
+    assert counts["impaired named"] >= counts["impaired timeouts"] / 3

@@ -1,4 +1,4 @@
-"""Where a path shows cuts late: what is asked once more, and what its answer does to a clock. All numbers by hand."""
+"""Where a path shows cuts late: what is asked once more, and what its answer does to a timeout. All numbers by hand."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from lab.audit.active.clocks import Clocks
-from lab.audit.active.findings import ClockFound, Death, DeathKind, Found, Watched
+from lab.audit.active.findings import Death, DeathKind, Found, TimeoutFound, Watched
 from lab.audit.active.lives import Made
 from lab.audit.active.refine import delay_of, follow_ups, refined
 from lab.audit.active.streams import Asking, Role, refining
+from lab.audit.active.timeouts import Timeouts
 from lab.evidence import Stall, TransportEnd
 from lab.plan import make_plan
 from lab.vocabulary import Ending
@@ -33,20 +33,22 @@ def cut_by_the_model(seen: Sequence[float], stalls: tuple[Stall, ...] = ()) -> l
 
 
 def silences(*, seen: float, left: float | None = None) -> list[Made]:
-    """Three streams that a clock ended amid their silence, as the probe saw it and as the model server did."""
+    """Three streams that a timeout ended amid their silence, as the probe saw it and as the model server did."""
     return [played(each, cut=seen, left=left) for each in SILENT]
 
 
-def clocks(watched: Watched = Watched.IDLE, value: float = 3.0, found: Found = Found.CLOCK) -> Clocks:
-    """One clock that three streams died of, and nothing else."""
-    others = [ClockFound(each, Found.NONE, None, 0.0, 9.0, 0, 6, (), "none") for each in Watched if each is not watched]
-    one = ClockFound(watched, found, value, 0.05, 2.0, 3, 6, ("cut",), "a clock")
-    deaths = tuple(Death(each.name, watched, value, value, value, DeathKind.CLOCK, Ending.CUT) for each in SILENT)
-    return Clocks((one, *others), deaths)
+def timeouts(watched: Watched = Watched.IDLE, value: float = 3.0, found: Found = Found.TIMEOUT) -> Timeouts:
+    """One timeout that three streams died of, and nothing else."""
+    others = [
+        TimeoutFound(each, Found.NONE, None, 0.0, 9.0, 0, 6, (), "none") for each in Watched if each is not watched
+    ]
+    one = TimeoutFound(watched, found, value, 0.05, 2.0, 3, 6, ("cut",), "a timeout")
+    deaths = tuple(Death(each.name, watched, value, value, value, DeathKind.TIMEOUT, Ending.CUT) for each in SILENT)
+    return Timeouts((one, *others), deaths)
 
 
-def idle(found: Clocks) -> ClockFound:
-    """The clock on silence."""
+def idle(found: Timeouts) -> TimeoutFound:
+    """The timeout on silence."""
     return found.of(Watched.IDLE)
 
 
@@ -78,16 +80,16 @@ def test_an_end_of_the_probes_own_tells_no_delay() -> None:
     """A cut that the path never showed ended by the probe's patience."""
     plan = make_plan({"tokens": 20, "interval": 0.05, "fault": "fin@10", "fault_delay": 0.8})
     made = [
-        played(Asking(f"fin-{n}", Role.CUT, plan), cut=1.25, seen=31.0, faulted=True, end=TransportEnd.MIDDLE_TIME_OUT)
+        played(Asking(f"fin-{n}", Role.CUT, plan), cut=1.25, seen=31.0, faulted=True, end=TransportEnd.MIDDLE_TIMEOUT)
         for n in range(2)
     ]
     assert delay_of(made) == 0.0
 
 
-def test_half_the_delay_below_the_clock_is_asked_once_more() -> None:
+def test_half_the_delay_below_the_timeout_is_asked_once_more() -> None:
     """Deaths at 3 s that may have been seen a second late: three silences of 2.5 s."""
     made = [*cut_by_the_model([2.25, 2.25]), *silences(seen=3.0)]
-    again = follow_ups(made, clocks())
+    again = follow_ups(made, timeouts())
     assert [each.name for each in again] == ["refine-idle-1", "refine-idle-2", "refine-idle-3"]
     assert {each.role for each in again} == {Role.REFINE}
     assert {round(each.plan.due(2) - each.plan.due(1), 6) for each in again} == {2.5}
@@ -96,15 +98,15 @@ def test_half_the_delay_below_the_clock_is_asked_once_more() -> None:
 @pytest.mark.parametrize(
     ("made", "found"),
     [
-        ([*cut_by_the_model([1.3, 1.3]), *silences(seen=3.0)], clocks()),
-        ([*cut_by_the_model([2.25, 2.25]), *silences(seen=3.0, left=2.0)], clocks()),
-        ([*cut_by_the_model([2.25, 2.25]), *silences(seen=3.0)], clocks(found=Found.UNKNOWN)),
-        ([*cut_by_the_model([2.25, 2.25]), *silences(seen=3.0)], clocks(Watched.TOTAL)),
+        ([*cut_by_the_model([1.3, 1.3]), *silences(seen=3.0)], timeouts()),
+        ([*cut_by_the_model([2.25, 2.25]), *silences(seen=3.0, left=2.0)], timeouts()),
+        ([*cut_by_the_model([2.25, 2.25]), *silences(seen=3.0)], timeouts(found=Found.UNKNOWN)),
+        ([*cut_by_the_model([2.25, 2.25]), *silences(seen=3.0)], timeouts(Watched.TOTAL)),
     ],
-    ids=["no-delay", "the-model-saw-it-sooner", "no-clock", "not-a-silence"],
+    ids=["no-delay", "the-model-saw-it-sooner", "no-timeout", "not-a-silence"],
 )
-def test_nothing_is_asked_where_nothing_is_in_doubt(made: list[Made], found: Clocks) -> None:
-    """No delay; a ledger that tells the time by itself; no clock; a clock that lateness does not move."""
+def test_nothing_is_asked_where_nothing_is_in_doubt(made: list[Made], found: Timeouts) -> None:
+    """No delay; a ledger that tells the time by itself; no timeout; a timeout that lateness does not move."""
     assert follow_ups(made, found) == []
     assert refined(made, found) == found
 
@@ -115,11 +117,11 @@ def test_nothing_is_asked_where_nothing_is_in_doubt(made: list[Made], found: Clo
     ids=["all-died", "two-died", "two-survived", "all-survived"],
 )
 def test_what_a_silence_between_both_values_says(died: int, value: float, uncertainty: float) -> None:
-    """The clock is at 3 s, or at 2 s and seen late: 2.5 s of silence are survived by a clock of 3 s only."""
+    """The timeout is at 3 s, or at 2 s and seen late: 2.5 s of silence are survived by a timeout of 3 s only."""
     asked = refining(Watched.IDLE, 2.5)
     again = [played(each, cut=2.25, seen=3.25) if n < died else played(each) for n, each in enumerate(asked)]
     made = [*cut_by_the_model([2.25, 2.25]), *silences(seen=3.0), *again]
-    found = idle(refined(made, clocks()))
+    found = idle(refined(made, timeouts()))
     assert found.value == pytest.approx(value)
     assert found.uncertainty == pytest.approx(uncertainty)
     assert ("seen that late" in found.sentence) is (died > 1)
@@ -127,6 +129,6 @@ def test_what_a_silence_between_both_values_says(died: int, value: float, uncert
 
 def test_answers_that_are_missing_leave_the_value_between_both() -> None:
     """Between 2 s and 3 s: 2.5 s, give or take half a second."""
-    found = idle(refined([*cut_by_the_model([2.25, 2.25]), *silences(seen=3.0)], clocks()))
+    found = idle(refined([*cut_by_the_model([2.25, 2.25]), *silences(seen=3.0)], timeouts()))
     assert (found.value, found.uncertainty) == (pytest.approx(2.5), pytest.approx(0.5))
     assert "may be seen that late" in found.sentence

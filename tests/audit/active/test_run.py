@@ -54,7 +54,7 @@ class Gateway:
         twice: bool = False,
         strips: bool = False,
         stays: bool = False,
-        clock: float | None = None,
+        timeout: float | None = None,
         base: str = "",
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -62,10 +62,10 @@ class Gateway:
         self._turn = 0
         self._twice, self._strips, self._stays = twice, strips, stays
         self._base, self._tls = base, tls
-        self._clock = ClientTimeout(total=None, sock_read=clock)
+        self._timeout = ClientTimeout(total=None, sock_read=timeout)
 
     async def __aenter__(self) -> Gateway:
-        self._client = ClientSession(timeout=self._clock)
+        self._client = ClientSession(timeout=self._timeout)
         app = web.Application()
         app.router.add_route("*", self._base + "/{path:.*}", self._pass)
         self._runner = web.AppRunner(app, handler_cancellation=not self._stays)
@@ -101,10 +101,10 @@ class Gateway:
 
 
 async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
-    """No clock up to the longest answer, every token as it comes, and one sentence for each requirement."""
+    """No timeout up to the longest answer, every token as it comes, and one sentence for each requirement."""
     findings = await audit_actively(AuditTarget(endpoint(model.base_url)), longest=LONGEST)
-    assert {found.found for found in findings.clocks} == {Found.NONE}
-    assert all(found.proven >= LONGEST for found in findings.clocks)
+    assert {found.found for found in findings.timeouts} == {Found.NONE}
+    assert all(found.proven >= LONGEST for found in findings.timeouts)
     assert [each.requirement for each in findings.requirements] == list(Requirement)
     not_met = {each.requirement for each in findings.requirements if each.met is not Answer.YES}
     assert not_met == {Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE}
@@ -234,12 +234,12 @@ async def test_what_was_learnt_is_kept_when_it_is_stopped(model: ModelServer) ->
     findings = run.findings()
     assert findings.settings
     assert any(note.startswith("stopped early") for note in findings.notes)
-    assert all(found.found is not Found.NONE for found in findings.clocks)
+    assert all(found.found is not Found.NONE for found in findings.timeouts)
 
 
 @pytest.mark.parametrize("longest", [0.0, 0.5, 1e6])
 def test_a_length_that_makes_no_sense_is_bad_input(longest: float) -> None:
-    """Too short to tell clocks apart, or longer than anybody would wait."""
+    """Too short to tell timeouts apart, or longer than anybody would wait."""
     with pytest.raises(BadInput, match="--longest"):
         ActiveRun(AuditTarget(endpoint("http://127.0.0.1:1")), longest)
 
@@ -263,12 +263,12 @@ def test_a_path_without_a_known_base_needs_the_model_url() -> None:
     assert "--model-url" in caught.value.remedy
 
 
-async def test_the_histogram_and_the_clocks_are_printed(model: ModelServer) -> None:
-    """A gateway with a first-byte clock: its value stands in the text, with a bar of deaths."""
-    async with Gateway([model.base_url], clock=1.2) as gateway:
+async def test_the_histogram_and_the_timeouts_are_printed(model: ModelServer) -> None:
+    """A gateway with a first-byte timeout: its value stands in the text, with a bar of deaths."""
+    async with Gateway([model.base_url], timeout=1.2) as gateway:
         findings = await audit_actively(AuditTarget(endpoint(gateway.url), model_url=model.base_url), longest=2.0)
-    first = next(each for each in findings.clocks if each.watched is Watched.FIRST_BYTE)
-    assert first.found is Found.CLOCK
+    first = next(each for each in findings.timeouts if each.watched is Watched.FIRST_BYTE)
+    assert first.found is Found.TIMEOUT
     assert first.value == pytest.approx(1.2, abs=0.5)
     out = StringIO()
     print_active(findings, Console(file=out, width=200))

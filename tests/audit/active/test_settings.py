@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from lab.audit.active.clocks import Clocks
-from lab.audit.active.findings import Answer, ClockFound, Found, SettingFound, Watched
+from lab.audit.active.findings import Answer, Found, SettingFound, TimeoutFound, Watched
 from lab.audit.active.lives import Made
 from lab.audit.active.settings import settings_of
 from lab.audit.active.streams import Role, over_http_2, short
+from lab.audit.active.timeouts import Timeouts
 from lab.evidence import Hold, Read, TransportEnd
 from lab.vocabulary import Delivery
 
@@ -18,16 +18,16 @@ from .made import CHAT, played
 
 LONGEST = 4.0
 ASKED = short(CHAT, http_2=True)
-HTTP_2_CLOCKS = over_http_2(LONGEST)
+HTTP_2_TIMEOUTS = over_http_2(LONGEST)
 
 
-def no_clocks(idle: float | None = None) -> Clocks:
-    """No clock up to 5.6 s over HTTP/1.1, or one on silence."""
-    return Clocks(
+def no_timeouts(idle: float | None = None) -> Timeouts:
+    """No timeout up to 5.6 s over HTTP/1.1, or one on silence."""
+    return Timeouts(
         tuple(
-            ClockFound(each, Found.CLOCK, idle, 0.05, 2.0, 6, 6, ("cut",), "a clock")
+            TimeoutFound(each, Found.TIMEOUT, idle, 0.05, 2.0, 6, 6, ("cut",), "a timeout")
             if each is Watched.IDLE and idle is not None
-            else ClockFound(each, Found.NONE, None, 0.0, 5.6, 0, 6, (), "none")
+            else TimeoutFound(each, Found.NONE, None, 0.0, 5.6, 0, 6, (), "none")
             for each in Watched
         ),
         (),
@@ -58,24 +58,24 @@ def ways(*, version: str = "2", coding: str = "gzip", hidden: str = "") -> list[
 def over_2(*, idle: tuple[float | None, ...] = (None,) * 3) -> list[Made]:
     """The streams that wait over HTTP/2; those that wait amid tokens end at those times."""
     waits: dict[str, float | None] = {f"http-2-idle-{n + 1}": at for n, at in enumerate(idle)}
-    return [played(each, cut=waits.get(each.name), left=waits.get(each.name), version="2") for each in HTTP_2_CLOCKS]
+    return [played(each, cut=waits.get(each.name), left=waits.get(each.name), version="2") for each in HTTP_2_TIMEOUTS]
 
 
-def found(made: list[Made], clocks: Clocks) -> dict[str, SettingFound]:
+def found(made: list[Made], timeouts: Timeouts) -> dict[str, SettingFound]:
     """The ways of asking by name."""
-    return {each.name: each for each in settings_of(made, clocks)}
+    return {each.name: each for each in settings_of(made, timeouts)}
 
 
 def test_every_way_is_told_and_the_plain_one_first() -> None:
     """The plain way is what the others are compared with."""
-    told = settings_of(ways(), no_clocks())
+    told = settings_of(ways(), no_timeouts())
     assert [each.name for each in told] == ["plain", "gzip", "http-2", "slow-reader"]
     assert (told[1].coding, told[2].version) == ("gzip", "2")
 
 
 def test_what_the_path_does_not_speak_changes_nothing() -> None:
     """A reply over HTTP/1.1, and one without a content coding, are the plain way once more, and are said to be."""
-    told = found(ways(version="1.1", coding=""), no_clocks())
+    told = found(ways(version="1.1", coding=""), no_timeouts())
     assert told["http-2"].change == "the path does not speak HTTP/2: every reply came over HTTP/1.1"
     assert told["gzip"].change == "the path does not compress: every reply came without a content coding"
     assert {told["http-2"].changes, told["gzip"].changes} == {Answer.NO}
@@ -102,14 +102,14 @@ def _held(made: Made) -> Made:
 
 def test_what_both_exchanges_of_one_way_show_is_a_change() -> None:
     """Compression holds both back, and the plain way neither."""
-    told = found(held(ways(), "gzip-1", "gzip-2"), no_clocks())
+    told = found(held(ways(), "gzip-1", "gzip-2"), no_timeouts())
     assert (told["gzip"].delivery, told["gzip"].changes) == (Delivery.BATCHED, Answer.YES)
     assert "delivery is batched, and incremental in the plain way" in told["gzip"].change
 
 
 def test_what_one_exchange_of_two_shows_is_not_told() -> None:
     """On a busy machine a hold may run out once: that is no proof of what the path does."""
-    told = found(held(ways(), "gzip-1"), no_clocks())
+    told = found(held(ways(), "gzip-1"), no_timeouts())
     assert (told["gzip"].delivery, told["gzip"].changes) == (Delivery.UNPROVEN, Answer.UNKNOWN)
     assert "one shows tokens held back and the other does not" in told["gzip"].sentence
 
@@ -117,46 +117,48 @@ def test_what_one_exchange_of_two_shows_is_not_told() -> None:
 @pytest.mark.parametrize("way", ["gzip", "http-2", "slow-reader"])
 def test_a_cut_that_only_one_way_hides_is_a_change(way: str) -> None:
     """The model's cut ends there as if the answer were whole."""
-    told = found(ways(hidden=way), no_clocks())
+    told = found(ways(hidden=way), no_timeouts())
     assert told[way].changes is Answer.YES
     assert "a cut by FIN is not visible, a cut by RST is not visible" in told[way].change
     others = {"gzip", "http-2", "slow-reader"} - {way}
     assert all("not visible" not in told[each].change for each in others)
 
 
-def test_clocks_that_http_2_survives_as_well_are_the_same() -> None:
+def test_timeouts_that_http_2_survives_as_well_are_the_same() -> None:
     """Nothing ended there, nor over HTTP/1.1."""
-    told = found([*ways(), *over_2()], no_clocks())["http-2"]
-    assert "the same clocks (first-byte, idle, total)" in told.change
+    told = found([*ways(), *over_2()], no_timeouts())["http-2"]
+    assert "the same timeouts (first-byte, idle, total)" in told.change
 
 
 @pytest.mark.parametrize(
     ("idle", "here", "words"),
     [
-        ((2.5, 2.5, 2.5), None, "every stream ended after 2.50 s: a clock on silence amid a stream"),
-        ((2.5, 2.5, 2.5), 4.5, "every stream ended after 2.50 s: a clock on silence amid a stream"),
-        ((None, None, None), 2.5, "so no clock on silence amid a stream at 2.50 s"),
+        ((2.5, 2.5, 2.5), None, "every stream ended after 2.50 s: a timeout on silence amid a stream"),
+        ((2.5, 2.5, 2.5), 4.5, "every stream ended after 2.50 s: a timeout on silence amid a stream"),
+        ((None, None, None), 2.5, "so no timeout on silence amid a stream at 2.50 s"),
     ],
     ids=["only-there", "a-shorter-one-there", "only-over-http-1.1"],
 )
-def test_another_clock_over_http_2_is_a_change(idle: tuple[float | None, ...], here: float | None, words: str) -> None:
+def test_another_timeout_over_http_2_is_a_change(
+    idle: tuple[float | None, ...], here: float | None, words: str
+) -> None:
     """All three silences ended where HTTP/1.1 survives, or were survived where it ends them."""
-    told = found([*ways(), *over_2(idle=idle)], no_clocks(here))["http-2"]
+    told = found([*ways(), *over_2(idle=idle)], no_timeouts(here))["http-2"]
     assert told.changes is Answer.YES
     assert words in told.change
 
 
 @pytest.mark.parametrize(
-    ("idle", "here"), [((2.5, 2.5, 2.5), 2.4), ((2.5, 2.5, None), None)], ids=["same-clock", "one-survived"]
+    ("idle", "here"), [((2.5, 2.5, 2.5), 2.4), ((2.5, 2.5, None), None)], ids=["same-timeout", "one-survived"]
 )
 def test_what_agrees_with_http_1_1_is_no_change(idle: tuple[float | None, ...], here: float | None) -> None:
-    """The same clock within its tolerance; and one stream that came through rules a clock out."""
-    told = found([*ways(), *over_2(idle=idle)], no_clocks(here))["http-2"]
-    assert "the same clocks (first-byte, idle, total)" in told.change
+    """The same timeout within its tolerance; and one stream that came through rules a timeout out."""
+    told = found([*ways(), *over_2(idle=idle)], no_timeouts(here))["http-2"]
+    assert "the same timeouts (first-byte, idle, total)" in told.change
 
 
 def test_deaths_that_do_not_agree_tell_nothing() -> None:
-    """Ended after 1 s, 2 s and 4.4 s, where HTTP/1.1 has a clock at 4.5 s: neither the same nor another one."""
-    told = found([*ways(), *over_2(idle=(1.0, 2.0, 4.4))], no_clocks(4.5))["http-2"]
-    assert "cannot compare the clocks (idle)" in told.change
-    assert "the same clocks (first-byte, total)" in told.change
+    """Ended after 1 s, 2 s and 4.4 s, where HTTP/1.1 has a timeout at 4.5 s: neither the same nor another one."""
+    told = found([*ways(), *over_2(idle=(1.0, 2.0, 4.4))], no_timeouts(4.5))["http-2"]
+    assert "cannot compare the timeouts (idle)" in told.change
+    assert "the same timeouts (first-byte, total)" in told.change

@@ -13,16 +13,16 @@ def death(kind: DeathKind, waited: float) -> Death:
 
 
 DEATHS = (
-    *(death(DeathKind.CLOCK, at) for at in (60.0, 60.01, 60.3)),
+    *(death(DeathKind.TIMEOUT, at) for at in (60.0, 60.01, 60.3)),
     death(DeathKind.FAULT, 17.2),
     death(DeathKind.UNKNOWN, 41.0),
 )
 
 
 def test_deaths_are_counted_by_what_they_are_taken_for() -> None:
-    """Those that agree are a clock's, the scattered ones faults; without any it says so too."""
+    """Those that agree are a timeout's, the scattered ones faults; without any it says so too."""
     assert deaths_words(DEATHS) == (
-        "5 streams of the search died on the path: 3 of a clock, 1 scattered, of faults, 1 not told"
+        "5 streams of the search died on the path: 3 of a timeout, 1 scattered, of faults, 1 not told"
     )
     assert deaths_words(()) == "no stream of the search died on the path"
 

@@ -1,6 +1,6 @@
-"""The clock search against real proxies whose clocks the test draws, with both cores kept busy.
+"""The timeout search against real proxies whose timeouts the test draws, with both cores kept busy.
 
-What a proxy's clock must show was measured and is documented: nginx's `proxy_read_timeout` and HAProxy's `timeout
+What a proxy's timeout must show was measured and is documented: nginx's `proxy_read_timeout` and HAProxy's `timeout
 server` watch the first byte and every silence; Envoy's route `timeout` the whole, its `idle_timeout` both silences.
 """
 
@@ -35,21 +35,21 @@ async def audit(testbed: Testbed, key: str) -> ActiveFindings:
 
 
 def told(findings: ActiveFindings) -> dict[str, str]:
-    """The clocks in words, for a failed assertion."""
-    return {each.watched.value: each.sentence for each in findings.clocks}
+    """The timeouts in words, for a failed assertion."""
+    return {each.watched.value: each.sentence for each in findings.timeouts}
 
 
-def assert_clock(findings: ActiveFindings, watched: Watched, value: float) -> None:
-    """A clock of that value was found, within the accuracy that is promised."""
-    found = next(each for each in findings.clocks if each.watched is watched)
-    assert found.found is Found.CLOCK, told(findings)
+def assert_timeout(findings: ActiveFindings, watched: Watched, value: float) -> None:
+    """A timeout of that value was found, within the accuracy that is promised."""
+    found = next(each for each in findings.timeouts if each.watched is watched)
+    assert found.found is Found.TIMEOUT, told(findings)
     assert found.value is not None
     assert abs(found.value - value) <= max(0.5, 0.02 * value), (value, told(findings))
 
 
 def assert_none(findings: ActiveFindings, watched: Watched) -> None:
-    """No clock was found, and none up to the longest answer is left possible."""
-    found = next(each for each in findings.clocks if each.watched is watched)
+    """No timeout was found, and none up to the longest answer is left possible."""
+    found = next(each for each in findings.timeouts if each.watched is watched)
     assert found.found is Found.NONE, told(findings)
     assert found.proven >= LONGEST, told(findings)
 
@@ -61,8 +61,8 @@ def answer(findings: ActiveFindings, name: str) -> Answer:
 
 @pytest.mark.engine
 @pytest.mark.usefixtures("busy_cores")
-async def test_each_proxys_clocks_are_found(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
-    """nginx, HAProxy and Envoy with clocks drawn from 1.5 s to 8 s: kind and value, and nothing that is not there."""
+async def test_each_proxys_timeouts_are_found(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
+    """nginx, HAProxy and Envoy with timeouts drawn from 1.5 s to 8 s: kind and value, and nothing that is not there."""
     read, server = draw.uniform(1.5, 8), draw.uniform(1.5, 8)
     idle, total = draw.uniform(1.5, 4), draw.uniform(5, 8)
     posts = [
@@ -74,20 +74,20 @@ async def test_each_proxys_clocks_are_found(images_in_use: Images, tmp_path: Pat
         by_nginx, by_haproxy, by_envoy = await asyncio.gather(*(audit(testbed, post.key) for post in posts))
     for findings, value in ((by_nginx, read), (by_haproxy, server), (by_envoy, idle)):
         for watched in SILENCES:
-            assert_clock(findings, watched, value)
+            assert_timeout(findings, watched, value)
         assert findings.smallest is not None
         assert abs(findings.smallest - value) <= 0.5
-        assert answer(findings, "heartbeats-reset-the-idle-clock") is Answer.YES
+        assert answer(findings, "heartbeats-reset-the-idle-timeout") is Answer.YES
         assert answer(findings, "generates-once") is Answer.YES
     assert_none(by_nginx, Watched.TOTAL)
     assert_none(by_haproxy, Watched.TOTAL)
-    assert_clock(by_envoy, Watched.TOTAL, total)
+    assert_timeout(by_envoy, Watched.TOTAL, total)
 
 
 @pytest.mark.engine
 @pytest.mark.usefixtures("busy_cores")
-async def test_a_total_clock_alone_is_no_other(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
-    """Envoy's route time-out ends every stream at one age: the others are hidden behind it and never named."""
+async def test_a_total_timeout_alone_is_no_other(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
+    """Envoy's route timeout ends every stream at one age: the others are hidden behind it and never named."""
     total = draw.uniform(1.5, 8)
     buffered = draw.uniform(1.5, 8)
     posts = [
@@ -96,11 +96,11 @@ async def test_a_total_clock_alone_is_no_other(images_in_use: Images, tmp_path: 
     ]
     async with Testbed(posts, images_in_use) as testbed:
         by_envoy, by_nginx = await asyncio.gather(*(audit(testbed, post.key) for post in posts))
-    assert_clock(by_envoy, Watched.TOTAL, total)
+    assert_timeout(by_envoy, Watched.TOTAL, total)
     for watched in SILENCES:
-        found = next(each for each in by_envoy.clocks if each.watched is watched)
+        found = next(each for each in by_envoy.timeouts if each.watched is watched)
         assert found.found is Found.HIDDEN, told(by_envoy)
-        assert_clock(by_nginx, watched, buffered)
+        assert_timeout(by_nginx, watched, buffered)
     assert_none(by_nginx, Watched.TOTAL)
 
 
@@ -123,9 +123,9 @@ async def test_a_chain_of_three_proxies(
     ]
     async with Testbed(posts, images_in_use) as testbed:
         findings = await audit(testbed, "outer")
-    assert_clock(findings, Watched.TOTAL, total)
+    assert_timeout(findings, Watched.TOTAL, total)
     for watched in SILENCES:
-        assert_clock(findings, watched, min(read, server))
+        assert_timeout(findings, watched, min(read, server))
     assert findings.smallest is not None
     assert abs(findings.smallest - min(read, server)) <= 0.5
 
@@ -133,21 +133,21 @@ async def test_a_chain_of_three_proxies(
 @pytest.mark.grid
 @pytest.mark.engine
 async def test_a_hop_that_asks_again_is_found_out(images_in_use: Images, tmp_path: Path, draw: random.Random) -> None:
-    """HAProxy repeats a POST that its clock ended: the audit says so, and the clock's value is not doubled."""
+    """HAProxy repeats a POST that its timeout ended: the audit says so, and the timeout's value is not doubled."""
     server = draw.uniform(1.5, 4)
     posts = [proxies.post(tmp_path, "haproxy", "haproxy-3.0", proxies.haproxy(server, retries=True))]
     async with Testbed(posts, images_in_use) as testbed:
         findings = await audit(testbed, "haproxy")
     assert answer(findings, "generates-once") is Answer.NO
     for watched in SILENCES:
-        assert_clock(findings, watched, server)
+        assert_timeout(findings, watched, server)
 
 
 @pytest.mark.engine
 async def test_what_the_default_nginx_does_to_a_death(images_in_use: Images, tmp_path: Path) -> None:
     """In its defaults 1.26 asks with HTTP/1.0: it holds the stream, and makes a clean end of the model's FIN."""
     plain = proxies.NGINX.replace("            proxy_http_version 1.1;\n", "")
-    text = plain.format(clock=60_000, upstream=proxies.MODEL, buffering="on")
+    text = plain.format(timeout=60_000, upstream=proxies.MODEL, buffering="on")
     posts = [proxies.post(tmp_path, "nginx", "nginx-1.26", text)]
     async with Testbed(posts, images_in_use) as testbed:
         findings = await audit(testbed, "nginx")

@@ -10,7 +10,7 @@ from hypothesis.strategies import floats, randoms
 
 from lab.evidence import Evidence, Stall, TransportEnd, Written
 from lab.judge import judge, judge_all
-from lab.judge.clocks import SHORTEST_IDLE, Exposure, blame, tolerance
+from lab.judge.timeouts import SHORTEST_IDLE, Exposure, blame, tolerance
 from lab.vocabulary import Cause, Ending
 
 from .builder import START, Build
@@ -18,7 +18,7 @@ from .builder import START, Build
 ROUNDING = 1e-6
 """Seconds: what sums of seconds lose."""
 
-FIRST, IDLE, TOTAL = Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK
+FIRST, IDLE, TOTAL = Cause.FIRST_BYTE_TIMEOUT, Cause.IDLE_TIMEOUT, Cause.TOTAL_TIMEOUT
 
 
 def cut(times: list[float], at: float, *, status: int = 200, stream: bool = True) -> Evidence:
@@ -66,39 +66,39 @@ def causes(*evidences: Evidence) -> list[Cause | None]:
     return [verdict.cause for verdict in judge_all(evidences)]
 
 
-def test_no_byte_until_a_504_is_a_clock_on_the_first_byte() -> None:
-    """A proxy's own time-out page after two seconds without any byte."""
+def test_no_byte_until_a_504_is_a_timeout_on_the_first_byte() -> None:
+    """A proxy's own timeout page after two seconds without any byte."""
     verdict = judge(cut([], 2.0, status=504))
     assert (verdict.ending, verdict.cause) == (Ending.PROXY_ERROR_STATUS, FIRST)
     assert "2.00 s" in verdict.sentence
 
 
-def test_a_new_silence_before_a_cut_is_an_idle_clock() -> None:
+def test_a_new_silence_before_a_cut_is_an_idle_timeout() -> None:
     """Tokens all 0.2 s, then two seconds of silence, then the cut."""
     assert causes(cut(steady(2.0), 4.0)) == [IDLE]
 
 
-def test_a_cut_amid_running_tokens_is_a_clock_on_the_whole() -> None:
+def test_a_cut_amid_running_tokens_is_a_timeout_on_the_whole() -> None:
     """Tokens all 0.2 s to the very moment of the cut."""
     assert causes(cut(steady(4.0), 4.05)) == [TOTAL]
 
 
 def test_one_exchange_says_what_it_cannot_exclude() -> None:
-    """A silent death after one token fits an idle clock, and a clock on the whole too."""
+    """A silent death after one token fits an idle timeout, and a timeout on the whole too."""
     sentence = judge(cut([0.1], 2.1)).sentence
-    assert "an idle clock at 2.00 s" in sentence
-    assert "also a clock on the whole exchange" in sentence
+    assert "an idle timeout at 2.00 s" in sentence
+    assert "also a timeout on the whole exchange" in sentence
 
 
 def test_a_steady_stream_that_outlived_the_moment_excludes_the_total() -> None:
-    """A control of ten seconds leaves nothing but the idle clock."""
+    """A control of ten seconds leaves nothing but the idle timeout."""
     first, _ = judge_all([cut([0.1], 2.1), whole(steady(10.0))])
     assert first.cause is IDLE
     assert "also" not in first.sentence
 
 
-def test_a_survived_silence_excludes_the_idle_clock() -> None:
-    """A control survived five seconds of silence, so the silent death at two was the clock on the whole."""
+def test_a_survived_silence_excludes_the_idle_timeout() -> None:
+    """A control survived five seconds of silence, so the silent death at two was the timeout on the whole."""
     assert causes(cut([0.1], 2.1), whole([0.1, 0.2, 0.3]), cut(steady(2.0), 2.1))[0] is TOTAL
     assert causes(cut([0.1], 7.0), whole([0.1, 6.5]))[0] is TOTAL
 
@@ -109,19 +109,19 @@ def test_first_byte_and_total_are_settled_by_a_control_that_streams_longer() -> 
     assert causes(cut([], 2.0), whole(steady(6.0))) == [FIRST, None]
 
 
-def test_a_batch_reply_that_waits_is_a_clock_on_the_first_byte() -> None:
-    """Nothing until the end: first-byte and idle clocks coincide, and it is called the first-byte clock."""
+def test_a_batch_reply_that_waits_is_a_timeout_on_the_first_byte() -> None:
+    """Nothing until the end: first-byte and idle timeouts coincide, and it is called the first-byte timeout."""
     assert causes(cut([], 2.0, status=504, stream=False)) == [FIRST]
 
 
 def test_early_headers_count_as_a_byte() -> None:
-    """After headers at once, a silence of two seconds cannot be the clock on the first byte."""
+    """After headers at once, a silence of two seconds cannot be the timeout on the first byte."""
     evidence = cut([], 2.0)
     assert evidence.ledger is not None
     assert causes(replace(evidence, ledger=replace(evidence.ledger, headers_at=START + 0.01))) == [IDLE]
 
 
-def test_heartbeats_that_do_not_save_a_stream_exclude_the_idle_clock() -> None:
+def test_heartbeats_that_do_not_save_a_stream_exclude_the_idle_timeout() -> None:
     """Heartbeats all 0.5 s until the cut at three: nothing was idle."""
     evidence = cut([0.1], 3.0)
     assert evidence.ledger is not None
@@ -143,7 +143,7 @@ def test_a_death_that_the_probe_saw_late_agrees_with_the_others() -> None:
     stalled = replace(late, trace=replace(late.trace, stalls=(Stall(START + 1.9, START + 3.2),)))
     verdicts = judge_all([early, stalled])
     assert [verdict.cause for verdict in verdicts] == [TOTAL, TOTAL]
-    assert verdicts[1].clock == pytest.approx(2.0)
+    assert verdicts[1].timeout == pytest.approx(2.0)
 
 
 def test_a_stall_that_was_over_excuses_nothing() -> None:
@@ -154,18 +154,18 @@ def test_a_stall_that_was_over_excuses_nothing() -> None:
 
 
 def test_what_a_path_does_after_the_model_died_is_no_survival() -> None:
-    """It kept the client's side open for 1.5 s after the model had gone, on no clock of the exchange's."""
+    """It kept the client's side open for 1.5 s after the model had gone, on no timeout of the exchange's."""
     dead = Build(whole=9, sent=(1, 2), written=2, reason=None, marker=False, fault="rst@2", fault_at=START + 1.2)
     dead = dead.but(end=TransportEnd.RESET, ended=START + 2.7, interval=0.1)
     assert causes(cut(steady(1.9), 2.0), dead.evidence()) == [TOTAL, Cause.MODEL_DIED]
 
 
-def test_two_clocks_on_one_route_are_each_found() -> None:
+def test_two_timeouts_on_one_route_are_each_found() -> None:
     """One value cannot explain both deaths, so each is held against the survivors alone."""
     assert causes(cut([], 2.0), cut(steady(10.0), 10.05), whole(steady(6.0))) == [FIRST, TOTAL, None]
 
 
-def test_two_silences_that_differ_are_not_one_idle_clock() -> None:
+def test_two_silences_that_differ_are_not_one_idle_timeout() -> None:
     """One died after two seconds of silence and one after six, both eight seconds from the request."""
     first, second = judge_all([cut([6.0], 8.0), cut([2.0], 8.0)])
     assert first.cause is second.cause is TOTAL
@@ -174,7 +174,7 @@ def test_two_silences_that_differ_are_not_one_idle_clock() -> None:
 
 
 def test_a_complete_answer_whose_connection_was_dropped_early_is_no_death() -> None:
-    """The client had it all and left before the model server was done; that says nothing of a clock."""
+    """The client had it all and left before the model server was done; that says nothing of a timeout."""
     control = whole(steady(10.0))
     assert control.ledger is not None
     control = replace(control, ledger=replace(control.ledger, client_left=START + 10.001))
@@ -184,59 +184,59 @@ def test_a_complete_answer_whose_connection_was_dropped_early_is_no_death() -> N
 
 
 def test_a_model_that_died_does_not_mislead_about_another_exchange() -> None:
-    """A stream died of its model at the moment of another's 504; taken for a clock's, it would tell of a total."""
+    """A stream died of its model at the moment of another's 504; taken for a timeout's, it would tell of a total."""
     died = cut(steady(2.0), 2.05)
     assert died.ledger is not None
     ledger = replace(died.ledger, fault="fin@10", fault_at=START + 2.0, client_left=None, finished=None)
     assert causes(cut([], 2.0), replace(died, ledger=ledger)) == [FIRST, Cause.MODEL_DIED]
 
 
-def test_the_clock_ran_out_when_the_proxy_left_the_model_not_when_the_client_heard_of_it() -> None:
+def test_the_timeout_ran_out_when_the_proxy_left_the_model_not_when_the_client_heard_of_it() -> None:
     """A proxy that leaves the model after two seconds of silence and tells its client a second later."""
     evidence = cut(steady(2.0), 4.0)
     evidence = replace(evidence, trace=replace(evidence.trace, ended=START + 5.0))
-    assert "an idle clock at 2.00 s" in judge(evidence).sentence
+    assert "an idle timeout at 2.00 s" in judge(evidence).sentence
 
 
-def test_a_clean_end_by_a_clock_is_a_silent_truncation_by_that_clock() -> None:
-    """A proxy that turns its own time-out into a clean end."""
+def test_a_clean_end_by_a_timeout_is_a_silent_truncation_by_that_timeout() -> None:
+    """A proxy that turns its own timeout into a clean end."""
     evidence = cut(steady(2.0), 4.0)
     verdict = judge(replace(evidence, trace=replace(evidence.trace, end=TransportEnd.FRAMED)))
     assert (verdict.ending, verdict.cause) == (Ending.SILENTLY_TRUNCATED, IDLE)
 
 
 @pytest.mark.parametrize("fault", ["fin@10", "rst@10"])
-def test_a_model_that_died_is_no_clock(fault: str) -> None:
-    """The ledger's fault explains the end; the same silence without it would be an idle clock."""
+def test_a_model_that_died_is_no_timeout(fault: str) -> None:
+    """The ledger's fault explains the end; the same silence without it would be an idle timeout."""
     evidence = cut(steady(2.0), 4.0)
     assert evidence.ledger is not None
     ledger = replace(evidence.ledger, fault=fault, fault_at=START + 4.0, client_left=None)
     assert causes(replace(evidence, ledger=ledger)) == [Cause.MODEL_DIED]
 
 
-def test_a_frozen_model_leaves_the_end_to_the_clock() -> None:
-    """Freezing ends nothing: the path's idle clock did."""
+def test_a_frozen_model_leaves_the_end_to_the_timeout() -> None:
+    """Freezing ends nothing: the path's idle timeout did."""
     evidence = cut(steady(2.0), 4.0)
     assert evidence.ledger is not None
     ledger = replace(evidence.ledger, fault="freeze@10", fault_at=START + 2.0)
     assert causes(replace(evidence, ledger=ledger)) == [IDLE]
 
 
-def test_the_probes_own_patience_is_no_clock_of_the_path() -> None:
+def test_the_probes_own_patience_is_no_timeout_of_the_path() -> None:
     """Whoever gave up was the probe."""
     evidence = cut(steady(2.0), 4.0)
-    trace = replace(evidence.trace, end=TransportEnd.MIDDLE_TIME_OUT)
-    assert causes(replace(evidence, trace=trace)) == [Cause.PROBE_GAVE_UP]
+    trace = replace(evidence.trace, end=TransportEnd.MIDDLE_TIMEOUT)
+    assert causes(replace(evidence, trace=trace)) == [Cause.PROBE_TIMEOUT]
 
 
-def test_a_request_that_never_reached_the_model_shows_no_clock_of_the_reply() -> None:
+def test_a_request_that_never_reached_the_model_shows_no_timeout_of_the_reply() -> None:
     """A 504 without any ledger: the path failed before there was a reply to wait for."""
     evidence = cut([], 2.0, status=504)
     assert causes(replace(evidence, ledger=None)) == [None]
 
 
-def test_a_retry_starts_the_clock_again() -> None:
-    """Two attempts of two seconds each: the clock is two seconds, not four."""
+def test_a_retry_starts_the_timeout_again() -> None:
+    """Two attempts of two seconds each: the timeout is two seconds, not four."""
     evidence = cut([], 4.0, status=504)
     assert evidence.ledger is not None
     ledger = replace(evidence.ledger, attempts=2, attempt=2, started=START + 2.0)
@@ -246,10 +246,10 @@ def test_a_retry_starts_the_clock_again() -> None:
 @pytest.mark.parametrize("kind", [FIRST, IDLE, TOTAL])
 @given(draw=randoms(use_true_random=False), value=floats(2.0, 20.0))
 @settings(max_examples=200)
-def test_any_schedules_with_controls_find_the_clock_that_was_there(kind: Cause, value: float, draw: Random) -> None:
+def test_any_schedules_with_controls_find_the_timeout_that_was_there(kind: Cause, value: float, draw: Random) -> None:
     """A simulated route with one clock, and every exchange on it late by up to 0.3 s, as on a busy machine.
 
-    The controls that a scenario has are among them: a steady stream of three times the clock, and a
+    The controls that a scenario has are among them: a steady stream of three times the timeout, and a
     silence that exceeds it.
     """
     schedules = [

@@ -1,13 +1,13 @@
-"""Which of a path's clocks ended an exchange: before the first byte, on silence, or on total time.
+"""Which of a path's timeouts ended an exchange: before the first byte, on silence, or on total time.
 
-Strategy. Each exchange over a route says two things of every kind of clock: the value that it would have
+Strategy. Each exchange over a route says two things of every kind of timeout: the value that it would have
 had if it had ended this exchange, and the longest time that this exchange survived of what it watches. A
 kind is *consistent* when all deaths agree on one value and nothing survived clearly more. One death alone leaves
 several kinds standing; controls (a steady stream that outlived the moment, a silence that was
 survived) strike them out. What still stands is picked by parsimony: no byte at all, then silence, then total.
 
 Where there is a ledger, the bytes that count are those that the model server wrote: that is what the
-proxy's clock sees, even if the proxy hands nothing on.
+proxy's timeout sees, even if the proxy hands nothing on.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from lab.plan import FaultKind
 from lab.vocabulary import Cause, Ending
 
 TOLERANCE = (0.5, 0.1)
-"""Seconds, and part of the value, whichever is more. Proxies check their clocks on ticks (nginx and
+"""Seconds, and part of the value, whichever is more. Proxies check their timeouts on ticks (nginx and
 HAProxy within milliseconds, Envoy's idle timers within a tenth) and a busy machine is late by tenths of
-a second; the scenarios keep a factor of two between a clock and what must outlive it."""
+a second; the scenarios keep a factor of two between a timeout and what must outlive it."""
 
 SHORTEST_IDLE = 0.5
-"""Seconds. A death amid running tokens has a small silence before it, which is nobody's idle clock."""
+"""Seconds. A death amid running tokens has a small silence before it, which is nobody's idle timeout."""
 
 # Within so many seconds of a stall's end the event loop has read every socket that had something.
 _NEXT_TURN = 0.05
 
 _AFTERWARDS = 0.25
 """Seconds by which the model server must have gone on after an exchange's end, for the end to be the path's doing;
-far above what the two clocks may differ by."""
+far above what the two timeouts may differ by."""
 
-KINDS = (Cause.FIRST_BYTE_CLOCK, Cause.IDLE_CLOCK, Cause.TOTAL_CLOCK)
+KINDS = (Cause.FIRST_BYTE_TIMEOUT, Cause.IDLE_TIMEOUT, Cause.TOTAL_TIMEOUT)
 """In the order in which parsimony picks."""
 
-TIME_OUT_STATUSES = frozenset({408, 504, 524, 598})
-"""Statuses by which a proxy says that its own clock ran out (524 and 598 are usage, not standard)."""
+TIMEOUT_STATUSES = frozenset({408, 504, 524, 598})
+"""Statuses by which a proxy says that its own timeout ran out (524 and 598 are usage, not standard)."""
 
 _PREFIXES = frozenset({Ending.SILENTLY_TRUNCATED, Ending.MALFORMED})
 """Endings of a reply that somebody ended as if it were whole."""
 
 _NAMES = {
-    Cause.FIRST_BYTE_CLOCK: "a clock on the first byte",
-    Cause.IDLE_CLOCK: "an idle clock",
-    Cause.TOTAL_CLOCK: "a clock on the whole exchange",
+    Cause.FIRST_BYTE_TIMEOUT: "a timeout on the first byte",
+    Cause.IDLE_TIMEOUT: "an idle timeout",
+    Cause.TOTAL_TIMEOUT: "a timeout on the whole exchange",
 }
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """What one exchange tells about a route's clocks, in seconds.
+    """What one exchange tells about a route's timeouts, in seconds.
 
     Args:
         died: whether something on the path ended it that was no fault of the model's.
@@ -77,25 +77,25 @@ class Exposure:
     late: float = 0.0
 
     def at_death(self, kind: Cause) -> float | None:
-        """The value of a clock of that kind that ended this exchange; None if it cannot have."""
-        if kind is Cause.FIRST_BYTE_CLOCK:
+        """The value of a timeout of that kind that ended this exchange; None if it cannot have."""
+        if kind is Cause.FIRST_BYTE_TIMEOUT:
             return self.first_byte
-        return self.idle if kind is Cause.IDLE_CLOCK else self.total
+        return self.idle if kind is Cause.IDLE_TIMEOUT else self.total
 
     def survived(self, kind: Cause) -> float:
-        """The longest time that this exchange survived of what such a clock watches."""
-        if kind is Cause.FIRST_BYTE_CLOCK:
+        """The longest time that this exchange survived of what such a timeout watches."""
+        if kind is Cause.FIRST_BYTE_TIMEOUT:
             return self.survived_first_byte
-        return self.survived_idle if kind is Cause.IDLE_CLOCK else self.survived_total
+        return self.survived_idle if kind is Cause.IDLE_TIMEOUT else self.survived_total
 
 
 @dataclass(frozen=True)
-class ClockFinding:
-    """Which clocks are consistent with a set of exchanges.
+class TimeoutFinding:
+    """Which timeouts are consistent with a set of exchanges.
 
     Args:
-        kinds: the consistent kinds, the most likely first; empty if no clock explains the deaths.
-        value: the likeliest clock's value in seconds; None without one.
+        kinds: the consistent kinds, the most likely first; empty if no timeout explains the deaths.
+        value: the likeliest timeout's value in seconds; None without one.
         sentence: the finding in words.
     """
 
@@ -110,7 +110,7 @@ class ClockFinding:
 
 
 def tolerance(value: float) -> float:
-    """How far two measures of one clock may lie apart, in seconds."""
+    """How far two measures of one timeout may lie apart, in seconds."""
     least, part = TOLERANCE
     return max(least, part * value)
 
@@ -124,7 +124,7 @@ def exposure_of(reading: Reading) -> Exposure:
         end = trace.reads[0].at
     if died and ledger is not None and ledger.client_left is not None:
         end = min(end, ledger.client_left)
-    # A proxy that asks again starts its clock again; the probe's request is then not where it began.
+    # A proxy that asks again starts its timeout again; the probe's request is then not where it began.
     start = ledger.started if ledger is not None and ledger.attempts > 1 else trace.started
     times = [at for at in _byte_times(evidence) if start <= at < end]
     gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -144,27 +144,27 @@ def _last_sign(evidence: Evidence, last_byte: float, end: float, *, died: bool) 
     """Until when the path is known to have kept the exchange."""
     if died:
         return last_byte
-    # What a path does with the client's side after the model server has gone, it does on no clock of the exchange's.
+    # What a path does with the client's side after the model server has gone, it does on no timeout of the exchange's.
     fault_at = None if evidence.ledger is None else evidence.ledger.fault_at
     return end if fault_at is None else min(end, fault_at)
 
 
-def blame(exposures: Sequence[Exposure]) -> ClockFinding:
-    """Find the clock that explains every death among exchanges over one route."""
+def blame(exposures: Sequence[Exposure]) -> TimeoutFinding:
+    """Find the timeout that explains every death among exchanges over one route."""
     deaths = [exposure for exposure in exposures if exposure.died]
     if not deaths:
-        return ClockFinding((), None, "nothing on the path ended an exchange")
+        return TimeoutFinding((), None, "nothing on the path ended an exchange")
     values = {kind: _value(kind, deaths, exposures) for kind in KINDS}
     kinds = [kind for kind in KINDS if values[kind] is not None]
-    if Cause.FIRST_BYTE_CLOCK not in kinds and _tell_total(deaths, exposures) and Cause.TOTAL_CLOCK in kinds:
-        kinds = [Cause.TOTAL_CLOCK, *(kind for kind in kinds if kind is not Cause.TOTAL_CLOCK)]
+    if Cause.FIRST_BYTE_TIMEOUT not in kinds and _tell_total(deaths, exposures) and Cause.TOTAL_TIMEOUT in kinds:
+        kinds = [Cause.TOTAL_TIMEOUT, *(kind for kind in kinds if kind is not Cause.TOTAL_TIMEOUT)]
     if not kinds:
-        return ClockFinding((), None, "no single clock explains how the exchanges ended")
+        return TimeoutFinding((), None, "no single timeout explains how the exchanges ended")
     value = values[kinds[0]]
     sentence = f"{_NAMES[kinds[0]]} at {value:.2f} s"
     if len(kinds) > 1:
         sentence += f" (as far as these exchanges tell, also {' or '.join(_NAMES[kind] for kind in kinds[1:])})"
-    return ClockFinding(tuple(kinds), value, sentence)
+    return TimeoutFinding(tuple(kinds), value, sentence)
 
 
 def _value(kind: Cause, deaths: Sequence[Exposure], exposures: Sequence[Exposure]) -> float | None:
@@ -180,7 +180,7 @@ def _value(kind: Cause, deaths: Sequence[Exposure], exposures: Sequence[Exposure
         or max(exposure.survived(kind) for exposure in exposures) > limit
     ):
         return None
-    return None if kind is Cause.IDLE_CLOCK and value < SHORTEST_IDLE else value
+    return None if kind is Cause.IDLE_TIMEOUT and value < SHORTEST_IDLE else value
 
 
 def _late(trace: Trace, end: float) -> float:
@@ -207,7 +207,7 @@ def _died(reading: Reading) -> bool:
         return False
     if reading.clean and ending_of(reading) in (Ending.COMPLETE, Ending.DECLARED_PARTIAL):
         return False
-    broken = trace.end in BROKEN_ENDS or trace.status in TIME_OUT_STATUSES
+    broken = trace.end in BROKEN_ENDS or trace.status in TIMEOUT_STATUSES
     if ledger is None:
         # The lab's own model server would have a ledger if the request had come to it.
         return broken and reading.evidence.plan is None
@@ -221,7 +221,7 @@ def _died(reading: Reading) -> bool:
 
 
 def _explained_by_fault(ledger: Ledger) -> bool:
-    """Whether the model server did it. A frozen one did not: it is the very thing that clocks are for."""
+    """Whether the model server did it. A frozen one did not: it is the very thing that timeouts are for."""
     return ledger.fault_at is not None and not ledger.fault.startswith(FaultKind.FREEZE)
 
 

@@ -1,12 +1,13 @@
-"""Which clocks the path has, and what each stream died of. Pure.
+"""Which timeouts the path has, and what each stream died of. Pure.
 
-Strategy. A clock ends everything that it watches and nothing sooner, so a family's deaths are a clock's only if they
-agree in what the family waited for, are most of its deaths, and nobody outlived them. The clock on the whole comes
-first, told by streams that never wait; deaths at that age say nothing about another clock. Deaths that agree in the
-time of day are an outage's; those that agree in nothing are faults, and never a clock.
+Strategy. A timeout ends everything that it watches and nothing sooner, so a family's deaths are a timeout's only if
+they agree in what the family waited for, are most of its deaths, and nobody outlived them. The timeout on the whole
+comes first, told by streams that never wait; deaths at that age say nothing about another timeout. Deaths that agree in
+the time of day are an outage's; those that agree in nothing are faults, and never a timeout.
 
-Warnings. Where the path holds the reply back, a clock in front of that hop sees no byte: what looks like a clock on the
-whole may then be one on the first byte, and is not told. A clock closer to the total one than the tolerance is hidden.
+Warnings. Where the path holds the reply back, a timeout in front of that hop sees no byte: what looks like a timeout on
+the whole may then be one on the first byte, and is not told. A timeout closer to the total one than the tolerance is
+hidden.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.audit.active.clusters import AGREEING, LEAST_UNCERTAINTY, TIGHT, Cluster, cluster_of, tolerance
-from lab.audit.active.findings import ClockFound, Death, DeathKind, Found, Watched
+from lab.audit.active.findings import Death, DeathKind, Found, TimeoutFound, Watched
 from lab.audit.active.lives import Life
-from lab.audit.active.streams import SHORTEST_CLOCK, STEP
+from lab.audit.active.streams import SHORTEST_TIMEOUT, STEP
 
 HIDDEN_BELOW = 0.5
-"""Seconds by which a clock must be shorter than the one on the whole to be told from it."""
+"""Seconds by which a timeout must be shorter than the one on the whole to be told from it."""
 
 OUTAGE_PART = 0.6
 """Part of the streams that ran, of several families, that must die within a moment for an outage."""
@@ -32,24 +33,24 @@ _CLEARLY = 0.25
 
 
 @dataclass(frozen=True)
-class Clocks:
-    """What the search found: one entry for each thing that a clock may watch, and every death."""
+class Timeouts:
+    """What the search found: one entry for each thing that a timeout may watch, and every death."""
 
-    found: tuple[ClockFound, ...]
+    found: tuple[TimeoutFound, ...]
     deaths: tuple[Death, ...]
 
-    def of(self, watched: Watched) -> ClockFound:
+    def of(self, watched: Watched) -> TimeoutFound:
         """The finding on one of them."""
         return next(each for each in self.found if each.watched is watched)
 
     @property
     def smallest(self) -> float | None:
-        """The shortest clock, in seconds; None if none was found."""
+        """The shortest timeout, in seconds; None if none was found."""
         return min((each.value for each in self.found if each.value is not None), default=None)
 
 
-def find_clocks(lives: Sequence[Life], longest: float, began: float) -> Clocks:
-    """The path's clocks up to `longest` seconds.
+def find_timeouts(lives: Sequence[Life], longest: float, began: float) -> Timeouts:
+    """The path's timeouts up to `longest` seconds.
 
     Args:
         lives: of the streams of the search; those with heartbeats are no part of it.
@@ -66,7 +67,7 @@ def find_clocks(lives: Sequence[Life], longest: float, began: float) -> Clocks:
         if watched is not Watched.TOTAL:
             found[watched] = _family(searched, watched, longest, kinds, ceiling)
     deaths = tuple(_death(life, kinds, began) for life in searched if life.died)
-    return Clocks(tuple(found[watched] for watched in Watched), deaths)
+    return Timeouts(tuple(found[watched] for watched in Watched), deaths)
 
 
 def _death(life: Life, kinds: Mapping[str, DeathKind], began: float) -> Death:
@@ -91,10 +92,10 @@ def _outage(lives: Sequence[Life]) -> frozenset[str]:
 
 
 def _is_outage(dead: Sequence[Life], ran: Sequence[Life], all_of_them: int) -> bool:
-    """Most of many streams, of several families and of different ages: a clock's last victims are few or of one age."""
+    """Most of many streams, of several families and different ages: a timeout's last victims are few or of one age."""
     families, ages = {life.watched for life in dead}, [life.at for life in dead]
     most = len(dead) >= OUTAGE_PART * len(ran) and 2 * len(ran) > all_of_them
-    # The streams of a family began apart: an outage ends each at another age, a clock all at the same.
+    # The streams of a family began apart: an outage ends each at another age, a timeout all at the same.
     fellows = sum(
         any(
             each is not life and each.watched is life.watched and abs(each.at - life.at) <= _SEEN_AT_ONCE
@@ -107,7 +108,7 @@ def _is_outage(dead: Sequence[Life], ran: Sequence[Life], all_of_them: int) -> b
 
 
 def _ceiling(lives: Sequence[Life], kinds: Mapping[str, DeathKind]) -> float | None:
-    """The age at which the streams that never wait die; also where the kind of that clock is not told."""
+    """The age at which the streams that never wait die; also where the kind of that timeout is not told."""
     steady = [life for life in lives if life.watched is Watched.TOTAL]
     died = [life for life in steady if life.died and kinds.get(life.name) is not DeathKind.OUTAGE]
     cluster = _cluster(died, (life.survived for life in steady))
@@ -116,7 +117,7 @@ def _ceiling(lives: Sequence[Life], kinds: Mapping[str, DeathKind]) -> float | N
 
 def _family(
     lives: Sequence[Life], watched: Watched, longest: float, kinds: dict[str, DeathKind], ceiling: float | None
-) -> ClockFound:
+) -> TimeoutFound:
     """One family's finding; notes in `kinds` what its deaths are taken for."""
     family = [life for life in lives if life.watched is watched and not life.refused]
     died = [life for life in family if life.died]
@@ -126,22 +127,23 @@ def _family(
     others += [_waited_until(ceiling, life) for life in died if ceiling is not None and life.name in at_ceiling]
     survived = [*(life.survived for life in family), *others]
     cluster = _cluster(own, (life.survived for life in family), others)
-    kinds.update(dict.fromkeys(at_ceiling, DeathKind.CLOCK))
+    kinds.update(dict.fromkeys(at_ceiling, DeathKind.TIMEOUT))
     tally = _Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, ceiling, lives)
     members = [] if cluster is None else [own[n] for n in sorted(cluster.members)]
     doubted = cluster is None or cluster.contradicted or _from_the_request(watched, members, lives)
     if not doubted:
-        kinds.update(dict.fromkeys((life.name for life in members), DeathKind.CLOCK))
-    # Agreeing deaths that others outlived may be a clock on one of several ways.
+        kinds.update(dict.fromkeys((life.name for life in members), DeathKind.TIMEOUT))
+    # Agreeing deaths that others outlived may be a timeout on one of several ways.
     rest = [life for life in own if life.name not in kinds and life not in members]
     kinds.update({life.name: DeathKind.FAULT for life in rest if not tally.holding and _outlived(life, family, lives)})
-    return tally.without(cluster) if cluster is None or doubted else tally.with_clock(cluster, members)
+    return tally.without(cluster) if cluster is None or doubted else tally.with_timeout(cluster, members)
 
 
 def _waited_until(ceiling: float, life: Life) -> float:
-    """The wait that a stream had survived when the clock on the whole struck.
+    """The wait that a stream had survived when the timeout on the whole struck.
 
-    Some servers look at that clock only when they write the next token: the silence up to there was survived by nobody.
+    Some servers look at that timeout only when they write the next token: the silence up to there was survived by
+    nobody.
     """
     return min(life.waited - life.late, ceiling - (life.at - life.waited))
 
@@ -159,16 +161,16 @@ def _cluster(died: Sequence[Life], survived: Iterable[float], waited: Iterable[f
 
 
 def _outlived(life: Life, family: Sequence[Life], lives: Sequence[Life]) -> bool:
-    """Whether others waited clearly longer, and others lived clearly longer, so that no clock ended this one."""
+    """Whether others waited clearly longer, and others lived clearly longer, so that no timeout ended this one."""
     waited = max(max(other.survived, other.waited - other.late) for other in family)
     lived = max(other.at - other.late for other in lives)
     return waited > life.waited + tolerance(life.waited) and lived > life.at + tolerance(life.at)
 
 
 def _from_the_request(watched: Watched, members: Sequence[Life], lives: Sequence[Life]) -> bool:
-    """Whether the deaths may be those of a clock on something else: the whole, or what a holding hop hands on.
+    """Whether the deaths may be those of a timeout on something else: the whole, or what a holding hop hands on.
 
-    To tell them from a clock on the whole, a lively stream must have lived longer. And where silences amid streams
+    To tell them from a timeout on the whole, a lively stream must have lived longer. And where silences amid streams
     ended at one age behind a hop that held the tokens back, no hop saw any token.
     """
     if watched is Watched.TOTAL:
@@ -193,7 +195,7 @@ NAMES: Mapping[Watched, str] = {
     Watched.TOTAL: "on the whole of a stream",
     Watched.BATCH_REPLY: "on the wait for a batch reply",
 }
-"""Where each clock strikes, in words."""
+"""Where each timeout strikes, in words."""
 
 
 @dataclass(frozen=True)
@@ -211,33 +213,33 @@ class _Tally:
 
     @property
     def _scattered(self) -> str:
-        """Words on the deaths that no clock explains; empty without any."""
+        """Words on the deaths that no timeout explains; empty without any."""
         faults = sum(_outlived(life, self.family, self.lives) for life in self.own)
         others = len(self.own) - faults
-        words = f"; {faults} of {len(self.family)} died scattered, which are faults and no clock" if faults else ""
+        words = f"; {faults} of {len(self.family)} died scattered, which are faults and no timeout" if faults else ""
         return words + (f"; {others} of {len(self.family)} died, too few that agree to tell of what" if others else "")
 
     @property
     def holding(self) -> bool:
-        """Whether most deaths came while the path held tokens back, so that a hop's clock saw other times than ours."""
+        """Whether most deaths came while the path held tokens back: a hop's timeout then saw other times than ours."""
         return _mostly_held(self.own)
 
-    def with_clock(self, cluster: Cluster, members: Sequence[Life]) -> ClockFound:
+    def with_timeout(self, cluster: Cluster, members: Sequence[Life]) -> TimeoutFound:
         where = NAMES[self.watched]
         if not cluster.certain:
             early, after = max(0.0, cluster.value - cluster.uncertainty), cluster.value + cluster.uncertainty
             unsure = self._made(
                 Found.UNKNOWN,
-                f"a clock {where} somewhere between {early:.2f} s and {after:.2f} s: the probe itself was late when "
+                f"a timeout {where} somewhere between {early:.2f} s and {after:.2f} s: the probe itself was late when "
                 "its streams ended, so that the value cannot be told",
             )
             return replace(unsure, uncertainty=round(cluster.uncertainty, 3))
-        if self.watched is Watched.TOTAL and cluster.value < SHORTEST_CLOCK:
+        if self.watched is Watched.TOTAL and cluster.value < SHORTEST_TIMEOUT:
             return self._made(
                 Found.UNKNOWN,
-                f"every stream ended {cluster.value:.2f} s after its request: a clock on the whole, or on the first "
-                f"byte, or on silences that a token every {STEP:g} s does not end; clocks shorter than "
-                f"{SHORTEST_CLOCK:g} s are seen and not told apart",
+                f"every stream ended {cluster.value:.2f} s after its request: a timeout on the whole, or on the first "
+                f"byte, or on silences that a token every {STEP:g} s does not end; timeouts shorter than "
+                f"{SHORTEST_TIMEOUT:g} s are seen and not told apart",
                 cluster,
                 members,
             )
@@ -245,62 +247,62 @@ class _Tally:
             return self._made(
                 Found.UNKNOWN,
                 f"every stream ended {cluster.value:.2f} s after its request, and the path had held its tokens back: "
-                "a clock on the whole, or one on the first byte in front of the hop that holds",
+                "a timeout on the whole, or one on the first byte in front of the hop that holds",
                 cluster,
                 members,
             )
         faults = len(self.own) - len(members)
         sentence = (
-            f"a clock {where} at {cluster.value:.2f} s{is_round(cluster.value)}: {len(members)} of "
+            f"a timeout {where} at {cluster.value:.2f} s{is_round(cluster.value)}: {len(members)} of "
             f"{len(self.own)} deaths agree and nothing outlived it"
         )
-        sentence += f"; {faults} died otherwise, scattered, which is no clock" if faults else ""
-        return self._made(Found.CLOCK, sentence, cluster, members)
+        sentence += f"; {faults} died otherwise, scattered, which is no timeout" if faults else ""
+        return self._made(Found.TIMEOUT, sentence, cluster, members)
 
     @property
     def _hidden(self) -> bool:
-        """Whether the clock on the whole ends every stream, and the family waited for nearly as long."""
-        if not self.at_ceiling or self.ceiling is None or self.ceiling < SHORTEST_CLOCK:
+        """Whether the timeout on the whole ends every stream, and the family waited for nearly as long."""
+        if not self.at_ceiling or self.ceiling is None or self.ceiling < SHORTEST_TIMEOUT:
             return False
         return self.ceiling <= min(self.longest, self.survived) + HIDDEN_BELOW
 
-    def without(self, cluster: Cluster | None) -> ClockFound:
+    def without(self, cluster: Cluster | None) -> TimeoutFound:
         where, dead = NAMES[self.watched], len(self.own)
         if not self.family:
-            return self._made(Found.UNKNOWN, f"no exchange came to the model server, so no clock {where} can be told")
+            return self._made(Found.UNKNOWN, f"no exchange came to the model server, so no timeout {where} can be told")
         if self.holding:
             return self._made(
                 Found.UNKNOWN,
-                f"cannot tell a clock {where}: {dead} of {len(self.family)} ended while the path held tokens back, so "
-                "that no hop saw the silence that was made",
+                f"cannot tell a timeout {where}: {dead} of {len(self.family)} ended while the path held tokens back, "
+                "so that no hop saw the silence that was made",
             )
         if cluster is not None:
             ended = f"{len(cluster.members)} of {len(self.family)} ended at {cluster.value:.2f} s"
             if cluster.contradicted:
                 return self._made(
-                    Found.UNKNOWN, f"{ended}, but {cluster.contradicted}: no clock {where} is told by that"
+                    Found.UNKNOWN, f"{ended}, but {cluster.contradicted}: no timeout {where} is told by that"
                 )
             return self._made(
-                Found.UNKNOWN, f"{ended}, and no lively stream lived longer: a clock {where}, or one on the whole"
+                Found.UNKNOWN, f"{ended}, and no lively stream lived longer: a timeout {where}, or one on the whole"
             )
         faults = self._scattered
         if self._hidden:
             return self._made(
                 Found.HIDDEN,
-                f"no clock {where} shorter than the one at {self.ceiling:.2f} s that ends every stream; "
+                f"no timeout {where} shorter than the one at {self.ceiling:.2f} s that ends every stream; "
                 f"{self.survived:.1f} s were survived{faults}",
             )
         if self.survived >= self.longest:
-            return self._made(Found.NONE, f"no clock {where} up to {self.survived:.1f} s{faults}")
+            return self._made(Found.NONE, f"no timeout {where} up to {self.survived:.1f} s{faults}")
         return self._made(
-            Found.UNKNOWN, f"cannot tell a clock {where}: {self.survived:.1f} s were survived at most{faults}"
+            Found.UNKNOWN, f"cannot tell a timeout {where}: {self.survived:.1f} s were survived at most{faults}"
         )
 
     def _made(
         self, found: Found, sentence: str, cluster: Cluster | None = None, members: Sequence[Life] = ()
-    ) -> ClockFound:
+    ) -> TimeoutFound:
         looks = Counter(life.looks for life in members)
-        return ClockFound(
+        return TimeoutFound(
             watched=self.watched,
             found=found,
             value=None if cluster is None else round(cluster.value, 3),
