@@ -80,7 +80,7 @@ class CaseResult:
     """One case of one scenario behind one proxy.
 
     Args:
-        label: `broken`, `fixed`, `fixed-<way>`, `immune` or `real-defaults`.
+        label: `broken`, `fixed`, `fixed-<way>`, `not-affected` or `real-defaults`.
         title: what this side is, in a few words; empty where the label says it all.
         outcome: whether it went as the scenario says; for a broken variant, passed means that the symptom
             was reproduced.

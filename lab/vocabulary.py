@@ -151,3 +151,15 @@ class Outcome(StrEnum):
     HARNESS_FAILED = "harness failed"
     SKIPPED = "skipped"
     INCONCLUSIVE = "inconclusive"
+
+
+class Trouble(StrEnum):
+    """What kind of thing is wrong on a path, as far as a remedy is concerned."""
+
+    HOLDING = "holding"
+    TIMEOUT = "timeout"
+    DEATH = "death"
+    """It died, and nothing says whether by a timeout."""
+    HIDDEN_CUT = "hidden-cut"
+    FAULT = "fault"
+    """It died or was refused at once, or with a status that is no timeout's: no setting of a proxy mends that."""

@@ -14,8 +14,6 @@ plan = { tokens = 10, interval = "20ms", lockstep = true, hold = "2s" }
 
 [symptom.stream]
 delivery = "batched"
-
-[proxies.nginx]
 """
 """nginx 1.26 asks with HTTP/1.0 unless told otherwise, and then collects the reply."""
 
@@ -51,6 +49,7 @@ def write_scenario(folder: Path, *, table: str = TABLE, fixed: str = HANDED_ON) 
     (folder / "nginx").mkdir(parents=True)
     (folder / "README.md").write_text("# A story\n")
     (folder / "scenario.toml").write_text(table)
+    (folder / "nginx" / "expected.toml").write_text('[broken]\nbefore = "1.29.7"\n')
     for case, directive in (("broken", HELD), ("fixed", fixed)):
         (folder / "nginx" / f"{case}.conf").write_text(CONFIG.replace("DIRECTIVE", directive))
     return folder

@@ -67,7 +67,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, images_in_use: object, engine:
 
 
 def test_all_is_as_required(run: WholeRun) -> None:
-    """Every broken variant shows its symptom, every fixed and immune variant meets its requirement."""
+    """Every broken variant shows its symptom, every fixed and not affected variant meets its requirement."""
     wrong = [
         f"{scenario.id}::{proxy.proxy}::{case.label}: {case.outcome}"
         for scenario, proxy, case in run.results.cases()
@@ -118,7 +118,7 @@ class TestNginxDefaults:
         ("proxy", "label", "ending", "flagged"),
         [
             ("nginx-1.26", "broken", Ending.SILENTLY_TRUNCATED, True),
-            ("nginx-1.30", "immune", Ending.CUT, False),
+            ("nginx-1.30", "not-affected", Ending.CUT, False),
         ],
     )
     def test_a_dead_model_server(self, run: WholeRun, proxy: str, label: str, ending: Ending, *, flagged: bool) -> None:
@@ -129,14 +129,14 @@ class TestNginxDefaults:
 
     @pytest.mark.parametrize(
         ("proxy", "label", "delivery"),
-        [("nginx-1.26", "broken", Delivery.BATCHED), ("nginx-1.30", "immune", Delivery.INCREMENTAL)],
+        [("nginx-1.26", "broken", Delivery.BATCHED), ("nginx-1.30", "not-affected", Delivery.INCREMENTAL)],
     )
     def test_a_stream_in_lockstep(self, run: WholeRun, proxy: str, label: str, delivery: Delivery) -> None:
         """The older one holds the whole stream back, the newer one hands each token on."""
         assert run.exchange("lockstep", "close-delimited-upstream", proxy, label).delivery is delivery
 
     @pytest.mark.parametrize(
-        ("proxy", "label", "received"), [("nginx-1.26", "broken", 0), ("nginx-1.30", "immune", 10)]
+        ("proxy", "label", "received"), [("nginx-1.26", "broken", 0), ("nginx-1.30", "not-affected", 10)]
     )
     def test_a_reset(self, run: WholeRun, proxy: str, label: str, received: int) -> None:
         """Ten tokens and, a second later, RST: the older one throws all ten away, the newer one had passed them on."""

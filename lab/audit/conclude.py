@@ -15,7 +15,7 @@ from lab.audit.conclude_ending import TimeoutGuess, ending_of_reading, strangers
 from lab.audit.conclude_problems import Proven, problems_of, proven_by, verdict_of
 from lab.audit.conclude_ways import Added, EndingCount, GroupFinding, added, group_finding, guilty, outward
 from lab.audit.confidence import Confidence, DeliveryFinding, EndingFinding, Problem, Severity
-from lab.audit.hops import HopClue, Product, header_oddities, hop_clues
+from lab.audit.hops import HopClue, header_oddities, hop_clues
 from lab.audit.samples import DIRECT, Sample, Setting
 from lab.audit.signs import Measured, Signs, measure_signs
 
@@ -29,7 +29,6 @@ __all__ = [
     "GroupFinding",
     "HopClue",
     "Problem",
-    "Product",
     "Proven",
     "SampleFinding",
     "Severity",

@@ -13,20 +13,18 @@ from lab.audit.allowance import ignores_limit
 from lab.audit.conclude_ending import TimeoutGuess, ending_finding, survived
 from lab.audit.conclude_ways import Added, GroupFinding, outward
 from lab.audit.confidence import Confidence, Problem, Severity
-from lab.audit.hops import HopClue, Product
-from lab.audit.remedies import Trouble, remedy_for
+from lab.audit.hops import HopClue
+from lab.audit.remedies import remedy_for
 from lab.audit.samples import DIRECT
 from lab.audit.signs import Measured
 from lab.evidence import TransportEnd
 from lab.judge.endings import OWN_ENDS, WHOLE, Reading
+from lab.products import PRODUCTS
 from lab.reports.phrases import plural
-from lab.vocabulary import Delivery, Ending
+from lab.vocabulary import Delivery, Ending, Trouble
 
 _HELD = frozenset({Delivery.BATCHED, Delivery.COALESCED})
 _MODELS = frozenset({Ending.MODEL_ERROR_STATUS, Ending.MODEL_ERROR_IN_STREAM})
-_HAPROXYS_HOLD = (0.19, 0.28)
-"""Seconds between clumps that HAProxy makes: its hold of 200 ms, and the wait for the token that begins the next."""
-
 SOONEST_TIMEOUT = 1.0
 """Seconds. An answer that dies sooner than that dies of no timeout that anybody sets."""
 
@@ -109,8 +107,8 @@ def problems_of(
         return ()
     audited = groups[0].way
     ways = list(dict.fromkeys(group.way for group in groups))
-    timeouted = frozenset(timeout.way for timeout in timeouts if timeout.cause is not None)
-    scene = _Scene(audited, clues, blamed, timeouted, alone=len(ways) == 1)
+    timed_out = frozenset(timeout.way for timeout in timeouts if timeout.cause is not None)
+    scene = _Scene(audited, clues, blamed, timed_out, alone=len(ways) == 1)
     found = [
         *(problem for way in ways for problem in _of_way([g for g in groups if g.way == way], scene, measured)),
         *(_of_timeout(timeout, scene) for timeout in timeouts if timeout.cause is not None),
@@ -129,26 +127,25 @@ def problems_of(
 class _Scene:
     """What a remedy depends on beside the finding.
 
-    `timeouted` are the ways on which deaths look like a timeout's; `alone` says that no other way was measured that
+    `timed_out` are the ways on which deaths look like a timeout's; `alone` says that no other way was measured that
     could tell the hop.
     """
 
     audited: str
     clues: Sequence[HopClue]
     blamed: Added | None
-    timeouted: frozenset[str]
+    timed_out: frozenset[str]
     alone: bool
 
     def severity(self, way: str) -> Severity:
         return Severity.FAILURE if way == self.audited else Severity.WARNING
 
-    def remedy(self, trouble: Trouble, way: str, guess: Product | None = None) -> str:
+    def remedy(self, trouble: Trouble, way: str, guess: str = "") -> str:
         """For what is wrong on a way; the guess is a product that only a rhythm speaks for."""
         guilty = self.blamed.way if self.blamed else ""
         products = _products(self.clues, guilty or way)
         # Where a product has named itself, a rhythm says nothing against it.
-        hint = guess if guess is not None and not products else None
-        return remedy_for(trouble, products, guilty=guilty, find=self.alone, guess=hint)
+        return remedy_for(trouble, products, guilty=guilty, find=self.alone, guess="" if products else guess)
 
 
 def _of_way(groups: Sequence[GroupFinding], scene: _Scene, measured: Sequence[Measured]) -> Iterable[Problem]:
@@ -174,8 +171,7 @@ def _of_holding(held: Sequence[GroupFinding], scene: _Scene, measured: Sequence[
     by = f", and {scene.blamed.way} is the first way from the model outward that does" if scene.blamed else ""
     alike = ", and alike in the other settings" if len(held) > 1 else ""
     sentence = f"{asked(held)}: tokens came {first.delivery.delivery} ({first.delivery.confidence})"
-    guess = Product.HAPROXY if all(_like_haproxy(group, measured) for group in held) else None
-    remedy = scene.remedy(Trouble.HOLDING, first.way, guess)
+    remedy = scene.remedy(Trouble.HOLDING, first.way, _clump_maker(held, measured))
     return Problem(scene.severity(first.way), first.way, f"{sentence}{by}: {first.delivery.reason}{alike}", remedy)
 
 
@@ -188,7 +184,7 @@ def _of_ending(groups: Sequence[GroupFinding], ending: Ending, scene: _Scene) ->
         severity = Severity.WARNING
     words = f"{asked([group for group, _ in found])}: {count} of {plural(samples, 'answer')} ended {ending}"
     trouble = _ENDING_REMEDIES.get(ending)
-    if trouble is Trouble.TIMEOUT and example.status not in _TIMED_OUT and way not in scene.timeouted:
+    if trouble is Trouble.TIMEOUT and example.status not in _TIMED_OUT and way not in scene.timed_out:
         soon = example.after < SOONEST_TIMEOUT
         trouble = Trouble.FAULT if soon or example.status in _NO_TIMEOUT else Trouble.DEATH
     remedy = _ENDING_WORDS.get(ending, "") if trouble is None else scene.remedy(trouble, way)
@@ -251,14 +247,23 @@ def acceptable(offered: str, coding: str) -> bool:
     return all(part.strip() in names | {"", "identity"} for part in coding.split(","))
 
 
-def _products(clues: Sequence[HopClue], way: str) -> list[Product]:
+def _products(clues: Sequence[HopClue], way: str) -> list[str]:
     """What was recognised on a way and is not part of the model's own address."""
     inner = {clue.product for clue in clues if clue.way == DIRECT and way != DIRECT}
     return [clue.product for clue in clues if clue.way == way and clue.product not in inner]
 
 
-def _like_haproxy(group: GroupFinding, measured: Sequence[Measured]) -> bool:
-    least, most = _HAPROXYS_HOLD
+def _clump_maker(held: Sequence[GroupFinding], measured: Sequence[Measured]) -> str:
+    """The title of the product whose defaults make clumps as far apart as all of these; empty where none does."""
+    for product in PRODUCTS.values():
+        hold = product.hold
+        if hold is not None and all(_made_by(hold, group, measured) for group in held):
+            return product.title
+    return ""
+
+
+def _made_by(hold: tuple[float, float], group: GroupFinding, measured: Sequence[Measured]) -> bool:
+    least, most = hold
     alike = [
         least <= one.signs.gaps_between_moments.median <= most
         for one in measured

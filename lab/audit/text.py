@@ -90,7 +90,7 @@ def _conclusions(results: AuditResults, out: Console) -> None:
     if found.hops:
         _line(out, "\nWhat the headers give away:")
         for clue in found.hops:
-            _line(out, f"  {clue.way}: {clue.product.value} {clue.version}".rstrip() + f" ({clue.evidence})")
+            _line(out, f"  {clue.way}: {clue.product} {clue.version}".rstrip() + f" ({clue.evidence})")
 
 
 def _reasons(results: AuditResults, found: Sequence[Row], out: Console) -> None:

@@ -1,8 +1,11 @@
-"""Reads one scenario's folder: `scenario.toml`, the configurations and the story.
+"""Reads one scenario's folder: `scenario.toml`, each product's folder, and the story.
 
 Every fault found here is the author's, and ends as `BadInput` that names the file and the key. The
 loader joins overlays from the general to the special: an exchange's plan, the variant's plan, the variant's
 own words for that exchange.
+
+A product takes part by having a folder. The configurations in it say how: `broken` and `fixed`, `fixed-<way>`,
+`not-affected`, `real-defaults`; `expected.toml` says which versions fail and what they show where it differs.
 """
 
 from __future__ import annotations
@@ -11,24 +14,37 @@ import random
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from lab.catalogue.scenario import Case, Exchange, Scenario
-from lab.catalogue.schema import Lengths, ProxyTable, ScenarioTable, SymptomTable, VariantTable
+from lab.catalogue.schema import (
+    BrokenTable,
+    Closed,
+    ExpectedTable,
+    Lengths,
+    ScenarioTable,
+    Some,
+    SymptomTable,
+    VariantTable,
+)
 from lab.errors import BadInput
 from lab.files import read_words, stay_inside
 from lab.plan import Plan, PlanError, make_plan
 from lab.printable import printable
-from lab.products import PRODUCTS, Product, Proxy, resolve
+from lab.products import PRODUCTS, Product, Proxy, order_of
 from lab.vocabulary import Variant
 from lab.wire import format_named
 
 FILE = "scenario.toml"
+EXPECTED = "expected.toml"
 MARGIN = 0.25
 """How much nearer than the timeout itself a drawn length may not come; see `Lengths`."""
+
+Table = TypeVar("Table", bound=Closed)
 
 
 def load_scenario(folder: Path) -> Scenario:
@@ -40,12 +56,12 @@ def load_scenario(folder: Path) -> Scenario:
     if printable(folder.name) != folder.name:
         raise BadInput(f"{folder}: the name of a scenario has characters without a shape", "Rename the folder.")
     stay_inside(folder / FILE, folder)
-    return _Loader(folder, _read(folder / FILE)).scenario()
+    return _Loader(folder, _read(folder / FILE, ScenarioTable)).scenario()
 
 
-def _read(path: Path) -> ScenarioTable:
+def _read(path: Path, kind: type[Table]) -> Table:
     try:
-        return ScenarioTable.model_validate(tomllib.loads(read_words(path)))
+        return kind.model_validate(tomllib.loads(read_words(path)))
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}", f"A scenario is a folder with a {FILE}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -91,27 +107,23 @@ class _Loader:
 
     def _check_names(self) -> None:
         table = self.table
-        if not table.proxies:
-            raise self._fail("proxies", "no proxy can fail here", "Name at least one product, such as [proxies.nginx].")
         for name, exchange in table.exchanges.items():
             try:
                 format_named(exchange.wire_format)
             except BadInput as error:
                 raise self._fail(f"exchanges.{name}.wire_format", error.problem, error.remedy) from None
-        for key, symptoms in self._symptoms():
-            for name in symptoms:
-                self._known_exchange(f"{key}.{name}", name)
+        for name in table.symptom:
+            self._known_exchange(f"symptom.{name}", name)
         for key, variant in self._variants():
             for name in (*variant.exchanges, *variant.lengths):
                 self._known_exchange(f"{key}.exchanges.{name}", name)
-            for name in variant.proxies:
-                if name not in table.proxies:
-                    raise self._fail(
-                        f"{key}.proxies", f"no proxy {name!r}", f"The file has: {', '.join(table.proxies)}."
-                    )
         if table.real_defaults:
             for name in (*table.real_defaults.exchanges, *table.real_defaults.lengths):
                 self._known_exchange(f"real_defaults.exchanges.{name}", name)
+        for way in table.fixes:
+            if not any(self._takes(product, way) for product in self._products):
+                remedy = f"A product takes it with a file such as {next(iter(PRODUCTS))}/fixed-{way}.*."
+                raise self._fail(f"fixes.{way}", "no product takes this fix", remedy)
 
     def _story(self) -> str:
         path = self.folder / "README.md"
@@ -127,57 +139,111 @@ class _Loader:
         if name not in self.table.exchanges:
             raise self._fail(key, "no such exchange", f"The file has: {', '.join(self.table.exchanges)}.")
 
-    def _symptoms(self) -> Iterator[tuple[str, Mapping[str, SymptomTable]]]:
-        yield "symptom", self.table.symptom
-        for name, proxy in self.table.proxies.items():
-            yield f"proxies.{name}.symptom", proxy.symptom
-        if self.table.real_defaults:
-            for name, symptoms in self.table.real_defaults.symptom.items():
-                yield f"real_defaults.symptom.{name}", symptoms
-
     def _variants(self) -> Iterator[tuple[str, VariantTable]]:
         yield "broken", self.table.broken
         yield "fixed", self.table.fixed
         for way, variant in self.table.fixes.items():
             yield f"fixes.{way}", variant
 
+    @cached_property
+    def _products(self) -> tuple[Product, ...]:
+        """Those that have a folder."""
+        folders = sorted(each.name for each in self.folder.iterdir() if each.is_dir() and _for_a_product(each))
+        for name in folders:
+            if name not in PRODUCTS:
+                raise BadInput(
+                    f"{self.folder / name}: unknown product {name!r}", f"Known: {', '.join(sorted(PRODUCTS))}."
+                )
+        if not folders:
+            raise BadInput(f"{self.folder}: no product takes part", "Make a folder for at least one, such as nginx.")
+        return tuple(PRODUCTS[name] for name in folders)
+
     def _cases(self) -> Iterator[Case]:
-        for name, proxy_table in self.table.proxies.items():
-            symptom = {**self.table.symptom, **proxy_table.symptom}
-            for proxy in self._proxies(f"proxies.{name}", name, proxy_table.releases):
+        for product in self._products:
+            cases = list(self._cases_of(product))
+            self._check_all_used(product, cases)
+            yield from cases
+
+    def _cases_of(self, product: Product) -> Iterator[Case]:
+        expected = self._expected(product)
+        if expected.broken is not None:
+            symptom = {**self.table.symptom, **expected.broken.symptom}
+            for proxy in self._proxies(product, "broken", expected.broken):
                 yield self._case(proxy, Variant.BROKEN, "broken", self.table.broken, symptom)
                 yield self._case(proxy, Variant.FIXED, "fixed", self.table.fixed, {})
                 for way, variant in self.table.fixes.items():
-                    if not variant.proxies or name in variant.proxies:
+                    if self._takes(product, way) and way not in expected.broken.without:
                         yield self._case(proxy, Variant.FIXED, f"fixed-{way}", variant, {})
-        for name, immune in self.table.not_affected.items():
-            for proxy in self._proxies(f"immune.{name}", name, immune.releases):
-                yield self._case(
-                    proxy, Variant.NOT_AFFECTED, "immune", VariantTable(title=immune.why, shows=immune.shows), {}
+        if expected.not_affected is not None:
+            table = VariantTable(title=expected.not_affected.why, shows=expected.not_affected.shows)
+            for proxy in self._proxies(product, "not_affected", expected.not_affected):
+                yield self._case(proxy, Variant.NOT_AFFECTED, Variant.NOT_AFFECTED, table, {})
+        if expected.real_defaults is not None and self.table.real_defaults is not None:
+            real = self.table.real_defaults
+            title = "the product's own timeouts"
+            table = VariantTable(exchanges=real.exchanges, lengths=real.lengths, title=title)
+            symptom = expected.real_defaults.symptom
+            for proxy in self._proxies(product, "real_defaults", expected.broken or BrokenTable()):
+                yield self._case(proxy, Variant.REAL_DEFAULTS, Variant.REAL_DEFAULTS, table, symptom)
+
+    def _expected(self, product: Product) -> ExpectedTable:
+        """What is expected of a product; its exchanges and its versions are those that there are."""
+        path = self.folder / product.name / EXPECTED
+        if not path.exists():
+            return ExpectedTable(broken=BrokenTable())
+        stay_inside(path, self.folder)
+        expected = _read(path, ExpectedTable)
+        if expected.broken is None and expected.not_affected is None:
+            expected = expected.model_copy(update={"broken": BrokenTable()})
+        if expected.real_defaults is not None and self.table.real_defaults is None:
+            raise BadInput(f"{path}: real_defaults: the scenario has none", f"Add [real_defaults] to {FILE}.")
+        for key, table in (("broken", expected.broken), ("real_defaults", expected.real_defaults)):
+            for name in table.symptom if table is not None else ():
+                if name not in self.table.exchanges:
+                    known = ", ".join(self.table.exchanges)
+                    raise BadInput(f"{path}: {key}.symptom.{name}: no such exchange", f"{FILE} has: {known}.")
+        for way in expected.broken.without if expected.broken is not None else ():
+            if way not in self.table.fixes:
+                raise BadInput(
+                    f"{path}: broken.without.{way}: no such fix", f"{FILE} has: {', '.join(self.table.fixes)}."
                 )
-        yield from self._real_defaults()
+        if expected.broken is not None and expected.not_affected is not None:
+            self._check_apart(product, path, expected.broken, expected.not_affected)
+        return expected
 
-    def _real_defaults(self) -> Iterator[Case]:
-        real = self.table.real_defaults
-        if real is None:
-            return
-        for name, symptom in real.symptom.items():
-            variant = VariantTable(exchanges=real.exchanges, lengths=real.lengths, title="the product's own timeouts")
-            failing = self.table.proxies.get(name, ProxyTable())
-            for proxy in self._proxies(f"real_defaults.symptom.{name}", name, failing.releases):
-                yield self._case(proxy, Variant.REAL_DEFAULTS, "real-defaults", variant, symptom)
+    def _check_apart(self, product: Product, path: Path, broken: Some, not_affected: Some) -> None:
+        both = [
+            each.number for each in product.versions if _among(each.order, broken) and _among(each.order, not_affected)
+        ]
+        if both:
+            remedy = "Divide them with since and before."
+            raise BadInput(f"{path}: {', '.join(both)} is both broken and not affected", remedy)
 
-    def _proxies(self, key: str, name: str, releases: list[str]) -> tuple[Proxy, ...]:
-        if name not in PRODUCTS:
-            raise self._fail(key, f"unknown proxy {name!r}", f"Known: {', '.join(sorted(PRODUCTS))}.")
-        product = PRODUCTS[name]
-        wanted = releases or [product.releases[0]]
-        if len(set(wanted)) < len(wanted):
-            raise self._fail(f"{key}.releases", "the same release twice", "Name each once.")
-        try:
-            return tuple(proxy for release in wanted for proxy in resolve(f"{name}-{release}"))
-        except BadInput as error:
-            raise self._fail(f"{key}.releases", error.problem, error.remedy) from None
+    def _takes(self, product: Product, way: str) -> bool:
+        """Whether a fix is for that product: it has the file, or the remedy lies outside the product."""
+        own = self.folder / product.name / f"fixed-{way}{product.suffix}"
+        return own.exists() or self._elsewhere(self.table.fixes[way])
+
+    @staticmethod
+    def _elsewhere(table: VariantTable) -> bool:
+        """Whether the remedy lies outside the product."""
+        return bool(table.plan or table.exchanges or table.consumers or table.stream)
+
+    def _proxies(self, product: Product, key: str, some: Some) -> tuple[Proxy, ...]:
+        found = tuple(Proxy(product, version) for version in product.versions if _among(version.order, some))
+        if not found:
+            path = self.folder / product.name / EXPECTED
+            numbers = ", ".join(version.number for version in product.versions)
+            raise BadInput(f"{path}: {key}: no version of {product.name} is among these", f"The lab has {numbers}.")
+        return found
+
+    def _check_all_used(self, product: Product, cases: list[Case]) -> None:
+        """A configuration that no case has would never be run, and nobody would know."""
+        used = {case.config for case in cases}
+        for label in ("broken", "fixed", "fixed-*", Variant.NOT_AFFECTED, Variant.REAL_DEFAULTS):
+            for file in (self.folder / product.name).glob(f"{label}{product.suffix}"):
+                if file not in used:
+                    raise BadInput(f"{file}: no variant of the scenario uses it", f"See {FILE} and {EXPECTED}.")
 
     def _case(
         self, proxy: Proxy, variant: Variant, label: str, table: VariantTable, symptom: Mapping[str, SymptomTable]
@@ -200,12 +266,14 @@ class _Loader:
         )
 
     def _config(self, product: Product, variant: Variant, label: str, table: VariantTable) -> Path:
-        """The variant's own file; the broken one again where the remedy lies outside the proxy."""
+        """The variant's own file; the broken one again where the remedy lies outside the product."""
+        if table.config is not None:
+            return product.default if table.config == "default" else product.recommended
         own = self.folder / product.name / f"{label}{product.suffix}"
         broken = own.with_name(f"broken{product.suffix}")
-        elsewhere = variant is Variant.NOT_AFFECTED or bool(
-            table.plan or table.exchanges or table.consumers or table.stream
-        )
+        if variant is Variant.REAL_DEFAULTS and not own.exists():
+            return product.default
+        elsewhere = variant is Variant.NOT_AFFECTED or self._elsewhere(table)
         for path in (own, broken) if elsewhere else (own,):
             if path.exists():
                 self._check_files(path)
@@ -277,3 +345,13 @@ class _Loader:
 
 def _both_sides(lengths: list[float], timeout: float) -> bool:
     return any(length < timeout for length in lengths) and any(length > timeout for length in lengths)
+
+
+def _for_a_product(folder: Path) -> bool:
+    return not folder.name.startswith((".", "_"))
+
+
+def _among(order: tuple[int, ...], some: Some) -> bool:
+    """Whether a version is meant."""
+    since = some.since is None or order >= order_of(some.since)
+    return since and (some.before is None or order < order_of(some.before))

@@ -40,8 +40,8 @@ class Case:
     """One variant of one scenario behind one proxy.
 
     Args:
-        label: `broken`, `fixed`, `fixed-<way>`, `immune` or `real-defaults`.
-        title: what this side is, in a few words; may be empty.
+        label: `broken`, `fixed`, `fixed-<way>`, `not-affected` or `real-defaults`.
+        title: what this case is, in a few words; may be empty.
         config: the proxy's whole configuration file.
         symptom: by family, what is expected where the variant is to fail; empty where it is to meet its
             requirements.

@@ -1,4 +1,4 @@
-"""The closed schema of `scenario.toml`, as it stands in the file.
+"""The closed schema of `scenario.toml` and of each product's `expected.toml`, as it stands in the files.
 
 An unknown key, a missing key or a value outside its set is refused with the file, the key and the
 reason. What these models hold is still the author's text; `lab.catalogue.scenario` turns it into the
@@ -7,7 +7,7 @@ frozen values that the run works with.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,47 +63,32 @@ class SymptomTable(Closed):
 
 
 class VariantTable(Closed):
-    """What a variant changes beside the proxy's configuration.
+    """What a variant changes beside the product's configuration.
 
     `stream` overrides every exchange. `shows` are flags that every verdict must carry, so that a variant cannot
-    pass for want of what it is about, such as compression.
+    pass for want of what it is about, such as compression. `config` takes the product's own configuration, from its
+    folder in `lab/products`.
     """
 
     title: str = ""
+    config: Literal["default", "recommended"] | None = None
     stream: bool | None = None
     plan: Fields = {}
     exchanges: dict[Name, Fields] = {}
     lengths: dict[Name, Lengths] = {}
     consumers: list[str] = []
     shows: list[Flag] = []
-    proxies: list[str] = []
-
-
-class ProxyTable(Closed):
-    """One product that can fail."""
-
-    releases: list[str] = []
-    symptom: dict[Name, SymptomTable] = {}
-
-
-class NotAffectedTable(Closed):
-    """One product that does not show this failure, and why."""
-
-    why: str
-    shows: list[Flag] = []
-    releases: list[str] = []
 
 
 class RealDefaultsTable(Closed):
-    """The same failure with the product's own timeouts."""
+    """The same failure with the products' own timeouts."""
 
     exchanges: dict[Name, Fields]
     lengths: dict[Name, Lengths] = {}
-    symptom: dict[str, dict[Name, SymptomTable]]
 
 
 class ScenarioTable(Closed):
-    """The whole file."""
+    """The whole of `scenario.toml`."""
 
     title: str
     group: Group
@@ -115,6 +100,45 @@ class ScenarioTable(Closed):
     broken: VariantTable = VariantTable()
     fixed: VariantTable = VariantTable()
     fixes: dict[Name, VariantTable] = {}
-    proxies: dict[str, ProxyTable] = {}
-    not_affected: dict[str, NotAffectedTable] = {}
     real_defaults: RealDefaultsTable | None = None
+
+
+Number = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$")]
+
+
+class Some(Closed):
+    """Which versions of a product are meant: from `since` on, and older than `before`; all without either."""
+
+    since: Number | None = None
+    before: Number | None = None
+
+
+class BrokenTable(Some):
+    """Versions that fail so, and what they show where it differs from `scenario.toml`.
+
+    `without` names fixes that are of no use to this product, each with the reason.
+    """
+
+    symptom: dict[Name, SymptomTable] = {}
+    without: dict[Name, str] = {}
+
+
+class NotAffectedTable(Some):
+    """Versions that do not show this failure, and why."""
+
+    why: str
+    shows: list[Flag] = []
+
+
+class OwnDefaultsTable(Closed):
+    """What the product shows with its own timeouts."""
+
+    symptom: Annotated[dict[Name, SymptomTable], Field(min_length=1)]
+
+
+class ExpectedTable(Closed):
+    """The whole of `<product>/expected.toml`; what is not said to be unaffected fails as `scenario.toml` says."""
+
+    broken: BrokenTable | None = None
+    not_affected: NotAffectedTable | None = None
+    real_defaults: OwnDefaultsTable | None = None

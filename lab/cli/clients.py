@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-import lab.clients
 from lab.cli.out import writing_to
 from lab.cli.shell import run_until_stopped
 from lab.clients.grid import Grid, measure
@@ -20,10 +19,13 @@ from lab.testbed import engine, images
 from lab.testbed.images import MODEL
 from lab.testbed.testbed import Target, Testbed
 
-PROXY = "nginx-1.26"
-WAYS = {"nginx-default": "default.conf", "nginx-recommended": "recommended.conf"}
+PROXY = next(proxy for proxy in PROXIES.values() if proxy.product.page)
+"""The oldest whose defaults hold a stream: it has most to hide from a client."""
 
-CONFIGURATIONS = Path(lab.clients.__file__).with_name("nginx")
+WAYS = {
+    f"{PROXY.product.name}-default": PROXY.product.default,
+    f"{PROXY.product.name}-recommended": PROXY.product.recommended,
+}
 
 
 def choose(names: Sequence[str]) -> tuple[Client, ...]:
@@ -58,10 +60,9 @@ def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say
 
 async def _measure(clients: Sequence[Client], say: Callable[[str], None]) -> Grid:
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    proxy = PROXIES[PROXY]
-    in_use = await asyncio.to_thread(images.ensure, [MODEL, proxy.image], say)
-    posts = [Target(way, proxy, CONFIGURATIONS / config) for way, config in WAYS.items()]
-    async with Testbed(posts, in_use) as testbed:
+    in_use = await asyncio.to_thread(images.ensure, [MODEL, PROXY.id], say)
+    targets = [Target(way, PROXY, config) for way, config in WAYS.items()]
+    async with Testbed(targets, in_use) as testbed:
         ways = {"direct": testbed.model_url, **{way: testbed.url(way) for way in WAYS}}
         say(f"measuring {len(clients)} clients, {len(ENDINGS)} endings, {len(ways)} ways; the first run installs them")
         return await measure(clients, ENDINGS, ways, testbed.model_url)

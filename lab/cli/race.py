@@ -23,7 +23,7 @@ async def keep_racing(host: str, port: int, *, out: Console, say: Callable[[str]
     """
     offered = programme(discover(shipped_scenarios()))
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    keys = [MODEL, *dict.fromkeys(case.proxy.image for case in offered.cases)]
+    keys = [MODEL, *dict.fromkeys(case.proxy.id for case in offered.cases)]
     in_use = await asyncio.to_thread(images.ensure, keys, say)
     say("starting the proxies")
     async with Testbed([Target(s.id, s.proxy, s.config) for s in offered.cases], in_use) as testbed:

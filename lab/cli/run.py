@@ -131,7 +131,7 @@ async def keep_up(scenarios: Sequence[Scenario], *, out: Console, say: Callable[
     """Start every case and keep them up until Ctrl-C."""
     cases = [case for scenario in scenarios for case in scenario.cases]
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    keys = [MODEL, *dict.fromkeys(case.proxy.image for case in cases)]
+    keys = [MODEL, *dict.fromkeys(case.proxy.id for case in cases)]
     in_use = await asyncio.to_thread(images.ensure, keys, say)
     async with Testbed([Target(s.id, s.proxy, s.config) for s in cases], in_use) as testbed:
         for case in cases:

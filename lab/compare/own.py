@@ -67,7 +67,7 @@ async def own_path(case: Case, wire_format: str, say: Callable[[str], None]) -> 
     """
     dialect = format_named(wire_format)
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    in_use = await asyncio.to_thread(images.ensure, [MODEL, case.proxy.image], say)
+    in_use = await asyncio.to_thread(images.ensure, [MODEL, case.proxy.id], say)
     async with (
         Testbed([Target(case.id, case.proxy, case.config)], in_use) as testbed,
         SideChannel(testbed.model_url) as channel,

@@ -1,8 +1,11 @@
-"""The products that can stand on a route, one module a product.
+"""The products that can stand on a route, one folder a product.
 
-A module of this package declares one `PRODUCT`; the package finds it by walking, so adding a product
-is adding a file. Nothing here starts anything: a product says which command would run it, and the
-testbed runs that command. Nothing here imports docker.
+A package in this folder declares one `PRODUCT`; it is found by walking, so adding a product is adding a folder, and
+no other file knows a product's name. Nothing here starts anything: a product says which command would run it, and the
+testbed runs that command. Beside the module stand `default` and `recommended`, the configurations as installed and as
+they should be.
+
+`RECOGNISED` has the products too that the lab only knows by what they leave in a reply (`_recognised`).
 """
 
 from __future__ import annotations
@@ -13,16 +16,41 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from lab.errors import BadInput
-from lab.products._product import Product, Proxy
+from lab.products._product import (
+    DebianPackage,
+    Product,
+    Proxy,
+    Remedy,
+    Signs,
+    Snippets,
+    Version,
+    Wheel,
+    order_of,
+)
+from lab.products._recognised import OTHERS
 
-__all__ = ["PRODUCTS", "PROXIES", "Product", "Proxy", "resolve"]
+__all__ = [
+    "PRODUCTS",
+    "PROXIES",
+    "RECOGNISED",
+    "DebianPackage",
+    "Product",
+    "Proxy",
+    "Remedy",
+    "Signs",
+    "Snippets",
+    "Version",
+    "Wheel",
+    "order_of",
+    "resolve",
+]
 
 
 def _walk() -> dict[str, Product]:
     """Every product, by name, in the order of the names."""
     found: dict[str, Product] = {}
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda each: each.name):
-        if not module.name.startswith("_"):
+        if module.ispkg:
             product: Product = importlib.import_module(f"{__name__}.{module.name}").PRODUCT
             found[product.name] = product
     return found
@@ -35,14 +63,19 @@ PROXIES: Mapping[str, Proxy] = MappingProxyType(
     {
         proxy.id: proxy
         for product in PRODUCTS.values()
-        for proxy in (Proxy(product, release) for release in product.releases)
+        for proxy in (Proxy(product, version) for version in product.versions)
     }
 )
-"""Every product at every release that the lab knows, by id (`nginx-1.26`)."""
+"""Every product at every version that the lab knows, by id (`nginx-1.26`)."""
+
+RECOGNISED: Mapping[str, Signs] = MappingProxyType(
+    {**OTHERS, **{product.title: product.signs for product in PRODUCTS.values()}}
+)
+"""By which words products show themselves in replies, by title. Forks come before what they were made from."""
 
 
 def resolve(name: str) -> tuple[Proxy, ...]:
-    """The proxies that a user means: all releases of a product, or the one with that id.
+    """The proxies that a user means: all versions of a product, or the one with that id.
 
     Args:
         name: a product (`nginx`) or an id (`nginx-1.26`).
@@ -52,10 +85,10 @@ def resolve(name: str) -> tuple[Proxy, ...]:
     """
     if name in PRODUCTS:
         product = PRODUCTS[name]
-        return tuple(Proxy(product, release) for release in product.releases)
+        return tuple(Proxy(product, version) for version in product.versions)
     if name in PROXIES:
         return (PROXIES[name],)
     raise BadInput(
         f"No proxy is called {name!r}.",
-        f"Name a product ({', '.join(PRODUCTS)}) or one release of it ({', '.join(PROXIES)}).",
+        f"Name a product ({', '.join(PRODUCTS)}) or one version of it ({', '.join(PROXIES)}).",
     )

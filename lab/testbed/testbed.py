@@ -51,8 +51,6 @@ MODEL_PORT = 8000
 MODEL_COMMAND = ("python3", "-m", "lab.model", "--host", "0.0.0.0", "--port", str(MODEL_PORT))  # noqa: S104  # inside a container
 PACKAGE = Path(lab.__file__).parent
 """The package that is copied into the model server's container."""
-SNIPPETS = shipped("nginx")
-"""The snippets that users copy."""
 
 READY_LIMIT = 60.0
 """Seconds that a process gets to answer its first request. One or two are the rule; beside two test suites on two cores
@@ -83,12 +81,14 @@ class Testbed:
         model_command: what runs in the model server's container and listens on port 8000 there; followed by
             `--doors` and the further ports that it is to listen on, with commas between them.
         package: the Python package that is copied into that container before.
-        snippets: the folder whose files nginx's configurations may include from
-            `/etc/nginx/snippets/`.
+        snippets: a folder in place of the snippets that each product's configurations may include.
         reach: how to reach the containers; by default what `LAB_REACH` says, else the best way there is.
 
     `precedence` is how the model server comes to run before other processes, once it is up.
     """
+
+    __test__ = False
+    """For pytest, which takes a class of that name for one of tests."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Testbed:
         *,
         model_command: Sequence[str] = MODEL_COMMAND,
         package: Path = PACKAGE,
-        snippets: Path = SNIPPETS,
+        snippets: Path | None = None,
         reach: Reach | None = None,
     ) -> None:
         self.run = new_run()
@@ -167,7 +167,10 @@ class Testbed:
             for pod in self._plan:
                 _plan.lay_out(folder / pod.name, pod)
             _plan.lay_out_package(folder / MODEL, self._package)
-            _plan.lay_out_snippets(folder / _SNIPPETS, self._snippets, ".conf")
+            for product in {pod.proxy.product.name: pod.proxy.product for pod in self._plan}.values():
+                if product.snippets:
+                    snippets = self._snippets or shipped(product.snippets.folder)
+                    _plan.lay_out_snippets(folder / _SNIPPETS / product.name, snippets, product.suffix)
             network = await self._in_thread(lambda: self._open_network(client))
             # First, because a proxy that resolves names at its start must find this one.
             await self._raise(MODEL, network, lambda: self._new_model(network, folder), [MODEL_PORT], [""])
@@ -209,7 +212,7 @@ class Testbed:
         container = self._new_container(pod.name, pod.proxy.id, network, command, ports, settings)
         container.with_files(folder / pod.name, _plan.ROOT)
         if product.snippets:
-            container.with_files(folder / _SNIPPETS, product.snippets)
+            container.with_files(folder / _SNIPPETS / product.name, product.snippets.inside)
         return container
 
     def _prefer_model(self, client: docker.DockerClient) -> Precedence:

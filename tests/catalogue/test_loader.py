@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from lab.catalogue import Scenario, discover, load_scenario
 from lab.errors import BadInput, ExitCode
+from lab.products import PRODUCTS
 from lab.vocabulary import Cause, Ending, Variant
 
 TABLE = """
@@ -19,13 +21,16 @@ plan = { tokens = 10, gaps = ["6@4s"] }
 [symptom.gap]
 ending = "cut"
 cause = "idle-timeout"
-
-[proxies.nginx]
 """
+FILES = ("nginx/broken.conf", "nginx/fixed.conf")
+OLDER = {"nginx": '[broken]\nbefore = "1.29.7"\n'}
+"""One version of the product is enough to see what becomes of it."""
 
 
-def write(folder: Path, table: str = TABLE, files: tuple[str, ...] = ("nginx/broken.conf", "nginx/fixed.conf")) -> Path:
-    """Lay out a scenario in a folder."""
+def write(
+    folder: Path, table: str = TABLE, files: tuple[str, ...] = FILES, expected: Mapping[str, str] = OLDER
+) -> Path:
+    """Lay out a scenario in a folder; `expected` is by product."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "README.md").write_text("# A story\n")
     (folder / "scenario.toml").write_text(table)
@@ -33,12 +38,14 @@ def write(folder: Path, table: str = TABLE, files: tuple[str, ...] = ("nginx/bro
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("listen ${PORT};\n")
+    for product, text in expected.items():
+        (folder / product / "expected.toml").write_text(text)
     return folder
 
 
-def load(folder: Path, table: str = TABLE, **layout: tuple[str, ...]) -> Scenario:
+def load(folder: Path, table: str = TABLE, files: tuple[str, ...] = FILES, **expected: str) -> Scenario:
     """Lay out a scenario and read it."""
-    return load_scenario(write(folder, table, **layout))
+    return load_scenario(write(folder, table, files, {**OLDER, **expected}))
 
 
 class TestGoodScenario:
@@ -58,16 +65,36 @@ class TestGoodScenario:
 
     def test_a_proxys_own_symptom_overrides_the_common_one(self, tmp_path: Path) -> None:
         """Proxies fail in different ways for the same reason."""
-        table = TABLE + '[proxies.nginx.symptom.gap]\nending = "proxy-error-status"\n'
-        assert load(tmp_path / "silent", table).cases[0].symptom["gap"].ending is Ending.PROXY_ERROR_STATUS
+        own = OLDER["nginx"] + '[broken.symptom.gap]\nending = "proxy-error-status"\n'
+        assert load(tmp_path / "silent", nginx=own).cases[0].symptom["gap"].ending is Ending.PROXY_ERROR_STATUS
 
-    def test_releases_multiply_the_cases(self, tmp_path: Path) -> None:
-        """Both releases of a product use the product's one folder."""
-        table = TABLE + 'releases = ["1.26", "1.30"]\n'
-        ids = [case.id for case in load(tmp_path / "silent", table).cases]
+    def test_versions_multiply_the_cases(self, tmp_path: Path) -> None:
+        """Without a word about them all versions of a product use the product's one folder."""
+        (folder := write(tmp_path / "silent") / "nginx" / "expected.toml").unlink()
+        ids = [case.id for case in load_scenario(folder.parents[1]).cases]
         assert ids == [
-            f"silent::nginx-{release}::{variant}" for release in ("1.26", "1.30") for variant in ("broken", "fixed")
+            f"silent::nginx-{version}::{variant}" for version in ("1.26", "1.30") for variant in ("broken", "fixed")
         ]
+
+    def test_versions_are_divided_by_a_number(self, tmp_path: Path) -> None:
+        """Since 1.29.7 comes 1.30, and 1.26 before it, whatever the numbers look like as text."""
+        expected = '[broken]\nbefore = "1.29.7"\n[not_affected]\nsince = "1.29.7"\nwhy = "it waits"\n'
+        ids = [case.id for case in load(tmp_path / "silent", files=FILES, nginx=expected).cases]
+        assert ids == ["silent::nginx-1.26::broken", "silent::nginx-1.26::fixed", "silent::nginx-1.30::not-affected"]
+
+    def test_a_fix_may_be_of_no_use_to_a_product(self, tmp_path: Path) -> None:
+        """Which one, and why, stands with the product."""
+        table = TABLE + '[fixes.heartbeats]\nplan = { heartbeat = "500ms" }\n'
+        expected = OLDER["nginx"] + 'without = { heartbeats = "it does not hear them" }\n'
+        labels = [case.label for case in load(tmp_path / "silent", table, nginx=expected).cases]
+        assert labels == ["broken", "fixed"]
+
+    @pytest.mark.parametrize("which", ["default", "recommended"])
+    def test_a_variant_may_take_the_products_own_configuration(self, tmp_path: Path, which: str) -> None:
+        """It stands once, in the product's folder."""
+        table = TABLE + f'[fixed]\nconfig = "{which}"\n'
+        fixed = load(tmp_path / "silent", table, files=("nginx/broken.conf",)).cases[1]
+        assert fixed.config == getattr(PRODUCTS["nginx"], which)
 
     def test_a_fix_outside_the_proxy_takes_the_broken_configuration(self, tmp_path: Path) -> None:
         """Where the remedy is the model server's, the proxy's file must stay the same one."""
@@ -79,10 +106,8 @@ class TestGoodScenario:
 
     def test_a_proxy_that_is_not_affected_has_one_variant(self, tmp_path: Path) -> None:
         """There is nothing to fix where nothing breaks, but it is shown all the same."""
-        table = TABLE + '[not_affected.envoy]\nwhy = "it waits"\n'
-        not_affected = load(
-            tmp_path / "silent", table, files=("nginx/broken.conf", "nginx/fixed.conf", "envoy/not-affected.yaml")
-        ).cases[-1]
+        expected = '[not_affected]\nwhy = "it waits"\n'
+        not_affected = load(tmp_path / "silent", files=(*FILES, "envoy/not-affected.yaml"), envoy=expected).cases[0]
         assert (not_affected.variant, not_affected.label, not_affected.title) == (
             Variant.NOT_AFFECTED,
             "not-affected",
@@ -101,13 +126,9 @@ class TestGoodScenario:
 
     def test_real_defaults_are_a_side_of_their_own(self, tmp_path: Path) -> None:
         """The unshortened timeout has its own file, its own plan and its own symptom."""
-        table = TABLE + (
-            '[real_defaults.exchanges]\ngap = { gaps = ["6@70s"] }\n'
-            '[real_defaults.symptom.nginx.gap]\nending = "cut"\ntimeout = "60s"\n'
-        )
-        variant = load(
-            tmp_path / "silent", table, files=("nginx/broken.conf", "nginx/fixed.conf", "nginx/real-defaults.conf")
-        ).cases[-1]
+        table = TABLE + '[real_defaults.exchanges]\ngap = { gaps = ["6@70s"] }\n'
+        own = OLDER["nginx"] + '[real_defaults.symptom.gap]\nending = "cut"\ntimeout = "60s"\n'
+        variant = load(tmp_path / "silent", table, files=(*FILES, "nginx/real-defaults.conf"), nginx=own).cases[-1]
         assert variant.variant is Variant.REAL_DEFAULTS
         assert variant.exchanges[0].plan.gaps[0].length == 70.0
         assert variant.symptom["gap"].timeout == 60.0
@@ -126,16 +147,11 @@ class TestBadScenario:
             (("6@4s", "60@4s"), "exchanges.gap.plan.gaps"),
             (("[symptom.gap]", "[symptom.gasp]"), "symptom.gasp"),
             (('ending = "cut"', 'ending = "chopped"'), "symptom.gap.ending"),
-            (("[proxies.nginx]", "[proxies.ngnix]"), "proxies.ngnix"),
-            (("[proxies.nginx]", "[proxies.nginx]\nreleases = ['0.1']"), "proxies.nginx.releases"),
             (("[exchanges.gap]", "[exchanges.gap]\nwire_format = 'morse'"), "exchanges.gap.wire_format"),
-            (("[proxies.nginx]", "[fixes.x]\nexchanges = { gasp = {} }\n[proxies.nginx]"), "fixes.x.exchanges.gasp"),
-            (("[proxies.nginx]", "[fixes.x]\nproxies = ['ngnix']\n[proxies.nginx]"), "fixes.x.proxies"),
-            (("[proxies.nginx]", "[proxies.nginx]\nreleases = ['1.26', '1.26']"), "proxies.nginx.releases"),
-            (
-                ("[proxies.nginx]", "[real_defaults]\nexchanges = { gasp = {} }\nsymptom = {}\n[proxies.nginx]"),
-                "real_defaults.exchanges.gasp",
-            ),
+            (("[symptom.gap]", "[fixes.x]\nexchanges = { gasp = {} }\n[symptom.gap]"), "fixes.x.exchanges.gasp"),
+            (("[symptom.gap]", "[fixes.x]\ntitle = 'another'\n[symptom.gap]"), "fixes.x: no product"),
+            (("[symptom.gap]", "[real_defaults]\nexchanges = { gasp = {} }\n[symptom.gap]"), "exchanges.gasp"),
+            (("[symptom.gap]", "[fixed]\nconfig = 'best'\n[symptom.gap]"), "fixed.config"),
             (('title = "A title"', 'title = "A title'), "no TOML"),
         ],
     )
@@ -182,3 +198,38 @@ class TestDiscover:
         write(tmp_path / "b" / "silent")
         with pytest.raises(BadInput, match="silent"):
             discover(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("expected", "named"),
+        [
+            ("[broken.symptom.gasp]\nending = 'cut'\n", "broken.symptom.gasp"),
+            ("[real_defaults.symptom.gap]\nending = 'cut'\n", "real_defaults"),
+            ("[broken]\nbefore = '0.9'\n", "no version of nginx"),
+            ("[broken]\nsince = 'yesterday'\n", "broken.since"),
+            ("[broken]\n[not_affected]\nwhy = 'x'\n", "1.26, 1.30 is both"),
+            ("[broken]\nwithout = { prayer = 'x' }\n", "broken.without.prayer"),
+            ("[not_affected]\n", "not_affected.why"),
+            ("[proxies.nginx]\n", "unknown key proxies"),
+        ],
+    )
+    def test_what_is_expected_of_a_product_is_checked_as_well(self, tmp_path: Path, expected: str, named: str) -> None:
+        """The message names the product's file and the key."""
+        with pytest.raises(BadInput) as caught:
+            load(tmp_path / "silent", nginx=expected)
+        assert str(tmp_path / "silent" / "nginx" / "expected.toml") in caught.value.problem
+        assert named in caught.value.problem
+
+    def test_a_folder_of_no_product_is_refused(self, tmp_path: Path) -> None:
+        """A misspelt product would be left out without a word."""
+        with pytest.raises(BadInput, match=r"ngnix: unknown product 'ngnix'"):
+            load(tmp_path / "silent", files=(*FILES, "ngnix/broken.conf"))
+
+    def test_a_configuration_that_no_case_has_is_refused(self, tmp_path: Path) -> None:
+        """It would never be run, and nobody would know."""
+        with pytest.raises(BadInput, match=r"fixed-buffering-of\.conf: no variant"):
+            load(tmp_path / "silent", files=(*FILES, "nginx/fixed-buffering-of.conf"))
+
+    def test_a_scenario_without_a_product_is_refused(self, tmp_path: Path) -> None:
+        """There would be nothing to run."""
+        with pytest.raises(BadInput, match="no product takes part"):
+            load_scenario(write(tmp_path / "silent", files=(), expected={}))

@@ -8,18 +8,15 @@ from lab.catalogue import Scenario, load_scenario, select
 from lab.errors import BadInput
 from tests.catalogue.test_loader import TABLE, write
 
-REAL = (
-    '[real_defaults.exchanges]\ngap = { gaps = ["6@70s"] }\n'
-    '[real_defaults.symptom.nginx.gap]\nending = "cut"\ntimeout = "60s"\n'
-)
+REAL = '[real_defaults.symptom.gap]\nending = "cut"\ntimeout = "60s"\n'
 
 
 @pytest.fixture
 def scenarios(tmp_path: Path) -> tuple[Scenario, ...]:
-    """Two scenarios behind two releases of nginx."""
-    table = TABLE + 'releases = ["1.26", "1.30"]\n' + REAL
+    """Two scenarios behind two versions of nginx."""
+    table = TABLE + '[real_defaults.exchanges]\ngap = { gaps = ["6@70s"] }\n'
     files = ("nginx/broken.conf", "nginx/fixed.conf", "nginx/real-defaults.conf")
-    return tuple(load_scenario(write(tmp_path / name, table, files)) for name in ("one", "two"))
+    return tuple(load_scenario(write(tmp_path / name, table, files, {"nginx": REAL})) for name in ("one", "two"))
 
 
 def ids(scenarios: tuple[Scenario, ...]) -> list[str]:

@@ -14,7 +14,7 @@ from lab.errors import BadInput
 from lab.files import LONGEST_TEXT
 from lab.scenarios.consumers import check_consumers
 
-FILES = ("scenario.toml", "README.md", "nginx/broken.conf", "nginx/fixed.conf")
+FILES = ("scenario.toml", "README.md", "nginx/expected.toml", "nginx/broken.conf", "nginx/fixed.conf")
 """What the lab reads."""
 
 BESIDE = "nginx/cert.pem"
@@ -27,7 +27,7 @@ CONSUMER = "naive.py"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A good scenario with a certificate beside its configurations, and a consumer."""
-    table = TABLE.replace("[proxies", f'[fixed]\nconsumers = ["{CONSUMER}:read"]\n[proxies')
+    table = TABLE + f'[fixed]\nconsumers = ["{CONSUMER}:read"]\n'
     folder = write_scenario(tmp_path / "all" / "mine", table=table)
     (folder / BESIDE).write_text("a certificate")
     (folder / CONSUMER).write_text("def read(*_, **__): ...\n")

@@ -24,14 +24,33 @@ def product(request: pytest.FixtureRequest) -> Product:
 
 
 def test_each_module_is_a_product() -> None:
-    """A product is named after its module, which is all it takes to add one."""
+    """A product is named after its folder, which is all it takes to add one."""
     folder = Path(lab.products.__file__).parent
-    assert {path.stem for path in folder.glob("[!_]*.py")} == set(PRODUCTS)
+    assert {path.parent.name for path in folder.glob("*/__init__.py")} == set(PRODUCTS)
+
+
+def test_each_has_its_configurations(product: Product) -> None:
+    """As installed, and as it should be; both say where to listen and whom to ask."""
+    for file in (product.default, product.recommended):
+        assert "${PORT}" in file.read_text()
+        assert "${MODEL" in file.read_text()
+
+
+def test_no_other_file_knows_a_products_name() -> None:
+    """What is done for one product alone stands in its folder; comments and examples may name it."""
+    lab_folder = Path(lab.__file__).parent
+    names = {word for product in PRODUCTS.values() for word in (product.name, product.title)}
+    found = []
+    for path in sorted(lab_folder.rglob("*.py")):
+        if not path.is_relative_to(lab_folder / "products"):
+            texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+            found += [(str(path), text) for text in texts if text in names]
+    assert found == []
 
 
 def test_nothing_here_knows_the_engine() -> None:
     """The package says what to run and imports nothing that runs it."""
-    for path in Path(lab.products.__file__).parent.glob("*.py"):
+    for path in Path(lab.products.__file__).parent.rglob("*.py"):
         imported = {
             name
             for node in ast.walk(ast.parse(path.read_text()))
@@ -46,9 +65,10 @@ def test_nothing_here_knows_the_engine() -> None:
         assert not {name for name in imported if name.startswith(("docker", "testcontainers", "lab.testbed"))}
 
 
-def test_a_product_means_all_its_releases(product: Product) -> None:
-    """The name of a product gives every release, the default one first."""
-    assert [proxy.id for proxy in resolve(product.name)] == [f"{product.name}-{r}" for r in product.releases]
+def test_a_product_means_all_its_versions(product: Product) -> None:
+    """The name of a product gives every version, the oldest first."""
+    numbers = [version.number for version in sorted(product.versions, key=lambda version: version.order)]
+    assert [proxy.id for proxy in resolve(product.name)] == [f"{product.name}-{number}" for number in numbers]
 
 
 def test_an_id_means_one_proxy() -> None:
@@ -64,9 +84,8 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 
 def test_commands_name_the_file(product: Product) -> None:
-    """Serving and checking both read the file they are given."""
+    """Serving reads the file that it is given."""
     assert "/a/b.c" in product.command("/a/b.c")
-    assert "/a/b.c" in product.check_command("/a/b.c")
 
 
 def test_two_configurations_of_nginx_share_no_pid_file() -> None:

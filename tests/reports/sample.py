@@ -65,7 +65,7 @@ def _buffering() -> ScenarioResult:
         sources=("https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering",),
         proxies=(
             ProxyResult("nginx-1.26", "nginx", _held_by_nginx()),
-            ProxyResult("nginx-1.30", "nginx", (_streams("immune", "nginx/broken.conf", texts.NGINX_BROKEN),)),
+            ProxyResult("nginx-1.30", "nginx", (_streams("not-affected", "nginx/broken.conf", texts.NGINX_BROKEN),)),
             ProxyResult("haproxy-3.2", "haproxy", _held_by_haproxy()),
         ),
     )
@@ -237,7 +237,7 @@ def _generation(number: int, pace: list[float], timeout: float | None) -> Exchan
 
 def _total() -> ScenarioResult:
     skipped = make_case(
-        "immune",
+        "not-affected",
         ("total-timeout/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
         outcome=Outcome.SKIPPED,
         problem="no image for haproxy-3.2 on this machine, and --offline was given",
@@ -277,14 +277,14 @@ def _total_envoy() -> tuple[CaseResult, ...]:
 
 def _died() -> ScenarioResult:
     inconclusive = make_case(
-        "immune",
+        "not-affected",
         ("died-in-the-middle/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
         [_cut_seen()],
         outcome=Outcome.INCONCLUSIVE,
         problem="the probe itself was 0.41 s late at token 7: this machine was too busy to judge",
     )
     harness = make_case(
-        "immune",
+        "not-affected",
         ("died-in-the-middle/envoy/broken.yaml", texts.ENVOY_BROKEN),
         outcome=Outcome.HARNESS_FAILED,
         problem="the model server's ledger has no entry for this exchange",
@@ -300,7 +300,7 @@ def _died() -> ScenarioResult:
         sources=(),
         proxies=(
             ProxyResult("nginx-1.26", "nginx", _died_nginx(shown)),
-            ProxyResult("nginx-1.30", "nginx", (make_case("immune", config, [_cut_seen()], [shown]),)),
+            ProxyResult("nginx-1.30", "nginx", (make_case("not-affected", config, [_cut_seen()], [shown]),)),
             ProxyResult("haproxy-3.2", "haproxy", (inconclusive,)),
             ProxyResult("envoy-1.40", "envoy", (harness,)),
         ),

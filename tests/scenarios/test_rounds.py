@@ -35,26 +35,25 @@ class Theatre:
 
     outcomes: dict[str, list[Outcome]]
     model_url: str = "http://127.0.0.1:9"
-    on_stage: int = 0
+    running: int = 0
     preferred: bool = False
     performed: list[tuple[str, int]] = field(default_factory=list)
     """Each performance, and how many were on at its end, itself among them."""
     said: list[str] = field(default_factory=list)
-    ended: list[tuple[str, Outcome]] = field(default_factory=list)
 
     async def perform(self, case: Case, *_: object) -> Performance:
-        """Be on testbed until all that began at the same time are."""
+        """Run until all that began at the same time are."""
         assert self.preferred
-        self.on_stage += 1
+        self.running += 1
         await asyncio.sleep(0)
-        self.performed.append((case.label, self.on_stage))
+        self.performed.append((case.label, self.running))
         await asyncio.sleep(0)
-        self.on_stage -= 1
+        self.running -= 1
         return Performance(case, 1.0, ())
 
     def judged(self, performance: Performance) -> CaseResult:
         """The next outcome of that case."""
-        assert not self.on_stage
+        assert not self.running
         assert not self.preferred
         label, count = performance.case.label, len(self.performed)
         outcome = self.outcomes[label].pop(0)
@@ -79,8 +78,7 @@ class Theatre:
         """Not of interest here."""
 
     def ends(self, case: Case, result: CaseResult) -> None:
-        """The last word."""
-        self.ended.append((case.label, result.outcome))
+        """Not of the rounds."""
 
 
 async def play(monkeypatch: pytest.MonkeyPatch, **outcomes: list[Outcome]) -> tuple[Theatre, dict[str, CaseResult]]:
@@ -94,8 +92,7 @@ async def play(monkeypatch: pytest.MonkeyPatch, **outcomes: list[Outcome]) -> tu
     assert not any(theatre.outcomes.values())
     assert both.precedence is Precedence.REAL_TIME
     results = {result.label: result for result in both.results.values()}
-    assert {label: result.outcome for label, result in results.items()} == dict(theatre.ended)
-    assert len(theatre.ended) == len(outcomes)
+    assert set(results) == set(outcomes)
     return theatre, results
 
 

@@ -160,7 +160,7 @@ class TestOtherSides:
     @pytest.mark.parametrize("case", [Variant.FIXED, Variant.NOT_AFFECTED])
     @pytest.mark.parametrize(("build", "outcome"), [(WHOLE, Outcome.PASSED), (DEAD, Outcome.FAILED)])
     def test_pass_when_the_requirement_is_met(self, case: Variant, build: Build, outcome: Outcome) -> None:
-        """A fixed or immune variant has no symptom to show, only something to do right."""
+        """A fixed or not affected variant has no symptom to show, only something to do right."""
         assert concluded(case, IDLE, {"gap": build})[0] is outcome
 
     def test_an_inconclusive_requirement_is_not_met(self) -> None:

@@ -20,8 +20,8 @@ from lab.errors import BadInput, EnvironmentFault, SetUpFault
 from lab.model.server import ModelServer
 from lab.reports import print_results, write_reports
 from lab.results import CaseResult, FindingResult, Results, load, save
-from lab.scenarios import lab as whole
 from lab.scenarios import play
+from lab.scenarios import run as whole
 from lab.scenarios.run import LeftStanding, raise_if_engine_died, run_lab
 from lab.scenarios.verdicts import Conclusion
 from lab.testbed import images

@@ -8,10 +8,10 @@ import pytest
 
 from lab.errors import EnvironmentFault
 from lab.testbed import _machine, builders, images
-from lab.testbed.builders import Builder, DebianPackage, PythonPackages, Recipe
+from lab.testbed.builders import Builder, PackageOfDebian, PythonPackages, Recipe
 from lab.testbed.images import TABLE, How
 
-NGINX = DebianPackage("sid", "nginx", "1.30")
+NGINX = PackageOfDebian("sid", "nginx", "1.30")
 
 
 def test_a_debian_package_is_held_to_its_release() -> None:

@@ -10,7 +10,7 @@ import pytest
 from lab.testbed import _containers, versions
 from lab.testbed._confined import NOBODY, TEMPORARY, confinement
 from lab.testbed._owner import LABEL
-from lab.testbed.builders import Builder, DebianPackage
+from lab.testbed.builders import Builder, PackageOfDebian
 
 
 class Engine:
@@ -46,7 +46,7 @@ def test_a_build_has_bounds() -> None:
     """What a package does while it is installed cannot take the machine's memory."""
     client: Any = Engine()
     builder = Builder(client, lambda _: None)
-    builder.build(DebianPackage("trixie", "nginx", "1.26"), "x:1", base="base:1")
+    builder.build(PackageOfDebian("trixie", "nginx", "1.26"), "x:1", base="base:1")
     limits = client.asked["container_limits"]
     assert 0 < limits["memory"] == limits["memswap"]
 

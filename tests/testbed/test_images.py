@@ -9,7 +9,7 @@ import pytest
 from lab.errors import BadInput, EnvironmentFault
 from lab.products import PROXIES
 from lab.testbed import images, versions
-from lab.testbed.builders import DebianPackage, local_tag
+from lab.testbed.builders import PackageOfDebian, local_tag
 from lab.testbed.images import MODEL, TABLE, How, ImageInUse
 
 NGINX = TABLE["nginx-1.26"]
@@ -17,7 +17,7 @@ NGINX = TABLE["nginx-1.26"]
 
 def test_every_proxy_has_an_image() -> None:
     """The table and the proxies name the same things, both ways."""
-    assert set(TABLE) == {proxy.image for proxy in PROXIES.values()} | {MODEL}
+    assert set(TABLE) == {proxy.id for proxy in PROXIES.values()} | {MODEL}
 
 
 @pytest.mark.parametrize("image", TABLE.values(), ids=TABLE)
@@ -35,7 +35,7 @@ def test_the_official_image_is_the_release_of_its_key(key: str) -> None:
 
 def test_a_changed_recipe_is_another_image() -> None:
     """Whatever changes in a recipe changes the name of the local image."""
-    recipe = DebianPackage("trixie", "nginx", "1.26")
+    recipe = PackageOfDebian("trixie", "nginx", "1.26")
     tags = {
         local_tag("nginx", "1.26", each)
         for each in (

@@ -13,7 +13,7 @@ from lab.testbed._owner import RUN_LABEL
 from lab.testbed._precedence import SHARES, prefer
 from lab.vocabulary import Precedence
 
-from .test_stage import MODEL_STUB, Images, Testbed
+from .test_testbed import MODEL_STUB, Images, Testbed
 
 OTHERS = "0" * 64
 """The id of a container that no process of this machine is in."""

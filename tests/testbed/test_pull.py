@@ -12,10 +12,10 @@ import pytest
 from lab.testbed import _owner, builders, images
 from lab.testbed._confined import confinement
 from lab.testbed._pull import Registry, candidates
-from lab.testbed.builders import Builder, DebianPackage
+from lab.testbed.builders import Builder, PackageOfDebian
 from lab.testbed.readiness import await_answer
 
-REGISTRY = DebianPackage("trixie", "docker-registry", "2.8")
+REGISTRY = PackageOfDebian("trixie", "docker-registry", "2.8")
 SERVE = (
     "printf 'version: 0.1\\nstorage: {filesystem: {rootdirectory: /tmp/registry}}\\n"
     'http: {addr: ":5000"}\\n\' > /tmp/registry.yml && exec docker-registry serve /tmp/registry.yml'

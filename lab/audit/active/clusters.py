@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 TOLERANCE = (1.0, 0.005)
-"""Seconds, and part of the value, whichever is more: how far the deaths of one timeout may lie apart. Some products look
-at their timeouts once a second."""
+"""Seconds, and part of the value, whichever is more: how far the deaths of one timeout may lie apart. Some products
+look at their timeouts once a second."""
 
 TIGHT = 0.3
 """Seconds within which the deaths of a timeout lie that is exact: nginx renews no timer that would move by less."""

@@ -6,7 +6,10 @@ would not start. One worker each: dozens of them share the machine.
 
 from __future__ import annotations
 
-from lab.products._product import Product
+import re
+
+from lab.products._product import Product, Remedy, Signs, Version, Wheel, header
+from lab.vocabulary import Trouble
 
 
 def _serve(path: str) -> list[str]:
@@ -17,16 +20,25 @@ def _serve(path: str) -> list[str]:
     return ["envoy", "-c", path, "--concurrency", "1", "--disable-hot-restart", *quiet, *prompt]
 
 
-def _check(path: str) -> list[str]:
-    return ["envoy", "--mode", "validate", "-c", path, "--log-level", "warning"]
-
-
 PRODUCT = Product(
     name="envoy",
+    title="Envoy",
     suffix=".yaml",
-    releases=("1.40",),
+    versions=(Version("1.40", "envoyproxy/envoy:v1.40.0", Wheel("wheel.txt", "envoy/_bin/envoy")),),
     command=_serve,
-    check_command=_check,
     version_command=("envoy", "--version"),
     version_pattern=r"version: [0-9a-f]+/(\d+\.\d+\.\d+)",
+    signs=Signs(
+        headers=(
+            header("server", r"^envoy\b"),
+            header("x-envoy-upstream-service-time"),
+            header("x-envoy-decorator-operation"),
+        ),
+        pages=(
+            re.compile(r"\A(?:upstream request timeout|stream timeout|no healthy upstream)\s*\Z"),
+            re.compile(r"\Aupstream connect error or disconnect/reset before headers"),
+        ),
+    ),
+    remedy=Remedy("recommended.yaml", {Trouble.TIMEOUT: ("timeout:", "idle_timeout:")}),
+    forks=("Istio",),
 )

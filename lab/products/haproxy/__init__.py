@@ -1,0 +1,40 @@
+"""HAProxy: two versions with long-term support whose defaults hold each token for a moment.
+
+No master process (`-W`): nothing here reloads, and one process a configuration starts faster.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lab.products._product import DebianPackage, Product, Remedy, Signs, Version
+from lab.vocabulary import Trouble
+
+
+def _serve(path: str) -> list[str]:
+    return ["haproxy", "-db", "-f", path]
+
+
+PRODUCT = Product(
+    name="haproxy",
+    title="HAProxy",
+    suffix=".cfg",
+    versions=(
+        Version("3.0", "haproxy:3.0.11", DebianPackage("trixie", "haproxy")),
+        Version("3.2", "haproxy:3.2.26", DebianPackage("sid", "haproxy")),
+    ),
+    command=_serve,
+    version_command=("haproxy", "-v"),
+    version_pattern=r"HAProxy version (\d+\.\d+\.\d+)",
+    # It adds no header: only its own error pages show it.
+    signs=Signs(pages=(re.compile(r"\A<html><body><h1>\d{3} [^<]+</h1>\s"),)),
+    remedy=Remedy(
+        "recommended.cfg",
+        {Trouble.HOLDING: ("option http-no-delay",), Trouble.TIMEOUT: ("timeout client", "timeout server")},
+    ),
+    # It holds for 200 ms, and then waits for the token that begins the next clump.
+    hold=(0.19, 0.28),
+    # For `user`, `group` and `chroot`, which distributions write into its configuration.
+    capabilities=("SETGID", "SETUID", "SYS_CHROOT"),
+    writable=("/var/lib/haproxy",),
+)

@@ -1,0 +1,53 @@
+"""nginx: 1.26 asks its upstream with HTTP/1.0 by default, 1.30 with HTTP/1.1; both are worth a look.
+
+Each process needs a pid file of its own; it is named after the folder and file of its configuration.
+A configuration that sets `pid` or `daemon` itself is refused by nginx as a duplicate.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lab.products._product import VERSION, DebianPackage, Product, Remedy, Signs, Snippets, Version, header
+from lab.vocabulary import Trouble
+
+
+def _serve(path: str) -> list[str]:
+    # A pid file that no other configuration of the same container uses.
+    name = re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-")
+    # -e: what happens before the configuration is read goes to the log of the container as well.
+    return ["nginx", "-c", path, "-e", "stderr", "-g", f"daemon off; pid /tmp/nginx-{name}.pid;"]
+
+
+PRODUCT = Product(
+    name="nginx",
+    title="nginx",
+    suffix=".conf",
+    versions=(
+        Version("1.26", "nginx:1.26.3", DebianPackage("trixie", "nginx")),
+        Version("1.30", "nginx:1.30.6", DebianPackage("sid", "nginx")),
+    ),
+    command=_serve,
+    version_command=("nginx", "-v"),
+    version_pattern=r"nginx/(\d+\.\d+\.\d+)",
+    signs=Signs(
+        headers=(header("server", rf"^nginx{VERSION}"),),
+        pages=(re.compile(r"<hr><center>nginx(?:/([\w.]+))?</center>"),),
+    ),
+    remedy=Remedy(
+        "streaming.conf",
+        {
+            Trouble.HOLDING: ("proxy_http_version", "proxy_buffering", "gzip"),
+            Trouble.TIMEOUT: ("proxy_read_timeout",),
+            Trouble.HIDDEN_CUT: ("proxy_http_version", "proxy_buffering"),
+        },
+    ),
+    forks=("OpenResty",),
+    snippets=Snippets("nginx", "/etc/nginx/snippets"),
+    page=True,
+    # Its workers serve as the user that `user` names, and what they write to is made theirs.
+    capabilities=("CHOWN", "SETGID", "SETUID"),
+    writable=("/var/lib/nginx", "/var/log/nginx"),
+    # As in the official image: what has no log of its own speaks to the container's.
+    prepare=("ln -s /dev/stdout /var/log/nginx/access.log", "ln -s /dev/stderr /var/log/nginx/error.log"),
+)
