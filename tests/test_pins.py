@@ -29,7 +29,11 @@ def _tool() -> ModuleType:
 
 
 TOOL = _tool()
-LOCKS = [*sorted(_pins.FOLDER.glob("*.txt")), *(each.lock for each in TOOL.environments())]
+LOCKS = [
+    *sorted(_pins.FOLDER.glob("*.txt")),
+    *sorted(TOOL.PRODUCTS_FOLDER.glob("*/*.txt")),
+    *(each.lock for each in TOOL.environments()),
+]
 
 
 def test_every_image_has_its_line() -> None:

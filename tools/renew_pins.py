@@ -4,8 +4,8 @@
 
 Run it where a container engine, PyPI, the npm registry and GitHub can be reached; it needs `uv`, `npm` and `git`.
 Read what it has changed (`git diff`), run the tests, and commit it. What it cannot reach stays as it was and is told;
-the exit code is then 3. Versions that a person chooses stay theirs: the tags in the table of images, the pins of the
-clients' environments, `package.json`, the `.in` files, and the major versions of the actions.
+the exit code is then 3. Versions that a person chooses stay theirs: the tags in the folders of the products, the pins
+of the clients' environments, `package.json`, the `.in` files, and the major versions of the actions.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from lab.testbed.images import MODEL, TABLE
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = ROOT / "Dockerfile"
+PRODUCTS_FOLDER = ROOT / "lab" / "products"
 WORKFLOWS = ROOT / ".github" / "workflows"
 
 _OLDEST_PYTHON = "3.11"
@@ -57,7 +58,7 @@ def renew_images() -> None:
 
 def renew_packages() -> None:
     """Resolve each set of packages anew and write down the hashes of all their files."""
-    for source in sorted(_pins.FOLDER.glob("*.in")):
+    for source in sorted([*_pins.FOLDER.glob("*.in"), *PRODUCTS_FOLDER.glob("*/*.in")]):
         # For the image's python; which processor makes no difference, since every file's hash is noted.
         target = ["--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_40", "--only-binary", ":all:"]
         with kept(source.name):

@@ -148,7 +148,7 @@ class _Loader:
     @cached_property
     def _products(self) -> tuple[Product, ...]:
         """Those that have a folder."""
-        folders = sorted(each.name for each in self.folder.iterdir() if each.is_dir() and _for_a_product(each))
+        folders = sorted(each.name for each in self.folder.iterdir() if each.name in PRODUCTS or _like_a_products(each))
         for name in folders:
             if name not in PRODUCTS:
                 raise BadInput(
@@ -347,8 +347,9 @@ def _both_sides(lengths: list[float], timeout: float) -> bool:
     return any(length < timeout for length in lengths) and any(length > timeout for length in lengths)
 
 
-def _for_a_product(folder: Path) -> bool:
-    return not folder.name.startswith((".", "_"))
+def _like_a_products(folder: Path) -> bool:
+    """Whether somebody seems to have meant the folder of a product, such as a misspelt one."""
+    return any(any(folder.glob(name)) for name in (EXPECTED, "broken.*", "fixed.*", "not-affected.*"))
 
 
 def _among(order: tuple[int, ...], some: Some) -> bool:

@@ -119,9 +119,9 @@ class Remedy:
     begins: Mapping[Trouble, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Product:
-    """A product as its makers name it, whatever the version.
+    """A product as its makers name it, whatever the version; each is there once, and equal to nothing else.
 
     Attributes:
         name: of its folder here and in every scenario, and the first half of `nginx-1.26`.
@@ -183,11 +183,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Proxy:
-    """One product at one version: what stands in one container.
-
-    Two proxies are equal when product name and version are; commands are functions and compare by
-    identity, which holds because each product exists once.
-    """
+    """One product at one version: what stands in one container."""
 
     product: Product
     version: Version

@@ -76,7 +76,9 @@ class PackageOfDebian:
 
     def dockerfile(self, base: str) -> str:
         """The Dockerfile on top of the suite's base image."""
-        packages = f"'{self.package}={self.version}[.-]*'"
+        # Behind two numbers stands a third, behind three Debian's own.
+        rest = "-*" if self.version.count(".") > 1 else ".*"
+        packages = f"'{self.package}={self.version}{rest}'"
         return _BASE.format(base=base, suite=self.suite, packages=packages)
 
 

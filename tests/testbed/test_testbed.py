@@ -60,7 +60,7 @@ def snippets(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def testbed_of(targets: Sequence[Target], images: Images, snippets: Path, **options: Any) -> Testbed:
+def bed_of(targets: Sequence[Target], images: Images, snippets: Path, **options: Any) -> Testbed:
     """A testbed with the stand-in for the model server."""
     return Testbed(targets, images, **{"model_command": MODEL_STUB, "snippets": snippets, **options})
 
@@ -108,7 +108,7 @@ async def test_every_proxy_forwards_and_every_refusal_is_told(
     """Good configurations answer, refused ones raise what their proxy said, and nothing is left."""
     good = [plain(proxy, number) for proxy in PROXIES.values() for number in range(2)]
     bad = [refused(proxy) for proxy in PROXIES.values()]
-    async with testbed_of([*bad, *good], images_in_use, snippets, reach=reach) as testbed:
+    async with bed_of([*bad, *good], images_in_use, snippets, reach=reach) as testbed:
         for target in good:
             body, headers = await asyncio.to_thread(ask, testbed.url(target.key))
             assert body == b"ok"
@@ -132,7 +132,7 @@ async def test_ports_are_published_on_loopback_only(
 ) -> None:
     """No port of a run can be reached from another machine."""
     target = plain(PROXIES["haproxy-3.0"])
-    async with testbed_of([target], images_in_use, snippets, reach=Reach.PUBLISHED) as testbed:
+    async with bed_of([target], images_in_use, snippets, reach=Reach.PUBLISHED) as testbed:
         assert testbed.url(target.key).startswith("http://127.0.0.1:")
         for container in engine.containers.list(filters={"label": f"{RUN_LABEL}={testbed.run}"}):
             bound = [each for ports in container.ports.values() for each in ports or []]
@@ -145,7 +145,7 @@ async def test_a_model_server_that_does_not_start_is_told(
 ) -> None:
     """Without a model server there is no testbed: its last words are shown and nothing is left."""
     command = ("sh", "-c", "echo it is broken; exit 1")
-    testbed = testbed_of([plain(PROXIES["haproxy-3.0"])], images_in_use, snippets, model_command=command)
+    testbed = bed_of([plain(PROXIES["haproxy-3.0"])], images_in_use, snippets, model_command=command)
     with pytest.raises(EnvironmentFault, match="it is broken"):
         await testbed.__aenter__()
     assert left_by(engine, testbed.run) == []
@@ -158,7 +158,7 @@ async def test_a_start_that_fails_half_way_leaves_nothing(
     """When one container cannot be made, those that could are removed and the engine's words are shown."""
     gone = ImageInUse("nginx-1.26", "token-stream-lab/none:1", "", images_in_use["nginx-1.26"].how, "")
     targets = [plain(PROXIES["haproxy-3.0"]), plain(PROXIES["nginx-1.26"])]
-    testbed = testbed_of(targets, {**images_in_use, "nginx-1.26": gone}, snippets)
+    testbed = bed_of(targets, {**images_in_use, "nginx-1.26": gone}, snippets)
     with pytest.raises(EnvironmentFault, match=r"nginx-1\.26"):
         await testbed.__aenter__()
     assert left_by(engine, testbed.run) == []
@@ -170,7 +170,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(
     engine: docker.DockerClient, images_in_use: Images, snippets: Path, moment: float
 ) -> None:
     """Ctrl-C at any moment of the start removes what has been started."""
-    testbed = testbed_of([plain(proxy) for proxy in PROXIES.values()], images_in_use, snippets)
+    testbed = bed_of([plain(proxy) for proxy in PROXIES.values()], images_in_use, snippets)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(moment):
             await testbed.__aenter__()
