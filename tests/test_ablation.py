@@ -19,24 +19,27 @@ from lab.vocabulary import Outcome, Requirement
 SNIPPET = (shipped("nginx") / "streaming.conf").read_text()
 DIRECTIVES = dict(re.findall(r"^((\w+) [^\n]*;)$", SNIPPET, flags=re.MULTILINE))
 
-# What breaks, by release, without the line. nginx 1.30 asks with HTTP/1.1 by itself, so it needs no line for it.
+# What breaks, by version, without the line. nginx 1.30 asks with HTTP/1.1 by itself, so it needs no line for it.
 # "gzip off" is a second guard: buffering off makes gzip flush, so nothing breaks until both are gone.
 WITHOUT = {
     ("proxy_http_version",): {"1.26": {Requirement.SHOWS_A_CUT_AS_A_CUT}, "1.30": set()},
     ("proxy_buffering",): {
-        release: {Requirement.DELIVERS_TOKENS_AS_THEY_COME, Requirement.DELIVERS_WHAT_WAS_SENT}
-        for release in ("1.26", "1.30")
+        version: {Requirement.DELIVERS_TOKENS_AS_THEY_COME, Requirement.DELIVERS_WHAT_WAS_SENT}
+        for version in ("1.26", "1.30")
     },
     ("proxy_read_timeout",): {
-        release: {
+        version: {
             Requirement.WAITS_FOR_THE_FIRST_TOKEN,
             Requirement.SURVIVES_SILENCE,
             Requirement.WAITS_FOR_BATCH_REPLIES,
         }
-        for release in ("1.26", "1.30")
+        for version in ("1.26", "1.30")
     },
     ("gzip",): {"1.26": set(), "1.30": set()},
 }
+
+# As in the broken variant: far from the house's 2 s, so that a busy machine moves neither of them across.
+HALF_AS_LONG = 'exchanges.stream = { interval = "80ms" }\nexchanges.batch = { interval = "80ms" }\n'
 
 
 class Silence:
@@ -66,19 +69,19 @@ def ablated(folder: Path) -> Scenario:
     shutil.copytree(shipped_scenarios() / "recommended", root)
     table = (root / "scenario.toml").read_text()
     include = "include /etc/nginx/snippets/streaming.conf;"
-    fixed = (root / "nginx" / "fixed.conf").read_text()
+    fixed = (root / "nginx" / "fixed-over-house-defaults.conf").read_text()
     for names in WITHOUT:
         left = [line for line, name in DIRECTIVES.items() if name not in names]
         assert include in fixed
         (root / "nginx" / f"fixed-{way(names)}.conf").write_text(fixed.replace(include, "\n".join(left)))
-        table += f'\n[fixes.{way(names)}]\nproxies = ["nginx"]\n'
+        table += f"\n[fixes.{way(names)}]\n{HALF_AS_LONG}"
     (root / "scenario.toml").write_text(table)
     return load_scenario(root)
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """One run of all of them behind both releases."""
+    """One run of all of them behind both versions."""
     scenario = ablated(tmp_path_factory.mktemp("ablation"))
     return asyncio.run(run_lab(select([scenario], [], ["nginx"]), Silence()))
 
@@ -89,16 +92,16 @@ def test_every_line_has_its_ablation() -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("release", ["1.26", "1.30"])
+@pytest.mark.parametrize("version", ["1.26", "1.30"])
 @pytest.mark.parametrize("names", WITHOUT, ids=way)
-def test_without_the_line_its_requirement_is_broken(results: Results, names: tuple[str, ...], release: str) -> None:
+def test_without_the_line_its_requirement_is_broken(results: Results, names: tuple[str, ...], version: str) -> None:
     """Just the requirements that the snippet's comments promise, and no other."""
     (case,) = [
         case
         for _, proxy, case in results.cases()
-        if proxy.proxy == f"nginx-{release}" and case.label == f"fixed-{way(names)}"
+        if proxy.proxy == f"nginx-{version}" and case.label == f"fixed-{way(names)}"
     ]
     sentences = {row.sentence: requirement for requirement, row in REQUIREMENTS.items()}
     broken = {sentences[finding.requirement] for finding in case.findings if not finding.met}
-    assert broken == WITHOUT[names][release]
+    assert broken == WITHOUT[names][version]
     assert case.outcome is (Outcome.FAILED if broken else Outcome.PASSED)

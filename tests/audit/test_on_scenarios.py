@@ -182,7 +182,7 @@ class Asker:
 
 async def _ask_all(images: Mapping[str, ImageInUse]) -> Mapping[str, list[Route]]:
     cases = [each for scenario in discover(shipped_scenarios()) for each in scenario.cases]
-    cases = [each for each in cases if each.side is not Variant.REAL_DEFAULTS]
+    cases = [each for each in cases if each.variant is not Variant.REAL_DEFAULTS]
     # Of a batch of random lengths one is enough: all of them are asked for as many tokens here.
     families = [(one, {each.family: each for each in one.exchanges}.values()) for one in cases]
     every = [(one, each) for one, found in families for each in found]

@@ -31,8 +31,8 @@ async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Test
     broken = load_scenario(shipped_scenarios() / "close-delimited-upstream").cases
     fixed = load_scenario(shipped_scenarios() / "recommended").cases
     chosen = [
-        next(one for one in broken if one.proxy.id == PROXY and one.side is Variant.BROKEN),
-        next(one for one in fixed if one.proxy.id == PROXY and one.side is Variant.FIXED),
+        next(one for one in broken if one.proxy.id == PROXY and one.variant is Variant.BROKEN),
+        next(one for one in fixed if one.proxy.id == PROXY and one.label == Variant.FIXED),
     ]
     posts = [Target(key, s.proxy, s.config) for key, s in zip(("broken", "fixed"), chosen, strict=True)]
     async with Testbed(posts, images_in_use) as testbed:

@@ -144,7 +144,7 @@ async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Test
     posts = [
         Target(s.proxy.id, s.proxy, s.config)
         for s in load_scenario(scenarios / "recommended").cases
-        if s.side is Variant.FIXED
+        if s.label == Variant.FIXED
     ]
     for key, scenario in {DEFAULT: "death-becomes-clean-end", IMPATIENT: "silent-gap"}.items():
         posts.append(Target(key, PROXIES["nginx-1.26"], scenarios / scenario / "nginx" / "broken.conf"))

@@ -62,7 +62,7 @@ WAYS = [*SYNC, *ASYNC]
 async def testbed(images_in_use: Mapping[str, ImageInUse]) -> Any:
     """The recommended configuration of every proxy, and nginx in its defaults."""
     recommended = load_scenario(shipped_scenarios() / "recommended")
-    posts = [Target(s.proxy.id, s.proxy, s.config) for s in recommended.cases if s.side is Variant.FIXED]
+    posts = [Target(s.proxy.id, s.proxy, s.config) for s in recommended.cases if s.label == Variant.FIXED]
     default = shipped_scenarios() / "death-becomes-clean-end" / "nginx" / "broken.conf"
     async with Testbed([*posts, Target(DEFAULT, PROXIES["nginx-1.26"], default)], images_in_use) as testbed:
         yield testbed

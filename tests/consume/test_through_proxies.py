@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Testbed]:
     """The recommended configuration of every proxy."""
     recommended = load_scenario(shipped_scenarios() / "recommended")
-    posts = [Target(s.proxy.id, s.proxy, s.config) for s in recommended.cases if s.side is Variant.FIXED]
+    posts = [Target(s.proxy.id, s.proxy, s.config) for s in recommended.cases if s.label == Variant.FIXED]
     async with Testbed(posts, images_in_use) as testbed:
         yield testbed
 
