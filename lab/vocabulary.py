@@ -163,3 +163,18 @@ class Trouble(StrEnum):
     HIDDEN_CUT = "hidden-cut"
     FAULT = "fault"
     """It died or was refused at once, or with a status that is no timeout's: no setting of a proxy mends that."""
+
+
+class Watched(StrEnum):
+    """What a timeout of the path watches."""
+
+    FIRST_BYTE = "first-byte"
+    """The wait before the headers of a stream."""
+    FIRST_TOKEN = "first-token"
+    """The wait between early headers and the first byte of the body."""
+    IDLE = "idle"
+    """A silence amid a stream."""
+    TOTAL = "total"
+    """The whole exchange, however lively."""
+    BATCH_REPLY = "batch-reply"
+    """The wait for a reply that comes all at once."""

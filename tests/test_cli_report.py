@@ -13,9 +13,8 @@ from reports.sample import sample as sample_run
 
 from lab import results as runs
 from lab.audit import results as audits
-from lab.audit.active.findings import ActiveFindings
-from lab.audit.active.page import active_page
-from lab.audit.page import audit_page
+from lab.audit.report.active_page import active_page
+from lab.audit.report.page import audit_page
 from lab.cli import main
 from lab.cli.active import save as save_active
 from lab.clients import results as grids
@@ -26,6 +25,7 @@ from lab.compare.advice import Need
 from lab.compare.page import compare_page
 from lab.errors import ExitCode
 from lab.files import LONGEST_RESULT
+from lab.measure.findings import ActiveFindings
 from lab.vocabulary import Saved
 
 pytestmark = pytest.mark.usefixtures("own_signals")

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lab.audit.endpoint import Endpoint
-from lab.audit.samples import Setting
+from lab.endpoint.address import Endpoint
+from lab.endpoint.samples import Setting
 from lab.evidence import HttpVersion
 
 MOST_TOKENS = 50_000

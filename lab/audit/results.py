@@ -12,8 +12,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from lab.audit.conclude import Conclusions
-from lab.audit.measured import SampleResult
+from lab.audit.conclude.findings import Conclusions
+from lab.audit.conclude.measured import SampleResult
 from lab.errors import BadInput, ExitCode
 from lab.files import LONGEST_RESULT, read_whole
 from lab.saved import write_saved

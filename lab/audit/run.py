@@ -17,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from urllib.parse import urlsplit
 
-from lab.audit.allowance import ignores_limit, most_of, tokens_of
-from lab.audit.asking import Terms, ask_endpoint
-from lab.audit.bounds import most_in_all, size_of
-from lab.audit.keys import Keys
 from lab.audit.programme import LONGEST_WAIT, Programme, Request, Round
-from lab.audit.samples import PATH, Sample, Setting
-from lab.audit.stops import Stop, stop_of
-from lab.audit.versions import unspoken
+from lab.endpoint.allowance import ignores_limit, most_of, tokens_of
+from lab.endpoint.asking import Terms, ask_endpoint
+from lab.endpoint.bounds import most_in_all, size_of
+from lab.endpoint.keys import Keys
+from lab.endpoint.samples import PATH, Sample, Setting
+from lab.endpoint.stops import Stop, stop_of
+from lab.endpoint.versions import unspoken
 from lab.errors import ExitCode
 from lab.evidence import HttpVersion
 

@@ -14,18 +14,18 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from lab.audit.active.findings import ActiveFindings, Answer
-from lab.audit.active.page import active_page
-from lab.audit.active.run import ActiveRun, AuditTarget
-from lab.audit.active.text import print_active
-from lab.audit.endpoint import Endpoint, split_address
-from lab.audit.keys import Keys, refuse_clear_text
-from lab.audit.mask import Mask
+from lab.audit.report.active_page import active_page
+from lab.audit.report.active_text import print_active
 from lab.cli.out import writing_to
 from lab.cli.shell import INTERRUPTED, run_until_stopped
 from lab.cli.terminal import print_line
+from lab.endpoint.address import Endpoint, split_address
+from lab.endpoint.keys import Keys, refuse_clear_text
+from lab.endpoint.mask import Mask
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
+from lab.measure.findings import ActiveFindings, Answer
+from lab.measure.run import ActiveRun, AuditTarget
 from lab.model.secret import SECRET_HEADER, SecretError, read_secret
 from lab.saved import write_saved
 

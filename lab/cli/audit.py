@@ -17,21 +17,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lab.audit.conclude import conclude
-from lab.audit.endpoint import Endpoint, endpoints_of, hosts
-from lab.audit.keys import Keys, read_keys
-from lab.audit.measured import measure
-from lab.audit.page import audit_page
+from lab.audit.conclude.findings import conclude
+from lab.audit.conclude.measured import measure
 from lab.audit.programme import Wish, make_programme
+from lab.audit.report.page import audit_page
+from lab.audit.report.rows import exit_code
+from lab.audit.report.text import print_audit
 from lab.audit.results import FORMAT_VERSION, AuditResults, WayResult, save
-from lab.audit.rows import exit_code
 from lab.audit.run import Run
-from lab.audit.text import print_audit
 from lab.cli.active import Active, run_active
 from lab.cli.out import writing_to
 from lab.cli.shell import INTERRUPTED, run_until_stopped
 from lab.cli.terminal import print_line
 from lab.durations import parse_duration
+from lab.endpoint.address import Endpoint, endpoints_of, hosts
+from lab.endpoint.keys import Keys, read_keys
 from lab.errors import BadInput, ExitCode
 from lab.evidence import HttpVersion
 from lab.files import LONGEST_TEXT, read_whole, write_whole

@@ -16,11 +16,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lab.audit.asking import Terms
-from lab.audit.endpoint import endpoint_of
-from lab.audit.keys import read_keys
-from lab.audit.mask import Mask
-from lab.audit.samples import PATH
 from lab.catalogue import discover, shipped_scenarios
 from lab.cli.audit import patience_of, tls_of
 from lab.cli.out import writing_to
@@ -36,6 +31,11 @@ from lab.compare.results import FORMAT_VERSION, Comparison, save
 from lab.compare.text import print_comparison
 from lab.compare.theirs import CHECKS, Cost, Stopped, TheirPath
 from lab.durations import parse_duration
+from lab.endpoint.address import endpoint_of
+from lab.endpoint.asking import Terms
+from lab.endpoint.keys import read_keys
+from lab.endpoint.mask import Mask
+from lab.endpoint.samples import PATH
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
 from lab.wire import format_named

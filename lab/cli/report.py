@@ -75,9 +75,9 @@ def _of_run(file: Path, to: Path, out: Console) -> None:
 
 def _of_audit(file: Path, to: Path, out: Console) -> None:
     with without_signals():
-        from lab.audit.page import audit_page
+        from lab.audit.report.page import audit_page
+        from lab.audit.report.text import print_audit
         from lab.audit.results import load
-        from lab.audit.text import print_audit
         from lab.cli.audit import PAGE
 
     results = load(file)
@@ -87,10 +87,10 @@ def _of_audit(file: Path, to: Path, out: Console) -> None:
 
 def _of_active_audit(file: Path, to: Path, out: Console) -> None:
     with without_signals():
-        from lab.audit.active.findings import ActiveFindings
-        from lab.audit.active.page import active_page
-        from lab.audit.active.text import print_active
+        from lab.audit.report.active_page import active_page
+        from lab.audit.report.active_text import print_active
         from lab.cli.active import PAGE
+        from lab.measure.findings import ActiveFindings
 
     findings = _loaded(lambda path: TypeAdapter(ActiveFindings).validate_json(read_whole(path, LONGEST_RESULT)), file)
     _write(to / PAGE, active_page(findings))

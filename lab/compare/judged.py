@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.audit.conclude_ending import ending_of_reading, strangers, timeout_guess
+from lab.audit.conclude.ending import ending_of_reading, strangers, timeout_guess
 from lab.compare.answers import Answer, read_answer
 from lab.compare.made import Made
 from lab.judge.endings import WHOLE, Reading

@@ -36,7 +36,7 @@ def compare_page(comparison: Comparison) -> str:
             tables=[(level, figure_rows(level), pair_words(level)) for level in comparison.levels],
             what=what_was_done(comparison),
             legend=LEGEND,
-            style=page_style(("lab.audit", "audit.css"), ("lab.compare", "compare.css")),
+            style=page_style(("lab.audit.report", "audit.css"), ("lab.compare", "compare.css")),
         )
     )
 

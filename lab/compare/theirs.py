@@ -14,15 +14,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from lab.audit.allowance import ignores_limit
-from lab.audit.asking import Terms, ask_endpoint
-from lab.audit.bounds import most_in_all, size_of
-from lab.audit.endpoint import Endpoint
 from lab.audit.programme import LONGEST_WAIT, MOST_TOKENS
-from lab.audit.samples import Sample, Setting
-from lab.audit.stops import TOO_LARGE, Stop, quoted, stop_of, too_much
 from lab.compare.made import Ask, MakeAgain
 from lab.compare.steady import extras, steady_ask
+from lab.endpoint.address import Endpoint
+from lab.endpoint.allowance import ignores_limit
+from lab.endpoint.asking import Terms, ask_endpoint
+from lab.endpoint.bounds import most_in_all, size_of
+from lab.endpoint.samples import Sample, Setting
+from lab.endpoint.stops import TOO_LARGE, Stop, quoted, stop_of, too_much
 from lab.errors import BadInput, ExitCode
 from lab.evidence import Evidence, TransportEnd
 from lab.judge.endings import CLEAN_ENDS, OWN_ENDS

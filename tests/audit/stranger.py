@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
-from lab.audit.samples import Sample, Setting, Way
+from lab.endpoint.samples import Sample, Setting, Way
 from lab.evidence import Evidence, Read, Stall, Trace, TransportEnd
 from lab.wire import format_named
 from lab.wire.events import FinishReason

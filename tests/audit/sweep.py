@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from lab.audit.samples import Sample
+from lab.endpoint.samples import Sample
 from lab.vocabulary import Delivery
 
 from .stranger import paging, sample, writes

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from lab.audit.allowance import LONGEST_TOKEN, Allowance, at_least, limit_field, most_of
 from lab.audit.results import load
 from lab.cli import main
+from lab.endpoint.allowance import LONGEST_TOKEN, Allowance, at_least, limit_field, most_of
 from lab.errors import ExitCode
 from lab.evidence import TransportEnd
 from lab.probe.body import BodyReader, Piece

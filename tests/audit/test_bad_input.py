@@ -15,10 +15,10 @@ import trustme
 from aiohttp import web
 from probe.fault_server import FaultServer, Peer
 
-from lab.audit.bounds import most_bytes
 from lab.audit.results import load
 from lab.cli import audit as cli_audit
 from lab.cli import main
+from lab.endpoint.bounds import most_bytes
 from lab.errors import ExitCode
 
 from .conftest import Answer, Stranger

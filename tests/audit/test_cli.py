@@ -158,7 +158,7 @@ def test_no_key_is_written_anywhere(
 def test_a_fault_of_the_lab_shows_no_key(stranger: Stranger, tmp_path: Path) -> None:
     """A traceback of something that should never happen has no values in it."""
     script = (
-        "import sys, lab.audit.asking as asking\n"
+        "import sys, lab.endpoint.asking as asking\n"
         "from lab.cli import main\n"
         "async def broken(*given, **named): secret = [named['headers']]; raise RuntimeError('a fault')\n"
         "asking.exchange = broken\n"

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from pydantic import TypeAdapter
 
-from lab.audit.conclude import Conclusions, Confidence, EndingFinding, Severity, conclude
-from lab.audit.conclude_problems import acceptable
-from lab.audit.samples import Sample
+from lab.audit.conclude.findings import Conclusions, Confidence, EndingFinding, Severity, conclude
+from lab.audit.conclude.problems import acceptable
+from lab.endpoint.samples import Sample
 from lab.evidence import TransportEnd
 from lab.vocabulary import Cause, Delivery, Ending
 from lab.wire import format_named

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from lab.audit.conclude import Conclusions, Confidence, EndingFinding, Severity, conclude
-from lab.audit.samples import Sample
+from lab.audit.conclude.findings import Conclusions, Confidence, EndingFinding, Severity, conclude
+from lab.endpoint.samples import Sample
 from lab.evidence import TransportEnd
 from lab.vocabulary import Delivery, Ending
 from lab.wire import format_named

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.audit.conclude import Confidence, DeliveryFinding, conclude
-from lab.audit.samples import Sample
+from lab.audit.conclude.findings import Confidence, DeliveryFinding, conclude
+from lab.endpoint.samples import Sample
 from lab.vocabulary import Delivery
 
 from .stranger import Path, batching, holding, paging, sample, steady, straight, writes

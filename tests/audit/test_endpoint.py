@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.audit.endpoint import endpoint_of, endpoints_of
+from lab.endpoint.address import endpoint_of, endpoints_of
 from lab.errors import BadInput
 
 

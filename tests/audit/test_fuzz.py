@@ -20,10 +20,10 @@ from types import FrameType
 
 import pytest
 
-from lab.audit.conclude import conclude
-from lab.audit.measured import measure
-from lab.audit.samples import Sample, Setting, Way
-from lab.audit.stops import stop_of
+from lab.audit.conclude.findings import conclude
+from lab.audit.conclude.measured import measure
+from lab.endpoint.samples import Sample, Setting, Way
+from lab.endpoint.stops import stop_of
 from lab.evidence import Evidence, Read, Trace, TransportEnd
 from lab.probe.body import BodyReader
 from lab.probe.framing import Request

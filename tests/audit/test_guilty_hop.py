@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from lab.audit.conclude import Conclusions, Confidence, conclude
-from lab.audit.endpoint import endpoints_of
-from lab.audit.keys import Keys
+from lab.audit.conclude.findings import Conclusions, Confidence, conclude
 from lab.audit.programme import Wish, make_programme
 from lab.audit.run import Run
+from lab.endpoint.address import endpoints_of
+from lab.endpoint.keys import Keys
 from lab.products import PROXIES
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import lab
-from lab.audit.hops import HopClue, header_oddities, hop_clues
-from lab.audit.remedies import remedy_for
+from lab.audit.conclude.hops import HopClue, header_oddities, hop_clues
+from lab.audit.conclude.remedies import remedy_for
 from lab.vocabulary import Trouble
 
 from .stranger import HEADERS, sample, steady, writes

@@ -16,14 +16,14 @@ import pytest
 import zstandard
 from probe.fault_server import CHUNKED, HEAD, FaultServer, Peer, Script, chunk
 
-from lab.audit.bounds import most_bytes, most_in_all, most_lines, size_of
-from lab.audit.endpoint import endpoints_of
-from lab.audit.keys import Keys
 from lab.audit.programme import LONGEST_WAIT, Wish, make_programme
 from lab.audit.results import load
 from lab.audit.run import READ_AGAIN, READING, Run
-from lab.audit.samples import Sample
 from lab.cli import main
+from lab.endpoint.address import endpoints_of
+from lab.endpoint.bounds import most_bytes, most_in_all, most_lines, size_of
+from lab.endpoint.keys import Keys
+from lab.endpoint.samples import Sample
 from lab.errors import ExitCode
 from lab.evidence import Evidence, TransportEnd
 

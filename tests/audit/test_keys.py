@@ -14,8 +14,8 @@ from urllib.parse import quote, quote_plus, unquote
 
 import pytest
 
-from lab.audit.keys import Keys, Secret, read_keys
-from lab.audit.mask import MASK, Mask
+from lab.endpoint.keys import Keys, Secret, read_keys
+from lab.endpoint.mask import MASK, Mask
 from lab.errors import BadInput
 from lab.evidence import Read, Trace, TransportEnd
 

@@ -12,12 +12,12 @@ import pytest
 from aiohttp import web
 from busy import busy_processes
 
-from lab.audit.conclude import Confidence, DeliveryFinding, conclude
-from lab.audit.endpoint import endpoints_of
-from lab.audit.keys import Keys
+from lab.audit.conclude.findings import Confidence, DeliveryFinding, conclude
 from lab.audit.programme import Wish, make_programme
 from lab.audit.run import Run
-from lab.audit.samples import Sample
+from lab.endpoint.address import endpoints_of
+from lab.endpoint.keys import Keys
+from lab.endpoint.samples import Sample
 from lab.vocabulary import Delivery
 
 from .conftest import Answer, Stranger

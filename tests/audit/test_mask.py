@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from lab.audit.mask import MASK, Mask
+from lab.endpoint.mask import MASK, Mask
 from lab.evidence import Read, Trace, TransportEnd
 from lab.plan import make_plan
 from lab.wire import FORMATS

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 import pytest
 from busy import busy_processes
 
-from lab.audit.conclude import Conclusions, Confidence, DeliveryFinding, conclude
-from lab.audit.samples import Sample, Setting, Way
+from lab.audit.conclude.findings import Conclusions, Confidence, DeliveryFinding, conclude
 from lab.catalogue import Case, Exchange, discover, shipped_scenarios
+from lab.endpoint.samples import Sample, Setting, Way
 from lab.evidence import Evidence
 from lab.judge import judge
 from lab.plan import Plan

@@ -22,8 +22,8 @@ from rich.console import Console
 
 from lab.audit.programme import OFFERED, Wish
 from lab.audit.results import AuditResults, load
-from lab.audit.versions import unspoken
 from lab.cli.audit import Options, audit_and_report
+from lab.endpoint.versions import unspoken
 from lab.errors import BadInput, ExitCode
 from lab.evidence import HttpVersion, Read, TransportEnd
 from lab.products import PROXIES

@@ -14,13 +14,13 @@ import pytest_asyncio
 from browser import Window, open_window
 from rich.console import Console
 
-from lab.audit.conclude import conclude
-from lab.audit.measured import measure
-from lab.audit.page import audit_page
+from lab.audit.conclude.findings import conclude
+from lab.audit.conclude.measured import measure
+from lab.audit.report.page import audit_page
+from lab.audit.report.rows import COLUMNS, exit_code, headline, rows
+from lab.audit.report.text import print_audit
 from lab.audit.results import FORMAT_VERSION, AuditResults, WayResult, load, save
-from lab.audit.rows import COLUMNS, exit_code, headline, rows
-from lab.audit.samples import Sample, Setting, Way
-from lab.audit.text import print_audit
+from lab.endpoint.samples import Sample, Setting, Way
 from lab.errors import BadInput, ExitCode
 from lab.evidence import Evidence, HttpVersion, Read, Trace, TransportEnd
 from lab.wire import format_named

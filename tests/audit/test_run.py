@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from lab.audit.endpoint import endpoints_of
-from lab.audit.keys import Keys, read_keys
 from lab.audit.programme import MOST_TOKENS, OFFERED, Wish, make_programme
 from lab.audit.run import Run
+from lab.endpoint.address import endpoints_of
+from lab.endpoint.keys import Keys, read_keys
 from lab.errors import ExitCode
 from lab.evidence import HttpVersion
 from lab.judge.reading import read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.audit.signs import Signs, measure_signs, sticky_size, time_grid
+from lab.audit.conclude.signs import Signs, measure_signs, sticky_size, time_grid
 
 from .stranger import Path, batching, holding, paging, sample, steady, straight, writes
 

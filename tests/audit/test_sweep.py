@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from lab.audit.conclude import Confidence, DeliveryFinding, conclude
+from lab.audit.conclude.findings import Confidence, DeliveryFinding, conclude
 from lab.vocabulary import Delivery
 
 from .sweep import HOLDS, MODELS, Asked, Model, ask

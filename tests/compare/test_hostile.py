@@ -10,15 +10,15 @@ import pytest
 from probe.fault_server import CHUNKED, HEAD, FaultServer, Peer, chunk
 
 from lab import cli
-from lab.audit.asking import Terms
-from lab.audit.bounds import most_bytes, most_in_all, most_lines
-from lab.audit.endpoint import endpoint_of
-from lab.audit.keys import Keys
-from lab.audit.samples import PATH, Sample
 from lab.cli.compare import MAX_TOKENS
 from lab.compare.made import make_all
 from lab.compare.results import load
 from lab.compare.theirs import Stopped, TheirPath
+from lab.endpoint.address import endpoint_of
+from lab.endpoint.asking import Terms
+from lab.endpoint.bounds import most_bytes, most_in_all, most_lines
+from lab.endpoint.keys import Keys
+from lab.endpoint.samples import PATH, Sample
 from lab.errors import ExitCode
 from lab.evidence import Evidence, Read, Trace, TransportEnd
 

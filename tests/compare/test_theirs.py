@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from lab.audit.asking import Terms
-from lab.audit.endpoint import endpoint_of
-from lab.audit.keys import Keys
-from lab.audit.samples import PATH
 from lab.compare.answers import Unit
 from lab.compare.figures import figures
 from lab.compare.made import Turn, make_all
 from lab.compare.theirs import TheirPath
+from lab.endpoint.address import endpoint_of
+from lab.endpoint.asking import Terms
+from lab.endpoint.keys import Keys
+from lab.endpoint.samples import PATH
 from lab.model.server import ModelServer
 from lab.wire import FORMATS
 

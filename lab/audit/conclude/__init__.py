@@ -1,0 +1,1 @@
+"""What follows from the samples of a passive audit. Pure."""

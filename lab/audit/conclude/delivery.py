@@ -1,0 +1,180 @@
+"""How the tokens came, from several samples of one setting, with the model's own address as a control if there is one.
+
+Strategy. A path that holds does so in every sample, so a batch or clumps count only where all samples that can tell
+agree, and at least two do. Separate moments prove that nothing was held for longer than the time between them; they
+must stand in most samples, and in all of them for `certain`, which needs the control as well (see
+`lab.audit.conclude.control`). Without it three things stay open, and the reason says which: a model that answers in
+one piece, a model that writes in even steps, and a path that holds the whole answer and replays it.
+A hold by size shows itself: bursts that stick to a size in bytes and end inside events are not a model's.
+What the probe itself slept through is held against nobody; see `lab.judge.gaps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from lab.audit.conclude.confidence import Confidence, DeliveryFinding
+from lab.audit.conclude.control import (
+    SAMPLES,
+    doubt_of,
+    events_a_read,
+    held_against,
+    lateness,
+    noise,
+    other_lengths,
+    usable,
+)
+from lab.audit.conclude.signs import Measured, samples_in_words
+from lab.judge.gaps import (
+    CLUMP,
+    CLUMP_GAP,
+    CLUMPS_OF_A_TIMER,
+    FEW,
+    LEAST_TOTAL,
+    SHORT_HOLD,
+    WHOLE_SHARE,
+    delivery_by_gaps,
+    evenly_clumped,
+    numbers_of,
+    vary,
+)
+from lab.vocabulary import Delivery
+
+MOST_OF_THEM = 0.5
+"""Part of the samples that are long enough, of which at least so many must show separate moments."""
+
+
+def delivery_finding(group: Sequence[Measured], direct: Sequence[Measured] = ()) -> DeliveryFinding:
+    """How the tokens of one setting came.
+
+    Args:
+        group: the samples of one way and setting.
+        direct: samples of the model's own address, asked alike; empty where there are none.
+    """
+    told = [one for one in group if one.signs.tokens]
+    if not told:
+        return DeliveryFinding(Delivery.NONE, Confidence.CERTAIN, f"no token came in {samples_in_words(group)}")
+    if not told[0].signs.stream:
+        return DeliveryFinding(Delivery.BATCHED, Confidence.CERTAIN, "one document, as asked for")
+    control = usable(direct)
+    held = held_against(told, control) or _held_by_size(told)
+    if held is not None:
+        return DeliveryFinding(held.delivery, held.confidence, held.reason + _extras(told))
+    found = [delivery_by_gaps(one.pattern, events_a_read(control)) for one in told]
+    words = {delivery for delivery, _ in found if delivery is not Delivery.UNPROVEN}
+    if len(words) > 1:
+        reasons = [reason for delivery, reason in found if delivery in words]
+        listed = " and ".join(sorted(words))
+        return _cannot_tell(f"the samples differ: {listed}, for example {reasons[0]}; and {reasons[-1]}")
+    if words == {Delivery.INCREMENTAL}:
+        return _incremental(told, found, control)
+    return _held_by_times(told, found)
+
+
+def _held_by_size(told: Sequence[Measured]) -> DeliveryFinding | None:
+    """What shows, without any control, that something hands on whole buffers; None if nothing does."""
+    stuck = [one for one in told if one.signs.sticky and one.signs.whole < WHOLE_SHARE]
+    slow = [
+        one
+        for one in stuck
+        if one.signs.gaps_between_moments.median >= CLUMP_GAP and one.signs.tokens >= CLUMP * one.signs.moments
+    ]
+    if len(slow) < max(SAMPLES, len(told)):
+        return None
+    reason = (
+        f"{numbers_of(slow[0].pattern)}, and so in {samples_in_words(slow)}: bursts of whole buffers that end inside "
+        "events, which no model writes"
+    )
+    return DeliveryFinding(Delivery.COALESCED, Confidence.LIKELY, reason)
+
+
+def _incremental(
+    told: Sequence[Measured], found: Sequence[tuple[Delivery, str]], control: Sequence[Measured]
+) -> DeliveryFinding:
+    """What separate moments prove: everything with a control that is alike, most of it without."""
+    shown = [reason for delivery, reason in found if delivery is Delivery.INCREMENTAL]
+    able = [one for one in told if one.signs.tokens >= FEW and one.signs.total >= LEAST_TOTAL]
+    reason = f"{shown[0]}, in {len(shown)} of {samples_in_words(told)}"
+    if len(shown) < MOST_OF_THEM * len(able):
+        other = next(why for delivery, why in found if delivery is Delivery.UNPROVEN)
+        return _cannot_tell(f"only {len(shown)} of {samples_in_words(told)} shows separate moments; another: {other}")
+    doubt = doubt_of(told, control) if control else _replay_possible(told)
+    if doubt:
+        return _cannot_tell(f"{numbers_of(told[0].pattern)}, one after another, but {doubt}")
+    if not control:
+        caveat = "a constant delay, a lag of one token, or a replay of what was held leaves no sign"
+        return DeliveryFinding(Delivery.INCREMENTAL, Confidence.LIKELY, f"{reason}; {caveat}")
+    late, lengths = lateness(told, control), other_lengths(told, control)
+    when = f"the first token comes {abs(late):.2f} s {'later' if late >= 0 else 'earlier'} than from the model's own"
+    alike = len(shown) == len(told) >= SAMPLES and len(control) >= SAMPLES
+    sure = alike and not lengths and late <= SHORT_HOLD + noise(control)
+    words = f"{reason}; {when}; a lag of one token leaves no sign{f'; {lengths}' if lengths else ''}"
+    return DeliveryFinding(Delivery.INCREMENTAL, Confidence.CERTAIN if sure else Confidence.LIKELY, words)
+
+
+def _replay_possible(told: Sequence[Measured]) -> str:
+    """Whether the first token may have waited for the whole answer; empty if it came too soon for that.
+
+    Who holds all and replays it no slower than the model wrote it takes no longer for that than it held it.
+    """
+    first, span = median(one.pattern.first for one in told), median(one.pattern.span for one in told)
+    if first <= span:
+        return ""
+    return (
+        f"the first came after {first:.2f} s and all others within {span:.2f} s: a model that thinks first, "
+        "or a path that holds the answer and replays it"
+    )
+
+
+def _held_by_times(told: Sequence[Measured], found: Sequence[tuple[Delivery, str]]) -> DeliveryFinding:
+    """What a batch or clumps in all samples show, without a control that settles it."""
+    clumped = [one for one in told if evenly_clumped(one.pattern)]
+    batched = [reason for delivery, reason in found if delivery is Delivery.BATCHED]
+    # Answers that are written at different paces show together what no single one does.
+    varying = vary([clump for one in clumped for clump in one.pattern.clumps[:-1]])
+    if clumped and varying and not batched:
+        return _all_or_none(told, [f"{numbers_of(one.pattern)}: {CLUMPS_OF_A_TIMER}" for one in clumped])
+    if batched:
+        return _all_or_none(told, batched, batch=True)
+    return _cannot_tell(next(why for delivery, why in found if delivery is Delivery.UNPROVEN) + _extras(told))
+
+
+def _all_or_none(told: Sequence[Measured], reasons: Sequence[str], *, batch: bool = False) -> DeliveryFinding:
+    if len(reasons) < max(SAMPLES, len(told)):
+        return _cannot_tell(f"{reasons[0]}, but only {len(reasons)} of {samples_in_words(told)} shows it")
+    word = Delivery.BATCHED if batch else Delivery.COALESCED
+    other = "a model that answers in one piece" if batch else "a model that writes uneven amounts in even steps"
+    grown = _growing(told) if batch else ""
+    reason = f"{reasons[0]}, and so in {samples_in_words(told)}{grown}{_extras(told)}; {other} looks the same"
+    return DeliveryFinding(word, Confidence.LIKELY, reason)
+
+
+def _cannot_tell(reason: str) -> DeliveryFinding:
+    return DeliveryFinding(Delivery.UNPROVEN, Confidence.CANNOT_TELL, reason)
+
+
+def _growing(told: Sequence[Measured]) -> str:
+    """Whether longer answers have a later first token, which a buffer does and a slow start does not."""
+    short = min(told, key=lambda one: one.signs.tokens).signs
+    long = max(told, key=lambda one: one.signs.tokens).signs
+    if long.tokens < 1.5 * short.tokens:
+        return ""
+    if short.first_token is None or long.first_token is None or long.first_token < 1.25 * short.first_token:
+        return ""
+    return (
+        f"; the first token of {short.tokens} came after {short.first_token:.2f} s "
+        f"and that of {long.tokens} after {long.first_token:.2f} s"
+    )
+
+
+def _extras(told: Sequence[Measured]) -> str:
+    """Sizes and grids that most samples share."""
+    parts = []
+    sticky = [one.signs.sticky for one in told if one.signs.sticky]
+    if 2 * len(sticky) > len(told):
+        parts.append(f"bursts stick to {min(sticky):,} bytes")
+    grids = [one.signs.grid for one in told if one.signs.grid]
+    if 2 * len(grids) > len(told):
+        parts.append(f"moments lie on a grid of {min(grids) * 1e3:.0f} ms")
+    return "".join(f"; {part}" for part in parts)

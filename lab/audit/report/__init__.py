@@ -1,0 +1,1 @@
+"""What an audit says, on the terminal and as a page."""

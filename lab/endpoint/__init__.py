@@ -1,0 +1,1 @@
+"""A user's address: keys, masking, one request, and when to stop."""

@@ -1,0 +1,195 @@
+"""What the path does beside its timeouts: cuts, errors, leaving, retries, headers, heartbeats. Pure.
+
+Warning: an answer is yes or no only where the exchanges show it; whatever a timeout, a busy probe or a lost exchange
+may have brought about as well is "cannot tell".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import inf
+
+from lab.evidence import TransportEnd
+from lab.judge.causes import lost, well_before
+from lab.judge.endings import VISIBLE
+from lab.measure.clusters import tolerance
+from lab.measure.findings import Answer, Effect, Found
+from lab.measure.lives import Life, Made
+from lab.measure.timeouts import HIDDEN_BELOW, Timeouts
+from lab.plan import FaultKind
+from lab.suite.requests import Role
+from lab.vocabulary import Ending, Watched
+
+SOON = 2.0
+"""Seconds within which the model server must see that the client has left, for "leaving stops the model"."""
+
+_BEFORE_TIMEOUT = 0.3
+
+
+def effects_of(made: Sequence[Made], lives: Sequence[Life], timeouts: Timeouts) -> tuple[Effect, ...]:
+    """Every effect, in the order of the reports."""
+    return (
+        *_cuts(made),
+        *_errors(made),
+        _leaving(made, "leave-lively", "a stream", timeouts.of(Watched.TOTAL).value),
+        _leaving(made, "leave-silent", "a stream without a byte yet", timeouts.of(Watched.FIRST_BYTE).value),
+        _leaving(made, "leave-batch", "a batch reply", timeouts.of(Watched.BATCH_REPLY).value),
+        _retries(made),
+        _early_headers(made),
+        _first_byte_is(timeouts),
+        _heartbeats(lives, timeouts, Watched.IDLE, "heartbeats-reset-the-idle-timeout", Watched.IDLE),
+        _heartbeats(
+            lives, timeouts, Watched.FIRST_TOKEN, "heartbeats-hold-off-the-first-token-timeout", Watched.FIRST_TOKEN
+        ),
+        _data_resets(lives, timeouts),
+    )
+
+
+def _cuts(made: Sequence[Made]) -> Iterable[Effect]:
+    for kind, words in ((FaultKind.FIN, "FIN"), (FaultKind.RST, "RST")):
+        struck = [each for each in made if each.asking.role is Role.CUT and each.reading.fault is kind]
+        for stream, what in ((True, "stream"), (False, "batch reply")):
+            told = [each for each in struck if each.asking.stream is stream]
+            shown = [each for each in told if each.verdict.ending in VISIBLE]
+            endings = ", ".join(dict.fromkeys(f"{each.verdict.ending}" for each in told))
+            sentence = f"a {what} that the model cut by {words} was visible as such in {len(shown)} of {len(told)}"
+            yield Effect(f"{kind}-visible-{what.partition(' ')[0]}", _all(told, shown), f"{sentence} ({endings})")
+        dead = [each for each in struck if well_before(each.reading)]
+        whole = [each for each in dead if not set(lost(each.reading)) & set(well_before(each.reading))]
+        came = sum(each.verdict.received for each in dead)
+        written = sum(each.verdict.written or 0 for each in dead)
+        sentence = f"of the tokens written before a {words}, {came} of {written} came"
+        yield Effect(f"{kind}-tokens-arrive", _all(dead, whole), sentence)
+
+
+def _all(asked: Sequence[Made], held: Sequence[Made]) -> Answer:
+    if not asked:
+        return Answer.UNKNOWN
+    return Answer.YES if len(held) == len(asked) else Answer.NO
+
+
+def _errors(made: Sequence[Made]) -> Iterable[Effect]:
+    for each in made:
+        if each.asking.role is not Role.ERROR:
+            continue
+        fault = each.reading.fault
+        wanted = Ending.MODEL_ERROR_IN_STREAM if fault is FaultKind.ERROR else Ending.MODEL_ERROR_STATUS
+        trace, ending = each.evidence.trace, each.verdict.ending
+        answer = Answer.UNKNOWN if fault is None else _yes(ending is wanted)
+        status = "no status" if trace.status is None else f"status {trace.status}"
+        what = "an error event amid a stream" if fault is FaultKind.ERROR else f"an error {each.asking.name[-3:]}"
+        sentence = f"{what} came as {ending} with {status}"
+        if fault is FaultKind.STATUS:
+            retry = trace.header("retry-after")
+            sentence += f", Retry-After {retry}" if retry else ", Retry-After lost"
+        yield Effect(f"{each.asking.name}-passes", answer, sentence)
+
+
+def _yes(holds: bool) -> Answer:
+    return Answer.YES if holds else Answer.NO
+
+
+def _leaving(made: Sequence[Made], name: str, what: str, timeout: float | None) -> Effect:
+    title = f"leaving-stops-{name.removeprefix('leave-')}"
+    each = _named(made, name)
+    if each is None or each.evidence.ledger is None or each.evidence.trace.end is not TransportEnd.LEFT:
+        return Effect(title, Answer.UNKNOWN, f"the probe could not leave {what}")
+    trace, ledger = each.evidence.trace, each.evidence.ledger
+    if ledger.client_left is None:
+        if ledger.finished is None:
+            return Effect(title, Answer.UNKNOWN, f"nobody saw the end of {what}")
+        ran = ledger.finished - trace.ended
+        sentence = f"the model went on for {ran:.1f} s after the client had left {what}, to its end"
+        return Effect(title, _yes(ran <= SOON), sentence, round(ran, 3))
+    after = ledger.client_left - trace.ended
+    sentence = f"the model server saw the client leave {what} after {max(after, 0):.2f} s"
+    if timeout is not None and ledger.client_left - ledger.started >= timeout - _BEFORE_TIMEOUT:
+        return Effect(
+            title, Answer.UNKNOWN, f"{sentence}, which may be the timeout at {timeout:.2f} s", round(after, 3)
+        )
+    return Effect(title, _yes(after <= SOON), sentence, round(after, 3))
+
+
+def _named(made: Sequence[Made], name: str) -> Made | None:
+    return next((each for each in made if each.asking.name == name), None)
+
+
+def _retries(made: Sequence[Made]) -> Effect:
+    twice = [each for each in made if each.evidence.ledger is not None and each.evidence.ledger.attempts > 1]
+    known = sum(each.evidence.ledger is not None for each in made)
+    if not known:
+        return Effect("generates-once", Answer.UNKNOWN, "no request is known to the ledger")
+    if not twice:
+        return Effect("generates-once", Answer.YES, f"each of {known} requests came to the model server once")
+    most = max(each.evidence.ledger.attempts for each in twice if each.evidence.ledger is not None)
+    names = ", ".join(sorted({each.asking.name.rstrip("-0123456789") for each in twice}))
+    sentence = f"{len(twice)} of {known} requests were generated more than once, up to {most} times: {names}"
+    return Effect("generates-once", Answer.NO, sentence, most)
+
+
+def _early_headers(made: Sequence[Made]) -> Effect:
+    leads: list[float] = []
+    for each in made:
+        ledger, trace = each.evidence.ledger, each.evidence.trace
+        if each.asking.role is Role.HEADERS and ledger and ledger.tokens and trace.headers_at is not None:
+            first = ledger.tokens[0].at
+            stalled = trace.stalled(first, trace.headers_at) if trace.headers_at > first else 0.0
+            leads.append(first - trace.headers_at + stalled)
+    name = "headers-come-before-the-first-token"
+    if not leads:
+        return Effect(name, Answer.UNKNOWN, "no exchange shows when early headers come")
+    best = max(leads)
+    words = f"{best:.2f} s before" if best > 0 else f"{-best:.2f} s after"
+    return Effect(name, _yes(best > 0), f"headers that the model sent early came {words} the first token left", best)
+
+
+def _first_byte_is(timeouts: Timeouts) -> Effect:
+    """Whether the timeout on the first byte is content with headers."""
+    name = "headers-satisfy-the-first-byte-timeout"
+    first, token, idle = (timeouts.of(each) for each in (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE))
+    if first.found is not Found.TIMEOUT or first.value is None:
+        return Effect(name, Answer.UNKNOWN, "there is no timeout on the first byte that early headers could satisfy")
+    if token.proven > first.value + tolerance(first.value):
+        return Effect(name, Answer.YES, f"with early headers {token.proven:.1f} s were survived")
+    if token.value is None:
+        return Effect(name, Answer.UNKNOWN, "the streams with early headers do not tell")
+    same_as_idle = idle.value is not None and abs(idle.value - token.value) <= tolerance(token.value)
+    if abs(token.value - first.value) <= tolerance(first.value) and not same_as_idle:
+        return Effect(name, Answer.NO, f"a stream with early headers ended at {token.value:.2f} s as one without")
+    return Effect(
+        name,
+        Answer.UNKNOWN,
+        f"after early headers a stream ended at {token.value:.2f} s, as an idle timeout would end it",
+    )
+
+
+def _heartbeats(lives: Sequence[Life], timeouts: Timeouts, watched: Watched, name: str, timeout: Watched) -> Effect:
+    found = timeouts.of(timeout)
+    if found.found is not Found.TIMEOUT or found.value is None:
+        return Effect(name, Answer.UNKNOWN, "there is no such timeout that heartbeats could reset")
+    limit = found.value + tolerance(found.value)
+    beating = [life for life in lives if life.beating and life.watched is watched and not life.refused]
+    beyond = [life for life in beating if max(life.survived, life.waited) > limit]
+    if beyond:
+        longest = max(max(life.survived, life.waited) for life in beyond)
+        return Effect(name, Answer.YES, f"with heartbeats {longest:.1f} s without a token were survived", longest)
+    # A timeout on the whole ends them too, heartbeats or not.
+    whole = timeouts.of(Watched.TOTAL).value or inf
+    at_timeout = [
+        life
+        for life in beating
+        if life.died and abs(life.waited - found.value) <= HIDDEN_BELOW and life.at < whole - HIDDEN_BELOW
+    ]
+    if 2 * len(at_timeout) > len(beating) and len(at_timeout) > 1:
+        sentence = f"{len(at_timeout)} of {len(beating)} streams ended at {found.value:.2f} s in spite of heartbeats"
+        return Effect(name, Answer.NO, sentence)
+    return Effect(name, Answer.UNKNOWN, "the streams with heartbeats ended for other reasons before they could tell")
+
+
+def _data_resets(lives: Sequence[Life], timeouts: Timeouts) -> Effect:
+    name, idle = "tokens-reset-the-idle-timeout", timeouts.of(Watched.IDLE)
+    if idle.found is not Found.TIMEOUT or idle.value is None:
+        return Effect(name, Answer.UNKNOWN, "there is no idle timeout that tokens could reset")
+    longest = max((life.survived or life.waited for life in lives if life.watched is Watched.TOTAL), default=0.0)
+    beyond = longest > idle.value + tolerance(idle.value)
+    return Effect(name, Answer.YES if beyond else Answer.UNKNOWN, f"a lively stream lived for {longest:.1f} s", longest)

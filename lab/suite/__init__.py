@@ -1,0 +1,1 @@
+"""Which requests settle which requirement. Pure."""

@@ -1,0 +1,133 @@
+"""From timeouts to requirements: what a value means beside the longest answer."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from lab.evidence import Evidence, Ledger, Read, Stall, Trace, TransportEnd, Written
+from lab.measure.conclude import Audited, conclude, doubts
+from lab.measure.findings import Answer
+from lab.measure.lives import Made
+from lab.model.schedule import make_schedule
+from lab.plan import Headers
+from lab.suite.requests import Asking, Role, search, short
+from lab.vocabulary import Requirement, Watched
+from lab.wire import format_named
+from lab.wire.format import Asked
+
+from . import made
+
+LONGEST = 5.0
+CHAT = format_named("openai-chat")
+NOW = time.monotonic()
+
+
+def played(timeout: float) -> list[Made]:
+    """The whole search over a path that ends every wait for the first byte at that many seconds."""
+    return [_played(each, timeout) for each in search(LONGEST) if each.role is Role.SEARCH]
+
+
+def _played(asking: Asking, timeout: float) -> Made:
+    start, plan = NOW + asking.delay, asking.plan
+    first = plan.due(1)
+    if asking.watched in (Watched.FIRST_BYTE, Watched.BATCH_REPLY) and first > timeout:
+        end = start + timeout
+        body = b"late"
+        trace = Trace(
+            start,
+            end,
+            TransportEnd.FRAMED,
+            status=504,
+            headers_at=end,
+            reads=(Read(end, body),),
+            body=(Read(end, body),),
+        )
+        ledger = Ledger("x", start, client_left=end)
+    else:
+        schedule = make_schedule(plan, CHAT, Asked("lab", asking.stream))
+        steps, headers = schedule.steps, (("content-type", schedule.content_type),)
+        reads = tuple(Read(start + step.offset, step.payload) for step in steps)
+        trace = Trace(
+            start, reads[-1].at, TransportEnd.FRAMED, "", 200, "1.1", headers, reads[0].at, "chunked", reads, reads
+        )
+        ledger = Ledger(
+            "x",
+            start,
+            headers_at=start + (0.0 if plan.headers is Headers.EARLY else steps[0].offset),
+            tokens=tuple(Written(number, start + step.offset) for step in steps for number in step.tokens),
+            finished=reads[-1].at,
+        )
+    return Made(asking, Evidence("openai-chat", asking.stream, trace, plan, ledger))
+
+
+@pytest.mark.parametrize(
+    ("timeout", "met"), [(3.0, Answer.NO), (5.0, Answer.NO), (5.6, Answer.YES), (60.0, Answer.YES)]
+)
+def test_a_timeout_no_longer_than_the_longest_answer_breaks_the_requirement(timeout: float, met: Answer) -> None:
+    """One of just that length ends some of the answers; a longer one, or none, ends none."""
+    audited = Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0)
+    findings = conclude(audited, played(timeout))
+    by_name = {each.requirement: each for each in findings.requirements}
+    assert by_name[Requirement.WAITS_FOR_THE_FIRST_TOKEN].met is met
+    assert by_name[Requirement.WAITS_FOR_BATCH_REPLIES].met is met
+    assert by_name[Requirement.SURVIVES_SILENCE].met is Answer.YES
+    assert by_name[Requirement.LETS_LONG_ANSWERS_FINISH].met is Answer.YES
+    # Nothing was asked that could tell of deaths.
+    assert by_name[Requirement.SHOWS_A_CUT_AS_A_CUT].met is Answer.UNKNOWN
+    assert findings.smallest == (pytest.approx(timeout, abs=0.01) if timeout < 6 else None)
+    assert ("shorter than the longest answer of 5 s" in findings.summary) is (timeout < LONGEST)
+
+
+def test_a_family_whose_ends_were_seen_too_late_is_asked_once_more() -> None:
+    """A timeout at 2 s that the probe slept through until 4 s; what was seen in time is not asked again."""
+    seen = []
+    for each in search(LONGEST):
+        asked = made.BEGAN + each.delay
+        asleep = (Stall(asked + 2.0, asked + 4.0),)
+        dies = each.watched is Watched.FIRST_BYTE and each.plan.due(1) > 2.0
+        seen.append(
+            made.played(each, cut=2.0, seen=4.0, end=TransportEnd.NO_REPLY, stalls=asleep)
+            if dies
+            else made.played(each)
+        )
+    again = doubts(seen, LONGEST)
+    assert [each.name for each in again] == [f"late-{n}-again" for n in range(1, 8)]
+    first = {each.plan.to_query() for each in search(LONGEST)}
+    assert not first & {each.plan.to_query() for each in again}
+
+
+def test_an_end_of_every_stream_breaks_the_requirement_whatever_it_is() -> None:
+    """Every stream ends after half a second: which timeout that is nobody can tell, and long answers do not finish."""
+    seen = [made.played(each, cut=0.5, left=0.5) for each in search(LONGEST) if each.role is Role.SEARCH]
+    findings = conclude(
+        Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0), seen
+    )
+    told = {each.requirement: each for each in findings.requirements}
+    assert told[Requirement.LETS_LONG_ANSWERS_FINISH].met is Answer.NO
+    assert "every stream ended 0.50 s after its request" in told[Requirement.LETS_LONG_ANSWERS_FINISH].sentence
+    assert told[Requirement.SURVIVES_SILENCE].met is Answer.UNKNOWN
+    assert findings.smallest == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(("end", "met"), [(TransportEnd.FRAMED, Answer.NO), (TransportEnd.SHORT_FIN, Answer.UNKNOWN)])
+def test_a_path_that_ends_streams_as_if_they_were_over_hides_its_cuts(end: TransportEnd, met: Answer) -> None:
+    """A total timeout of 2 s whose cut has a proper last chunk breaks the requirement."""
+    cut = [
+        made.played(each, cut=2.0, end=end) for each in search(LONGEST) if each.watched is Watched.TOTAL and each.stream
+    ]
+    findings = conclude(Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0), cut)
+    assert {each.requirement: each for each in findings.requirements}[Requirement.SHOWS_A_CUT_AS_A_CUT].met is met
+
+
+def test_stream_and_batch_are_not_compared_where_a_timeout_ended_one() -> None:
+    """A batch reply that a timeout ended is that timeout's doing: no verdict on the first token is drawn from it."""
+    asked = {each.name: each for each in short(made.CHAT, http_2=False)}
+    stream = made.played(asked["stream"])
+    ended = made.played(asked["batch"], cut=1.5, left=1.5, end=TransportEnd.NO_REPLY)
+    audited = Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0)
+    for batch, met in ((ended, Answer.UNKNOWN), (made.played(asked["batch"]), Answer.YES)):
+        findings = conclude(audited, [stream, batch])
+        told = {each.requirement: each for each in findings.requirements}[Requirement.MOVES_THE_FIRST_TOKEN_FORWARD]
+        assert told.met is met, told

@@ -1,0 +1,54 @@
+"""The report's words and its histogram, on findings that are written down."""
+
+from __future__ import annotations
+
+from lab.audit.report.active_text import change_words, deaths_words, histogram, reply_words
+from lab.measure.findings import Answer, Death, DeathKind, SettingFound
+from lab.vocabulary import Delivery, Ending, Watched
+
+
+def death(kind: DeathKind, waited: float) -> Death:
+    """One stream that died after so many seconds of waiting."""
+    return Death("x", Watched.IDLE, waited, waited, waited, kind, Ending.CUT)
+
+
+DEATHS = (
+    *(death(DeathKind.TIMEOUT, at) for at in (60.0, 60.01, 60.3)),
+    death(DeathKind.FAULT, 17.2),
+    death(DeathKind.UNKNOWN, 41.0),
+)
+
+
+def test_deaths_are_counted_by_what_they_are_taken_for() -> None:
+    """Those that agree are a timeout's, the scattered ones faults; without any it says so too."""
+    assert deaths_words(DEATHS) == (
+        "5 streams of the search died on the path: 3 of a timeout, 1 scattered, of faults, 1 not told"
+    )
+    assert deaths_words(()) == "no stream of the search died on the path"
+
+
+def test_the_histogram_has_a_bar_for_each_time_with_its_letters() -> None:
+    """Up to 60 s in steps of 5 s: three on 60 s, one each on 15 s and 40 s."""
+    assert histogram(()) == []
+    _, *bars = histogram(DEATHS)
+    assert [bar.split() for bar in bars] == [["15", "s", "x", "1"], ["40", "s", "?", "1"], ["60", "s", "###", "3"]]
+
+
+def setting(name: str, changes: Answer, version: str = "1.1", coding: str = "") -> SettingFound:
+    """One way of asking."""
+    return SettingFound(name, Delivery.INCREMENTAL, Ending.COMPLETE, version, coding, changes, "as it is", "evidence")
+
+
+def test_what_a_way_of_asking_changes_begins_with_the_answer() -> None:
+    """A change is told as it is; none and no answer are said to be that."""
+    assert change_words(setting("gzip", Answer.YES)) == "as it is"
+    assert change_words(setting("gzip", Answer.NO)) == "nothing: as it is"
+    assert change_words(setting("gzip", Answer.UNKNOWN)) == "cannot tell: as it is"
+    assert change_words(setting("plain", Answer.UNKNOWN)) == "as it is"
+
+
+def test_version_and_coding_of_a_reply() -> None:
+    """What the reply came with, and that none came."""
+    assert reply_words(setting("gzip", Answer.NO, coding="gzip")) == "HTTP/1.1, gzip"
+    assert reply_words(setting("http-2", Answer.NO, version="2")) == "HTTP/2"
+    assert reply_words(setting("http-2", Answer.NO, version="")) == "no reply"
