@@ -25,10 +25,11 @@ test-all: test ## and after them the slow ones: whole grids, busy machines, fres
 	$(BIN)/pytest -m "(grid or soak or hypothesis) and not busy" --seed fresh $(WORKERS)
 	$(BIN)/pytest -m busy --seed fresh
 
-lint: $(READY) ## check style and types
+lint: $(READY) ## check style, types, and that imports run downward
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 bench: $(READY) ## measure how late the model server's tokens leave
 	$(BIN)/python bench/lateness.py
