@@ -22,7 +22,7 @@ import pytest
 from lab.catalogue import Case, Scenario, load_scenario
 from lab.errors import LabError
 from lab.printable import printable, printable_text
-from lab.reports.phrases import again
+from lab.reports.phrases import again, up_to
 from lab.reports.terminal import describe_case
 from lab.results import CaseResult
 from lab.scenarios.run import run_lab
@@ -104,6 +104,8 @@ class StagingItem(pytest.Item):
         result = self.config.stash[RUN].result(self.case)
         if again(result):
             self.user_properties.append(("note", again(result)))
+        if up_to(result) is not None:
+            self.user_properties.append(("up_to", up_to(result)))
         if result.outcome is Outcome.SKIPPED:
             pytest.skip(printable(result.problem))
         if result.outcome is not Outcome.PASSED:

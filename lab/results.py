@@ -67,12 +67,18 @@ class ExchangeResult:
 
 @dataclass(frozen=True)
 class FindingResult:
-    """One statement of the verdict: what was required, what was expected, and what came, with numbers."""
+    """One statement of the verdict: what was required, what was expected, and what came, with numbers.
+
+    `up_to` is the wait, in seconds, up to which it was shown to be met; None where it is about no wait, or not met.
+    `remedy` has the tested lines that mend it, where it is not met and the lab knows some.
+    """
 
     met: bool
     requirement: str
     expected: str
     actual: str
+    up_to: float | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True)

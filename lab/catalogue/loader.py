@@ -44,6 +44,12 @@ EXPECTED = "expected.toml"
 MARGIN = 0.25
 """How much nearer than the timeout itself a drawn length may not come; see `Lengths`."""
 
+_MOVED = {
+    "proxies": f"What a product shows stands in its folder: <product>/{EXPECTED}, as [broken] with since and before.",
+    "immune": f"What is not affected stands in the product's folder: <product>/{EXPECTED}, as [not_affected].",
+}
+"""Keys that scenarios had, and where that stands now."""
+
 Table = TypeVar("Table", bound=Closed)
 
 
@@ -70,7 +76,7 @@ def _read(path: Path, kind: type[Table]) -> Table:
         # A misspelt key is also a missing one; the misspelling is what its author looks for.
         first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
-        remedy = "CONTRIBUTING.md lists the keys of a scenario."
+        remedy = _MOVED.get(key.partition(".")[0], "CONTRIBUTING.md lists the keys of a scenario.")
         match first["type"]:
             case "extra_forbidden":
                 raise BadInput(f"{path}: unknown key {key}", remedy) from None

@@ -26,10 +26,10 @@ from lab.audit.report.text import print_audit
 from lab.audit.results import FORMAT_VERSION, AuditResults, WayResult, save
 from lab.audit.run import Run
 from lab.cli.active import Active, run_active
+from lab.cli.options import duration
 from lab.cli.out import writing_to
 from lab.cli.shell import INTERRUPTED, run_until_stopped
 from lab.cli.terminal import print_line
-from lab.durations import parse_duration
 from lab.endpoint.address import Endpoint, endpoints_of, hosts
 from lab.endpoint.keys import Keys, read_keys
 from lab.errors import BadInput, ExitCode
@@ -94,7 +94,7 @@ def audit_and_report(options: Options, environment: Mapping[str, str], *, out: C
         header_env=options.header_env,
         environment=environment,
     )
-    longest = _longest(options.longest)
+    longest = duration("--longest", options.longest)
     if options.active is not None:
         return _actively(options, options.active, endpoints, keys, longest, environment, out, err)
     run = _run_of(options, endpoints, keys, longest, err)
@@ -148,13 +148,6 @@ def read_wish(runs: int, at_once: int, max_tokens: int, http: str) -> Wish:
     if http not in versions:
         raise BadInput(f"--http {http}: no such version", "Write 1.1, 2 or both.")
     return Wish(runs, at_once, max_tokens, versions[http])
-
-
-def _longest(text: str) -> float | None:
-    try:
-        return parse_duration(text) if text else None
-    except ValueError as error:
-        raise BadInput(f"--longest: {error}", "Write it like 90s or 10m.") from None
 
 
 def _run_of(options: Options, endpoints: Sequence[Endpoint], keys: Keys, longest: float | None, err: Console) -> Run:

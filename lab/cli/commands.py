@@ -11,7 +11,8 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Column, Table
 
-from lab.catalogue import Scenario, discover, only_folder, select, shipped_scenarios
+from lab.catalogue import Scenario, Waits, discover, only_folder, select, shipped_scenarios, with_waits
+from lab.cli.options import duration
 from lab.cli.shell import RESULTS, app, err, out, run_until_stopped, say, without_signals
 from lab.cli.terminal import print_line
 from lab.errors import ExitCode
@@ -36,15 +37,28 @@ def run(
     real_defaults: Annotated[
         bool, typer.Option("--real-defaults", help="Measure the products' own timeouts as well; takes over a minute.")
     ] = False,
+    longest: Annotated[
+        str, typer.Option(metavar="DURATION", help="Wait for whole answers at least so long, like 90s.")
+    ] = "",
+    first_token: Annotated[
+        str, typer.Option("--first-token", metavar="DURATION", help="Wait for a first token at least so long.")
+    ] = "",
+    gap: Annotated[str, typer.Option(metavar="DURATION", help="Be silent amid a stream at least so long.")] = "",
     to: Annotated[
         Path, typer.Option("--out", file_okay=False, help="Folder for results.json, report.html and junit.xml.")
     ] = RESULTS,
 ) -> None:
-    """Run scenarios: broken variants must show their symptom, fixed variants must meet their requirement."""
+    """Run scenarios: broken variants must show their symptom, fixed variants must meet their requirement.
+
+    What is met about waiting is met up to the longest wait that was made, which is some seconds; the three durations
+    ask for more. All waits run at once: a run takes little longer than the longest of them.
+    """
+    waits = Waits(duration("--longest", longest), duration("--first-token", first_token), duration("--gap", gap))
     with without_signals():
         from lab.cli.run import run_and_report
 
     chosen = select(_scenarios(names), _ids(names), proxy or (), real_defaults=real_defaults)
+    chosen = with_waits(chosen, waits)
     raise typer.Exit(run_and_report(chosen, to, real_defaults=real_defaults, out=out, err=err))
 
 

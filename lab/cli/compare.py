@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lab.catalogue import discover, shipped_scenarios
 from lab.cli.audit import patience_of, tls_of
+from lab.cli.options import duration
 from lab.cli.out import writing_to
 from lab.cli.shell import run_until_stopped
 from lab.cli.terminal import print_line
@@ -30,7 +31,6 @@ from lab.compare.page import compare_page
 from lab.compare.results import FORMAT_VERSION, Comparison, save
 from lab.compare.text import print_comparison
 from lab.compare.theirs import CHECKS, Cost, Stopped, TheirPath
-from lab.durations import parse_duration
 from lab.endpoint.address import endpoint_of
 from lab.endpoint.asking import Terms
 from lab.endpoint.keys import read_keys
@@ -129,11 +129,7 @@ class Options:
         Raises:
             BadInput: the longest generation is no duration.
         """
-        try:
-            longest = parse_duration(self.longest) if self.longest else None
-        except ValueError as error:
-            raise BadInput(f"--longest: {error}", "Write it like 90s or 10m.") from None
-        return Need(not self.program, not self.whole_only, longest)
+        return Need(not self.program, not self.whole_only, duration("--longest", self.longest))
 
     def refuse_what_is_for_a_url(self) -> None:
         """Nobody may believe that a key or a model was used where none was.

@@ -14,7 +14,7 @@ from lab.evidence import Evidence
 from lab.judge.causes import WELL_BEFORE, lost, model_died, well_before
 from lab.judge.endings import VISIBLE, Reading
 from lab.judge.verdict import Verdict
-from lab.plan import FaultKind
+from lab.plan import FaultKind, Plan
 from lab.vocabulary import Delivery, Ending, Flag, Requirement
 
 
@@ -62,6 +62,7 @@ class Finding:
         expected: what the rule asks for, with numbers.
         actual: what came, with numbers.
         conclusive: False where the exchanges show nothing either way; `met` is then False.
+        up_to: the wait, in seconds, up to which it was shown; None where it is about no wait, or not met.
     """
 
     met: bool
@@ -69,6 +70,7 @@ class Finding:
     expected: str
     actual: str
     conclusive: bool = True
+    up_to: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,11 @@ Rule = Callable[[Exchanges, Outcomes], Checked]
 
 @dataclass(frozen=True)
 class Row:
-    """A requirement in words and in code."""
+    """A requirement in words and in code; `wait` is the wait in a plan, in seconds, where it is about one."""
 
     sentence: str
     rule: Rule
+    wait: Callable[[Plan], float] | None = None
 
 
 def check(requirement: Requirement, exchanges: Exchanges, outcomes: Outcomes | None = None) -> Finding:
@@ -102,7 +105,15 @@ def check(requirement: Requirement, exchanges: Exchanges, outcomes: Outcomes | N
     """
     row = REQUIREMENTS[requirement]
     found = row.rule(exchanges, outcomes or {})
-    return Finding(found.met and found.conclusive, row.sentence, found.expected, found.actual, found.conclusive)
+    met = found.met and found.conclusive
+    up_to = _longest_wait(row.wait, exchanges) if met and row.wait is not None else None
+    return Finding(met, row.sentence, found.expected, found.actual, found.conclusive, up_to)
+
+
+def _longest_wait(wait: Callable[[Plan], float], exchanges: Exchanges) -> float | None:
+    """The longest wait that one of them came through; None where none waited."""
+    plans = [each.evidence.plan for each in exchanges.values() if each.verdict.ending is Ending.COMPLETE]
+    return max((wait(plan) for plan in plans if plan is not None), default=0.0) or None
 
 
 SHOWN = 2
@@ -243,14 +254,32 @@ def _partial_visible(exchanges: Exchanges, outcomes: Outcomes) -> Checked:
     return Checked(expected, told, met=not wrong)
 
 
+def _first_token_of(plan: Plan) -> float:
+    return plan.due(1)
+
+
+def _silence_of(plan: Plan) -> float:
+    return max((plan.due(number + 1) - plan.due(number) for number in range(1, plan.tokens)), default=0.0)
+
+
+def _length_of(plan: Plan) -> float:
+    return plan.due(max(plan.tokens, 1))
+
+
 REQUIREMENTS: Mapping[Requirement, Row] = {
     Requirement.DELIVERS_TOKENS_AS_THEY_COME: Row("The path hands on each token when it comes.", _incremental),
-    Requirement.WAITS_FOR_THE_FIRST_TOKEN: Row("The path waits as long as the model takes to begin.", _all_complete),
-    Requirement.SURVIVES_SILENCE: Row("The path keeps a stream whose model is silent for a while.", _all_complete),
-    Requirement.LETS_LONG_ANSWERS_FINISH: Row(
-        "The path keeps a stream for as long as its answer takes.", _all_complete
+    Requirement.WAITS_FOR_THE_FIRST_TOKEN: Row(
+        "The path waits as long as the model takes to begin.", _all_complete, _first_token_of
     ),
-    Requirement.WAITS_FOR_BATCH_REPLIES: Row("The path waits for a reply that comes all at once.", _all_complete),
+    Requirement.SURVIVES_SILENCE: Row(
+        "The path keeps a stream whose model is silent for a while.", _all_complete, _silence_of
+    ),
+    Requirement.LETS_LONG_ANSWERS_FINISH: Row(
+        "The path keeps a stream for as long as its answer takes.", _all_complete, _length_of
+    ),
+    Requirement.WAITS_FOR_BATCH_REPLIES: Row(
+        "The path waits for a reply that comes all at once.", _all_complete, _length_of
+    ),
     Requirement.SHOWS_A_CUT_AS_A_CUT: Row("A client can see that the model died amid its answer.", _cut_visible),
     Requirement.DELIVERS_WHAT_WAS_SENT: Row("What the model wrote before it died reaches the client.", _nothing_lost),
     Requirement.PASSES_ERRORS_ON: Row("The model's errors reach the client as the model's errors.", _errors_pass),

@@ -134,7 +134,9 @@ def html_report(results: Results) -> str:
 @cache
 def _environment() -> Environment:
     environment = page_environment("lab.reports")
-    environment.filters.update(seconds=phrases.seconds, token_count=phrases.token_count)
+    environment.filters.update(
+        seconds=phrases.seconds, token_count=phrases.token_count, finding_words=phrases.finding_words
+    )
     environment.globals.update(timeline=timeline, bars=bars_module, again=again, precedence=phrases.precedence)
     return environment
 

@@ -13,7 +13,7 @@ import re
 from xml.etree import ElementTree
 
 from lab.printable import REPLACEMENT, printable_text
-from lab.reports.phrases import again, case_id
+from lab.reports.phrases import again, case_id, finding_words
 from lab.reports.terminal import describe_case
 from lab.results import CaseResult, ProxyResult, Results, ScenarioResult
 from lab.vocabulary import Outcome
@@ -79,8 +79,10 @@ def _case(scenario: ScenarioResult, proxy: ProxyResult, case: CaseResult) -> Ele
         mark = ElementTree.SubElement(element, kind, type=case.outcome.value, message=_reason(case))
         if kind != "skipped":
             mark.text = describe_case(case_id(scenario, proxy, case), case)
-    if again(case):
-        ElementTree.SubElement(element, "system-out").text = again(case)
+    words = [again(case)] if again(case) else []
+    words += [f"{each.requirement} {finding_words(each)}" for each in case.findings if each.up_to is not None]
+    if words:
+        ElementTree.SubElement(element, "system-out").text = "\n".join(words)
     return element
 
 

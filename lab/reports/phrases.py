@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from math import floor
 
-from lab.results import CaseResult, ExchangeResult, ProxyResult, Results, ScenarioResult
+from lab.results import CaseResult, ExchangeResult, FindingResult, ProxyResult, Results, ScenarioResult
 from lab.vocabulary import Outcome, Variant
 
 
@@ -70,6 +71,24 @@ def again(case: CaseResult) -> str:
     return f"measured twice: the machine was busy ({case.busy})" if case.measured > 1 else ""
 
 
+def up_to(case: CaseResult) -> float | None:
+    """The wait, in seconds, up to which all that it met about waiting was shown; None where it is about no wait."""
+    if case.outcome is not Outcome.PASSED:
+        return None
+    return min((finding.up_to for finding in case.findings if finding.up_to is not None), default=None)
+
+
+def least(waits: Iterable[float]) -> str:
+    """The shortest of some waits, rounded down so that nothing is said of what was not shown: `4 s`, `4.1 s`."""
+    return f"{floor(min(waits) * 10) / 10:g} s"
+
+
+def finding_words(finding: FindingResult) -> str:
+    """What came, in words, with the wait up to which it holds."""
+    shown = "" if finding.up_to is None else f"met up to {least([finding.up_to])}: "
+    return f"{shown}{finding.actual}"
+
+
 def precedence(results: Results) -> str:
     """How probe and model server came to run before other processes."""
     return f"probe: {results.probe}, model server: {results.model_server}"
@@ -100,8 +119,11 @@ class CellLine:
     cases: tuple[CaseResult, ...]
 
     def text(self, *, short: bool = False) -> str:
-        """`verified x3` for three, `FAILED` for one; the short form fits a narrow column."""
+        """`verified up to 4.0 s x3` for three, `FAILED` for one; the short form fits a narrow column."""
         words = self.phrase.short if short else self.phrase.words
+        shown = [each for case in self.cases if (each := up_to(case)) is not None]
+        if shown:
+            words += f" {least(shown)}" if short else f" up to {least(shown)}"
         return f"{words} x{len(self.cases)}" if len(self.cases) > 1 else words
 
 

@@ -22,6 +22,7 @@ from lab.reports.phrases import (
     again,
     case_id,
     cell_lines,
+    finding_words,
     needs_attention,
     phrase_of,
     precedence,
@@ -93,7 +94,9 @@ def _facts(case: CaseResult) -> Iterator[tuple[str, str]]:
     for finding in unmet or case.findings:
         yield "Requirement", printable(finding.requirement)
         yield "Expected", printable(finding.expected)
-        yield "Actual", printable(finding.actual)
+        yield "Actual", printable(finding_words(finding))
+        if finding.remedy:
+            yield "Remedy", printable(finding.remedy)
     if again(case):
         yield "Note", printable(again(case))
     log = case.log[-LOG_LINES:]

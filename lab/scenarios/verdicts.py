@@ -24,9 +24,10 @@ from lab.evidence import Evidence
 from lab.judge import Exchanged, Reading, Told, Verdict, check, judge_readings
 from lab.judge.doubt import Doubt, doubt_of, spared
 from lab.judge.timeouts import tolerance
+from lab.products.remedies import tested_remedy
 from lab.results import FindingResult
 from lab.scenarios.consumers import CAREFUL, consumer_named, replay
-from lab.vocabulary import Cause, Ending, Outcome, Requirement, Variant
+from lab.vocabulary import Cause, Ending, Outcome, Requirement, Trouble, Variant
 
 EARLY = 0.35
 """Seconds by which a timeout may fire before its time."""
@@ -123,10 +124,29 @@ def _requirements(case: Case, played: Sequence[Played]) -> Iterator[_Found]:
             # What is left without the doubtful ones may fail by itself.
             sound = check(requirement, {name: each for name, each in exchanges.items() if not doubts[name]}, told)
             says = f"{_short(consumer)}: {finding.requirement}" if consumer else finding.requirement
+            remedy = "" if finding.met or consumer else _remedy(case, requirement)
             yield _Found(
-                FindingResult(finding.met, says, finding.expected, finding.actual),
+                FindingResult(finding.met, says, finding.expected, finding.actual, finding.up_to, remedy),
                 "" if sound.conclusive and not sound.met else _reasons(doubts),
             )
+
+
+_TROUBLES: Mapping[Requirement, Trouble] = {
+    Requirement.DELIVERS_TOKENS_AS_THEY_COME: Trouble.HOLDING,
+    Requirement.WAITS_FOR_THE_FIRST_TOKEN: Trouble.TIMEOUT,
+    Requirement.SURVIVES_SILENCE: Trouble.TIMEOUT,
+    Requirement.LETS_LONG_ANSWERS_FINISH: Trouble.TIMEOUT,
+    Requirement.WAITS_FOR_BATCH_REPLIES: Trouble.TIMEOUT,
+    Requirement.SHOWS_A_CUT_AS_A_CUT: Trouble.HIDDEN_CUT,
+    Requirement.DELIVERS_WHAT_WAS_SENT: Trouble.HOLDING,
+    Requirement.MOVES_THE_FIRST_TOKEN_FORWARD: Trouble.HOLDING,
+}
+
+
+def _remedy(case: Case, requirement: Requirement) -> str:
+    """The tested lines of that product for what is not met; empty where there are none."""
+    trouble = _TROUBLES.get(requirement)
+    return "" if trouble is None else tested_remedy(case.proxy.product.title, trouble)
 
 
 def _shown(case: Case, played: Sequence[Played]) -> Iterator[_Found]:

@@ -1,17 +1,13 @@
 """What to change, for a problem and the products that were recognised.
 
-The lines are read from the configurations that the lab ships and tests, as each product says which. There is no second
-copy of them here.
+The lines are read from the configurations that the lab ships and tests (`lab.products.remedies`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 
-from lab.products import PRODUCTS
-from lab.shipped import shipped
+from lab.products.remedies import tested_remedy
 from lab.vocabulary import Trouble
 
 _GENERAL: Mapping[Trouble, str] = {
@@ -51,29 +47,10 @@ def remedy_for(
         guess: a product that fits and that nothing names; its lines stand under an "if".
     """
     asked = Trouble.TIMEOUT if trouble is Trouble.DEATH else trouble
-    quoted = [text for product in dict.fromkeys(products) if (text := _quote(asked, product))]
+    quoted = [text for product in dict.fromkeys(products) if (text := tested_remedy(product, asked))]
     if quoted and trouble is not Trouble.DEATH:
         return " ".join(quoted)
     general = _GENERAL[trouble].format(where=guilty or "every hop")
-    hint = _quote(trouble, guess) if guess else ""
+    hint = tested_remedy(guess, trouble) if guess else ""
     parts = [general, *quoted, f"If it is {hint}" if hint else "", _FIND if find and not guilty else ""]
     return " ".join(part for part in parts if part)
-
-
-def _quote(trouble: Trouble, title: str) -> str:
-    product = next((each for each in PRODUCTS.values() if title in (each.title, *each.forks)), None)
-    if product is None or product.remedy is None:
-        return ""
-    place = Path(product.snippets.folder) if product.snippets else Path("lab", "products", product.name)
-    folder = shipped(product.snippets.folder) if product.snippets else product.folder
-    found = tested_lines(folder / product.remedy.file, product.remedy.begins.get(trouble, ()))
-    if not found:
-        return ""
-    return f"{title}: {' '.join(f'`{line}`' for line in found)} (tested, from {place / product.remedy.file})."
-
-
-@cache
-def tested_lines(file: Path, begins: tuple[str, ...]) -> tuple[str, ...]:
-    """The lines of a shipped file that begin so, in its order; empty where nothing is looked for."""
-    lines = (line.strip() for line in file.read_text("utf-8").splitlines())
-    return tuple(line for line in lines if begins and line.startswith(begins))

@@ -1,0 +1,30 @@
+"""The tested lines that mend a product, read from the files that the lab ships: there is no second copy of them."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from lab.products import PRODUCTS
+from lab.shipped import shipped
+from lab.vocabulary import Trouble
+
+
+def tested_remedy(title: str, trouble: Trouble) -> str:
+    """The lines for a product, or for one that was made from it, with their file; empty where there are none."""
+    product = next((each for each in PRODUCTS.values() if title in (each.title, *each.forks)), None)
+    if product is None or product.remedy is None:
+        return ""
+    place = Path(product.snippets.folder) if product.snippets else Path("lab", "products", product.name)
+    folder = shipped(product.snippets.folder) if product.snippets else product.folder
+    found = tested_lines(folder / product.remedy.file, product.remedy.begins.get(trouble, ()))
+    if not found:
+        return ""
+    return f"{title}: {' '.join(f'`{line}`' for line in found)} (tested, from {place / product.remedy.file})."
+
+
+@cache
+def tested_lines(file: Path, begins: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines of a shipped file that begin so, in its order; empty where nothing is looked for."""
+    lines = (line.strip() for line in file.read_text("utf-8").splitlines())
+    return tuple(line for line in lines if begins and line.startswith(begins))
