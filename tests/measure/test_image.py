@@ -17,7 +17,7 @@ from lab.testbed.images import MODEL, ImageInUse
 
 pytestmark = pytest.mark.engine
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 SECRET = "correct-horse-battery"
 ASK = b'{"model": "lab", "messages": [{"role": "user", "content": "go"}]}'
 ANSWER_LIMIT = 20.0

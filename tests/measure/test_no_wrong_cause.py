@@ -54,7 +54,7 @@ TRUE = 0.25
 """Seconds by which the relay may be late."""
 MOST_DRAWN = 1.25 * RUNS
 """Runs to be made for as many as count."""
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def plain(nature: Nature) -> bool:
