@@ -18,7 +18,7 @@ from lab.files import LONGEST_RESULT, read_whole
 from lab.saved import write_saved
 from lab.vocabulary import Cause, Delivery, Ending, Group, Outcome, Precedence, Saved, Variant
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from lab.files import LONGEST_RESULT, read_whole
 from lab.saved import write_saved
 from lab.vocabulary import Saved
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
