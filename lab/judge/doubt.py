@@ -4,7 +4,7 @@ Strategy. Probe and model server both note when they did not run (`lab.pulse`), 
 token missed its time, and how long the request was on its way. That can spoil two things: what is known of delivery
 (the delivery rules say so themselves), and every ending that a wait decides, for a wait that was longer, or a silence
 that was shorter, than the plan asked for may have brought it about. A reply that is corrupt, or an error that the model
-itself sent, is so at any speed.
+itself sent, is so at any speed; and what the path ended before the planned wait was over, no longer wait has ended.
 
 The bound is an upper one: lateness is added up over the whole exchange, although only that of one wait counts. It can
 make too many exchanges doubtful and never too few. Where nobody was late, nothing is in doubt.
@@ -38,6 +38,9 @@ _AT_ANY_SPEED = frozenset(
 )
 """Endings that no wait brings about."""
 
+_BY_THE_PATH = frozenset({Ending.CUT, Ending.SILENTLY_TRUNCATED, Ending.PROXY_ERROR_STATUS})
+"""Endings that a timeout of the path brings about."""
+
 
 @dataclass(frozen=True)
 class Doubt:
@@ -55,7 +58,8 @@ class Doubt:
 def doubt_of(evidence: Evidence, verdict: Verdict) -> Doubt:
     """What about a verdict the lateness of probe and model server can explain."""
     late = lateness(evidence)
-    ending = _in_words(evidence) if late > MARGIN and verdict.ending not in _AT_ANY_SPEED else ""
+    at_any_speed = verdict.ending in _AT_ANY_SPEED or (verdict.ending in _BY_THE_PATH and ended_too_soon(evidence))
+    ending = _in_words(evidence) if late > MARGIN and not at_any_speed else ""
     if verdict.late:
         return Doubt(f"nothing tells how its tokens came, for {_who(evidence)} was late itself", ending)
     # What ended too early to show anything, a wait may have ended.
@@ -80,6 +84,24 @@ def behind_schedule(evidence: Evidence) -> float:
         due = plan.due(token.number) + plan.jitter if evidence.stream else plan.length
         late = max(late, token.at - ledger.started - due)
     return late
+
+
+def ended_too_soon(evidence: Evidence) -> bool:
+    """Whether the path ended an exchange while the planned wait was still running, and the planned length too.
+
+    Whatever timer of the path has run out then is shorter than the plan, however late anybody was: the wait is counted
+    from the last token that the model server had written, which is no later than the path had it.
+    """
+    plan, ledger, ended = evidence.plan, evidence.ledger, evidence.trace.ended
+    if plan is None or ledger is None or plan.lockstep or ledger.attempts > 1 or ledger.fault_at is not None:
+        return False
+    if ended - evidence.trace.started >= plan.length:
+        return False
+    written = [token for token in ledger.tokens if token.at <= ended]
+    if not evidence.stream or not written:
+        return ended - evidence.trace.started < (plan.due(1) if evidence.stream else plan.length)
+    last = written[-1]
+    return last.number < plan.tokens and ended - last.at < plan.due(last.number + 1) - plan.due(last.number)
 
 
 def spared(evidence: Evidence) -> str:

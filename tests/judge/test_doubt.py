@@ -48,6 +48,43 @@ def test_lateness_of_both_ends_adds_up() -> None:
     assert doubt(both).ending
 
 
+THINKING = Build(written=0, sent=(), reason=None, marker=False, body=b"", status=504, plan={"ttft": "4s"})
+SILENT = CUT.but(written=3, ended=START + 2.3, plan={"gaps": ["4@4s"]})
+
+
+@pytest.mark.parametrize(
+    ("build", "ending"),
+    [
+        (THINKING.but(ended=START + 2.0), Ending.PROXY_ERROR_STATUS),
+        (THINKING.but(ended=START + 3.9, stream=False, plan={"ttft": "4s"}), Ending.PROXY_ERROR_STATUS),
+        (SILENT, Ending.CUT),
+    ],
+    ids=["before the first token", "batch", "amid a silence"],
+)
+def test_what_ended_while_the_planned_wait_still_ran_is_in_no_doubt(build: Build, ending: Ending) -> None:
+    """Whatever timer ran out at 2 s is shorter than the planned 4 s, whoever slept meanwhile."""
+    late = build.but(model_stalls=ASLEEP, stalls=ASLEEP)
+    assert judge(late.evidence()).ending is ending
+    assert lateness(late.evidence()) > MARGIN
+    assert doubt(late) == NOBODY_LATE
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        THINKING.but(ended=START + 4.2),
+        SILENT.but(ended=START + 4.5),
+        SILENT.but(plan={"gaps": ["4@500ms"], "ttft": "9s"}),
+        SILENT.but(has_ledger=False),
+        SILENT.but(attempts=2),
+    ],
+    ids=["wait over", "length over", "silence longer than planned", "nobody knows what was written", "asked twice"],
+)
+def test_what_ended_later_than_a_planned_wait_stays_in_doubt(build: Build) -> None:
+    """The wait that the path did not outlive may have been longer than planned, or another one than it seems."""
+    assert doubt(build.but(stalls=ASLEEP, model_stalls=ASLEEP)).ending
+
+
 def test_what_was_over_before_or_came_after_is_of_no_account() -> None:
     """Only the time of the exchange itself counts."""
     outside = (Stall(START - 5.0, START), Stall(START + 2.0, START + 9.0))
