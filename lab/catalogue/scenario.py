@@ -11,28 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.catalogue.schema import SymptomTable
-from lab.plan import Plan
 from lab.products import Proxy
+from lab.suite.exchange import Exchange
 from lab.vocabulary import Flag, Group, Requirement, Variant
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """One request that a case makes.
-
-    Args:
-        name: unique within the case.
-        family: the name in the file; a batch of lengths gives many exchanges of one family.
-        requirement: the requirement that judges it.
-    """
-
-    name: str
-    family: str
-    plan: Plan
-    stream: bool
-    wire_format: str
-    accept_encoding: str
-    requirement: Requirement
 
 
 @dataclass(frozen=True)

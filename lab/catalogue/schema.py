@@ -40,18 +40,30 @@ class Lengths(Closed):
 
 
 class ExchangeTable(Closed):
-    """One request of the scenario, or with `lengths` a batch of them."""
+    """One request of the scenario, or with `lengths` a batch of them.
+
+    `path` is asked in place of the wire format's own, `headers` are sent besides, `body_bytes` is how long the body of
+    the request is made at least, and `leave_after` when its client leaves.
+    """
 
     plan: Fields = {}
     stream: bool = True
     wire_format: str = "openai-chat"
     accept_encoding: str = ""
+    method: Literal["POST", "GET"] = "POST"
+    path: Annotated[str, Field(pattern=r"^(/\S*)?$")] = ""
+    headers: dict[str, str] = {}
+    body_bytes: Annotated[int, Field(ge=0, le=16 * 2**20)] = 0
+    leave_after: Duration | None = None
     requirement: Requirement | None = None
     lengths: Lengths | None = None
 
 
 class SymptomTable(Closed):
-    """What the broken variant shows in one exchange; fields left out may be anything."""
+    """What the broken variant shows in one exchange; fields left out may be anything.
+
+    With no field at all, the exchange breaks its requirement, and that is all that is looked at.
+    """
 
     delivery: Delivery | None = None
     ending: Ending | None = None
@@ -88,14 +100,15 @@ class RealDefaultsTable(Closed):
 
 
 class ScenarioTable(Closed):
-    """The whole of `scenario.toml`."""
+    """The whole of `scenario.toml`; with `suite`, the exchanges are those that settle every requirement."""
 
     title: str
     group: Group
     requirement: Requirement
     order: int = 100
     sources: list[str] = []
-    exchanges: Annotated[dict[Name, ExchangeTable], Field(min_length=1)]
+    suite: bool = False
+    exchanges: dict[Name, ExchangeTable] = {}
     symptom: dict[Name, SymptomTable] = {}
     broken: VariantTable = VariantTable()
     fixed: VariantTable = VariantTable()

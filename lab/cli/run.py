@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lab import results as saved
-from lab.catalogue import Case, Exchange, Scenario
+from lab.catalogue import Case, Scenario
 from lab.cli.out import writing_to
 from lab.cli.shell import run_until_stopped
 from lab.cli.terminal import print_line
@@ -22,6 +22,7 @@ from lab.reports import write_reports
 from lab.reports.terminal import print_results
 from lab.results import CaseResult, Results
 from lab.scenarios.run import LeftStanding, raise_if_engine_died, run_lab
+from lab.suite.exchange import Exchange
 from lab.testbed import engine, images
 from lab.testbed.images import MODEL
 from lab.testbed.testbed import Target, Testbed

@@ -6,19 +6,20 @@ may have brought about as well is "cannot tell".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
 from lab.evidence import TransportEnd
 from lab.judge.causes import lost, well_before
 from lab.judge.endings import VISIBLE
+from lab.judge.exchanged import Exchanged
 from lab.measure.clusters import tolerance
 from lab.measure.findings import Answer, Effect, Found
-from lab.measure.lives import Life, Made
+from lab.measure.lives import Life
 from lab.measure.timeouts import HIDDEN_BELOW, Timeouts
 from lab.plan import FaultKind
-from lab.suite.requests import Role
-from lab.vocabulary import Ending, Watched
+from lab.suite.exchange import Leaving
+from lab.vocabulary import Ending, Requirement, Watched
 
 SOON = 2.0
 """Seconds within which the model server must see that the client has left, for "leaving stops the model"."""
@@ -26,14 +27,12 @@ SOON = 2.0
 _BEFORE_TIMEOUT = 0.3
 
 
-def effects_of(made: Sequence[Made], lives: Sequence[Life], timeouts: Timeouts) -> tuple[Effect, ...]:
+def effects_of(made: Sequence[Exchanged], lives: Sequence[Life], timeouts: Timeouts) -> tuple[Effect, ...]:
     """Every effect, in the order of the reports."""
     return (
         *_cuts(made),
         *_errors(made),
-        _leaving(made, "leave-lively", "a stream", timeouts.of(Watched.TOTAL).value),
-        _leaving(made, "leave-silent", "a stream without a byte yet", timeouts.of(Watched.FIRST_BYTE).value),
-        _leaving(made, "leave-batch", "a batch reply", timeouts.of(Watched.BATCH_REPLY).value),
+        *(_leaving(made, leaving, timeouts) for leaving in Leaving),
         _retries(made),
         _early_headers(made),
         _first_byte_is(timeouts),
@@ -45,11 +44,15 @@ def effects_of(made: Sequence[Made], lives: Sequence[Life], timeouts: Timeouts) 
     )
 
 
-def _cuts(made: Sequence[Made]) -> Iterable[Effect]:
+def _settling(made: Sequence[Exchanged], requirement: Requirement) -> list[Exchanged]:
+    return [each for each in made if requirement in each.exchange.requirements]
+
+
+def _cuts(made: Sequence[Exchanged]) -> Iterable[Effect]:
     for kind, words in ((FaultKind.FIN, "FIN"), (FaultKind.RST, "RST")):
-        struck = [each for each in made if each.asking.role is Role.CUT and each.reading.fault is kind]
+        struck = [each for each in _settling(made, Requirement.SHOWS_A_CUT_AS_A_CUT) if each.reading.fault is kind]
         for stream, what in ((True, "stream"), (False, "batch reply")):
-            told = [each for each in struck if each.asking.stream is stream]
+            told = [each for each in struck if each.exchange.stream is stream]
             shown = [each for each in told if each.verdict.ending in VISIBLE]
             endings = ", ".join(dict.fromkeys(f"{each.verdict.ending}" for each in told))
             sentence = f"a {what} that the model cut by {words} was visible as such in {len(shown)} of {len(told)}"
@@ -62,36 +65,46 @@ def _cuts(made: Sequence[Made]) -> Iterable[Effect]:
         yield Effect(f"{kind}-tokens-arrive", _all(dead, whole), sentence)
 
 
-def _all(asked: Sequence[Made], held: Sequence[Made]) -> Answer:
+def _all(asked: Sequence[Exchanged], held: Sequence[Exchanged]) -> Answer:
     if not asked:
         return Answer.UNKNOWN
     return Answer.YES if len(held) == len(asked) else Answer.NO
 
 
-def _errors(made: Sequence[Made]) -> Iterable[Effect]:
-    for each in made:
-        if each.asking.role is not Role.ERROR:
-            continue
+def _errors(made: Sequence[Exchanged]) -> Iterable[Effect]:
+    for each in _settling(made, Requirement.PASSES_ERRORS_ON):
         fault = each.reading.fault
         wanted = Ending.MODEL_ERROR_IN_STREAM if fault is FaultKind.ERROR else Ending.MODEL_ERROR_STATUS
         trace, ending = each.evidence.trace, each.verdict.ending
         answer = Answer.UNKNOWN if fault is None else _yes(ending is wanted)
         status = "no status" if trace.status is None else f"status {trace.status}"
-        what = "an error event amid a stream" if fault is FaultKind.ERROR else f"an error {each.asking.name[-3:]}"
+        planned = each.exchange.plan.fault
+        status_of = planned.at if planned is not None and planned.kind is FaultKind.STATUS else None
+        what = "an error event amid a stream" if status_of is None else f"an error {status_of}"
         sentence = f"{what} came as {ending} with {status}"
         if fault is FaultKind.STATUS:
             retry = trace.header("retry-after")
             sentence += f", Retry-After {retry}" if retry else ", Retry-After lost"
-        yield Effect(f"{each.asking.name}-passes", answer, sentence)
+        yield Effect(f"{each.exchange.name}-passes", answer, sentence)
 
 
 def _yes(holds: bool) -> Answer:
     return Answer.YES if holds else Answer.NO
 
 
-def _leaving(made: Sequence[Made], name: str, what: str, timeout: float | None) -> Effect:
-    title = f"leaving-stops-{name.removeprefix('leave-')}"
-    each = _named(made, name)
+_LEFT: Mapping[Leaving, tuple[str, Watched]] = {
+    Leaving.AMID_THE_STREAM: ("a stream", Watched.TOTAL),
+    Leaving.BEFORE_THE_FIRST_TOKEN: ("a stream without a byte yet", Watched.FIRST_BYTE),
+    Leaving.DURING_A_BATCH_REPLY: ("a batch reply", Watched.BATCH_REPLY),
+}
+"""What a client leaves, in words, and the timeout that may end it just then."""
+
+
+def _leaving(made: Sequence[Exchanged], leaving: Leaving, timeouts: Timeouts) -> Effect:
+    title = f"leaving-stops-the-model-{leaving}"
+    what, watched = _LEFT[leaving]
+    timeout = timeouts.of(watched).value
+    each = next((each for each in made if each.exchange.leaving is leaving), None)
     if each is None or each.evidence.ledger is None or each.evidence.trace.end is not TransportEnd.LEFT:
         return Effect(title, Answer.UNKNOWN, f"the probe could not leave {what}")
     trace, ledger = each.evidence.trace, each.evidence.ledger
@@ -110,11 +123,7 @@ def _leaving(made: Sequence[Made], name: str, what: str, timeout: float | None) 
     return Effect(title, _yes(after <= SOON), sentence, round(after, 3))
 
 
-def _named(made: Sequence[Made], name: str) -> Made | None:
-    return next((each for each in made if each.asking.name == name), None)
-
-
-def _retries(made: Sequence[Made]) -> Effect:
+def _retries(made: Sequence[Exchanged]) -> Effect:
     twice = [each for each in made if each.evidence.ledger is not None and each.evidence.ledger.attempts > 1]
     known = sum(each.evidence.ledger is not None for each in made)
     if not known:
@@ -122,16 +131,16 @@ def _retries(made: Sequence[Made]) -> Effect:
     if not twice:
         return Effect("generates-once", Answer.YES, f"each of {known} requests came to the model server once")
     most = max(each.evidence.ledger.attempts for each in twice if each.evidence.ledger is not None)
-    names = ", ".join(sorted({each.asking.name.rstrip("-0123456789") for each in twice}))
+    names = ", ".join(sorted({each.exchange.name.rstrip("-0123456789") for each in twice}))
     sentence = f"{len(twice)} of {known} requests were generated more than once, up to {most} times: {names}"
     return Effect("generates-once", Answer.NO, sentence, most)
 
 
-def _early_headers(made: Sequence[Made]) -> Effect:
+def _early_headers(made: Sequence[Exchanged]) -> Effect:
     leads: list[float] = []
-    for each in made:
+    for each in _settling(made, Requirement.SENDS_HEADERS_AT_ONCE):
         ledger, trace = each.evidence.ledger, each.evidence.trace
-        if each.asking.role is Role.HEADERS and ledger and ledger.tokens and trace.headers_at is not None:
+        if ledger and ledger.tokens and trace.headers_at is not None:
             first = ledger.tokens[0].at
             stalled = trace.stalled(first, trace.headers_at) if trace.headers_at > first else 0.0
             leads.append(first - trace.headers_at + stalled)

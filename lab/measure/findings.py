@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from lab.vocabulary import Delivery, Ending, Requirement, Saved, Watched
+from lab.judge.requirements import Observation
+from lab.suite.exchange import Setting
+from lab.vocabulary import Delivery, Ending, Saved, Watched
 
 
 class Found(StrEnum):
@@ -116,7 +118,7 @@ class SettingFound:
     """What one way of asking changes.
 
     Args:
-        name: `plain`, `gzip`, `http-2` or `slow-reader`.
+        name: of the way.
         delivery: in lockstep.
         ending: of the exchange that says most.
         version: the HTTP version of the reply.
@@ -126,22 +128,13 @@ class SettingFound:
         sentence: the evidence on delivery in words.
     """
 
-    name: str
+    name: Setting
     delivery: Delivery
     ending: Ending
     version: str
     coding: str
     changes: Answer
     change: str
-    sentence: str
-
-
-@dataclass(frozen=True)
-class RequirementFound:
-    """Whether the path meets one requirement, in a sentence."""
-
-    requirement: Requirement
-    met: Answer
     sentence: str
 
 
@@ -187,7 +180,7 @@ class ActiveFindings:
         not be told. seconds: that the audit took. requests: how many exchanges were made. timeouts: one for each thing
         that a timeout may watch. smallest: the shortest timeout, in seconds; None if none was found. deaths: every
         stream that died on the path, for the histogram. effects: cuts, errors, leaving, retries, headers, heartbeats.
-        settings: delivery in each way of asking. requirements: one sentence for each. summary: the verdict in one
+        settings: delivery in each way of asking. observations: one for each requirement. summary: the verdict in one
         sentence. notes: what a reader should know besides. exchanges: all of them in figures.
     """
 
@@ -204,7 +197,7 @@ class ActiveFindings:
     deaths: tuple[Death, ...]
     effects: tuple[Effect, ...]
     settings: tuple[SettingFound, ...]
-    requirements: tuple[RequirementFound, ...]
+    observations: tuple[Observation, ...]
     summary: str
     notes: tuple[str, ...]
     exchanges: tuple[StreamResult, ...]

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from lab.judge.endings import VISIBLE
+from lab.judge.exchanged import Exchanged
 from lab.measure.clusters import AGREEING, tolerance
 from lab.measure.findings import Answer, Found, SettingFound, TimeoutFound
-from lab.measure.lives import Life, Made, life_of
+from lab.measure.lives import Life, life_of
 from lab.measure.timeouts import NAMES, Timeouts
-from lab.suite.requests import GZIP, HTTP_2, PLAIN, Role, setting_of
+from lab.suite.exchange import Role, Setting
 from lab.vocabulary import Delivery, Watched
 
 _WORST: Sequence[Delivery] = (
@@ -29,37 +30,33 @@ _DISAGREE = "of two exchanges in lockstep one shows tokens held back and the oth
 _TOLD = frozenset({Delivery.BATCHED, Delivery.COALESCED, Delivery.INCREMENTAL})
 
 
-def settings_of(made: Sequence[Made], timeouts: Timeouts) -> tuple[SettingFound, ...]:
+def settings_of(made: Sequence[Exchanged], timeouts: Timeouts) -> tuple[SettingFound, ...]:
     """Each way of asking; its two exchanges in lockstep must agree, or they are no proof of how tokens come."""
-    groups: dict[str, list[Made]] = {}
-    for each in made:
-        if each.asking.role in (Role.SETTING, Role.SETTING_CUT, Role.SETTING_TIMEOUT):
-            groups.setdefault(setting_of(each.asking), []).append(each)
-    plain = groups.get(PLAIN, [])
-    # The plain one first, whichever was over first.
-    names = sorted(groups, key=lambda name: name != PLAIN)
-    return tuple(
-        _setting(name, worst, _delivered(groups[name]), _changes(name, groups[name], plain, timeouts))
-        for name in names
-        if (worst := _worst(groups[name])) is not None
-    )
+    found = []
+    plain = [each for each in made if each.exchange.setting is Setting.PLAIN]
+    for setting in Setting:
+        group = [each for each in made if each.exchange.setting is setting]
+        worst = _worst(group)
+        if worst is not None:
+            found.append(_setting(setting, worst, _delivered(group), _changes(setting, group, plain, timeouts)))
+    return tuple(found)
 
 
-def _worst(group: Sequence[Made]) -> Made | None:
-    rank: Callable[[Made], int] = lambda each: _WORST.index(each.verdict.delivery)  # noqa: E731 - a key
-    return min((each for each in group if each.asking.role is Role.SETTING), key=rank, default=None)
+def _worst(group: Sequence[Exchanged]) -> Exchanged | None:
+    rank: Callable[[Exchanged], int] = lambda each: _WORST.index(each.verdict.delivery)  # noqa: E731 - a key
+    return min((each for each in group if each.exchange.role is Role.SETTING), key=rank, default=None)
 
 
-def _delivered(group: Sequence[Made]) -> Delivery:
+def _delivered(group: Sequence[Exchanged]) -> Delivery:
     """How tokens came in that way; unproven where the two exchanges tell different things, as on a busy machine."""
-    told = {each.verdict.delivery for each in group if each.asking.role is Role.SETTING} & _TOLD
+    told = {each.verdict.delivery for each in group if each.exchange.role is Role.SETTING} & _TOLD
     worst = _worst(group)
     if len(told) > 1 or worst is None:
         return Delivery.UNPROVEN
     return worst.verdict.delivery
 
 
-def _setting(name: str, worst: Made, delivery: Delivery, changes: tuple[Answer, str]) -> SettingFound:
+def _setting(name: Setting, worst: Exchanged, delivery: Delivery, changes: tuple[Answer, str]) -> SettingFound:
     trace = worst.evidence.trace
     answer, words = changes
     return SettingFound(
@@ -74,17 +71,19 @@ def _setting(name: str, worst: Made, delivery: Delivery, changes: tuple[Answer, 
     )
 
 
-def _changes(name: str, group: Sequence[Made], plain: Sequence[Made], timeouts: Timeouts) -> tuple[Answer, str]:
+def _changes(
+    setting: Setting, group: Sequence[Exchanged], plain: Sequence[Exchanged], timeouts: Timeouts
+) -> tuple[Answer, str]:
     """Whether a way of asking changes anything, and what."""
-    if name == PLAIN:
+    if setting is Setting.PLAIN:
         return Answer.UNKNOWN, "the way that the others are compared with"
     traces = [each.evidence.trace for each in group if each.evidence.trace.status is not None]
-    if name == HTTP_2 and traces and all(trace.version != "2" for trace in traces):
+    if setting is Setting.HTTP_2 and traces and all(trace.version != "2" for trace in traces):
         return Answer.NO, f"the path does not speak HTTP/2: every reply came over HTTP/{traces[0].version}"
-    if name == GZIP and traces and not any(trace.header("content-encoding") for trace in traces):
+    if setting is Setting.GZIP and traces and not any(trace.header("content-encoding") for trace in traces):
         return Answer.NO, "the path does not compress: every reply came without a content coding"
     told = [_delivery(group, plain), _cuts(group, plain)]
-    told += _timeouts(group, timeouts) if name == HTTP_2 else []
+    told += _timeouts(group, timeouts) if setting is Setting.HTTP_2 else []
     changed = [words for answer, words in told if answer is Answer.YES]
     if changed:
         return Answer.YES, "; ".join(changed)
@@ -93,7 +92,7 @@ def _changes(name: str, group: Sequence[Made], plain: Sequence[Made], timeouts: 
     return Answer.UNKNOWN if unknown else Answer.NO, "; ".join([*same, *unknown])
 
 
-def _delivery(group: Sequence[Made], plain: Sequence[Made]) -> tuple[Answer, str]:
+def _delivery(group: Sequence[Exchanged], plain: Sequence[Exchanged]) -> tuple[Answer, str]:
     one, other = _delivered(group), _delivered(plain)
     if one not in _TOLD or other not in _TOLD:
         return Answer.UNKNOWN, f"cannot compare the delivery, {one} with {other}"
@@ -102,7 +101,7 @@ def _delivery(group: Sequence[Made], plain: Sequence[Made]) -> tuple[Answer, str
     return Answer.YES, f"delivery is {one}, and {other} in the plain way"
 
 
-def _cuts(group: Sequence[Made], plain: Sequence[Made]) -> tuple[Answer, str]:
+def _cuts(group: Sequence[Exchanged], plain: Sequence[Exchanged]) -> tuple[Answer, str]:
     here, there = dict(_shown(group)), dict(_shown(plain))
     both = [kind for kind in here if kind in there]
     if not both:
@@ -115,21 +114,22 @@ def _cuts(group: Sequence[Made], plain: Sequence[Made]) -> tuple[Answer, str]:
     return Answer.NO, f"a cut by {' or '.join(both)} is {seen}"
 
 
-def _shown(group: Iterable[Made]) -> Iterator[tuple[str, bool]]:
+def _shown(group: Iterable[Exchanged]) -> Iterator[tuple[str, bool]]:
     """Whether each kind of cut was visible, where the model did cut."""
     for each in group:
-        if each.asking.role is Role.SETTING_CUT and each.reading.fault is not None:
+        if each.exchange.role is Role.SETTING_CUT and each.reading.fault is not None:
             yield each.reading.fault.upper(), each.verdict.ending in VISIBLE
 
 
-def _timeouts(group: Sequence[Made], timeouts: Timeouts) -> Iterator[tuple[Answer, str]]:
+def _timeouts(group: Sequence[Exchanged], timeouts: Timeouts) -> Iterator[tuple[Answer, str]]:
     """Whether timeouts strike over HTTP/2 as they do over HTTP/1.1; says nothing of those that another one hides."""
     same, unsure = [], []
+    waited = [each for each in group if each.exchange.role is Role.SETTING_TIMEOUT]
     for watched in (Watched.FIRST_BYTE, Watched.IDLE, Watched.TOTAL):
         found = timeouts.of(watched)
         if found.found not in (Found.TIMEOUT, Found.NONE):
             continue
-        made = [each for each in group if each.asking.role is Role.SETTING_TIMEOUT and each.asking.watched is watched]
+        made = [each for each in waited if each.exchange.watched is watched]
         lives = [life for each in made if (life := life_of(each)) is not None and not life.refused]
         answer, words = _timeout(lives, found)
         if answer is Answer.YES:

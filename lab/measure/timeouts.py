@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from lab.measure.clusters import AGREEING, LEAST_UNCERTAINTY, TIGHT, Cluster, cluster_of, tolerance
 from lab.measure.findings import Death, DeathKind, Found, TimeoutFound
 from lab.measure.lives import Life
-from lab.suite.requests import SHORTEST_TIMEOUT, STEP
+from lab.suite.search import SHORTEST_TIMEOUT, STEP
 from lab.vocabulary import Watched
 
 HIDDEN_BELOW = 0.5

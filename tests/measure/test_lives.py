@@ -7,26 +7,28 @@ from dataclasses import replace
 import pytest
 
 from lab.evidence import TransportEnd, Written
-from lab.measure.lives import Made, lives_of, model_was_late
-from lab.suite.requests import Asking, search
+from lab.judge import Exchanged
+from lab.measure.lives import lives_of, model_was_late
+from lab.suite.exchange import Exchange
+from lab.suite.search import search
 
 from .made import BEGAN, played
 
 ASKED = {each.name: each for each in search(4.0)}
 
 
-def asked(name: str) -> Asking:
+def asked(name: str) -> Exchange:
     """A stream of the search that is asked at once."""
     return replace(ASKED[name], delay=0.0)
 
 
-def with_tokens(made: Made, *tokens: float, headers: float | None = None) -> Made:
+def with_tokens(made: Exchanged, *tokens: float, headers: float | None = None) -> Exchanged:
     """The same with tokens, and headers, that the model wrote at those times after the request."""
     ledger = made.evidence.ledger
     assert ledger is not None
     written = tuple(Written(number, BEGAN + at) for number, at in enumerate(tokens, 1))
     at = ledger.headers_at if headers is None else BEGAN + headers
-    return Made(made.asking, replace(made.evidence, ledger=replace(ledger, tokens=written, headers_at=at)))
+    return Exchanged.alone(made.exchange, replace(made.evidence, ledger=replace(ledger, tokens=written, headers_at=at)))
 
 
 def test_what_was_waited_is_counted_from_the_last_token() -> None:

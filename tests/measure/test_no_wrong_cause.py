@@ -38,8 +38,9 @@ import pytest
 from lab.endpoint.address import endpoint_of
 from lab.measure.findings import ActiveFindings, Answer, DeathKind, Found, TimeoutFound
 from lab.measure.run import AuditTarget, audit_actively
-from lab.suite.requests import wait_of
-from lab.vocabulary import Requirement, Watched
+from lab.suite.exchange import Leaving
+from lab.suite.search import wait_of
+from lab.vocabulary import Requirement, State, Watched
 
 from .relay import NEVER, TIMEOUTS, Nature, Why, draw_nature
 
@@ -159,7 +160,7 @@ def wrong_effects(findings: ActiveFindings, nature: Nature) -> list[str]:
         "generates-once": Answer.NO,
     }
     if not nature.lazy:
-        never |= dict.fromkeys((f"leaving-stops-{what}" for what in ("lively", "silent", "batch")), Answer.NO)
+        never |= dict.fromkeys((f"leaving-stops-the-model-{leaving}" for leaving in Leaving), Answer.NO)
     return [f"{each}" for each in findings.effects if each.answer is never.get(each.name)]
 
 
@@ -179,13 +180,13 @@ def wrong_requirements(findings: ActiveFindings, nature: Nature) -> list[str]:
     }
     cuts_clean = nature.cut == "clean" and min(nature.idle, nature.total) < LONGEST - SAME
     mistakes = []
-    for each in findings.requirements:
+    for each in findings.observations:
         if each.requirement is Requirement.SHOWS_A_CUT_AS_A_CUT and nature.cut == "clean":
-            mistakes += [f"{each}, though the path hides its cuts"] if cuts_clean and each.met is Answer.YES else []
+            mistakes += [f"{each}, though the path hides its cuts"] if cuts_clean and each.state is State.MET else []
             continue
         value = values.get(each.requirement, NEVER)
-        wrong = each.met is Answer.NO and value > LONGEST + SAME
-        wrong |= each.met is Answer.YES and value < LONGEST - SAME
+        wrong = each.state is State.NOT_MET and value > LONGEST + SAME
+        wrong |= each.state is State.MET and value < LONGEST - SAME
         mistakes += [f"{each}, is {value}"] if wrong else []
     return mistakes
 

@@ -25,7 +25,7 @@ from lab.errors import BadInput, EnvironmentFault
 from lab.measure.findings import ActiveFindings, Answer, Found
 from lab.measure.run import ActiveRun, AuditTarget, audit_actively, side_url_of
 from lab.model.server import ModelServer
-from lab.vocabulary import Delivery, Requirement, Watched
+from lab.vocabulary import Delivery, Requirement, State, Watched
 
 SECRET = "correct-horse-battery"
 LONGEST = 1.5
@@ -105,8 +105,8 @@ async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
     findings = await audit_actively(AuditTarget(endpoint(model.base_url)), longest=LONGEST)
     assert {found.found for found in findings.timeouts} == {Found.NONE}
     assert all(found.proven >= LONGEST for found in findings.timeouts)
-    assert [each.requirement for each in findings.requirements] == list(Requirement)
-    not_met = {each.requirement for each in findings.requirements if each.met is not Answer.YES}
+    assert [each.requirement for each in findings.observations] == list(Requirement)
+    not_met = {each.requirement for each in findings.observations if each.state is not State.MET}
     assert not_met == {Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE}
     assert {each.delivery for each in findings.settings} == {Delivery.INCREMENTAL}
     assert findings.through_path
@@ -122,7 +122,7 @@ async def test_a_gateway_that_asks_twice_and_stays_is_found_out(model: ModelServ
         findings = await audit_actively(AuditTarget(endpoint(gateway.url), model_url=model.base_url), longest=LONGEST)
     answers = {each.name: each.answer for each in findings.effects}
     assert answers["generates-once"] is Answer.NO
-    assert answers["leaving-stops-silent"] is Answer.NO
+    assert answers["leaving-stops-the-model-before-the-first-token"] is Answer.NO
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ async def test_what_was_learnt_is_kept_when_it_is_stopped(model: ModelServer) ->
     task = asyncio.create_task(run.run())
     await begun.wait()
     async with asyncio.timeout(30):
-        while not any(made.asking.name == "plain-1" for made in run.made):  # noqa: ASYNC110 - a list tells nobody
+        while not any(made.exchange.name == "plain-1" for made in run.made):  # noqa: ASYNC110 - a list tells nobody
             await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

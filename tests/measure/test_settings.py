@@ -7,17 +7,19 @@ from dataclasses import replace
 import pytest
 
 from lab.evidence import Hold, Read, TransportEnd
+from lab.judge import Exchanged
 from lab.measure.findings import Answer, Found, SettingFound, TimeoutFound
-from lab.measure.lives import Made
 from lab.measure.settings import settings_of
 from lab.measure.timeouts import Timeouts
-from lab.suite.requests import Role, over_http_2, short
+from lab.suite.exchange import Role
+from lab.suite.search import over_http_2
+from lab.suite.settle import one_format
 from lab.vocabulary import Delivery, Watched
 
 from .made import CHAT, played
 
 LONGEST = 4.0
-ASKED = short(CHAT, http_2=True)
+ASKED = one_format(CHAT, http_2=True)
 HTTP_2_TIMEOUTS = over_http_2(LONGEST)
 
 
@@ -34,7 +36,7 @@ def no_timeouts(idle: float | None = None) -> Timeouts:
     )
 
 
-def ways(*, version: str = "2", coding: str = "gzip", hidden: str = "") -> list[Made]:
+def ways(*, version: str = "2", coding: str = "gzip", hidden: str = "") -> list[Exchanged]:
     """Every exchange on the ways of asking; cuts of the model's look whole in one of them."""
     made = []
     for each in ASKED:
@@ -55,13 +57,13 @@ def ways(*, version: str = "2", coding: str = "gzip", hidden: str = "") -> list[
     return made
 
 
-def over_2(*, idle: tuple[float | None, ...] = (None,) * 3) -> list[Made]:
+def over_2(*, idle: tuple[float | None, ...] = (None,) * 3) -> list[Exchanged]:
     """The streams that wait over HTTP/2; those that wait amid tokens end at those times."""
     waits: dict[str, float | None] = {f"http-2-idle-{n + 1}": at for n, at in enumerate(idle)}
     return [played(each, cut=waits.get(each.name), left=waits.get(each.name), version="2") for each in HTTP_2_TIMEOUTS]
 
 
-def found(made: list[Made], timeouts: Timeouts) -> dict[str, SettingFound]:
+def found(made: list[Exchanged], timeouts: Timeouts) -> dict[str, SettingFound]:
     """The ways of asking by name."""
     return {each.name: each for each in settings_of(made, timeouts)}
 
@@ -81,12 +83,12 @@ def test_what_the_path_does_not_speak_changes_nothing() -> None:
     assert {told["http-2"].changes, told["gzip"].changes} == {Answer.NO}
 
 
-def held(made: list[Made], *names: str) -> list[Made]:
+def held(made: list[Exchanged], *names: str) -> list[Exchanged]:
     """The same, with those exchanges held back: nothing came before the last token was written."""
-    return [_held(each) if each.asking.name in names else each for each in made]
+    return [_held(each) if each.exchange.name in names else each for each in made]
 
 
-def _held(made: Made) -> Made:
+def _held(made: Exchanged) -> Exchanged:
     trace, ledger = made.evidence.trace, made.evidence.ledger
     assert ledger is not None
     last = trace.reads[-1].at
@@ -97,7 +99,7 @@ def _held(made: Made) -> Made:
         trace=replace(trace, reads=together, body=together, ended=last + 0.5),
         ledger=replace(ledger, holds=holds, finished=last + 0.5),
     )
-    return Made(made.asking, evidence)
+    return Exchanged.alone(made.exchange, evidence)
 
 
 def test_what_both_exchanges_of_one_way_show_is_a_change() -> None:

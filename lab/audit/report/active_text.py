@@ -10,9 +10,15 @@ from rich.console import Console
 
 from lab.measure.findings import ActiveFindings, Answer, Death, DeathKind, Found, SettingFound, TimeoutFound
 from lab.printable import printable
-from lab.suite.requests import PLAIN
+from lab.suite.exchange import Setting
+from lab.vocabulary import State
 
-_MARKS = {Answer.YES: "met        ", Answer.NO: "NOT MET    ", Answer.UNKNOWN: "cannot tell"}
+_MARKS = {
+    State.MET: "met        ",
+    State.NOT_MET: "NOT MET    ",
+    State.INCONCLUSIVE: "cannot tell",
+    State.NOT_APPLICABLE: "not asked  ",
+}
 ANSWERS = {Answer.YES: "yes", Answer.NO: "NO", Answer.UNKNOWN: "?"}
 """The answers as they stand in a narrow column."""
 
@@ -31,8 +37,8 @@ def lines_of(findings: ActiveFindings) -> list[str]:
     """The report as lines of text."""
     lines = [findings.summary, "", "Requirements"]
     lines += [
-        f"  {_MARKS[each.met]}  {each.requirement.value}: {plain_sentence(each.sentence)}"
-        for each in findings.requirements
+        f"  {_MARKS[each.state]}  {each.requirement.value}: {plain_sentence(each.words)}"
+        for each in findings.observations
     ]
     lines += ["", f"Timeouts, {looked_for(findings)}"]
     lines += [
@@ -66,7 +72,7 @@ def reply_words(setting: SettingFound) -> str:
 
 def change_words(setting: SettingFound) -> str:
     """What one way of asking changes, in words."""
-    if setting.name == PLAIN or setting.changes is Answer.YES:
+    if setting.name is Setting.PLAIN or setting.changes is Answer.YES:
         return setting.change
     return f"{'nothing' if setting.changes is Answer.NO else 'cannot tell'}: {setting.change}"
 
