@@ -73,6 +73,7 @@ async def test_a_death_that_becomes_a_clean_end_is_seen_as_truncated(testbed: Te
     assert {sample.ending for sample in results.samples} == {Ending.SILENTLY_TRUNCATED}
 
 
+@pytest.mark.grid
 async def test_the_recommended_configuration_passes(testbed: Testbed, tmp_path: Path) -> None:
     """The snippet that is shipped is one that a stranger's audit finds nothing wrong with."""
     plan = "tokens=80&interval=25ms"

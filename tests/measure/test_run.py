@@ -116,6 +116,7 @@ async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
     assert lines_of(findings)[0] == findings.summary
 
 
+@pytest.mark.grid
 async def test_a_gateway_that_asks_twice_and_stays_is_found_out(model: ModelServer) -> None:
     """A POST that is generated twice, and a model that is not stopped when the client leaves."""
     async with Gateway([model.base_url], twice=True, stays=True) as gateway:
