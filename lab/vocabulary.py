@@ -13,13 +13,15 @@ class Variant(StrEnum):
     """Which of a scenario's configurations is on the route.
 
     Every proxy that can fail has `broken` and `fixed`. A proxy that does not show this failure has `not-affected`
-    instead, and `real-defaults` is the broken variant with the product's own, unshortened timeouts.
+    instead, and `real-defaults` is the broken variant with the product's own, unshortened timeouts. `measured` is what
+    a product does where nothing is to be mended.
     """
 
     BROKEN = "broken"
     FIXED = "fixed"
     NOT_AFFECTED = "not-affected"
     REAL_DEFAULTS = "real-defaults"
+    MEASURED = "measured"
 
 
 class Group(StrEnum):

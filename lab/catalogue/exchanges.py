@@ -80,18 +80,10 @@ class Exchanges:
         if name not in self._base:
             raise self.fail(key, "no such exchange", f"The file has: {', '.join(self._base)}.")
 
-    def of(self, label: str, variant: VariantTable, only: Mapping[str, object] | None = None) -> Iterator[Exchange]:
-        """The exchanges of a variant.
-
-        Args:
-            label: of the variant.
-            variant: its table.
-            only: of the suite's exchanges, which are wanted; None for all.
-        """
+    def of(self, label: str, variant: VariantTable) -> Iterator[Exchange]:
+        """The exchanges of a variant, given its label and its table."""
         for name, exchange in self._base.items():
             written = self.table.exchanges.get(name)
-            if written is None and only is not None and name not in only:
-                continue
             own = written.plan if written else exchange.plan.model_dump(include=exchange.plan.model_fields_set)
             fields = {**own, **variant.plan, **variant.exchanges.get(name, {})}
             key = f"exchanges.{name}.plan" if label == "broken" else f"{label}, exchanges.{name}.plan"

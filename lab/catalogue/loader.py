@@ -34,7 +34,8 @@ from lab.errors import BadInput
 from lab.files import read_words, stay_inside
 from lab.printable import printable
 from lab.products import PRODUCTS, Product, Proxy, order_of
-from lab.vocabulary import Variant
+from lab.suite.exchange import Exchange
+from lab.vocabulary import Requirement, State, Variant
 
 FILE = "scenario.toml"
 EXPECTED = "expected.toml"
@@ -161,8 +162,9 @@ class _Loader:
         expected = self._expected(product)
         if expected.broken is not None:
             symptom = {**self.table.symptom, **expected.broken.symptom}
+            meets = dict.fromkeys(expected.broken.meets, State.MET)
             for proxy in self._proxies(product, "broken", expected.broken):
-                yield self._case(proxy, Variant.BROKEN, "broken", self.table.broken, symptom)
+                yield self._case(proxy, Variant.BROKEN, "broken", self.table.broken, symptom, meets)
                 yield self._case(proxy, Variant.FIXED, "fixed", self.table.fixed, {})
                 for way, variant in self.table.fixes.items():
                     if self._takes(product, way) and way not in expected.broken.without:
@@ -171,6 +173,10 @@ class _Loader:
             table = VariantTable(title=expected.not_affected.why, shows=expected.not_affected.shows)
             for proxy in self._proxies(product, "not_affected", expected.not_affected):
                 yield self._case(proxy, Variant.NOT_AFFECTED, Variant.NOT_AFFECTED, table, {})
+        if expected.measured is not None:
+            table = VariantTable(title=expected.measured.title)
+            for proxy in self._proxies(product, "measured", expected.measured):
+                yield self._case(proxy, Variant.MEASURED, Variant.MEASURED, table, {}, expected.measured.expects)
         if expected.real_defaults is not None and self.table.real_defaults is not None:
             real = self.table.real_defaults
             title = "the product's own timeouts"
@@ -186,7 +192,7 @@ class _Loader:
             return ExpectedTable(broken=BrokenTable())
         stay_inside(path, self.folder)
         expected = _read(path, ExpectedTable)
-        if expected.broken is None and expected.not_affected is None:
+        if expected.broken is None and expected.not_affected is None and expected.measured is None:
             expected = expected.model_copy(update={"broken": BrokenTable()})
         if expected.real_defaults is not None and self.table.real_defaults is None:
             raise BadInput(f"{path}: real_defaults: the scenario has none", f"Add [real_defaults] to {FILE}.")
@@ -231,13 +237,19 @@ class _Loader:
     def _check_all_used(self, product: Product, cases: list[Case]) -> None:
         """A configuration that no case has would never be run, and nobody would know."""
         used = {case.config for case in cases}
-        for label in ("broken", "fixed", "fixed-*", Variant.NOT_AFFECTED, Variant.REAL_DEFAULTS):
+        for label in ("broken", "fixed", "fixed-*", Variant.NOT_AFFECTED, Variant.REAL_DEFAULTS, Variant.MEASURED):
             for file in (self.folder / product.name).glob(f"{label}{product.suffix}"):
                 if file not in used:
                     raise BadInput(f"{file}: no variant of the scenario uses it", f"See {FILE} and {EXPECTED}.")
 
     def _case(
-        self, proxy: Proxy, variant: Variant, label: str, table: VariantTable, symptom: Mapping[str, SymptomTable]
+        self,
+        proxy: Proxy,
+        variant: Variant,
+        label: str,
+        table: VariantTable,
+        symptom: Mapping[str, SymptomTable],
+        expects: Mapping[Requirement, State] | None = None,
     ) -> Case:
         if variant is Variant.BROKEN and not symptom and not table.consumers:
             raise self._exchanges.fail(
@@ -250,11 +262,21 @@ class _Loader:
             label=label,
             title=table.title,
             config=self._config(proxy.product, variant, label, table),
-            exchanges=tuple(self._exchanges.of(label, table, symptom if variant is Variant.BROKEN else None)),
+            exchanges=tuple(self._exchanges_of(variant, label, table, {*symptom}, {*(expects or {})})),
             symptom=dict(symptom),
             consumers=tuple(table.consumers),
             shows=tuple(table.shows),
+            expects=dict(expects or {}),
         )
+
+    def _exchanges_of(
+        self, variant: Variant, label: str, table: VariantTable, symptoms: set[str], expected: set[Requirement]
+    ) -> Iterator[Exchange]:
+        """Of the suite, a broken variant makes only those exchanges of which something is expected."""
+        for each in self._exchanges.of(label, table):
+            own = each.family in self.table.exchanges or variant is not Variant.BROKEN
+            if own or each.family in symptoms or expected & {*each.requirements}:
+                yield each
 
     def _config(self, product: Product, variant: Variant, label: str, table: VariantTable) -> Path:
         """The variant's own file; the broken one again where the remedy lies outside the product."""
@@ -262,7 +284,7 @@ class _Loader:
             return product.default if table.config == "default" else product.recommended
         own = self.folder / product.name / f"{label}{product.suffix}"
         broken = own.with_name(f"broken{product.suffix}")
-        if variant is Variant.REAL_DEFAULTS and not own.exists():
+        if variant in (Variant.REAL_DEFAULTS, Variant.MEASURED) and not own.exists():
             return product.default
         elsewhere = variant is Variant.NOT_AFFECTED or self._elsewhere(table)
         for path in (own, broken) if elsewhere else (own,):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.durations import Duration
-from lab.vocabulary import Cause, Delivery, Ending, Flag, Group, Requirement
+from lab.vocabulary import Cause, Delivery, Ending, Flag, Group, Requirement, State
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Fields = dict[str, Any]
@@ -129,11 +129,13 @@ class Some(Closed):
 class BrokenTable(Some):
     """Versions that fail so, and what they show where it differs from `scenario.toml`.
 
-    `without` names fixes that are of no use to this product, each with the reason.
+    `without` names fixes that are of no use to this product, each with the reason; `meets` are requirements that they
+    meet all the same.
     """
 
     symptom: dict[Name, SymptomTable] = {}
     without: dict[Name, str] = {}
+    meets: list[Requirement] = []
 
 
 class NotAffectedTable(Some):
@@ -141,6 +143,13 @@ class NotAffectedTable(Some):
 
     why: str
     shows: list[Flag] = []
+
+
+class MeasuredTable(Some):
+    """Versions that are only measured; `expects` says what is known of them beforehand."""
+
+    title: str = ""
+    expects: dict[Requirement, State] = {}
 
 
 class OwnDefaultsTable(Closed):
@@ -154,4 +163,5 @@ class ExpectedTable(Closed):
 
     broken: BrokenTable | None = None
     not_affected: NotAffectedTable | None = None
+    measured: MeasuredTable | None = None
     real_defaults: OwnDefaultsTable | None = None

@@ -72,10 +72,12 @@ def suite() -> None:
     """List the requirements, and the requests that settle each."""
     exchanges = suite_of_requests()
     out.print(f"Suite {REVISION}: {len(exchanges)} requests, made of each target at the same time.")
-    for requirement, terms in REQUIREMENTS.items():
+    for requirement, criterion in REQUIREMENTS.items():
         names = [exchange.name for exchange in exchanges if requirement in exchange.requirements]
         settled = "every request" if len(names) == len(exchanges) else ", ".join(names) or "scenarios with consumers"
-        out.print(f"\n[bold]{requirement.value}[/], since {terms.since}\n{terms.sentence}\nSettled by: {settled}")
+        out.print(
+            f"\n[bold]{requirement.value}[/], since {criterion.since}\n{criterion.sentence}\nSettled by: {settled}"
+        )
 
 
 @app.command("list", epilog="Example: lab list --proxy envoy")

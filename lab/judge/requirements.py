@@ -62,7 +62,7 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Terms:
+class Criterion:
     """A requirement in words and in code.
 
     Args:
@@ -94,11 +94,11 @@ def check(requirement: Requirement, exchanges: Exchanges, reports: Reports | Non
 
 def observe(requirement: Requirement, exchanges: Exchanges, reports: Reports | None = None) -> Observation:
     """The same, and where all that speaks against it may be the lab's own lateness, nothing is told."""
-    terms, found = REQUIREMENTS[requirement], check(requirement, exchanges, reports)
+    criterion, found = REQUIREMENTS[requirement], check(requirement, exchanges, reports)
     if found.met:
-        up_to = _longest_wait(terms.wait, exchanges) if terms.wait is not None else None
+        up_to = _longest_wait(criterion.wait, exchanges) if criterion.wait is not None else None
         return Observation(requirement, State.MET, found.expected, found.actual, up_to)
-    doubts = {name: terms.doubt(each.doubt) for name, each in exchanges.items()}
+    doubts = {name: criterion.doubt(each.doubt) for name, each in exchanges.items()}
     # What is left without the doubtful ones may fail by itself.
     sound = check(requirement, {name: each for name, each in exchanges.items() if not doubts[name]}, reports)
     if sound.conclusive and not sound.met:
@@ -146,49 +146,53 @@ def _never(_: Doubt) -> str:
     return ""
 
 
-REQUIREMENTS: Mapping[Requirement, Terms] = {
-    Requirement.DELIVERS_TOKENS_AS_THEY_COME: Terms(
+REQUIREMENTS: Mapping[Requirement, Criterion] = {
+    Requirement.DELIVERS_TOKENS_AS_THEY_COME: Criterion(
         "The path hands on each token when it comes.", rules.incremental, doubt=lambda doubt: doubt.delivery
     ),
-    Requirement.SENDS_HEADERS_AT_ONCE: Terms(
+    Requirement.SENDS_HEADERS_AT_ONCE: Criterion(
         "A client has the headers before the first token, where the model sends them early.",
         rules.headers_at_once,
         doubt=_never,
     ),
-    Requirement.PASSES_HEARTBEATS_ON: Terms(
+    Requirement.PASSES_HEARTBEATS_ON: Criterion(
         "Heartbeats of a silent model reach the client as they come.",
         rules.heartbeats_pass,
         doubt=_never,
     ),
-    Requirement.WAITS_FOR_THE_FIRST_TOKEN: Terms(
+    Requirement.WAITS_FOR_THE_FIRST_TOKEN: Criterion(
         "The path waits as long as the model takes to begin.", rules.all_complete, _first_token_of
     ),
-    Requirement.SURVIVES_SILENCE: Terms(
+    Requirement.SURVIVES_SILENCE: Criterion(
         "The path keeps a stream whose model is silent for a while.", rules.all_complete, _silence_of
     ),
-    Requirement.LETS_LONG_ANSWERS_FINISH: Terms(
+    Requirement.LETS_LONG_ANSWERS_FINISH: Criterion(
         "The path keeps a stream for as long as its answer takes.", rules.all_complete, _length_of
     ),
-    Requirement.WAITS_FOR_BATCH_REPLIES: Terms(
+    Requirement.WAITS_FOR_BATCH_REPLIES: Criterion(
         "The path waits for a reply that comes all at once.", rules.all_complete, _length_of
     ),
-    Requirement.SHOWS_A_CUT_AS_A_CUT: Terms("A client can see that the model died amid its answer.", rules.cut_visible),
-    Requirement.FORGES_NO_END: Terms(
+    Requirement.SHOWS_A_CUT_AS_A_CUT: Criterion(
+        "A client can see that the model died amid its answer.", rules.cut_visible
+    ),
+    Requirement.FORGES_NO_END: Criterion(
         "Nobody but the model says that its answer is finished.", rules.no_end_forged, doubt=_never
     ),
-    Requirement.ENDS_WHEN_THE_MODEL_DIES: Terms("A client does not wait for a model that died.", rules.death_ends_it),
-    Requirement.DELIVERS_WHAT_WAS_SENT: Terms(
+    Requirement.ENDS_WHEN_THE_MODEL_DIES: Criterion(
+        "A client does not wait for a model that died.", rules.death_ends_it
+    ),
+    Requirement.DELIVERS_WHAT_WAS_SENT: Criterion(
         "What the model wrote before it died reaches the client.", rules.nothing_lost
     ),
-    Requirement.PASSES_ERRORS_ON: Terms(
+    Requirement.PASSES_ERRORS_ON: Criterion(
         "The model's errors reach the client as the model's errors.", rules.errors_pass
     ),
-    Requirement.STOPS_WHEN_THE_CLIENT_LEAVES: Terms("A client that leaves stops the model.", rules.stops),
-    Requirement.GENERATES_ONCE: Terms("Each request is generated once.", rules.once, doubt=_never),
-    Requirement.MOVES_THE_FIRST_TOKEN_FORWARD: Terms(
+    Requirement.STOPS_WHEN_THE_CLIENT_LEAVES: Criterion("A client that leaves stops the model.", rules.stops),
+    Requirement.GENERATES_ONCE: Criterion("Each request is generated once.", rules.once, doubt=_never),
+    Requirement.MOVES_THE_FIRST_TOKEN_FORWARD: Criterion(
         "A stream takes as long as a batch reply, and its first token comes early.", rules.first_token_forward
     ),
-    Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE: Terms(
+    Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE: Criterion(
         "A consumer tells part of an answer from the whole.", rules.partial_visible
     ),
 }

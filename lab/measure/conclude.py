@@ -12,9 +12,9 @@ from lab.judge.exchanged import Exchanged
 from lab.judge.requirements import Observation, observe_all
 from lab.measure.effects import effects_of
 from lab.measure.findings import ActiveFindings, Found, StreamResult
-from lab.measure.lives import LATE_MODEL, lives_of, model_was_late
+from lab.measure.modes import modes_of
 from lab.measure.refine import follow_ups, refined
-from lab.measure.settings import settings_of
+from lab.measure.streams import LATE_MODEL, model_was_late, streams_of
 from lab.measure.timeouts import Timeouts, find_timeouts
 from lab.suite.exchange import Exchange, Role
 from lab.suite.search import SETTLED_BY, SHORTEST_TIMEOUT, once_more
@@ -40,17 +40,17 @@ class Audited:
 
 def conclude(audited: Audited, made: Sequence[Exchanged]) -> ActiveFindings:
     """Everything that follows from the exchanges of one active audit."""
-    lives = lives_of(made)
+    streams = streams_of(made)
     late = sum(model_was_late(each) for each in made if each.exchange.watched is not None)
-    timeouts = refined(made, find_timeouts(lives, audited.longest, audited.began))
+    timeouts = refined(made, find_timeouts(streams, audited.longest, audited.began))
     observations = _observations(made, timeouts, audited.longest)
-    refused = [life for life in lives if life.refused]
+    refused = [stream for stream in streams if stream.refused]
     notes = list(audited.notes)
     if late:
         notes.append(f"{late} streams of the search are not counted: the model server itself was late with a token")
     if refused:
-        looks = ", ".join(sorted({life.looks for life in refused}))
-        notes.append(f"{len(refused)} of {len(lives)} streams of the search never came to the model server: {looks}")
+        looks = ", ".join(sorted({stream.looks for stream in refused}))
+        notes.append(f"{len(refused)} of {len(streams)} streams of the search never came to the model server: {looks}")
     return ActiveFindings(
         url=audited.url,
         model_url=audited.model_url,
@@ -62,9 +62,9 @@ def conclude(audited: Audited, made: Sequence[Exchanged]) -> ActiveFindings:
         requests=len(made),
         timeouts=timeouts.found,
         smallest=timeouts.smallest,
-        deaths=timeouts.deaths,
-        effects=effects_of(made, lives, timeouts),
-        settings=settings_of(made, timeouts),
+        terminations=timeouts.terminations,
+        effects=effects_of(made, streams, timeouts),
+        modes=modes_of(made, timeouts),
         observations=observations,
         summary=_summary(timeouts, observations, audited.longest),
         notes=tuple(notes),
@@ -74,7 +74,7 @@ def conclude(audited: Audited, made: Sequence[Exchanged]) -> ActiveFindings:
 
 def doubts(made: Sequence[Exchanged], longest: float) -> list[Exchange]:
     """What is to be asked once more before anything is concluded; mostly nothing."""
-    timeouts = find_timeouts(lives_of(made), longest, 0.0)
+    timeouts = find_timeouts(streams_of(made), longest, 0.0)
     late = [each.watched for each in timeouts.found if each.too_late]
     return [*follow_ups(made, timeouts), *once_more(longest, late)]
 

@@ -14,8 +14,8 @@ from lab.judge.causes import lost, well_before
 from lab.judge.endings import VISIBLE
 from lab.judge.exchanged import Exchanged
 from lab.measure.clusters import tolerance
-from lab.measure.findings import Answer, Effect, Found
-from lab.measure.lives import Life
+from lab.measure.findings import Effect, Found, Holds
+from lab.measure.streams import Stream
 from lab.measure.timeouts import HIDDEN_BELOW, Timeouts
 from lab.plan import FaultKind
 from lab.suite.exchange import Leaving
@@ -27,7 +27,7 @@ SOON = 2.0
 _BEFORE_TIMEOUT = 0.3
 
 
-def effects_of(made: Sequence[Exchanged], lives: Sequence[Life], timeouts: Timeouts) -> tuple[Effect, ...]:
+def effects_of(made: Sequence[Exchanged], streams: Sequence[Stream], timeouts: Timeouts) -> tuple[Effect, ...]:
     """Every effect, in the order of the reports."""
     return (
         *_cuts(made),
@@ -36,11 +36,11 @@ def effects_of(made: Sequence[Exchanged], lives: Sequence[Life], timeouts: Timeo
         _retries(made),
         _early_headers(made),
         _first_byte_is(timeouts),
-        _heartbeats(lives, timeouts, Watched.IDLE, "heartbeats-reset-the-idle-timeout", Watched.IDLE),
+        _heartbeats(streams, timeouts, Watched.IDLE, "heartbeats-reset-the-idle-timeout", Watched.IDLE),
         _heartbeats(
-            lives, timeouts, Watched.FIRST_TOKEN, "heartbeats-hold-off-the-first-token-timeout", Watched.FIRST_TOKEN
+            streams, timeouts, Watched.FIRST_TOKEN, "heartbeats-hold-off-the-first-token-timeout", Watched.FIRST_TOKEN
         ),
-        _data_resets(lives, timeouts),
+        _data_resets(streams, timeouts),
     )
 
 
@@ -65,10 +65,10 @@ def _cuts(made: Sequence[Exchanged]) -> Iterable[Effect]:
         yield Effect(f"{kind}-tokens-arrive", _all(dead, whole), sentence)
 
 
-def _all(asked: Sequence[Exchanged], held: Sequence[Exchanged]) -> Answer:
+def _all(asked: Sequence[Exchanged], held: Sequence[Exchanged]) -> Holds:
     if not asked:
-        return Answer.UNKNOWN
-    return Answer.YES if len(held) == len(asked) else Answer.NO
+        return Holds.UNKNOWN
+    return Holds.YES if len(held) == len(asked) else Holds.NO
 
 
 def _errors(made: Sequence[Exchanged]) -> Iterable[Effect]:
@@ -76,7 +76,7 @@ def _errors(made: Sequence[Exchanged]) -> Iterable[Effect]:
         fault = each.reading.fault
         wanted = Ending.MODEL_ERROR_IN_STREAM if fault is FaultKind.ERROR else Ending.MODEL_ERROR_STATUS
         trace, ending = each.evidence.trace, each.verdict.ending
-        answer = Answer.UNKNOWN if fault is None else _yes(ending is wanted)
+        answer = Holds.UNKNOWN if fault is None else _yes(ending is wanted)
         status = "no status" if trace.status is None else f"status {trace.status}"
         planned = each.exchange.plan.fault
         status_of = planned.at if planned is not None and planned.kind is FaultKind.STATUS else None
@@ -88,8 +88,8 @@ def _errors(made: Sequence[Exchanged]) -> Iterable[Effect]:
         yield Effect(f"{each.exchange.name}-passes", answer, sentence)
 
 
-def _yes(holds: bool) -> Answer:
-    return Answer.YES if holds else Answer.NO
+def _yes(holds: bool) -> Holds:
+    return Holds.YES if holds else Holds.NO
 
 
 _LEFT: Mapping[Leaving, tuple[str, Watched]] = {
@@ -106,20 +106,18 @@ def _leaving(made: Sequence[Exchanged], leaving: Leaving, timeouts: Timeouts) ->
     timeout = timeouts.of(watched).value
     each = next((each for each in made if each.exchange.leaving is leaving), None)
     if each is None or each.evidence.ledger is None or each.evidence.trace.end is not TransportEnd.LEFT:
-        return Effect(title, Answer.UNKNOWN, f"the probe could not leave {what}")
+        return Effect(title, Holds.UNKNOWN, f"the probe could not leave {what}")
     trace, ledger = each.evidence.trace, each.evidence.ledger
     if ledger.client_left is None:
         if ledger.finished is None:
-            return Effect(title, Answer.UNKNOWN, f"nobody saw the end of {what}")
+            return Effect(title, Holds.UNKNOWN, f"nobody saw the end of {what}")
         ran = ledger.finished - trace.ended
         sentence = f"the model went on for {ran:.1f} s after the client had left {what}, to its end"
         return Effect(title, _yes(ran <= SOON), sentence, round(ran, 3))
     after = ledger.client_left - trace.ended
     sentence = f"the model server saw the client leave {what} after {max(after, 0):.2f} s"
     if timeout is not None and ledger.client_left - ledger.started >= timeout - _BEFORE_TIMEOUT:
-        return Effect(
-            title, Answer.UNKNOWN, f"{sentence}, which may be the timeout at {timeout:.2f} s", round(after, 3)
-        )
+        return Effect(title, Holds.UNKNOWN, f"{sentence}, which may be the timeout at {timeout:.2f} s", round(after, 3))
     return Effect(title, _yes(after <= SOON), sentence, round(after, 3))
 
 
@@ -127,13 +125,13 @@ def _retries(made: Sequence[Exchanged]) -> Effect:
     twice = [each for each in made if each.evidence.ledger is not None and each.evidence.ledger.attempts > 1]
     known = sum(each.evidence.ledger is not None for each in made)
     if not known:
-        return Effect("generates-once", Answer.UNKNOWN, "no request is known to the ledger")
+        return Effect("generates-once", Holds.UNKNOWN, "no request is known to the ledger")
     if not twice:
-        return Effect("generates-once", Answer.YES, f"each of {known} requests came to the model server once")
+        return Effect("generates-once", Holds.YES, f"each of {known} requests came to the model server once")
     most = max(each.evidence.ledger.attempts for each in twice if each.evidence.ledger is not None)
     names = ", ".join(sorted({each.exchange.name.rstrip("-0123456789") for each in twice}))
     sentence = f"{len(twice)} of {known} requests were generated more than once, up to {most} times: {names}"
-    return Effect("generates-once", Answer.NO, sentence, most)
+    return Effect("generates-once", Holds.NO, sentence, most)
 
 
 def _early_headers(made: Sequence[Exchanged]) -> Effect:
@@ -146,7 +144,7 @@ def _early_headers(made: Sequence[Exchanged]) -> Effect:
             leads.append(first - trace.headers_at + stalled)
     name = "headers-come-before-the-first-token"
     if not leads:
-        return Effect(name, Answer.UNKNOWN, "no exchange shows when early headers come")
+        return Effect(name, Holds.UNKNOWN, "no exchange shows when early headers come")
     best = max(leads)
     words = f"{best:.2f} s before" if best > 0 else f"{-best:.2f} s after"
     return Effect(name, _yes(best > 0), f"headers that the model sent early came {words} the first token left", best)
@@ -157,48 +155,50 @@ def _first_byte_is(timeouts: Timeouts) -> Effect:
     name = "headers-satisfy-the-first-byte-timeout"
     first, token, idle = (timeouts.of(each) for each in (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE))
     if first.found is not Found.TIMEOUT or first.value is None:
-        return Effect(name, Answer.UNKNOWN, "there is no timeout on the first byte that early headers could satisfy")
+        return Effect(name, Holds.UNKNOWN, "there is no timeout on the first byte that early headers could satisfy")
     if token.proven > first.value + tolerance(first.value):
-        return Effect(name, Answer.YES, f"with early headers {token.proven:.1f} s were survived")
+        return Effect(name, Holds.YES, f"with early headers {token.proven:.1f} s were survived")
     if token.value is None:
-        return Effect(name, Answer.UNKNOWN, "the streams with early headers do not tell")
+        return Effect(name, Holds.UNKNOWN, "the streams with early headers do not tell")
     same_as_idle = idle.value is not None and abs(idle.value - token.value) <= tolerance(token.value)
     if abs(token.value - first.value) <= tolerance(first.value) and not same_as_idle:
-        return Effect(name, Answer.NO, f"a stream with early headers ended at {token.value:.2f} s as one without")
+        return Effect(name, Holds.NO, f"a stream with early headers ended at {token.value:.2f} s as one without")
     return Effect(
         name,
-        Answer.UNKNOWN,
+        Holds.UNKNOWN,
         f"after early headers a stream ended at {token.value:.2f} s, as an idle timeout would end it",
     )
 
 
-def _heartbeats(lives: Sequence[Life], timeouts: Timeouts, watched: Watched, name: str, timeout: Watched) -> Effect:
+def _heartbeats(streams: Sequence[Stream], timeouts: Timeouts, watched: Watched, name: str, timeout: Watched) -> Effect:
     found = timeouts.of(timeout)
     if found.found is not Found.TIMEOUT or found.value is None:
-        return Effect(name, Answer.UNKNOWN, "there is no such timeout that heartbeats could reset")
+        return Effect(name, Holds.UNKNOWN, "there is no such timeout that heartbeats could reset")
     limit = found.value + tolerance(found.value)
-    beating = [life for life in lives if life.beating and life.watched is watched and not life.refused]
-    beyond = [life for life in beating if max(life.survived, life.waited) > limit]
+    beating = [stream for stream in streams if stream.beating and stream.watched is watched and not stream.refused]
+    beyond = [stream for stream in beating if max(stream.survived, stream.waited) > limit]
     if beyond:
-        longest = max(max(life.survived, life.waited) for life in beyond)
-        return Effect(name, Answer.YES, f"with heartbeats {longest:.1f} s without a token were survived", longest)
+        longest = max(max(stream.survived, stream.waited) for stream in beyond)
+        return Effect(name, Holds.YES, f"with heartbeats {longest:.1f} s without a token were survived", longest)
     # A timeout on the whole ends them too, heartbeats or not.
     whole = timeouts.of(Watched.TOTAL).value or inf
     at_timeout = [
-        life
-        for life in beating
-        if life.died and abs(life.waited - found.value) <= HIDDEN_BELOW and life.at < whole - HIDDEN_BELOW
+        stream
+        for stream in beating
+        if stream.died and abs(stream.waited - found.value) <= HIDDEN_BELOW and stream.at < whole - HIDDEN_BELOW
     ]
     if 2 * len(at_timeout) > len(beating) and len(at_timeout) > 1:
         sentence = f"{len(at_timeout)} of {len(beating)} streams ended at {found.value:.2f} s in spite of heartbeats"
-        return Effect(name, Answer.NO, sentence)
-    return Effect(name, Answer.UNKNOWN, "the streams with heartbeats ended for other reasons before they could tell")
+        return Effect(name, Holds.NO, sentence)
+    return Effect(name, Holds.UNKNOWN, "the streams with heartbeats ended for other reasons before they could tell")
 
 
-def _data_resets(lives: Sequence[Life], timeouts: Timeouts) -> Effect:
+def _data_resets(streams: Sequence[Stream], timeouts: Timeouts) -> Effect:
     name, idle = "tokens-reset-the-idle-timeout", timeouts.of(Watched.IDLE)
     if idle.found is not Found.TIMEOUT or idle.value is None:
-        return Effect(name, Answer.UNKNOWN, "there is no idle timeout that tokens could reset")
-    longest = max((life.survived or life.waited for life in lives if life.watched is Watched.TOTAL), default=0.0)
+        return Effect(name, Holds.UNKNOWN, "there is no idle timeout that tokens could reset")
+    longest = max(
+        (stream.survived or stream.waited for stream in streams if stream.watched is Watched.TOTAL), default=0.0
+    )
     beyond = longest > idle.value + tolerance(idle.value)
-    return Effect(name, Answer.YES if beyond else Answer.UNKNOWN, f"a lively stream lived for {longest:.1f} s", longest)
+    return Effect(name, Holds.YES if beyond else Holds.UNKNOWN, f"a lively stream lived for {longest:.1f} s", longest)

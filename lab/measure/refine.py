@@ -15,7 +15,7 @@ from statistics import median
 from lab.evidence import TransportEnd
 from lab.judge.endings import VISIBLE
 from lab.judge.exchanged import Exchanged
-from lab.measure.findings import DeathKind, Found, TimeoutFound
+from lab.measure.findings import Found, TerminationKind, TimeoutFound
 from lab.measure.timeouts import Timeouts
 from lab.plan import FaultKind
 from lab.suite.exchange import Exchange, Role
@@ -77,7 +77,9 @@ def _shift(found: TimeoutFound, made: Sequence[Exchanged], timeouts: Timeouts) -
     if delay < CLEAR_DELAY or found.found is not Found.TIMEOUT or not silent:
         return 0.0
     names = {
-        death.stream for death in timeouts.deaths if death.watched is found.watched and death.kind is DeathKind.TIMEOUT
+        termination.stream
+        for termination in timeouts.terminations
+        if termination.watched is found.watched and termination.kind is TerminationKind.TIMEOUT
     }
     shifts = [_shift_of(each, delay) for each in made if each.exchange.name in names]
     shift = median(shifts) if shifts else 0.0

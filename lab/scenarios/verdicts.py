@@ -19,7 +19,7 @@ from lab.catalogue import Case
 from lab.catalogue.schema import SymptomTable
 from lab.consume import Answer, Complete, Failed, Partial, Refused
 from lab.durations import write_duration
-from lab.judge import REQUIREMENTS, Exchanged, Reported, Verdict, check, observe
+from lab.judge import REQUIREMENTS, Exchanged, Reported, Verdict, check, observe, observe_all
 from lab.judge.doubt import Doubt, spared
 from lab.judge.timeouts import tolerance
 from lab.products.remedies import tested_remedy
@@ -56,8 +56,12 @@ class _Found:
 
 def conclude(case: Case, played: Sequence[Exchanged]) -> Conclusion:
     """The outcome of one case."""
-    expected_to_fail = case.variant in (Variant.BROKEN, Variant.REAL_DEFAULTS)
-    judged = _symptoms(case, played) if expected_to_fail else [*_requirements(case, played), *_tested(played)]
+    if case.variant in (Variant.BROKEN, Variant.REAL_DEFAULTS):
+        judged = [*_symptoms(case, played), *_expected(case, played)]
+    elif case.variant is Variant.MEASURED:
+        judged = [*_expected(case, played), *_measured(case, played)]
+    else:
+        judged = [*_requirements(case, played), *_tested(played)]
     found = [*judged, *_shown(case, played)]
     findings = tuple(each.result for each in found)
     unmet = [each for each in found if not each.result.met]
@@ -105,6 +109,25 @@ def _requirements(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
                 ),
                 observed.doubt,
             )
+
+
+def _expected(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
+    """What the scenario knows of requirements beforehand, besides its symptoms."""
+    observed = observe_all(played)
+    for requirement, state in case.expects.items():
+        each = observed.get(requirement)
+        words = "no exchange settles it" if each is None else each.words
+        met = each is not None and each.state is state
+        result = FindingResult(met, REQUIREMENTS[requirement].sentence, state.value, words, about=requirement)
+        yield _Found(result, "" if each is None else each.doubt)
+
+
+def _measured(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
+    """What was observed of all else, whatever it is."""
+    for requirement, each in observe_all(played).items():
+        if requirement not in case.expects:
+            result = FindingResult(True, each.sentence, "anything", each.words, each.up_to, about=requirement)
+            yield _Found(result)
 
 
 _TROUBLES: Mapping[Requirement, Trouble] = {
@@ -170,16 +193,16 @@ def _symptoms(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
         mine = [_symptom(each, symptom) for each in concerned if each.exchange.family == family]
         yield from mine if len(mine) == 1 else _summed_up(family, symptom, mine)
     for requirement, exchanges in _by_requirement(concerned, most=1):
-        terms = REQUIREMENTS[requirement]
+        criterion = REQUIREMENTS[requirement]
         for consumer in case.consumers or ("",):
             found = check(requirement, exchanges, _reports(case, consumer, exchanges))
             result = FindingResult(
                 found.conclusive and not found.met,
-                f"{_short(consumer) or case.proxy.id} breaks: {terms.sentence}",
+                f"{_short(consumer) or case.proxy.id} breaks: {criterion.sentence}",
                 f"not: {found.expected}",
                 found.actual,
             )
-            yield _Found(result, _reasons({name: terms.doubt(each.doubt) for name, each in exchanges.items()}))
+            yield _Found(result, _reasons({name: criterion.doubt(each.doubt) for name, each in exchanges.items()}))
 
 
 def _summed_up(family: str, symptom: SymptomTable, found: Sequence[_Found]) -> Iterator[_Found]:

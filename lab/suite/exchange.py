@@ -21,15 +21,15 @@ class Role(StrEnum):
     """The same, with heartbeats in its wait."""
     REFINE = "refine"
     """A wait near a timeout that was found."""
-    SETTING = "setting"
+    MODE = "mode"
     """In lockstep, in one way of asking."""
-    SETTING_CUT = "setting-cut"
+    MODE_CUT = "mode-cut"
     """A cut of the model's, in one way of asking."""
-    SETTING_TIMEOUT = "setting-timeout"
+    MODE_TIMEOUT = "mode-timeout"
     """A wait, in one way of asking."""
 
 
-class Setting(StrEnum):
+class Mode(StrEnum):
     """A way of asking that an audit compares with the plain one."""
 
     PLAIN = "plain"
@@ -68,7 +68,7 @@ class Exchange:
         leave_after: seconds after which the client leaves; None to stay.
         delay: seconds after the others at which it begins.
         watched: of a wait: what the timeout watches that would end it.
-        setting: the way of asking, where ways are compared.
+        mode: the way of asking, where ways are compared.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Exchange:
     leave_after: float | None = None
     delay: float = 0.0
     watched: Watched | None = None
-    setting: Setting | None = None
+    mode: Mode | None = None
 
     @property
     def leaving(self) -> Leaving | None:

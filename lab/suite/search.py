@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from lab.evidence import HttpVersion
 from lab.plan import Gap, Headers, HeartbeatFrom, make_plan
-from lab.suite.exchange import Exchange, Role, Setting
+from lab.suite.exchange import Exchange, Mode, Role
 from lab.vocabulary import Requirement, Watched
 
 STEP = 0.25
@@ -167,13 +167,13 @@ def over_http_2(longest: float) -> list[Exchange]:
     }
     return [
         Exchange(
-            f"{Setting.HTTP_2}-{watched}-{place + 1}",
+            f"{Mode.HTTP_2}-{watched}-{place + 1}",
             make_plan({**fields, "seed": place}),
-            role=Role.SETTING_TIMEOUT,
+            role=Role.MODE_TIMEOUT,
             watched=watched,
             delay=place / 2,
             http=HttpVersion.HTTP_2,
-            setting=Setting.HTTP_2,
+            mode=Mode.HTTP_2,
         )
         for watched, fields in families.items()
         for place in range(3)

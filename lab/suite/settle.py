@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from lab.evidence import HttpVersion
 from lab.plan import Gap, Headers, Plan, make_plan
-from lab.suite.exchange import Exchange, Role, Setting
+from lab.suite.exchange import Exchange, Mode, Role
 from lab.vocabulary import Requirement
 from lab.wire.format import Reply, WireFormat
 from lab.wire.tokens import write_token
@@ -70,7 +70,7 @@ def everywhere(exchanges: Iterable[Exchange]) -> list[Exchange]:
 
 def one_format(wire: WireFormat, *, http_2: bool) -> list[Exchange]:
     """What settles the requirements for an address that is asked in one format, waits apart: each way by itself."""
-    return [*everywhere([*tokens(), *short()]), *settings(wire, http_2=http_2)]
+    return [*everywhere([*tokens(), *short()]), *modes(wire, http_2=http_2)]
 
 
 def short() -> list[Exchange]:
@@ -196,25 +196,23 @@ _SLOW = 25
 """Tokens a second that a slow reader can read: as fast as they are written, and no faster."""
 
 
-def settings(wire: WireFormat, *, http_2: bool) -> Iterator[Exchange]:
+def modes(wire: WireFormat, *, http_2: bool) -> Iterator[Exchange]:
     """Each way of asking, twice in lockstep and twice with a death, to be compared with the plain one."""
     event = wire.text(Reply("lab-0123456789abcdef", "lab"), write_token("abcd", 10, due=0.0, word="oak"))
     ways = {
-        Setting.PLAIN: Exchange("", make_plan({})),
-        Setting.GZIP: Exchange("", make_plan({}), accept_encoding="gzip"),
-        Setting.HTTP_2: Exchange("", make_plan({}), http=HttpVersion.HTTP_2),
-        Setting.SLOW: Exchange("", make_plan({}), pace=_SLOW * len(event)),
+        Mode.PLAIN: Exchange("", make_plan({})),
+        Mode.GZIP: Exchange("", make_plan({}), accept_encoding="gzip"),
+        Mode.HTTP_2: Exchange("", make_plan({}), http=HttpVersion.HTTP_2),
+        Mode.SLOW: Exchange("", make_plan({}), pace=_SLOW * len(event)),
     }
-    for setting, way in ways.items():
-        if setting is Setting.HTTP_2 and not http_2:
+    for mode, way in ways.items():
+        if mode is Mode.HTTP_2 and not http_2:
             continue
         # A slow reader is late by its own doing.
-        settles = () if setting is Setting.SLOW else _DELIVERY
+        settles = () if mode is Mode.SLOW else _DELIVERY
         for seed in (1, 2):
             plan = _lockstep(hold=2.0, seed=seed)
-            yield replace(
-                way, name=f"{setting}-{seed}", plan=plan, role=Role.SETTING, setting=setting, requirements=settles
-            )
+            yield replace(way, name=f"{mode}-{seed}", plan=plan, role=Role.MODE, mode=mode, requirements=settles)
         for kind in ("fin", "rst"):
             plan = _dying(kind, 10, fault_delay=0.8)
-            yield replace(way, name=f"{setting}-{kind}", plan=plan, role=Role.SETTING_CUT, setting=setting)
+            yield replace(way, name=f"{mode}-{kind}", plan=plan, role=Role.MODE_CUT, mode=mode)

@@ -75,7 +75,7 @@ def test_a_timeout_no_longer_than_the_longest_answer_breaks_the_requirement(time
     assert by_name[Requirement.WAITS_FOR_BATCH_REPLIES].state is state
     assert by_name[Requirement.SURVIVES_SILENCE].state is State.MET
     assert by_name[Requirement.LETS_LONG_ANSWERS_FINISH].state is State.MET
-    # Nothing was asked that could tell of deaths.
+    # Nothing was asked that could tell of terminations.
     assert by_name[Requirement.SHOWS_A_CUT_AS_A_CUT].state is State.INCONCLUSIVE
     assert findings.smallest == (pytest.approx(timeout, abs=0.01) if timeout < 6 else None)
     assert ("shorter than the longest answer of 5 s" in findings.summary) is (timeout < LONGEST)

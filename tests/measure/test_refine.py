@@ -8,7 +8,7 @@ import pytest
 
 from lab.evidence import Stall, TransportEnd
 from lab.judge import Exchanged
-from lab.measure.findings import Death, DeathKind, Found, TimeoutFound
+from lab.measure.findings import Found, Termination, TerminationKind, TimeoutFound
 from lab.measure.refine import delay_of, follow_ups, refined
 from lab.measure.timeouts import Timeouts
 from lab.plan import make_plan
@@ -50,8 +50,10 @@ def timeouts(watched: Watched = Watched.IDLE, value: float = 3.0, found: Found =
         TimeoutFound(each, Found.NONE, None, 0.0, 9.0, 0, 6, (), "none") for each in Watched if each is not watched
     ]
     one = TimeoutFound(watched, found, value, 0.05, 2.0, 3, 6, ("cut",), "a timeout")
-    deaths = tuple(Death(each.name, watched, value, value, value, DeathKind.TIMEOUT, Ending.CUT) for each in SILENT)
-    return Timeouts((one, *others), deaths)
+    terminations = tuple(
+        Termination(each.name, watched, value, value, value, TerminationKind.TIMEOUT, Ending.CUT) for each in SILENT
+    )
+    return Timeouts((one, *others), terminations)
 
 
 def idle(found: Timeouts) -> TimeoutFound:

@@ -41,7 +41,7 @@ def active_page(findings: ActiveFindings) -> str:
     return template.render(
         found=findings,
         tone=tone,
-        bars="\n".join(histogram(findings.deaths)),
+        bars="\n".join(histogram(findings.terminations)),
         style=page_style(("lab.audit.report", "audit.css")),
         words=_WORDS,
         tones=_TONES,

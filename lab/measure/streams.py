@@ -1,4 +1,4 @@
-"""From evidence to lives: how long each stream of the search lived, and how much it had waited in its own way. Pure.
+"""From evidence to streams: how long each stream of the search lived, and how much it had waited in its own way. Pure.
 
 All times are from the request, or, where a hop asked again, from the last request that the model server had, since that
 is when the hop's timeouts began anew.
@@ -28,7 +28,7 @@ RACE = 0.3
 
 
 @dataclass(frozen=True)
-class Life:
+class Stream:
     """One stream of the search.
 
     Args:
@@ -67,11 +67,11 @@ class Life:
         return f"{self.ending} {self.status}" if (self.status or 0) >= 400 else str(self.ending)
 
 
-def lives_of(made: Sequence[Exchanged]) -> list[Life]:
-    """The lives of the streams of the search."""
+def streams_of(made: Sequence[Exchanged]) -> list[Stream]:
+    """The streams of the streams of the search."""
     roles = (Role.SEARCH, Role.HEARTBEAT)
     searched = [each for each in made if each.exchange.role in roles and not model_was_late(each)]
-    return [life for each in searched if (life := life_of(each)) is not None]
+    return [stream for each in searched if (stream := stream_of(each)) is not None]
 
 
 def model_was_late(made: Exchanged) -> bool:
@@ -85,12 +85,12 @@ def model_was_late(made: Exchanged) -> bool:
     return any(written.get(number, end) > plan.due(number) + LATE_MODEL for number in due)
 
 
-def life_of(made: Exchanged) -> Life | None:
-    """The life of one stream; None where it was not made to wait."""
+def stream_of(made: Exchanged) -> Stream | None:
+    """The stream of one stream; None where it was not made to wait."""
     return None if made.exchange.watched is None else _life(made, made.exchange.watched)
 
 
-def _life(made: Exchanged, watched: Watched) -> Life:
+def _life(made: Exchanged, watched: Watched) -> Stream:
     trace, ledger = made.evidence.trace, made.evidence.ledger
     exposure = made.exposure
     start = ledger.started if ledger is not None and ledger.attempts > 1 else trace.started
@@ -104,7 +104,7 @@ def _life(made: Exchanged, watched: Watched) -> Life:
         done, open_wait = ([*done, open_wait] if watched is Watched.TOTAL else done), 0.0
         # A model that came to its end, for a client that was cut off, shows nothing that was survived.
         done = done if made.verdict.ending in WHOLE else []
-    return Life(
+    return Stream(
         name=made.exchange.name,
         watched=watched,
         beating=bool(made.exchange.plan.heartbeat),
