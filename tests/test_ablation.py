@@ -70,9 +70,8 @@ async def _measured(folder: Path, images: Mapping[str, ImageInUse]) -> Mapping[s
         for number, proxy in VERSIONS.items()
     ]
     async with Testbed(targets, images) as testbed, SideChannel(testbed.model_url) as channel:
-        addresses = [Address(testbed.url(target.key), testbed.model_url) for target in targets]
-        found = await asyncio.gather(*(measure(address, suite(), channel) for address in addresses))
-    return {target.key: observations for target, observations in zip(targets, found, strict=True)}
+        addresses = {target.key: Address(testbed.url(target.key), testbed.model_url) for target in targets}
+        return await measure(addresses, suite(), channel)
 
 
 def _written(path: Path, names: tuple[str, ...]) -> Path:

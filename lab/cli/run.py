@@ -56,16 +56,16 @@ class LiveProgress:
         self._progress.stop()
 
     def say(self, line: str) -> None:
-        """See `lab.scenarios.rounds.Listener`."""
+        """See `lab.scenarios.rounds.RunListener`."""
         print_line(self._progress.console, line)
 
     def begins(self, cases: Sequence[Case]) -> None:
-        """See `lab.scenarios.rounds.Listener`."""
+        """See `lab.scenarios.rounds.RunListener`."""
         self._waiting = dict.fromkeys(case.id for case in cases)
         self._progress.update(self._task, total=len(cases), description="playing")
 
     def played(self, case: Case) -> None:
-        """See `lab.scenarios.rounds.Listener`."""
+        """See `lab.scenarios.rounds.RunListener`."""
         if case.id not in self._waiting:
             # It is played again, after all that the bar counts.
             return
@@ -74,7 +74,7 @@ class LiveProgress:
         self._progress.update(self._task, advance=1, description=f"waiting for {last}" if last else "judging")
 
     def ends(self, case: Case, result: CaseResult) -> None:
-        """See `lab.scenarios.rounds.Listener`."""
+        """See `lab.scenarios.rounds.RunListener`."""
         if result.outcome is not Outcome.PASSED:
             self.say(f"{result.outcome}: {case.id}")
 

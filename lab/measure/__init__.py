@@ -1,10 +1,11 @@
 """The one operation: makes the exchanges of a suite on a target, and says which requirement is met.
 
-`measure` does it for one target at an address. Whoever has many at once makes the exchanges of all first
-(`lab.measure.exchanges`) and has them judged after (`lab.judge`), so that the judge's computing keeps nobody from
-reading. What an unknown path's timeouts are, `lab.measure.run` finds out.
+`measure` does it for any number of targets at their addresses. Scenarios, which have further expectations, do the same
+with its parts: `make` one exchange, have them judged together (`lab.judge`). What the timeouts of an unknown path are,
+`lab.measure.run` finds out.
 """
 
-from lab.measure.exchanges import Address, measure
+from lab.measure.exchanges import Address
+from lab.measure.many import measure
 
 __all__ = ["Address", "measure"]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from lab.endpoint.bounds import planned_bytes, planned_lines
 from lab.evidence import Evidence
-from lab.judge import Exchanged, Observations, observe_all
 from lab.plan import Plan
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
@@ -103,14 +100,3 @@ def _ask(exchange: Exchange, address: Address, wire: WireFormat, plan: Plan) -> 
         return ask
     headers = tuple(pair for pair in ask.headers if pair[0] != "Content-Type")
     return replace(ask, headers=headers, body=b"")
-
-
-async def measure(address: Address, exchanges: Sequence[Exchange], channel: SideChannel) -> Observations:
-    """Make these exchanges at the same time, and say of every requirement that they settle whether it is met.
-
-    Raises:
-        aiohttp.ClientError: the model server does not answer on the side channel.
-        SideChannelFault: what answers there is no model server of the lab's.
-    """
-    evidence = await asyncio.gather(*(make(each, address, channel) for each in exchanges))
-    return observe_all(Exchanged.together(exchanges, evidence))

@@ -28,6 +28,7 @@ from lab.measure.conclude import Audited, conclude, doubts
 from lab.measure.exchanges import LEFT_BEHIND, SETTLING, SPARE, Address, make
 from lab.measure.findings import ActiveFindings
 from lab.plan import make_plan
+from lab.precedence import precedence
 from lab.probe.side_channel import SideChannel, SideChannelFault
 from lab.suite.exchange import Exchange
 from lab.suite.search import SHORTEST_TIMEOUT, over_http_2, search, wait_of
@@ -168,7 +169,7 @@ class ActiveRun:
         most = at_most(exchanges)
         self.say(f"{words}, and at most {most:.0f} s")
         # What is not over then, the findings say.
-        with suppress(TimeoutError):
+        with suppress(TimeoutError), precedence():
             async with asyncio.timeout(most), asyncio.TaskGroup() as group:
                 for exchange in exchanges:
                     group.create_task(self._keep(channel, exchange))

@@ -23,10 +23,10 @@ from lab.evidence import Evidence
 from lab.files import read_words
 from lab.judge import Exchanged
 from lab.measure.exchanges import Address, make
+from lab.measure.many import Starts
 from lab.probe.side_channel import SideChannel
 from lab.results import CaseResult
 from lab.scenarios.records import exchange_result
-from lab.scenarios.starts import Starts
 from lab.scenarios.strays import StrayTraffic, check_own, mark_of
 from lab.scenarios.verdicts import conclude
 from lab.suite.exchange import Exchange

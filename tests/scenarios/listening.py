@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Silence:
-    """Hears of a run and keeps it to itself; see `lab.scenarios.rounds.Listener`."""
+    """Hears of a run and keeps it to itself; see `lab.scenarios.rounds.RunListener`."""
 
     def say(self, line: str) -> None:
         """A line of progress."""
