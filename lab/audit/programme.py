@@ -44,14 +44,14 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Request:
+class PlannedRequest:
     """One request: the way and how it is asked."""
 
     endpoint: Endpoint
     setting: Setting
 
 
-Round = tuple[Request, ...]
+Round = tuple[PlannedRequest, ...]
 """Requests that are made at the same time."""
 
 
@@ -146,13 +146,13 @@ def _rounds(endpoints: Sequence[Endpoint], wish: Wish, scope: _Scope) -> list[Ro
     rounds: list[Round] = []
     for _ in range(scope.runs):
         for column in range(most):
-            rounds += [(Request(one, found[column]),) for one, found in settings.items() if column < len(found)]
+            rounds += [(PlannedRequest(one, found[column]),) for one, found in settings.items() if column < len(found)]
     for place, (endpoint, found) in enumerate(settings.items()):
         if wish.at_once > 1 and scope.at_once and (place == 0 or scope.at_once_for_all):
             for setting in found:
                 if not setting.accept_encoding:
                     together = replace(setting, at_once=wish.at_once)
-                    rounds.append(tuple(Request(endpoint, together) for _ in range(wish.at_once)))
+                    rounds.append(tuple(PlannedRequest(endpoint, together) for _ in range(wish.at_once)))
     return rounds
 
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from urllib.parse import urlsplit
 
-from lab.audit.programme import LONGEST_WAIT, Programme, Request, Round
+from lab.audit.programme import LONGEST_WAIT, PlannedRequest, Programme, Round
 from lab.endpoint.allowance import ignores_limit, most_of, tokens_of
-from lab.endpoint.asking import Terms, ask_endpoint
+from lab.endpoint.asking import RunTerms, ask_endpoint
 from lab.endpoint.bounds import most_in_all, size_of
 from lab.endpoint.keys import Keys
 from lab.endpoint.samples import PATH, Sample, Setting
-from lab.endpoint.stops import Stop, stop_of
+from lab.endpoint.stops import StopReason, stop_of
 from lab.endpoint.versions import unspoken
 from lab.errors import ExitCode
 from lab.evidence import HttpVersion
@@ -64,7 +64,7 @@ class Run:
     say: Say
     samples: list[Sample] = field(default_factory=list)
     refused: list[Sample] = field(default_factory=list)
-    stop: Stop | None = None
+    stop: StopReason | None = None
     notes: list[str] = field(default_factory=list)
     made: int = 0
     unasked: Counter[str] = field(default_factory=Counter)
@@ -109,7 +109,7 @@ class Run:
             return f"no more is kept than {most:,} bytes of all answers"
         return ""
 
-    def _tell(self, wanted: Sequence[Request]) -> None:
+    def _tell(self, wanted: Sequence[PlannedRequest]) -> None:
         setting = wanted[0].setting
         coding = ", Accept-Encoding" if setting.accept_encoding else ""
         together = f", {len(wanted)} at once" if len(wanted) > 1 else ""
@@ -118,7 +118,7 @@ class Run:
         words = f"{setting.way.name}, HTTP/{setting.http}{coding}{together}"
         self.say(f"request {numbers} of at most {self.programme.requests}: {words}")
 
-    async def _round(self, wanted: Round | Sequence[Request]) -> bool:
+    async def _round(self, wanted: Round | Sequence[PlannedRequest]) -> bool:
         """Make the requests of one round; True if the run is over."""
         first = not any(sample.setting.way == wanted[0].setting.way for sample in self.telling)
         asked = [asyncio.create_task(self._ask(request)) for request in wanted]
@@ -141,7 +141,7 @@ class Run:
         refused = {id(sample) for sample in self.refused}
         return [sample for sample in self.samples if id(sample) not in refused]
 
-    async def _end_or_wait(self, stop: Stop, wanted: Sequence[Request]) -> bool:
+    async def _end_or_wait(self, stop: StopReason, wanted: Sequence[PlannedRequest]) -> bool:
         """A short rate limit is waited for once, and the round made again; any other stop ends the way or the run."""
         way = wanted[0].setting.way.name
         patience = stop.retry_after
@@ -178,7 +178,7 @@ class Run:
             telling.append(sample)
         return telling
 
-    def _without_versions(self, setting: Setting) -> Stop | None:
+    def _without_versions(self, setting: Setting) -> StopReason | None:
         """Why a way cannot be asked at all: it speaks none of the versions that were wished for."""
         every = [one.setting for requests in self.programme.rounds for one in requests]
         wished = {one.http for one in every if one.way == setting.way}
@@ -189,15 +189,15 @@ class Run:
         other = next((version for version in HttpVersion if version not in lacking), None)
         remedy = f"Ask in HTTP/{other}: --http {other}." if other else "Check scheme and port of the address."
         words = " and ".join(f"HTTP/{version}" for version in HttpVersion if version in lacking)
-        return Stop(ExitCode.BAD_INPUT, f"{host} does not speak {words}", remedy)
+        return StopReason(ExitCode.BAD_INPUT, f"{host} does not speak {words}", remedy)
 
-    async def _ask(self, request: Request) -> Sample:
+    async def _ask(self, request: PlannedRequest) -> Sample:
         self.made += 1
         setting = request.setting
         ask = request.endpoint.wire_format.ask(
             self.model, stream=setting.stream, max_tokens=self.programme.max_tokens, prompt=PROMPT
         )
-        terms = Terms(self.keys, self.longest, self.tls, self.programme.max_tokens)
+        terms = RunTerms(self.keys, self.longest, self.tls, self.programme.max_tokens)
         sample = await ask_endpoint(request.endpoint, setting, ask, terms)
         began = time.monotonic()
         self._kept += size_of(sample.evidence)

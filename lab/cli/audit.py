@@ -50,7 +50,7 @@ _MARGIN = 1.5
 
 
 @dataclass(frozen=True)
-class Options:
+class AuditOptions:
     """What the command was given; see `lab audit --help`."""
 
     url: str
@@ -78,7 +78,7 @@ class _When:
     interrupted: bool
 
 
-def audit_and_report(options: Options, environment: Mapping[str, str], *, out: Console, err: Console) -> int:
+def audit_and_report(options: AuditOptions, environment: Mapping[str, str], *, out: Console, err: Console) -> int:
     """Audit, save and print; returns the exit code.
 
     Raises:
@@ -114,7 +114,7 @@ def audit_and_report(options: Options, environment: Mapping[str, str], *, out: C
 
 
 def _actively(
-    options: Options,
+    options: AuditOptions,
     active: Active,
     endpoints: Sequence[Endpoint],
     keys: Keys,
@@ -150,7 +150,9 @@ def read_wish(runs: int, at_once: int, max_tokens: int, http: str) -> Wish:
     return Wish(runs, at_once, max_tokens, versions[http])
 
 
-def _run_of(options: Options, endpoints: Sequence[Endpoint], keys: Keys, longest: float | None, err: Console) -> Run:
+def _run_of(
+    options: AuditOptions, endpoints: Sequence[Endpoint], keys: Keys, longest: float | None, err: Console
+) -> Run:
     """The run, with its cost stated."""
     programme = make_programme(endpoints, options.wish)
     mask = keys.mask
@@ -195,7 +197,7 @@ def tls_of(ca_file: Path | None) -> ssl.SSLContext | None:
 
 
 def _results(
-    options: Options,
+    options: AuditOptions,
     endpoints: Sequence[Endpoint],
     run: Run,
     longest: float | None,
@@ -239,7 +241,9 @@ def _write(results: AuditResults, to: Path) -> None:
         write_whole(to / PAGE, audit_page(results))
 
 
-def _report(results: AuditResults, run: Run, keys: Keys, options: Options, *, out: Console, interrupted: bool) -> int:
+def _report(
+    results: AuditResults, run: Run, keys: Keys, options: AuditOptions, *, out: Console, interrupted: bool
+) -> int:
     """Print the verdict, or raise what made one impossible."""
     to = options.to
     error = run.stop.error() if run.stop and not interrupted else None

@@ -72,11 +72,11 @@ def audit(
     """
     with without_signals():
         from lab.cli.active import Active
-        from lab.cli.audit import Options, audit_and_report, read_wish
+        from lab.cli.audit import AuditOptions, audit_and_report, read_wish
 
     if not actively and (model_url or secret_file):
         raise BadInput("--model-url and --secret-file are for --active", "Add --active, or leave them out.")
-    options = Options(
+    options = AuditOptions(
         url=url,
         to=to,
         wire_format=wire_format,
@@ -151,9 +151,9 @@ def compare(
 ) -> None:
     """Ask for the same generations streamed and batch, and say which to use, by rules."""
     with without_signals():
-        from lab.cli.compare import Options, compare_and_report, subject_of
+        from lab.cli.compare import CompareOptions, compare_and_report, subject_of
 
-    options = Options(
+    options = CompareOptions(
         url=url,
         over=over,
         wire_format=wire_format,

@@ -19,7 +19,7 @@ from typing import Any
 
 import lab
 from lab.clients.environments import CannotInstall, Environment, command, prepare
-from lab.clients.outcome import Seen, Told, judge
+from lab.clients.outcome import ClientReport, Seen, judge
 from lab.clients.table import Client, EndingCase
 from lab.probe.side_channel import SideChannel
 
@@ -44,7 +44,7 @@ class Cell:
     way: str
     knowable: bool
     seen: Seen | None
-    told: Told | None
+    told: ClientReport | None
     attempts: int | None
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from lab.clients.grid import Cell, Grid
-from lab.clients.outcome import MEANINGS, Told
+from lab.clients.outcome import MEANINGS, ClientReport
 from lab.files import LONGEST_RESULT, read_whole, write_whole
 from lab.printable import printable
 from lab.reports.pages import page_environment
@@ -28,10 +28,18 @@ PAGE = "clients.html"
 
 _GRID = TypeAdapter(Grid)
 
-NOT_RAISED = frozenset({Told.SILENT, Told.NO_REASON, Told.REASON_ONLY, Told.ON_ASKING, Told.UNENDING})
+NOT_RAISED = frozenset(
+    {
+        ClientReport.SILENT,
+        ClientReport.NO_REASON,
+        ClientReport.REASON_ONLY,
+        ClientReport.ON_ASKING,
+        ClientReport.UNENDING,
+    }
+)
 """Losses that code which only loops over the text does not notice."""
 
-_NOT_TOLD = frozenset({Told.SILENT, Told.UNENDING})
+_NOT_TOLD = frozenset({ClientReport.SILENT, ClientReport.UNENDING})
 """Those that nothing which the client hands over tells."""
 
 
@@ -63,7 +71,7 @@ def counts(cells: Sequence[Cell]) -> tuple[Count, ...]:
         count["measured"] += cell.knowable
         count["to_loops"] += cell.knowable and cell.told in NOT_RAISED
         count["to_checks"] += cell.knowable and cell.told in _NOT_TOLD
-        count["unknowable"] += cell.told is Told.SILENT and not cell.knowable
+        count["unknowable"] += cell.told is ClientReport.SILENT and not cell.knowable
     names = ("measured", "to_loops", "to_checks", "unknowable")
     return tuple(Count(client, *(count[name] for name in names)) for client, count in by_client.items())
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.audit.conclude.ending import ending_of_reading, strangers, timeout_guess
-from lab.compare.answers import Answer, read_answer
-from lab.compare.made import Made
+from lab.compare.answers import ReplyContent, read_content
+from lab.compare.turns import Generation
 from lab.judge.endings import WHOLE, Reading
 from lab.judge.reading import longest_silence
 from lab.judge.timeouts import TIMEOUT_STATUSES, Exposure, exposure_of, tolerance
@@ -40,15 +40,15 @@ class Judged:
     """One generation, judged; times in seconds.
 
     Args:
-        made: the generation.
+        generation: what was made.
         answer: what came of it.
         lost_to: the cause, or the ending where no cause can be told; empty if the answer is whole.
         timeout: the value of the timeout that it was lost to; None if it was none.
         refused: whether the endpoint itself said no, which has nothing to do with the way it was asked.
     """
 
-    made: Made
-    answer: Answer
+    generation: Generation
+    answer: ReplyContent
     lost_to: str = ""
     timeout: float | None = None
     refused: bool = False
@@ -61,52 +61,56 @@ class Judged:
     @property
     def total(self) -> float:
         """From the request to the end."""
-        trace = self.made.evidence.trace
+        trace = self.generation.evidence.trace
         return trace.ended - trace.started
 
     @property
     def silence(self) -> float:
         """The longest time without a byte."""
-        return longest_silence(self.made.evidence.trace)
+        return longest_silence(self.generation.evidence.trace)
 
 
-def judge_made(made: Sequence[Made]) -> list[Judged]:
+def judge_generations(generations: Sequence[Generation]) -> list[Judged]:
     """Judge the generations of one comparison, in their order."""
-    if any(one.evidence.plan is None for one in made):
-        return _without_truth(made)
+    if any(one.evidence.plan is None for one in generations):
+        return _without_truth(generations)
     return [
         _judged(
             one, verdict.ending, verdict.cause if verdict.cause in TIMEOUTS else None, verdict.timeout, verdict.cause
         )
-        for one, verdict in zip(made, judge_all([one.evidence for one in made]), strict=True)
+        for one, verdict in zip(generations, judge_all([one.evidence for one in generations]), strict=True)
     ]
 
 
 def _judged(
-    made: Made, ending: Ending | None, timeout: Cause | None, value: float | None, cause: Cause | None = None
+    generation: Generation,
+    ending: Ending | None,
+    timeout: Cause | None,
+    value: float | None,
+    cause: Cause | None = None,
 ) -> Judged:
     # Without a marker in the wire format an end and a clean cut look the same; the page says so.
     if ending is None or ending in WHOLE:
-        return Judged(made, read_answer(made.evidence))
-    status = made.evidence.trace.status or 0
+        return Judged(generation, read_content(generation.evidence))
+    status = generation.evidence.trace.status or 0
     spoken = ending in (Ending.MODEL_ERROR_STATUS, Ending.MODEL_ERROR_IN_STREAM) and status not in TIMEOUT_STATUSES
     return Judged(
-        made,
-        read_answer(made.evidence),
+        generation,
+        read_content(generation.evidence),
         lost_to=str(timeout or cause or ending) + (f" {status}" if status >= 400 and timeout is None else ""),
         timeout=value if timeout is not None else None,
         refused=spoken or status in _REFUSALS,
     )
 
 
-def _without_truth(made: Sequence[Made]) -> list[Judged]:
-    readings = [strangers(one.evidence) for one in made]
+def _without_truth(generations: Sequence[Generation]) -> list[Judged]:
+    readings = [strangers(one.evidence) for one in generations]
     endings = [ending_of_reading(reading).ending for reading in readings]
     joint = _timeout(readings)
     timeouts = _timeouts_of_groups(readings, endings) if joint[0] is None else [joint] * len(readings)
     return [
         _judged(one, ending, *(timeout if timeout_guess("", [reading]) is not None else _NO_TIMEOUT))
-        for one, reading, ending, timeout in zip(made, readings, endings, timeouts, strict=True)
+        for one, reading, ending, timeout in zip(generations, readings, endings, timeouts, strict=True)
     ]
 
 

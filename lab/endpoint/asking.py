@@ -25,7 +25,7 @@ _CONNECT = 15.0
 
 
 @dataclass(frozen=True)
-class Terms:
+class RunTerms:
     """What holds for every request of a run.
 
     Args:
@@ -42,7 +42,7 @@ class Terms:
     max_tokens: int
 
 
-async def ask_endpoint(endpoint: Endpoint, setting: Setting, ask: Ask, terms: Terms) -> Sample:
+async def ask_endpoint(endpoint: Endpoint, setting: Setting, ask: Ask, terms: RunTerms) -> Sample:
     """Make one request and bring back what came, masked.
 
     Args:

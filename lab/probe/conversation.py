@@ -16,7 +16,7 @@ from typing import cast
 
 from lab.evidence import HttpVersion, Read, Trace, TransportEnd
 from lab.probe import connect
-from lab.probe.framing import Head, ReplyParser, Request
+from lab.probe.framing import Head, HttpRequest, ReplyParser
 from lab.probe.gauge import Gauge
 from lab.probe.http1 import Http1
 from lab.probe.http2 import Http2
@@ -49,7 +49,7 @@ class Conversation(asyncio.BufferedProtocol):
         tls: the client's end of TLS; None for a plain connection.
     """
 
-    def __init__(self, request: Request, terms: Terms, http: HttpVersion, tls: Tls | None = None) -> None:
+    def __init__(self, request: HttpRequest, terms: Terms, http: HttpVersion, tls: Tls | None = None) -> None:
         self._request, self._terms, self._tls = request, terms, tls
         self._parser: ReplyParser | None = None
         self._written = b""

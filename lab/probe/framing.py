@@ -17,7 +17,7 @@ LARGEST_HEAD = 256 * 1024
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """A POST request before it is written in either version.
 
     Args:
@@ -51,7 +51,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class End:
+class ReplyEnd:
     """How the reply ended, and what there is to say about it."""
 
     end: TransportEnd
@@ -67,11 +67,11 @@ class ReplyParser(Protocol):
     """
 
     head: Head | None
-    ended: End | None
+    ended: ReplyEnd | None
     interim: int
     heard: bool
 
-    def write_request(self, request: Request) -> bytes:
+    def write_request(self, request: HttpRequest) -> bytes:
         """Serialise the request with whatever the version wants in front of it."""
         ...
 
@@ -83,6 +83,6 @@ class ReplyParser(Protocol):
         """What the protocol owes the other side by now."""
         ...
 
-    def closed(self) -> End:
+    def closed(self) -> ReplyEnd:
         """The other side sent FIN before `ended`: say what that means at this place."""
         ...

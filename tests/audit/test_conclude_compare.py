@@ -23,7 +23,7 @@ DIRECT = [sample(writes(times), way="direct") for times in WHOLE]
 
 def endings(conclusions: Conclusions) -> list[EndingFinding]:
     """The endings of the path's answers."""
-    return [each.ending for each in conclusions.samples if each.signs.way == "path"]
+    return [each.ending for each in conclusions.samples if each.metrics.way == "path"]
 
 
 def warned(conclusions: Conclusions, words: str) -> bool:

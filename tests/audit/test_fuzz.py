@@ -26,7 +26,7 @@ from lab.endpoint.samples import Sample, Setting, Way
 from lab.endpoint.stops import stop_of
 from lab.evidence import Evidence, Read, Trace, TransportEnd
 from lab.probe.body import BodyReader
-from lab.probe.framing import Request
+from lab.probe.framing import HttpRequest
 from lab.probe.http1 import Http1
 from lab.wire import FORMATS
 from lab.wire.events import FinishReason
@@ -200,7 +200,7 @@ def test_mutated_heads_are_parsed(size: int) -> None:
     raw = head + b"5\r\nhello\r\n0\r\n\r\n"
     for number in range(max(200, INPUTS // 20)):
         parser = Http1()
-        parser.write_request(Request("http", "h", "/", body=b"{}"))
+        parser.write_request(HttpRequest("http", "h", "/", body=b"{}"))
         data = mutated(source, raw, [raw])
         try:
             with alarm(SLOWEST):

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from lab.audit.programme import OFFERED, Wish
 from lab.audit.results import AuditResults, load
-from lab.cli.audit import Options, audit_and_report
+from lab.cli.audit import AuditOptions, audit_and_report
 from lab.endpoint.versions import unspoken
 from lab.errors import BadInput, ExitCode
 from lab.evidence import HttpVersion, Read, TransportEnd
@@ -96,7 +96,7 @@ def _audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: trustme.C
         out = io.StringIO()
         wish = Wish(runs=2, at_once=at_once, http=http)
         to = tmp_path / base.partition(":")[0]
-        options = Options(url=f"{base}/v1/chat/completions", to=to, model=f"lab?{plan}", wish=wish)
+        options = AuditOptions(url=f"{base}/v1/chat/completions", to=to, model=f"lab?{plan}", wish=wish)
         code = audit_and_report(options, {}, out=Console(file=out, width=200), err=Console(file=io.StringIO()))
         return code, out.getvalue(), load(to / "audit.json")
 

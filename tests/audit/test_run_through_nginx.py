@@ -14,7 +14,7 @@ from rich.console import Console
 from lab.audit.programme import Wish
 from lab.audit.results import AuditResults, load
 from lab.catalogue import load_scenario, shipped_scenarios
-from lab.cli.audit import Options, audit_and_report
+from lab.cli.audit import AuditOptions, audit_and_report
 from lab.errors import ExitCode
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
@@ -42,7 +42,7 @@ async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Test
 async def audit(url: str, plan: str, to: Path, direct: str | None = None) -> tuple[int, str, AuditResults]:
     """Run the command in a thread, since it has a loop of its own; gives exit code, text and results."""
     out = io.StringIO()
-    options = Options(
+    options = AuditOptions(
         url=f"{url}/v1/chat/completions", to=to, model=f"lab?{plan}", direct=direct, wish=Wish(runs=2, at_once=2)
     )
     console = Console(file=out, width=200)

@@ -5,7 +5,7 @@ from judge.builder import START, Build
 from lab.compare.answers import Unit
 from lab.compare.figures import Loss, figures
 from lab.compare.intervals import Interval
-from lab.compare.made import Made, Turn
+from lab.compare.turns import Generation, Turn
 from lab.evidence import TransportEnd
 from lab.vocabulary import Cause, Ending
 from lab.wire.events import FinishReason
@@ -16,7 +16,7 @@ ONE_SECOND = Build(whole=10, interval=0.1)
 def turn(stream: bool, *builds: Build, first: int = 0, seconds: float = 1.0) -> Turn:
     """All requests of one way, numbered from `first`."""
     made = [
-        Made(number, stream, len(builds), build.but(stream=stream).evidence())
+        Generation(number, stream, len(builds), build.but(stream=stream).evidence())
         for number, build in enumerate(builds, first)
     ]
     return Turn(tuple(made), seconds)

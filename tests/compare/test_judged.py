@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from judge.builder import START, Build
 
-from lab.compare.judged import Judged, judge_made
-from lab.compare.made import Made
+from lab.compare.judged import Judged, judge_generations
+from lab.compare.turns import Generation
 from lab.evidence import TransportEnd
 from lab.vocabulary import Cause
 
@@ -20,7 +20,9 @@ def lost(after: float, status: int = 504) -> Build:
 
 def judged(*builds: Build) -> list[Judged]:
     """All of one comparison."""
-    return judge_made([Made(number, build.stream, 1, build.evidence()) for number, build in enumerate(builds)])
+    return judge_generations(
+        [Generation(number, build.stream, 1, build.evidence()) for number, build in enumerate(builds)]
+    )
 
 
 def test_deaths_at_one_age_are_a_timeout() -> None:

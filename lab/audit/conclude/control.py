@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from lab.audit.conclude.confidence import Confidence, DeliveryFinding
-from lab.audit.conclude.signs import Measured, samples_in_words
+from lab.audit.conclude.metrics import Measured, samples_in_words
 from lab.judge.gaps import APART, EVENTS_A_READ, FEW, HEAD, LEAST_TOTAL, MOMENTS, SHORT_HOLD
 from lab.vocabulary import Delivery
 
@@ -43,38 +43,38 @@ MORE_AT_ONCE = 1.25
 
 def usable(direct: Sequence[Measured]) -> list[Measured]:
     """The samples that can be a control; those that were read late too, for they tell how far lateness can go."""
-    return [one for one in direct if one.signs.tokens >= MOMENTS and one.pattern.span > 0]
+    return [one for one in direct if one.metrics.tokens >= MOMENTS and one.pattern.span > 0]
 
 
 def held_against(told: Sequence[Measured], control: Sequence[Measured]) -> DeliveryFinding | None:
     """What shows that the path holds tokens; None if nothing does."""
-    long = [one for one in told if one.signs.tokens >= FEW and one.signs.total >= LEAST_TOTAL]
+    long = [one for one in told if one.metrics.tokens >= FEW and one.metrics.total >= LEAST_TOTAL]
     if not control or not long or len(long) < len(told):
         return None
     sure = Confidence.CERTAIN if len(long) >= SAMPLES else Confidence.LIKELY
     spread = min(_pace(one) for one in control)
-    rate = min(one.signs.moments / one.signs.tokens for one in control)
+    rate = min(one.metrics.moments / one.metrics.tokens for one in control)
     waits = max(one.pattern.times[0] for one in control)
     heads = max(_head(one) for one in control)
     held, free = _typical(long), _typical(control)
     own = "the model's own address"
     if all(_is_batch(one, spread) for one in long):
         reason = (
-            f"all tokens came within {held.pattern.span:.2f} s at the end of {held.signs.total:.2f} s "
+            f"all tokens came within {held.pattern.span:.2f} s at the end of {held.metrics.total:.2f} s "
             f"in {samples_in_words(long)}, while {own} spreads them over {free.pattern.span:.2f} s"
         )
         return DeliveryFinding(Delivery.BATCHED, sure, reason)
     if all(_is_replayed(one, spread, waits) for one in long):
         reason = (
-            f"nothing came for {held.pattern.times[0]:.2f} s, and then {held.signs.tokens} tokens within "
-            f"{held.pattern.span:.2f} s in {samples_in_words(long)}, while {own} spreads {free.signs.tokens} over "
+            f"nothing came for {held.pattern.times[0]:.2f} s, and then {held.metrics.tokens} tokens within "
+            f"{held.pattern.span:.2f} s in {samples_in_words(long)}, while {own} spreads {free.metrics.tokens} over "
             f"{free.pattern.span:.2f} s: something holds the answer and replays it"
         )
         return DeliveryFinding(Delivery.BATCHED, sure, reason)
     if all(_is_clumped(one, rate) for one in long):
         reason = (
-            f"{held.signs.tokens} tokens came at {held.signs.moments} moments in {samples_in_words(long)}, "
-            f"while {own} brings {free.signs.tokens} at {free.signs.moments}"
+            f"{held.metrics.tokens} tokens came at {held.metrics.moments} moments in {samples_in_words(long)}, "
+            f"while {own} brings {free.metrics.tokens} at {free.metrics.moments}"
         )
         return DeliveryFinding(Delivery.COALESCED, sure, reason)
     if all(_has_held_head(one, heads, spread, waits) for one in long):
@@ -121,7 +121,7 @@ def noise(control: Sequence[Measured]) -> float:
 
 def events_a_read(control: Sequence[Measured]) -> float:
     """How many events a read may bring on a path that adds no clumps."""
-    most = max((one.signs.tokens / one.pattern.reads for one in control), default=0.0)
+    most = max((one.metrics.tokens / one.pattern.reads for one in control), default=0.0)
     return max(EVENTS_A_READ, MORE_AT_ONCE * most)
 
 
@@ -130,7 +130,7 @@ def other_lengths(told: Sequence[Measured], control: Sequence[Measured]) -> str:
 
     A single event more or less is no proof, for models differ so from one answer to the next.
     """
-    counts, own = [one.signs.tokens for one in told], [one.signs.tokens for one in control]
+    counts, own = [one.metrics.tokens for one in told], [one.metrics.tokens for one in control]
     if len(counts) < SAMPLES or len(own) < SAMPLES:
         return ""
     for word, near, far in (("shorter", max(counts), min(own)), ("longer", max(own), min(counts))):
@@ -146,7 +146,7 @@ LENGTHS = 0.05
 
 def _pace(one: Measured) -> float:
     """Seconds from token to token on the average."""
-    return one.pattern.span / max(one.signs.tokens - 1, 1)
+    return one.pattern.span / max(one.metrics.tokens - 1, 1)
 
 
 def _head(one: Measured) -> int:
@@ -156,8 +156,8 @@ def _head(one: Measured) -> int:
 
 
 def _is_batch(one: Measured, spread: float) -> bool:
-    expected = spread * one.signs.tokens
-    at_end = one.signs.total - one.pattern.times[-1] <= max(BATCH_OF_DIRECT * expected, SHORT_HOLD)
+    expected = spread * one.metrics.tokens
+    at_end = one.metrics.total - one.pattern.times[-1] <= max(BATCH_OF_DIRECT * expected, SHORT_HOLD)
     first = one.pattern.first
     late = first >= (1 - BATCH_OF_DIRECT) * expected
     together = one.pattern.times[-1] - first <= BATCH_OF_DIRECT * expected
@@ -166,7 +166,7 @@ def _is_batch(one: Measured, spread: float) -> bool:
 
 def _is_replayed(one: Measured, spread: float, waits: float) -> bool:
     """Nothing until the model has ended, and then all of it faster than a model that writes it."""
-    expected, first = spread * one.signs.tokens, one.pattern.first
+    expected, first = spread * one.metrics.tokens, one.pattern.first
     late = first >= (1 - BATCH_OF_DIRECT) * expected and first >= waits + LATE
     return expected >= LEAST_TOTAL and late and one.pattern.times[-1] - first <= REPLAY_OF_DIRECT * expected
 
@@ -185,7 +185,7 @@ def _has_held_head(one: Measured, heads: int, spread: float, waits: float) -> bo
     worth = more * spread
     awake = one.pattern.times[0] - one.pattern.first <= APART
     # What is nearly all is no beginning, and nothing behind it shows that the path streams afterwards.
-    awake = awake and 2 * _head(one) <= one.signs.tokens
+    awake = awake and 2 * _head(one) <= one.metrics.tokens
     return awake and more >= FEW and worth >= 2 * SHORT_HOLD and one.pattern.first >= waits + worth / 2
 
 

@@ -25,7 +25,7 @@ from lab.audit.conclude.control import (
     other_lengths,
     usable,
 )
-from lab.audit.conclude.signs import Measured, samples_in_words
+from lab.audit.conclude.metrics import Measured, samples_in_words
 from lab.judge.gaps import (
     CLUMP,
     CLUMP_GAP,
@@ -52,10 +52,10 @@ def delivery_finding(group: Sequence[Measured], direct: Sequence[Measured] = ())
         group: the samples of one way and setting.
         direct: samples of the model's own address, asked alike; empty where there are none.
     """
-    told = [one for one in group if one.signs.tokens]
+    told = [one for one in group if one.metrics.tokens]
     if not told:
         return DeliveryFinding(Delivery.NONE, Confidence.CERTAIN, f"no token came in {samples_in_words(group)}")
-    if not told[0].signs.stream:
+    if not told[0].metrics.stream:
         return DeliveryFinding(Delivery.BATCHED, Confidence.CERTAIN, "one document, as asked for")
     control = usable(direct)
     held = held_against(told, control) or _held_by_size(told)
@@ -74,11 +74,11 @@ def delivery_finding(group: Sequence[Measured], direct: Sequence[Measured] = ())
 
 def _held_by_size(told: Sequence[Measured]) -> DeliveryFinding | None:
     """What shows, without any control, that something hands on whole buffers; None if nothing does."""
-    stuck = [one for one in told if one.signs.sticky and one.signs.whole < WHOLE_SHARE]
+    stuck = [one for one in told if one.metrics.sticky and one.metrics.whole < WHOLE_SHARE]
     slow = [
         one
         for one in stuck
-        if one.signs.gaps_between_moments.median >= CLUMP_GAP and one.signs.tokens >= CLUMP * one.signs.moments
+        if one.metrics.gaps_between_moments.median >= CLUMP_GAP and one.metrics.tokens >= CLUMP * one.metrics.moments
     ]
     if len(slow) < max(SAMPLES, len(told)):
         return None
@@ -94,7 +94,7 @@ def _incremental(
 ) -> DeliveryFinding:
     """What separate moments prove: everything with a control that is alike, most of it without."""
     shown = [reason for delivery, reason in found if delivery is Delivery.INCREMENTAL]
-    able = [one for one in told if one.signs.tokens >= FEW and one.signs.total >= LEAST_TOTAL]
+    able = [one for one in told if one.metrics.tokens >= FEW and one.metrics.total >= LEAST_TOTAL]
     reason = f"{shown[0]}, in {len(shown)} of {samples_in_words(told)}"
     if len(shown) < MOST_OF_THEM * len(able):
         other = next(why for delivery, why in found if delivery is Delivery.UNPROVEN)
@@ -156,8 +156,8 @@ def _cannot_tell(reason: str) -> DeliveryFinding:
 
 def _growing(told: Sequence[Measured]) -> str:
     """Whether longer answers have a later first token, which a buffer does and a slow start does not."""
-    short = min(told, key=lambda one: one.signs.tokens).signs
-    long = max(told, key=lambda one: one.signs.tokens).signs
+    short = min(told, key=lambda one: one.metrics.tokens).metrics
+    long = max(told, key=lambda one: one.metrics.tokens).metrics
     if long.tokens < 1.5 * short.tokens:
         return ""
     if short.first_token is None or long.first_token is None or long.first_token < 1.25 * short.first_token:
@@ -171,10 +171,10 @@ def _growing(told: Sequence[Measured]) -> str:
 def _extras(told: Sequence[Measured]) -> str:
     """Sizes and grids that most samples share."""
     parts = []
-    sticky = [one.signs.sticky for one in told if one.signs.sticky]
+    sticky = [one.metrics.sticky for one in told if one.metrics.sticky]
     if 2 * len(sticky) > len(told):
         parts.append(f"bursts stick to {min(sticky):,} bytes")
-    grids = [one.signs.grid for one in told if one.signs.grid]
+    grids = [one.metrics.grid for one in told if one.metrics.grid]
     if 2 * len(grids) > len(told):
         parts.append(f"moments lie on a grid of {min(grids) * 1e3:.0f} ms")
     return "".join(f"; {part}" for part in parts)

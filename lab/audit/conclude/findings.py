@@ -14,8 +14,8 @@ from lab.audit.conclude.confidence import Confidence, DeliveryFinding, EndingFin
 from lab.audit.conclude.delivery import delivery_finding
 from lab.audit.conclude.ending import TimeoutGuess, ending_of_reading, strangers, timeout_guess
 from lab.audit.conclude.hops import HopClue, header_oddities, hop_clues
+from lab.audit.conclude.metrics import Measured, Metrics, measure_metrics
 from lab.audit.conclude.problems import Proven, problems_of, proven_by, verdict_of
-from lab.audit.conclude.signs import Measured, Signs, measure_signs
 from lab.audit.conclude.ways import Added, EndingCount, GroupFinding, added, group_finding, guilty, outward
 from lab.endpoint.samples import DIRECT, Sample, Setting
 
@@ -28,11 +28,11 @@ __all__ = [
     "EndingFinding",
     "GroupFinding",
     "HopClue",
+    "Metrics",
     "Problem",
     "Proven",
     "SampleFinding",
     "Severity",
-    "Signs",
     "TimeoutGuess",
     "conclude",
 ]
@@ -40,9 +40,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SampleFinding:
-    """What one sample shows by itself: its signs and how it ended. In the order of the samples."""
+    """What one sample shows by itself: its metrics and how it ended. In the order of the samples."""
 
-    signs: Signs
+    metrics: Metrics
     ending: EndingFinding
 
 
@@ -87,7 +87,7 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
         samples: in the order in which they were made; their `Evidence` needs neither plan nor ledger.
         longest: the longest answer to expect, in seconds; None if nobody said.
     """
-    measured = [measure_signs(sample) for sample in samples]
+    measured = [measure_metrics(sample) for sample in samples]
     readings = [strangers(sample.evidence) for sample in samples]
     ended = [Ended(one, reading, ending_of_reading(reading)) for one, reading in zip(measured, readings, strict=True)]
     settings = [(places, _control(places, measured)) for places in _settings(measured)]
@@ -108,7 +108,7 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
         verdict=verdict_of(groups, timeouts, blamed, proven, problems),
         problems=problems,
         groups=groups,
-        samples=tuple(SampleFinding(one.signs, ending) for one, ending in zip(measured, endings, strict=True)),
+        samples=tuple(SampleFinding(one.metrics, ending) for one, ending in zip(measured, endings, strict=True)),
         timeouts=timeouts,
         hops=clues,
         oddities=oddities,
@@ -170,7 +170,7 @@ def _control(places: Sequence[int], measured: Sequence[Measured]) -> list[int]:
     direct = [
         place
         for place, one in enumerate(measured)
-        if _way(one.sample) == DIRECT and one.signs.stream and one.signs.tokens
+        if _way(one.sample) == DIRECT and one.metrics.stream and one.metrics.tokens
     ]
     alike = [place for place in direct if _key(measured[place].sample.setting)[1:] == _key(setting)[1:]]
     return alike or direct

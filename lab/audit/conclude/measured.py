@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.audit.conclude.ending import ending_finding
-from lab.audit.conclude.signs import measure_signs
+from lab.audit.conclude.metrics import measure_metrics
 from lab.endpoint.samples import Sample
 from lab.endpoint.stops import quoted
 from lab.evidence import HttpVersion, Trace, TransportEnd
@@ -80,8 +80,8 @@ class SampleResult:
 def measure(sample: Sample, *, judged: bool) -> SampleResult:
     """The figures of one sample; see `SampleResult.judged`."""
     setting, trace = sample.setting, sample.evidence.trace
-    measured = measure_signs(sample)
-    signs, times = measured.signs, measured.pattern.times
+    measured = measure_metrics(sample)
+    metrics, times = measured.metrics, measured.pattern.times
     return SampleResult(
         way=setting.way.name,
         http=setting.http,
@@ -95,13 +95,13 @@ def measure(sample: Sample, *, judged: bool) -> SampleResult:
         transport_end=trace.end,
         detail=trace.detail,
         ending=ending_finding(sample.evidence).ending,
-        first_byte=signs.first_byte,
-        first_token=signs.first_token,
-        longest_silence=signs.longest_silence,
-        total=signs.total,
-        events=signs.tokens,
+        first_byte=metrics.first_byte,
+        first_token=metrics.first_token,
+        longest_silence=metrics.longest_silence,
+        total=metrics.total,
+        events=metrics.tokens,
         reads=measured.pattern.reads,
-        body_bytes=signs.body_bytes,
+        body_bytes=metrics.body_bytes,
         arrivals=tuple(round(time, 4) for time in times[:MOST_TIMES]),
         said="" if times else quoted(trace),
         judged=judged,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from lab.audit.conclude.confidence import Confidence, Problem, Severity
 from lab.audit.conclude.ending import TimeoutGuess, ending_finding, survived
 from lab.audit.conclude.hops import HopClue
+from lab.audit.conclude.metrics import Measured
 from lab.audit.conclude.remedies import remedy_for
-from lab.audit.conclude.signs import Measured
 from lab.audit.conclude.ways import Added, GroupFinding, outward
 from lab.endpoint.allowance import ignores_limit
 from lab.endpoint.samples import DIRECT
@@ -200,9 +200,9 @@ def _of_timeout(timeout: TimeoutGuess, scene: _Scene) -> Problem:
 
 def _of_own_leaving(measured: Sequence[Measured], scene: _Scene) -> Iterable[Problem]:
     """Where the audit left of its own accord, once a way: too long an answer, or a whole one without an end."""
-    first = {one.signs.way: one for one in reversed(measured) if one.sample.evidence.trace.end in OWN_ENDS}
+    first = {one.metrics.way: one for one in reversed(measured) if one.sample.evidence.trace.end in OWN_ENDS}
     for one in first.values():
-        way, trace = one.signs.way, one.sample.evidence.trace
+        way, trace = one.metrics.way, one.sample.evidence.trace
         if ignores_limit(one.sample.evidence):
             yield Problem(Severity.WARNING, way, f"{way}: {trace.detail}", _NO_LIMIT)
         elif ending_finding(one.sample.evidence).ending in WHOLE:
@@ -225,8 +225,8 @@ def _of_unasked_codings(measured: Sequence[Measured], audited: str) -> Iterable[
     back is for the finding on delivery to say, so it is a warning: clients that decode nothing read rubbish. Where
     codings were offered and another one comes, no client can be expected to undo it, so it is a failure.
     """
-    here = [one for one in measured if one.signs.way == audited]
-    pairs = [(one.sample.setting.accept_encoding, one.signs.coding) for one in here]
+    here = [one for one in measured if one.metrics.way == audited]
+    pairs = [(one.sample.setting.accept_encoding, one.metrics.coding) for one in here]
     for offered, coding in dict.fromkeys(pairs):
         if acceptable(offered, coding):
             continue
@@ -265,9 +265,9 @@ def _clump_maker(held: Sequence[GroupFinding], measured: Sequence[Measured]) -> 
 def _made_by(hold: tuple[float, float], group: GroupFinding, measured: Sequence[Measured]) -> bool:
     least, most = hold
     alike = [
-        least <= one.signs.gaps_between_moments.median <= most
+        least <= one.metrics.gaps_between_moments.median <= most
         for one in measured
-        if (one.signs.way, one.signs.http, one.sample.setting.accept_encoding)
+        if (one.metrics.way, one.metrics.http, one.sample.setting.accept_encoding)
         == (group.way, group.http, group.accept_encoding)
     ]
     return group.delivery.delivery is Delivery.COALESCED and 2 * sum(alike) > len(alike)

@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import median
 
 from lab.audit.conclude.confidence import Confidence, DeliveryFinding, EndingFinding
-from lab.audit.conclude.signs import Measured
+from lab.audit.conclude.metrics import Measured
 from lab.endpoint.samples import DIRECT, PATH
 from lab.evidence import HttpVersion
 from lab.judge.endings import WHOLE
@@ -146,7 +146,7 @@ def group_finding(
     for ending in endings:
         by_word.setdefault(ending.ending, []).append(ending)
     counts = [EndingCount(len(alike), _weakest(alike)) for alike in by_word.values()]
-    firsts = [one.signs.first_token for one in group if one.signs.first_token is not None]
+    firsts = [one.metrics.first_token for one in group if one.metrics.first_token is not None]
     return GroupFinding(
         way=setting.way.name,
         http=setting.http,
@@ -156,7 +156,7 @@ def group_finding(
         delivery=delivery,
         endings=tuple(sorted(counts, key=lambda each: -each.count)),
         first_token=median(firsts) if firsts else None,
-        total=median(one.signs.total for one in group),
+        total=median(one.metrics.total for one in group),
     )
 
 

@@ -8,7 +8,7 @@ from statistics import median
 
 from lab.audit.conclude.confidence import Confidence, Problem, Severity
 from lab.audit.conclude.findings import Conclusions, EndingCount, GroupFinding
-from lab.audit.conclude.signs import Signs
+from lab.audit.conclude.metrics import Metrics
 from lab.audit.results import AuditResults
 from lab.errors import ExitCode
 from lab.reports.phrases import plural, seconds
@@ -22,7 +22,7 @@ _GOOD = "Nothing is known to be wrong."
 
 
 @dataclass(frozen=True)
-class Row:
+class GroupRow:
     """One way and setting: a text for each of `COLUMNS`, and of each verdict the subject, the word and the reason."""
 
     cells: tuple[str, ...]
@@ -138,22 +138,22 @@ def exit_code(results: AuditResults, *, strict: bool = False) -> ExitCode:
     return ExitCode.AS_REQUIRED
 
 
-def rows(results: AuditResults) -> list[Row]:
+def rows(results: AuditResults) -> list[GroupRow]:
     """A row for each way and setting, the audited way first; none where nothing was concluded."""
     if results.conclusions is None:
         return []
     # The findings stand in the order of the samples that they rest on.
     judged = [sample for sample in results.samples if sample.judged]
-    signs: dict[tuple[str, str, str], list[Signs]] = {}
+    metrics: dict[tuple[str, str, str], list[Metrics]] = {}
     for sample, finding in zip(judged, results.conclusions.samples, strict=True):
-        signs.setdefault((sample.way, sample.http, sample.accept_encoding), []).append(finding.signs)
+        metrics.setdefault((sample.way, sample.http, sample.accept_encoding), []).append(finding.metrics)
     return [
-        _row(group, signs.get((group.way, group.http, group.accept_encoding), []))
+        _row(group, metrics.get((group.way, group.http, group.accept_encoding), []))
         for group in results.conclusions.groups
     ]
 
 
-def _row(group: GroupFinding, signs: list[Signs]) -> Row:
+def _row(group: GroupFinding, metrics: list[Metrics]) -> GroupRow:
     delivery, (ending, *others) = group.delivery, group.endings
     name = _ending(ending)
     endings = name if not others else f"{ending.count} of {group.samples} {name}"
@@ -162,10 +162,10 @@ def _row(group: GroupFinding, signs: list[Signs]) -> Row:
         group.way,
         group.http.value,
         "asked" if group.accept_encoding else "none",
-        _first_byte(signs),
+        _first_byte(metrics),
         "none" if group.first_token is None else seconds(group.first_token),
-        seconds(median(one.gaps.largest for one in signs)) if signs else "none",
-        _events_a_read(signs),
+        seconds(median(one.gaps.largest for one in metrics)) if metrics else "none",
+        _events_a_read(metrics),
         delivery.delivery.value,
         endings,
         " / ".join(word.replace("-", " ") for word in sure),
@@ -174,22 +174,22 @@ def _row(group: GroupFinding, signs: list[Signs]) -> Row:
         ("Delivery", delivery.delivery.value, delivery.reason),
         *(("Ending", _ending(each), each.example.reason) for each in group.endings),
     )
-    return Row(cells, reasons)
+    return GroupRow(cells, reasons)
 
 
 def _ending(each: EndingCount) -> str:
     return each.example.ending.value.replace("-", " ") if each.example.ending else "cannot tell"
 
 
-def _first_byte(signs: list[Signs]) -> str:
+def _first_byte(metrics: list[Metrics]) -> str:
     """The median time to the first byte of the reply."""
-    times = [one.first_byte for one in signs if one.first_byte is not None]
+    times = [one.first_byte for one in metrics if one.first_byte is not None]
     return seconds(median(times)) if times else "none"
 
 
-def _events_a_read(signs: list[Signs]) -> str:
+def _events_a_read(metrics: list[Metrics]) -> str:
     """How many tokens a read brought, from the least to the most that occurred."""
-    counts = sorted({count for one in signs for count, _ in one.events_a_read})
+    counts = sorted({count for one in metrics for count, _ in one.events_a_read})
     if not counts:
         return "none"
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

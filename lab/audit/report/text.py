@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from lab.audit.conclude.confidence import Severity
-from lab.audit.report.rows import COLUMNS, Row, headline, problems, reasons_why_not, rows
+from lab.audit.report.rows import COLUMNS, GroupRow, headline, problems, reasons_why_not, rows
 from lab.audit.results import AuditResults
 from lab.errors import ExitCode
 from lab.printable import printable
@@ -46,7 +46,7 @@ def print_audit(results: AuditResults, out: Console, page: Path | None = None) -
         _line(out, f"\nReport: {page}")
 
 
-def _figures(found: Sequence[Row], out: Console) -> None:
+def _figures(found: Sequence[GroupRow], out: Console) -> None:
     """A table where the terminal holds it, else a paragraph for each row: a table of folded words is hard to read."""
     texts = [[name, *(row.cells[place] for row in found)] for place, name in enumerate(COLUMNS)]
     out.print()
@@ -60,7 +60,7 @@ def _figures(found: Sequence[Row], out: Console) -> None:
     out.print(table)
 
 
-def _paragraph(row: Row, out: Console) -> None:
+def _paragraph(row: GroupRow, out: Console) -> None:
     """A heading and the figures, as many a line as fit."""
     way, http, coding, *_ = row.cells
     _line(out, f"{way} over HTTP/{http}, {'a coding' if coding == 'asked' else 'no coding'} offered")
@@ -93,7 +93,7 @@ def _conclusions(results: AuditResults, out: Console) -> None:
             _line(out, f"  {clue.way}: {clue.product} {clue.version}".rstrip() + f" ({clue.evidence})")
 
 
-def _reasons(results: AuditResults, found: Sequence[Row], out: Console) -> None:
+def _reasons(results: AuditResults, found: Sequence[GroupRow], out: Console) -> None:
     """The reasons that stand nowhere above, one for each verdict of a way, and what was proven."""
     if results.conclusions is None:
         return

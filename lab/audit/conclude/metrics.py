@@ -1,4 +1,4 @@
-"""The signs of one sample: everything that its times and sizes show, before anything is concluded.
+"""The metrics of one sample: everything that its times and sizes show, before anything is concluded.
 
 The body is read as a stranger's: events of the wire format with their times, never the lab's own stamps.
 Gaps are kept as quantiles and never as a mean, which hides bursts: "first token late, then almost no time
@@ -52,7 +52,7 @@ class Quantiles:
 
 
 @dataclass(frozen=True)
-class Signs:
+class Metrics:
     """What one sample shows; times in seconds from the request.
 
     Args:
@@ -113,10 +113,10 @@ class Signs:
 
 @dataclass(frozen=True)
 class Measured:
-    """A sample's signs, and the times on which delivery is judged."""
+    """A sample's metrics, and the times on which delivery is judged."""
 
     sample: Sample
-    signs: Signs
+    metrics: Metrics
     pattern: Pattern
 
 
@@ -131,7 +131,7 @@ class _Read:
     whole: float
 
 
-def measure_signs(sample: Sample) -> Measured:
+def measure_metrics(sample: Sample) -> Measured:
     """Measure one sample."""
     setting, trace = sample.setting, sample.evidence.trace
     body = _read(sample.evidence)
@@ -140,7 +140,7 @@ def measure_signs(sample: Sample) -> Measured:
     moments = moments_of(tokens)
     apart = [later - earlier for earlier, later in pairwise(moments)]
     span = tokens[-1] - tokens[0] if tokens else 0.0
-    signs = Signs(
+    metrics = Metrics(
         way=setting.way.name,
         http=setting.http,
         agreed=trace.version,
@@ -167,7 +167,7 @@ def measure_signs(sample: Sample) -> Measured:
         whole=body.whole,
         body_bytes=sum(len(piece.data) for piece in trace.body),
     )
-    return Measured(sample, signs, Pattern.of(trace, tokens, body.whole))
+    return Measured(sample, metrics, Pattern.of(trace, tokens, body.whole))
 
 
 def samples_in_words(group: Sequence[Measured]) -> str:

@@ -1,22 +1,22 @@
-"""The signs of one sample: times, clumps, sizes and grids."""
+"""The metrics of one sample: times, clumps, sizes and grids."""
 
 from __future__ import annotations
 
 import pytest
 
-from lab.audit.conclude.signs import Signs, measure_signs, sticky_size, time_grid
+from lab.audit.conclude.metrics import Metrics, measure_metrics, sticky_size, time_grid
 
 from .stranger import Path, batching, holding, paging, sample, steady, straight, writes
 
 
-def signs(path: Path, times: list[float]) -> Signs:
-    """The signs of a path to a model that writes at those times."""
-    return measure_signs(sample(path(writes(times)))).signs
+def metrics(path: Path, times: list[float]) -> Metrics:
+    """The metrics of a path to a model that writes at those times."""
+    return measure_metrics(sample(path(writes(times)))).metrics
 
 
 def test_times_of_a_steady_stream() -> None:
     """First and last token, gaps and moments are those of the writing."""
-    found = signs(straight, steady(60, 0.04))
+    found = metrics(straight, steady(60, 0.04))
     assert (found.first_token, found.last_token) == (pytest.approx(0.5), pytest.approx(2.86))
     assert found.gaps.median == pytest.approx(0.04)
     assert (found.tokens, found.moments, found.events_a_read) == (60, 60, ((1, 60),))
@@ -26,7 +26,7 @@ def test_times_of_a_steady_stream() -> None:
 
 def test_clumps_show_in_events_a_read_and_not_in_a_mean() -> None:
     """Five or six events a read, the largest gap that of the hold, and nearly all the time without events."""
-    found = signs(holding(0.21), steady(60, 0.04))
+    found = metrics(holding(0.21), steady(60, 0.04))
     assert {count for count, _ in found.events_a_read} <= {1, 2, 3, 4, 5, 6}
     assert found.gaps.median == 0.0
     assert found.gaps.largest >= 0.2
@@ -35,14 +35,14 @@ def test_clumps_show_in_events_a_read_and_not_in_a_mean() -> None:
 
 def test_a_buffers_signature() -> None:
     """The first token is late and the others come with it."""
-    assert signs(batching, steady(60, 0.04)).buffer_signature
-    assert not signs(straight, steady(60, 0.04)).buffer_signature
+    assert metrics(batching, steady(60, 0.04)).buffer_signature
+    assert not metrics(straight, steady(60, 0.04)).buffer_signature
 
 
 @pytest.mark.parametrize("size", [4096, 8192])
 def test_pages_stick_to_their_size(size: int) -> None:
     """A path that hands on whole pages shows their size, and bursts that end inside an event."""
-    found = signs(paging(size), steady(400, 0.04))
+    found = metrics(paging(size), steady(400, 0.04))
     assert found.sticky == size
     assert found.whole < 0.5
 
