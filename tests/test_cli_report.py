@@ -72,7 +72,7 @@ def saved_active_audit(to: Path) -> tuple[Path, str, str | None]:
 def saved_grid(to: Path) -> tuple[Path, str, str | None]:
     """One client that lost the end of an answer silently."""
     cell = Cell(
-        "httpx", "fin", "direct", knowable=True, seen=Seen("word", None), told=ClientReport.NO_REASON, attempts=1
+        "httpx", "fin", "direct", knowable=True, seen=Seen("word", None), reported=ClientReport.NO_REASON, attempts=1
     )
     grid = Grid((cell,), {"aiohttp": "not installed"}, {"own": ("httpx 0.28.1",)})
     grids.save(grid, to)

@@ -49,7 +49,7 @@ class Run:
 
     Args:
         programme: what to ask.
-        keys: the secrets of each way.
+        keys: the secrets of each route.
         model: the model's name.
         longest: seconds after which the audit leaves an answer that has not ended.
         tls: for https; None for the system's authorities.
@@ -94,9 +94,9 @@ class Run:
                 return
 
     def _wanted(self, setting: Setting) -> bool:
-        """Whether there is anything to learn: not on a way that failed, nor of a version that it does not speak."""
-        way = setting.way.name
-        return way not in self._dead and setting.http not in self._unspoken.get(way, ())
+        """Whether there is anything to learn: not on a route that failed, nor of a version that it does not speak."""
+        route = setting.route.name
+        return route not in self._dead and setting.http not in self._unspoken.get(route, ())
 
     def _beyond(self, requests: int, later: float = 0.0) -> str:
         """Which bound a further round, so many seconds later, might break, in words; empty for none."""
@@ -115,12 +115,12 @@ class Run:
         together = f", {len(wanted)} at once" if len(wanted) > 1 else ""
         first = self.made + 1
         numbers = f"{first}" if len(wanted) == 1 else f"{first} to {self.made + len(wanted)}"
-        words = f"{setting.way.name}, HTTP/{setting.http}{coding}{together}"
+        words = f"{setting.route.name}, HTTP/{setting.http}{coding}{together}"
         self.say(f"request {numbers} of at most {self.programme.requests}: {words}")
 
     async def _round(self, wanted: Round | Sequence[PlannedRequest]) -> bool:
         """Make the requests of one round; True if the run is over."""
-        first = not any(sample.setting.way == wanted[0].setting.way for sample in self.telling)
+        first = not any(sample.setting.route == wanted[0].setting.route for sample in self.telling)
         asked = [asyncio.create_task(self._ask(request)) for request in wanted]
         try:
             for done in asyncio.as_completed(asked):
@@ -142,8 +142,8 @@ class Run:
         return [sample for sample in self.samples if id(sample) not in refused]
 
     async def _end_or_wait(self, stop: StopReason, wanted: Sequence[PlannedRequest]) -> bool:
-        """A short rate limit is waited for once, and the round made again; any other stop ends the way or the run."""
-        way = wanted[0].setting.way.name
+        """A short rate limit is waited for once, and the round made again; any other stop ends the route or the run."""
+        route = wanted[0].setting.route.name
         patience = stop.retry_after
         worth_it = patience is not None and patience <= LONGEST_WAIT and not self._beyond(len(wanted), patience)
         if patience is not None and worth_it and not self._waited:
@@ -153,9 +153,9 @@ class Run:
             # The refused samples say nothing about the path and would be taken for its errors.
             del self.samples[-len(wanted) :]
             return await self._round(wanted)
-        if way != PATH and stop.retry_after is None:
-            self._dead.add(way)
-            self.unmeasured.append(f"{way} could not be measured: {stop.problem}. {stop.remedy}")
+        if route != PATH and stop.retry_after is None:
+            self._dead.add(route)
+            self.unmeasured.append(f"{route} could not be measured: {stop.problem}. {stop.remedy}")
             return False
         self.stop = stop
         return True
@@ -165,9 +165,9 @@ class Run:
         telling = []
         for place, sample in enumerate(came, len(self.samples) - len(came)):
             setting, why = sample.setting, unspoken(sample)
-            if why and setting.http not in self._unspoken.setdefault(setting.way.name, set()):
-                self._unspoken[setting.way.name].add(setting.http)
-                self.notes.append(f"{setting.way.name} does not speak HTTP/{setting.http}: {why}")
+            if why and setting.http not in self._unspoken.setdefault(setting.route.name, set()):
+                self._unspoken[setting.route.name].add(setting.http)
+                self.notes.append(f"{setting.route.name} does not speak HTTP/{setting.http}: {why}")
             if why and sample.evidence.trace.version:
                 # It was asked in the other version after all, and says as much as any sample of that.
                 sample = replace(sample, setting=replace(setting, http=HttpVersion.HTTP_1_1))
@@ -179,13 +179,13 @@ class Run:
         return telling
 
     def _without_versions(self, setting: Setting) -> StopReason | None:
-        """Why a way cannot be asked at all: it speaks none of the versions that were wished for."""
+        """Why a route cannot be asked at all: it speaks none of the versions that were wished for."""
         every = [one.setting for requests in self.programme.rounds for one in requests]
-        wished = {one.http for one in every if one.way == setting.way}
-        lacking = self._unspoken.get(setting.way.name, set())
+        wished = {one.http for one in every if one.route == setting.route}
+        lacking = self._unspoken.get(setting.route.name, set())
         if not wished <= lacking:
             return None
-        host = urlsplit(setting.way.url).netloc
+        host = urlsplit(setting.route.url).netloc
         other = next((version for version in HttpVersion if version not in lacking), None)
         remedy = f"Ask in HTTP/{other}: --http {other}." if other else "Check scheme and port of the address."
         words = " and ".join(f"HTTP/{version}" for version in HttpVersion if version in lacking)

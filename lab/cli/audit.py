@@ -23,7 +23,7 @@ from lab.audit.programme import Wish, make_programme
 from lab.audit.report.page import audit_page
 from lab.audit.report.rows import exit_code
 from lab.audit.report.text import print_audit
-from lab.audit.results import FORMAT_VERSION, AuditResults, WayResult, save
+from lab.audit.results import FORMAT_VERSION, AuditResults, RouteResult, save
 from lab.audit.run import Run
 from lab.cli.active import Active, run_active
 from lab.cli.options import duration
@@ -124,7 +124,7 @@ def _actively(
     err: Console,
 ) -> int:
     if len(endpoints) > 1:
-        raise BadInput("--active: measures one way", "Leave out --direct and --hop; audit each way by itself.")
+        raise BadInput("--active: measures one route", "Leave out --direct and --hop; audit each route by itself.")
     return run_active(
         endpoints[0],
         active,
@@ -162,8 +162,8 @@ def _run_of(
 
     run = Run(programme, keys, options.model, patience_of(longest), tls_of(options.ca_file), say)
     for endpoint in endpoints:
-        sources = ", ".join(secret.source for secret in keys.of(endpoint.way.name)) or "none"
-        say(f"{endpoint.way.name}: POST {endpoint.way.url} ({endpoint.wire_format.name}), secrets sent: {sources}")
+        sources = ", ".join(secret.source for secret in keys.of(endpoint.route.name)) or "none"
+        say(f"{endpoint.route.name}: POST {endpoint.route.url} ({endpoint.wire_format.name}), secrets sent: {sources}")
     say(programme.cost())
     say(programme.duration(run.longest))
     if programme.left_out:
@@ -213,7 +213,7 @@ def _results(
         lab_version=version("token-stream-lab"),
         started=when.started,
         wall_seconds=when.seconds,
-        ways=tuple(WayResult(endpoint.way.name, endpoint.way.url) for endpoint in endpoints),
+        routes=tuple(RouteResult(endpoint.route.name, endpoint.route.url) for endpoint in endpoints),
         wire_format=endpoints[0].wire_format.name,
         model=options.model,
         longest=longest,

@@ -173,7 +173,7 @@ def _theirs(
     dialect = endpoint.wire_format.name
     keys = read_keys(
         dialect,
-        {PATH: endpoint.way.url},
+        {PATH: endpoint.route.url},
         key_env=() if options.key_env is None else (options.key_env,),
         key_file=options.key_file,
         header_env=options.header_env or (),
@@ -191,10 +191,10 @@ def _theirs(
         lambda line: say(mask.text(line)),
     )
     sources = ", ".join(secret.source for secret in keys.of(PATH)) or "none"
-    path.say(f"POST {endpoint.way.url} ({dialect}), secrets sent: {sources}")
+    path.say(f"POST {endpoint.route.url} ({dialect}), secrets sent: {sources}")
     path.say(str(cost))
     generations = f"answers of at most {cost.max_tokens} tokens"
-    return Subject(path.enter(), endpoint.way.url, dialect, generations, path.notes, mask)
+    return Subject(path.enter(), endpoint.route.url, dialect, generations, path.notes, mask)
 
 
 def compare_and_report(subject: Subject, extent: Extent, need: Need, to: Path, *, out: Console, err: Console) -> int:

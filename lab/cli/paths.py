@@ -23,7 +23,7 @@ def audit(
         str | None, typer.Option(metavar="URL", help="The model's own address, to name what the path adds.")
     ] = None,
     hop: Annotated[
-        list[str] | None, typer.Option("--hop", metavar="NAME=URL", help="A hop's address, to name the guilty one.")
+        list[str] | None, typer.Option("--hop", metavar="NAME=URL", help="A hop's address, to name the culprit.")
     ] = None,
     longest: Annotated[
         str,
@@ -43,7 +43,7 @@ def audit(
     ] = "",
     key_env: Annotated[
         list[str] | None,
-        typer.Option("--key-env", metavar="[WAY=]VARIABLE", help="The variable that holds the key, never the key."),
+        typer.Option("--key-env", metavar="[ROUTE=]VARIABLE", help="The variable that holds the key, never the key."),
     ] = None,
     key_file: Annotated[Path | None, typer.Option("--key-file", metavar="FILE", help="A file with the key.")] = None,
     header_env: Annotated[

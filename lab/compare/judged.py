@@ -1,6 +1,6 @@
 """What became of each generation: whole, or lost to what. Pure.
 
-Over the lab's own paths the judge knows the plan and the ledger. Of a stranger's endpoint nobody knows either, so
+Over the lab's own paths the judge knows the plan and the ledger. Of a foreign endpoint nobody knows either, so
 that the audit's rules hold there: a timeout is named only where several replies died at one age or after one
 silence, and nothing outlived it. All exchanges are judged together, each as a control for the others' timeouts.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.audit.conclude.ending import ending_of_reading, strangers, timeout_guess
+from lab.audit.conclude.ending import ending_of_reading, read_as_foreign, timeout_guess
 from lab.compare.answers import ReplyContent, read_content
 from lab.compare.turns import Generation
 from lab.judge.endings import WHOLE, Reading
@@ -25,8 +25,8 @@ from lab.vocabulary import Cause, Ending
 TIMEOUTS = frozenset({Cause.FIRST_BYTE_TIMEOUT, Cause.IDLE_TIMEOUT, Cause.TOTAL_TIMEOUT})
 
 LEAST_TIMEOUT = 1.0
-"""Seconds. Deaths of a stranger's replies before that are put down to no timeout: a server that refuses at once looks
-the same."""
+"""Seconds. Terminations of a foreign endpoint's replies before that are put down to no timeout: a server that refuses
+at once looks the same."""
 
 _REFUSALS = frozenset({503, 529})
 """Statuses that say that the endpoint has too much to do; 529 is usage, not standard."""
@@ -104,7 +104,7 @@ def _judged(
 
 
 def _without_truth(generations: Sequence[Generation]) -> list[Judged]:
-    readings = [strangers(one.evidence) for one in generations]
+    readings = [read_as_foreign(one.evidence) for one in generations]
     endings = [ending_of_reading(reading).ending for reading in readings]
     joint = _timeout(readings)
     timeouts = _timeouts_of_groups(readings, endings) if joint[0] is None else [joint] * len(readings)
@@ -115,7 +115,7 @@ def _without_truth(generations: Sequence[Generation]) -> list[Judged]:
 
 
 def _timeouts_of_groups(readings: Sequence[Reading], endings: Sequence[Ending | None]) -> list[_Timeout]:
-    """Where no one timeout explains every death, that of the replies that were asked and died alike."""
+    """Where no one timeout explains every termination, that of the replies that were asked and died alike."""
     whole = [reading for reading, ending in zip(readings, endings, strict=True) if ending is None or ending in WHOLE]
     kinds = [
         (reading.evidence.stream, reading.trace.status, ending)
@@ -129,7 +129,7 @@ def _timeouts_of_groups(readings: Sequence[Reading], endings: Sequence[Ending | 
 
 
 def _timeout(readings: Sequence[Reading]) -> _Timeout:
-    """The timeout that all deaths among these fit, and its value."""
+    """The timeout that all terminations among these fit, and its value."""
     guess = timeout_guess("", readings)
     if guess is None or guess.cause is None or guess.value is None or guess.value < LEAST_TIMEOUT:
         return _NO_TIMEOUT

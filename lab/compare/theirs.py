@@ -171,7 +171,7 @@ class TheirPath:
             with_extras=self._with_extras,
         )
         return await ask_endpoint(
-            self.endpoint, Setting(self.endpoint.way, at_once=at_once, stream=stream), ask, self.terms
+            self.endpoint, Setting(self.endpoint.route, at_once=at_once, stream=stream), ask, self.terms
         )
 
 
@@ -186,7 +186,7 @@ def _stop_of_check(sample: Sample) -> StopReason | None:
         if ignores_limit(sample.evidence):
             return StopReason(ExitCode.BAD_INPUT, trace.detail, "Give the length of its answers as --max-tokens.")
         return stop_of(sample, first=True)
-    host = sample.setting.way.url.partition("://")[2].partition("/")[0]
+    host = sample.setting.route.url.partition("://")[2].partition("/")[0]
     if trace.end in OWN_ENDS and trace.status is None:
         problem = f"{host}: no batch reply within {trace.ended - trace.started:.0f} s, and the stream had ended"
         return StopReason(ExitCode.REQUIREMENT_FAILED, problem, "If answers take longer than that, raise --longest.")

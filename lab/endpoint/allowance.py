@@ -61,7 +61,7 @@ class Allowance:
         self._body = BodyReader(self.wire_format, stream=True)
 
     def on_head(self, head: Head) -> None:
-        """The reply's coding is known."""
+        """The reply's content coding is known."""
         self._body = BodyReader(self.wire_format, stream=True, coding=head.coding)
 
     def on_body(self, _at: float, data: bytes) -> None:

@@ -64,7 +64,7 @@ def stop_of(sample: Sample, *, first: bool) -> StopReason | None:
         sample: what came; its texts are masked already.
         first: whether it is the check, after which any reply that is no stream ends the audit.
     """
-    host = urlsplit(sample.setting.way.url).netloc
+    host = urlsplit(sample.setting.route.url).netloc
     rules = (_unreachable, _status, *((_no_reply, _server_error, _wrong_reply) if first else ()))
     return next((stop for rule in rules if (stop := rule(host, sample)) is not None), None)
 
@@ -167,7 +167,7 @@ def _status(host: str, sample: Sample) -> StopReason | None:
 
 def _not_found(host: str, sample: Sample, said: str) -> StopReason:
     trace = sample.evidence.trace
-    path = urlsplit(sample.setting.way.url).path
+    path = urlsplit(sample.setting.route.url).path
     if "html" in trace.header("content-type"):
         remedy = "Check the path of the address: a web page answers there, and no model."
         return StopReason(ExitCode.BAD_INPUT, f"{host}: {trace.status} for {path}, as a web page", remedy)
@@ -251,7 +251,8 @@ def _unreadable(host: str, sample: Sample, facts: Facts) -> StopReason | None:
     if coding not in ("", "identity"):
         unasked = "" if sample.setting.accept_encoding else ", which was not asked for"
         remedy = "Find what compresses the reply, and turn that off for event streams."
-        problem = f"{host}: the body's coding {coding!r}{unasked}, cannot be undone ({facts.unreadable or 'no event'})"
+        why = facts.unreadable or "no event"
+        problem = f"{host}: the body's content coding {coding!r}{unasked}, cannot be undone ({why})"
         return StopReason(ExitCode.REQUIREMENT_FAILED, problem, remedy)
     remedy = "Check the address, and name the wire format with --format."
     problem = f"{host}: {trace.status} with {kind}, in which there is no event of {name}: {quoted(trace)}"

@@ -1,6 +1,6 @@
-"""Which HTTP version a way does not speak: rules over one sample.
+"""Which HTTP version a route does not speak: rules over one sample.
 
-A way that cannot speak a version is no broken path: the requests in it are left out, and those in the other version
+A route that cannot speak a version is no broken path: the requests in it are left out, and those in the other version
 tell what they tell.
 """
 
@@ -16,7 +16,7 @@ _NOTHING_IN_COMMON = "no application protocol"
 
 
 def unspoken(sample: Sample) -> str:
-    """Why the way does not speak the version that it was asked in; empty where it does, or nothing tells."""
+    """Why the route does not speak the version that it was asked in; empty where it does, or nothing tells."""
     return _not_2(sample) if sample.setting.http is HttpVersion.HTTP_2 else _not_1_1(sample)
 
 

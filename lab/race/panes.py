@@ -21,7 +21,7 @@ from lab.vocabulary import Ending, Group, Variant
 ANSWER = Plan(tokens=14, ttft=0.6, interval=0.26, seed=82)
 """The answer: four seconds, the same in every pane."""
 QUICK = Plan(tokens=60, ttft=0.6, interval=0.058, seed=82)
-"""The answer for proxies that have no page to fill: faster than HAProxy's hold of 0.2 s, so that its clumps show."""
+"""The answer for proxies that have no page to fill: faster than HAProxy's hold of 0.2 s, so that its bursts show."""
 DIES_AFTER = 6
 """Tokens that the model server writes before it dies, in the second half of the page."""
 

@@ -1,4 +1,4 @@
-"""The metrics of one sample: times, clumps, sizes and grids."""
+"""The metrics of one sample: times, bursts, sizes and grids."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from lab.audit.conclude.metrics import Metrics, measure_metrics, sticky_size, time_grid
 
-from .stranger import Path, batching, holding, paging, sample, steady, straight, writes
+from .foreign import Path, batching, holding, paging, sample, steady, straight, writes
 
 
 def metrics(path: Path, times: list[float]) -> Metrics:
@@ -15,16 +15,16 @@ def metrics(path: Path, times: list[float]) -> Metrics:
 
 
 def test_times_of_a_steady_stream() -> None:
-    """First and last token, gaps and moments are those of the writing."""
+    """First and last token, gaps and bursts are those of the writing."""
     found = metrics(straight, steady(60, 0.04))
     assert (found.first_token, found.last_token) == (pytest.approx(0.5), pytest.approx(2.86))
     assert found.gaps.median == pytest.approx(0.04)
-    assert (found.tokens, found.moments, found.events_a_read) == (60, 60, ((1, 60),))
+    assert (found.tokens, found.bursts, found.events_a_read) == (60, 60, ((1, 60),))
     assert found.quiet == 0.0
     assert found.whole == 1.0
 
 
-def test_clumps_show_in_events_a_read_and_not_in_a_mean() -> None:
+def test_bursts_show_in_events_a_read_and_not_in_a_mean() -> None:
     """Five or six events a read, the largest gap that of the hold, and nearly all the time without events."""
     found = metrics(holding(0.21), steady(60, 0.04))
     assert {count for count, _ in found.events_a_read} <= {1, 2, 3, 4, 5, 6}
@@ -63,5 +63,5 @@ def test_sticky_sizes(bursts: list[int], size: int | None) -> None:
     ],
 )
 def test_time_grids(gaps: list[float], grid: float | None) -> None:
-    """One late moment does not hide a grid, and scatter makes none."""
+    """One late burst does not hide a grid, and scatter makes none."""
     assert time_grid(gaps) == grid

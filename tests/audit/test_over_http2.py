@@ -31,8 +31,8 @@ from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Reach, Target, Testbed
 from lab.vocabulary import Delivery, Ending
 
-from .conftest import Stranger
-from .stranger import sample
+from .conftest import Foreign
+from .foreign import sample
 from .test_bad_input import END, TEXT
 
 BOTH = tuple(HttpVersion)
@@ -253,13 +253,13 @@ def test_such_an_endpoint_asked_in_1_1_alone_is_bad_input(audit: Audit) -> None:
     assert "--http 2" in caught.value.remedy
 
 
-def test_a_plain_server_is_no_failure_of_its_http_1_1(audit: Audit, stranger: Stranger) -> None:
+def test_a_plain_server_is_no_failure_of_its_http_1_1(audit: Audit, foreign: Foreign) -> None:
     """The preface of HTTP/2 gets 400 from aiohttp, and that says nothing against its streams."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=TEXT % b"word " * 9 + END, content_type="text/event-stream")
 
-    code, text, results = audit(stranger(answer).removesuffix("/v1/chat/completions"), "", BOTH)
+    code, text, results = audit(foreign(answer).removesuffix("/v1/chat/completions"), "", BOTH)
     assert (code, results.stopped) == (ExitCode.AS_REQUIRED, ""), text
     assert "path does not speak HTTP/2: " in results.notes[0]
 

@@ -109,7 +109,7 @@ def test_batch_replies_that_died_of_silence_are_put_down_to_a_timeout() -> None:
 
 
 def test_a_loss_without_a_cause_is_called_by_its_ending() -> None:
-    """A stranger's reply that ends cleanly without a marker has no cause that the evidence carries."""
+    """A foreign reply that ends cleanly without a marker has no cause that the evidence carries."""
     silent = Build(whole=10, marker=False, reason=None, has_ledger=False, has_plan=False)
     (level,) = figures([turn(True, silent), turn(False, ONE_SECOND)])
     assert level.stream.losses == (Loss(Ending.SILENTLY_TRUNCATED, 1),)

@@ -1,4 +1,4 @@
-"""Every wire format, before the lab's own model server as if it were a stranger's."""
+"""Every wire format, before the lab's own model server as if it were a foreign one."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ async def test_the_switches_change_what_is_raced(page: Page) -> None:
     assert await page.locator("#held details").is_hidden()
 
 
-async def test_clumps_show(page: Page) -> None:
+async def test_bursts_show(page: Page) -> None:
     """HAProxy as installed hands on every token, but several at a time: fewer pieces than on the clean path."""
     await page.select_option("#proxy", "haproxy-3.2")
     await page.click("#start")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from lab.audit.conclude.confidence import Confidence, EndingFinding
 from lab.audit.conclude.control import SAMPLES, other_lengths
-from lab.audit.conclude.ending import CLOCK_SLACK
+from lab.audit.conclude.ending import TIMEOUT_SLACK
 from lab.audit.conclude.metrics import Measured
 from lab.judge.endings import Reading, main_type
 from lab.vocabulary import Ending
@@ -40,7 +40,7 @@ def against_control(group: Sequence[Ended], direct: Sequence[Ended]) -> list[End
     """The endings of one setting, each as sure as the comparison with the model's own address leaves it.
 
     Args:
-        group: the answers of one way and setting.
+        group: the answers of one route and setting.
         direct: those of the model's own address, asked alike; empty where there are none.
     """
     own = [one for one in direct if one.whole]
@@ -75,7 +75,7 @@ def _limit(whole: Sequence[Ended], own: Sequence[Ended]) -> str:
         return ""
     times, counts = [one.measured.metrics.total for one in whole], [one.measured.metrics.tokens for one in whole]
     all_times, all_counts = [one.measured.metrics.total for one in own], [one.measured.metrics.tokens for one in own]
-    slack = max(CLOCK_SLACK[0], CLOCK_SLACK[1] * min(times))
+    slack = max(TIMEOUT_SLACK[0], TIMEOUT_SLACK[1] * min(times))
     if max(counts) >= min(all_counts) - 1:
         return ""
     longer = f"while all from {_OWN} are longer ({min(all_counts)} events or more, {min(all_times):.2f} s or more)"

@@ -54,16 +54,16 @@ class EndingFinding:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong on a way.
+    """Something that is wrong on a route.
 
     Args:
         severity: whether it fails the audit.
-        way: the way's name.
+        route: the route's name.
         sentence: what is wrong, with numbers.
         remedy: what to change; with the lines of a tested configuration where the product is known.
     """
 
     severity: Severity
-    way: str
+    route: str
     sentence: str
     remedy: str

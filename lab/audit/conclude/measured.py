@@ -22,14 +22,14 @@ class SampleResult:
     """One exchange in figures; times in seconds from its request.
 
     Args:
-        way: the name of the way.
+        route: the name of the route.
         http: the version that it was made in.
         agreed: the version that the reply states.
         accept_encoding: what was offered; empty where nothing was.
         at_once: how many exchanges ran at the same time.
         status: the HTTP status; None if no reply came.
         content_type: the reply's.
-        coding: the reply's content coding.
+        content_coding: the reply's.
         telling: headers that tell of the hops, name and value.
         transport_end: how the exchange ended at the transport.
         detail: the transport's own words on that.
@@ -46,14 +46,14 @@ class SampleResult:
         judged: whether the conclusions rest on it too: a wrong key or a rate limit says nothing about a path.
     """
 
-    way: str
+    route: str
     http: HttpVersion
     agreed: str
     accept_encoding: str
     at_once: int
     status: int | None
     content_type: str
-    coding: str
+    content_coding: str
     telling: tuple[tuple[str, str], ...]
     transport_end: TransportEnd
     detail: str
@@ -72,7 +72,7 @@ class SampleResult:
     @property
     def asked(self) -> str:
         """How it was asked, in a few words."""
-        coding = ", coding offered" if self.accept_encoding else ""
+        coding = ", content coding offered" if self.accept_encoding else ""
         together = f", {self.at_once} at once" if self.at_once > 1 else ""
         return f"HTTP/{self.agreed or self.http}{coding}{together}"
 
@@ -83,14 +83,14 @@ def measure(sample: Sample, *, judged: bool) -> SampleResult:
     measured = measure_metrics(sample)
     metrics, times = measured.metrics, measured.pattern.times
     return SampleResult(
-        way=setting.way.name,
+        route=setting.route.name,
         http=setting.http,
         agreed=trace.version,
         accept_encoding=setting.accept_encoding,
         at_once=setting.at_once,
         status=trace.status,
         content_type=trace.header("content-type"),
-        coding=trace.header("content-encoding"),
+        content_coding=trace.header("content-encoding"),
         telling=_telling(trace),
         transport_end=trace.end,
         detail=trace.detail,

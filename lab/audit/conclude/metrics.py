@@ -1,6 +1,6 @@
 """The metrics of one sample: everything that its times and sizes show, before anything is concluded.
 
-The body is read as a stranger's: events of the wire format with their times, never the lab's own stamps.
+The body is read as a foreign endpoint's: events of the wire format with their times, never the lab's own stamps.
 Gaps are kept as quantiles and never as a mean, which hides bursts: "first token late, then almost no time
 between tokens" is a buffer's signature, and its mean gap is small.
 """
@@ -28,7 +28,7 @@ SIZE_SHARE = 0.6
 
 GRIDS = (0.2, 0.5, 1.0, 0.1)
 """Seconds of the time grids that are looked for; a timer that runs freely keeps one.
-HAProxy's does not: its 200 ms begin with the token that is held, so its clumps lie 200 ms and a bit apart."""
+HAProxy's does not: its 200 ms begin with the token that is held, so its bursts lie 200 ms and a bit apart."""
 
 GRID_SHARE = 0.8
 GRID_SLACK = 0.06
@@ -56,10 +56,10 @@ class Metrics:
     """What one sample shows; times in seconds from the request.
 
     Args:
-        way: the way's name.
+        route: the route's name.
         http: the version that it was made in.
         agreed: the version that the reply states.
-        coding: the reply's content coding; empty for none.
+        content_coding: the reply's; empty for none.
         at_once: how many exchanges ran at the same time.
         stream: whether a stream was asked for.
         has_marker: whether the wire format has a terminal marker.
@@ -72,22 +72,22 @@ class Metrics:
         tokens: events with such pieces.
         heartbeats: events that carry nothing.
         gaps: between neighbouring tokens.
-        gaps_between_moments: between moments that lie apart.
+        gaps_between_bursts: from the beginning of one burst of tokens to that of the next.
         events_a_read: how many reads brought 1, 2, 3, ... tokens, as pairs of number and count.
-        moments: how many separate moments brought tokens.
+        bursts: in how many bursts, which lie apart, the tokens came; as many as tokens where they came one by one.
         quiet: share of the time between first and last token that lies in gaps of more than 100 ms.
         longest_silence: the longest time without a byte.
         sticky: the buffer size of which most bursts are multiples; None if there is none.
-        grid: the time grid on which most moments lie, in seconds; None if there is none.
+        grid: the time grid on which most bursts begin, in seconds; None if there is none.
         buffer_signature: first token late, and hardly any time between tokens then.
         whole: share of the bursts that end with an event.
         body_bytes: length of the body.
     """
 
-    way: str
+    route: str
     http: HttpVersion
     agreed: str
-    coding: str
+    content_coding: str
     at_once: int
     stream: bool
     has_marker: bool
@@ -99,9 +99,9 @@ class Metrics:
     tokens: int
     heartbeats: int
     gaps: Quantiles
-    gaps_between_moments: Quantiles
+    gaps_between_bursts: Quantiles
     events_a_read: tuple[tuple[int, int], ...]
-    moments: int
+    bursts: int
     quiet: float
     longest_silence: float
     sticky: int | None
@@ -137,14 +137,14 @@ def measure_metrics(sample: Sample) -> Measured:
     body = _read(sample.evidence)
     tokens, total = body.tokens, max(trace.ended - trace.started, 0.0)
     gaps = [later - earlier for earlier, later in pairwise(tokens)]
-    moments = moments_of(tokens)
-    apart = [later - earlier for earlier, later in pairwise(moments)]
+    begun = moments_of(tokens)
+    apart = [later - earlier for earlier, later in pairwise(begun)]
     span = tokens[-1] - tokens[0] if tokens else 0.0
     metrics = Metrics(
-        way=setting.way.name,
+        route=setting.route.name,
         http=setting.http,
         agreed=trace.version,
-        coding=trace.header("content-encoding").strip().lower(),
+        content_coding=trace.header("content-encoding").strip().lower(),
         at_once=setting.at_once,
         stream=setting.stream,
         has_marker=format_named(sample.evidence.wire_format).has_marker,
@@ -156,9 +156,9 @@ def measure_metrics(sample: Sample) -> Measured:
         tokens=len(tokens),
         heartbeats=body.heartbeats,
         gaps=quantiles(gaps),
-        gaps_between_moments=quantiles(apart),
+        gaps_between_bursts=quantiles(apart),
         events_a_read=tuple(sorted(Counter(Counter(tokens).values()).items())),
-        moments=len(moments),
+        bursts=len(begun),
         quiet=sum(gap for gap in gaps if gap > 0.1) / span if span else 0.0,
         longest_silence=longest_silence(trace),
         sticky=sticky_size(body.bursts),
@@ -193,9 +193,9 @@ def sticky_size(bursts: Sequence[int]) -> int | None:
 
 
 def time_grid(gaps: Sequence[float]) -> float | None:
-    """The grid on which moments lie: most gaps between them are one step long, or some.
+    """The grid on which bursts begin: most gaps between them are one step long, or some.
 
-    Each gap is compared with the nearest multiple, so that a late moment spoils two gaps and no more.
+    Each gap is compared with the nearest multiple, so that a late burst spoils two gaps and no more.
     A grid finer than the gaps' own scatter fits anything, so most gaps must be a single step.
     """
     if len(gaps) < _FEW_GAPS:

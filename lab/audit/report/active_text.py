@@ -38,7 +38,7 @@ def lines_of(findings: ActiveFindings) -> list[str]:
     lines += [
         f"  {each.watched.value:12}  {timeout_cell(each):18}  {timeout_words(each)}" for each in findings.timeouts
     ]
-    lines += ["", f"Deaths: {deaths_words(findings.deaths)}", *histogram(findings.deaths)]
+    lines += ["", f"Terminations: {deaths_words(findings.deaths)}", *histogram(findings.deaths)]
     lines += ["", "What compression, HTTP/2 and a slow reader change; delivery in lockstep"]
     for each in findings.settings:
         lines.append(f"  {each.name:12}  {each.delivery.value:12}  {reply_words(each):16}  {change_words(each)}")
@@ -59,7 +59,7 @@ def looked_for(findings: ActiveFindings) -> str:
 
 
 def reply_words(setting: SettingFound) -> str:
-    """Version and coding of the replies to one way of asking, in few words."""
+    """Version and content coding of the replies to one way of asking, in few words."""
     version = f"HTTP/{setting.version}" if setting.version else "no reply"
     return f"{version}, {setting.coding}" if setting.coding else version
 
@@ -123,7 +123,7 @@ def histogram(deaths: Sequence[Death]) -> list[str]:
     step = next((each for each in _STEPS if longest / each <= _MOST_BARS), math.ceil(longest / _MOST_BARS))
     # A death is late, never early, so that a round value begins a bar rather than ends one.
     bars = Counter((math.floor((death.waited + step / 5) / step), death.kind) for death in deaths)
-    lines = ["  Deaths by what the stream had waited (# a timeout, x a fault, o an outage, ? not told)"]
+    lines = ["  Terminations by what the stream had waited (# a timeout, x a fault, o an outage, ? not told)"]
     for place in sorted({place for place, _ in bars}):
         counts = [(kind, bars[place, kind]) for kind in DeathKind]
         most = max(1, math.ceil(sum(count for _, count in counts) / _WIDEST_BAR))

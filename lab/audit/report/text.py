@@ -62,8 +62,8 @@ def _figures(found: Sequence[GroupRow], out: Console) -> None:
 
 def _paragraph(row: GroupRow, out: Console) -> None:
     """A heading and the figures, as many a line as fit."""
-    way, http, coding, *_ = row.cells
-    _line(out, f"{way} over HTTP/{http}, {'a coding' if coding == 'asked' else 'no coding'} offered")
+    route, http, coding, *_ = row.cells
+    _line(out, f"{route} over HTTP/{http}, {'a content coding' if coding == 'asked' else 'no content coding'} offered")
     line = ""
     for name, cell in row.named[3:]:
         words = f"{name.lower()}: {cell}"
@@ -79,8 +79,8 @@ def _conclusions(results: AuditResults, out: Console) -> None:
     if found is None:
         return
     for problem in problems(results):
-        way = "" if problem.sentence.startswith(problem.way) else f"{problem.way}: "
-        _line(out, f"\n{_MARKS[problem.severity]}: {way}{problem.sentence}")
+        route = "" if problem.sentence.startswith(problem.route) else f"{problem.route}: "
+        _line(out, f"\n{_MARKS[problem.severity]}: {route}{problem.sentence}")
         for line in problem.remedy.splitlines():
             _line(out, f"  {line}")
     if found.added:
@@ -90,18 +90,18 @@ def _conclusions(results: AuditResults, out: Console) -> None:
     if found.hops:
         _line(out, "\nWhat the headers give away:")
         for clue in found.hops:
-            _line(out, f"  {clue.way}: {clue.product} {clue.version}".rstrip() + f" ({clue.evidence})")
+            _line(out, f"  {clue.route}: {clue.product} {clue.version}".rstrip() + f" ({clue.evidence})")
 
 
 def _reasons(results: AuditResults, found: Sequence[GroupRow], out: Console) -> None:
-    """The reasons that stand nowhere above, one for each verdict of a way, and what was proven."""
+    """The reasons that stand nowhere above, one for each verdict of a route, and what was proven."""
     if results.conclusions is None:
         return
     above = " ".join([*(problem.sentence for problem in problems(results)), *reasons_why_not(results)])
     _line(out, "\nIn detail:")
     seen: set[tuple[str, str, str]] = set()
     for row in found:
-        coding = " with a coding offered" if row.cells[2] == "asked" else ""
+        coding = " with a content coding offered" if row.cells[2] == "asked" else ""
         for name, verdict, reason in row.reasons:
             if reason not in above and (row.cells[0], name, verdict) not in seen:
                 _line(out, f"  {row.cells[0]} over HTTP/{row.cells[1]}{coding}. {name} {verdict}: {reason}")

@@ -121,6 +121,6 @@ export class Pane {
   // How the tokens came, in a word.
   get delivery() {
     if (this.pieces.length <= 1) return "all at once";
-    return this.pieces.length >= 0.75 * this.text.length ? "token by token" : "in clumps";
+    return this.pieces.length >= 0.75 * this.text.length ? "token by token" : "in bursts";
   }
 }
