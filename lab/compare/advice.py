@@ -25,10 +25,6 @@ PATTERN = 2
 """Losses without which nothing is said of a path: one may be anybody's."""
 
 
-_SILENCE = "Does the batch reply's silence outlive a timeout of the path?"
-_SOONER = f"Does a stream's first text come at least {SOONER:.0%} sooner than the batch reply?"
-
-
 class Choice(StrEnum):
     """What to do."""
 
@@ -36,6 +32,18 @@ class Choice(StrEnum):
     BATCH = "batch"
     MEND_THE_PATH = "mend the path first"
     CANNOT_TELL = "cannot tell"
+
+
+class Question(StrEnum):
+    """What the rules ask, as the reader sees it."""
+
+    STREAMS_ARRIVE = "Do streamed answers come through whole?"
+    SILENCE_SURVIVES = "Does the batch reply's silence outlive a timeout of the path?"
+    BATCH_ARRIVES = "Do batch replies come through whole otherwise?"
+    SAME_TIME = "Do both take the same time for the same length?"
+    SOONER = f"Does a stream's first text come at least {SOONER:.0%} sooner than the batch reply?"
+    PERSON_WAITS = "Does a person wait for it?"
+    HALF_IS_USEFUL = "Is half an answer of use?"
 
 
 class RuleAnswer(StrEnum):
@@ -65,7 +73,7 @@ class Need:
 class Ruling:
     """One rule, applied: its question, the answer, the numbers, and the choice if it decides."""
 
-    question: str
+    question: Question
     answer: RuleAnswer
     because: str
     choice: Choice | None = None
@@ -98,7 +106,7 @@ def advise(levels: Sequence[LevelFigures], need: Need) -> Advice:
 
 
 def _streams_arrive(levels: Sequence[LevelFigures], need: Need) -> Ruling:
-    question = "Do streamed answers come through whole?"
+    question = Question.STREAMS_ARRIVE
     streams = [level.stream for level in levels]
     losses = _losses(streams)
     if sum(loss.count for loss in losses) >= PATTERN:
@@ -115,7 +123,7 @@ def _streams_arrive(levels: Sequence[LevelFigures], need: Need) -> Ruling:
 
 
 def _silence_survives(levels: Sequence[LevelFigures], need: Need) -> Ruling:
-    question = _SILENCE
+    question = Question.SILENCE_SURVIVES
     batch = [level.batch for level in levels]
     timeouts = [loss for loss in _losses(batch) if loss.by_timeout]
     if timeouts:
@@ -126,7 +134,7 @@ def _silence_survives(levels: Sequence[LevelFigures], need: Need) -> Ruling:
     return _beyond(question, RuleAnswer.NO, f"silences of up to {survived:.1f} s were survived", survived, need)
 
 
-def _beyond(question: str, answer: RuleAnswer, because: str, proven: float, need: Need) -> Ruling:
+def _beyond(question: Question, answer: RuleAnswer, because: str, proven: float, need: Need) -> Ruling:
     """That answer as far as was measured; nobody knows of anything longer."""
     if need.longest is None or need.longest <= proven:
         return Ruling(question, answer, because)
@@ -134,7 +142,7 @@ def _beyond(question: str, answer: RuleAnswer, because: str, proven: float, need
 
 
 def _batch_arrives(levels: Sequence[LevelFigures], _: Need) -> Ruling:
-    question = "Do batch replies come through whole otherwise?"
+    question = Question.BATCH_ARRIVES
     batch, streams = [level.batch for level in levels], [level.stream for level in levels]
     losses = _losses(batch)
     if not losses:
@@ -147,7 +155,7 @@ def _batch_arrives(levels: Sequence[LevelFigures], _: Need) -> Ruling:
 
 
 def _same_time(levels: Sequence[LevelFigures], _: Need) -> Ruling:
-    question = "Do both take the same time for the same length?"
+    question = Question.SAME_TIME
     level = _telling(levels, lambda level: level.slower)
     if level is None or level.slower is None:
         return Ruling(question, RuleAnswer.CANNOT_TELL, "no pair of whole answers was of the same length")
@@ -165,7 +173,7 @@ def _same_time(levels: Sequence[LevelFigures], _: Need) -> Ruling:
 
 def _first_text_comes_early(levels: Sequence[LevelFigures], _: Need) -> Ruling:
     answer, because = _gain(levels)
-    return Ruling(_SOONER, answer, because, Choice.BATCH if answer is RuleAnswer.NO else None)
+    return Ruling(Question.SOONER, answer, because, Choice.BATCH if answer is RuleAnswer.NO else None)
 
 
 def _gain(levels: Sequence[LevelFigures]) -> tuple[RuleAnswer, str]:
@@ -193,14 +201,14 @@ def _telling(levels: Sequence[LevelFigures], of: Callable[[LevelFigures], Interv
 
 
 def _person_waits(_: Sequence[LevelFigures], need: Need) -> Ruling:
-    question = "Does a person wait for it?"
+    question = Question.PERSON_WAITS
     if need.person_waits:
         return Ruling(question, RuleAnswer.YES, "taken for granted without --program")
     return Ruling(question, RuleAnswer.NO, "--program; a program gains nothing by the first words", Choice.BATCH)
 
 
 def _half_is_useful(levels: Sequence[LevelFigures], need: Need) -> Ruling:
-    question = "Is half an answer of use?"
+    question = Question.HALF_IS_USEFUL
     if not need.half_is_useful:
         return Ruling(question, RuleAnswer.NO, "--whole-only; it can only be used whole", Choice.BATCH)
     if _gain(levels)[0] is RuleAnswer.CANNOT_TELL:
@@ -239,11 +247,13 @@ def _sentence(rulings: Sequence[Ruling], need: Need) -> str:
     """What to do, by the last ruling; what was never tried is not recommended without saying so."""
     choice, question = rulings[-1].choice or Choice.CANNOT_TELL, rulings[-1].question
     sentence = _SENTENCES[choice]
-    if question == _SILENCE:
+    if question is Question.SILENCE_SURVIVES:
         sentence = f"{sentence} {_DIES}"
-    if question == _SOONER:
+    if question is Question.SOONER:
         sentence = f"{sentence} {_HELD}"
-    untried = any(ruling.question == _SILENCE and ruling.answer is RuleAnswer.CANNOT_TELL for ruling in rulings)
+    untried = any(
+        ruling.question is Question.SILENCE_SURVIVES and ruling.answer is RuleAnswer.CANNOT_TELL for ruling in rulings
+    )
     if choice is Choice.BATCH and untried and need.longest is not None:
         longest = write_duration(need.longest)
         sentence = f"{sentence} But first find out whether the path survives a silence of {longest}."

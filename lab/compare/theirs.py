@@ -13,6 +13,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from lab.audit.programme import LONGEST_WAIT, MOST_TOKENS
 from lab.compare.steady import extras, steady_ask
@@ -186,7 +187,7 @@ def _stop_of_check(sample: Sample) -> StopReason | None:
         if ignores_limit(sample.evidence):
             return StopReason(ExitCode.BAD_INPUT, trace.detail, "Give the length of its answers as --max-tokens.")
         return stop_of(sample, first=True)
-    host = sample.setting.route.url.partition("://")[2].partition("/")[0]
+    host = urlsplit(sample.setting.route.url).netloc
     if trace.end in OWN_ENDS and trace.status is None:
         problem = f"{host}: no batch reply within {trace.ended - trace.started:.0f} s, and the stream had ended"
         return StopReason(ExitCode.REQUIREMENT_FAILED, problem, "If answers take longer than that, raise --longest.")

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from lab.endpoint.samples import Sample
 from lab.errors import BadInput, EnvironmentFault, ExitCode, LabError
-from lab.evidence import Trace, TransportEnd
+from lab.evidence import EndReason, Trace, TransportEnd
 from lab.judge.endings import OWN_ENDS
 from lab.judge.reading import Facts, read
 from lab.probe.body import ContentDecoder
@@ -23,7 +23,16 @@ from lab.wire.events import ErrorEvent, Text
 TOO_LARGE = "Check what answers there: a model that keeps to --max-tokens does not send so much."
 """What to do about answers that are larger than any of that many tokens."""
 
-_NO_TLS = ("wrong version number", "record layer failure", "packet length too long", "http request", "unknown protocol")
+_TLS_REMEDIES = {
+    EndReason.NO_TLS: "No TLS is spoken on that port: write http:// if it is to be plain, or check the port.",
+    EndReason.CERTIFICATE_EXPIRED: "Renew the certificate, and check this machine's clock.",
+    EndReason.CERTIFICATE_NAME: ("Ask by a name that the certificate holds, or have one made that holds this name."),
+    EndReason.CERTIFICATE: (
+        "Have the server send a certificate and its chain; for an authority of your own, name it with --ca-file."
+    ),
+}
+_OTHER_TLS_REMEDY = "Look into the server's settings for TLS: its versions, ciphers and certificate."
+
 _WANTS_TLS = ("plain http request was sent to https", "http request to an https server", "plain http to an ssl")
 """What nginx, Go and Apache answer to plain HTTP on a port for TLS."""
 _QUOTED = 200
@@ -94,7 +103,7 @@ def _unreachable(host: str, sample: Sample) -> StopReason | None:
             remedy = "Check the spelling, that the domain has not expired, and this machine's name server."
             return StopReason(ExitCode.NO_ENVIRONMENT, f"{host}: the name cannot be found{words}", remedy)
         case TransportEnd.TLS_FAILED:
-            remedy = _tls_remedy(trace.detail)
+            remedy = _TLS_REMEDIES.get(trace.reason, _OTHER_TLS_REMEDY) if trace.reason else _OTHER_TLS_REMEDY
             return StopReason(ExitCode.NO_ENVIRONMENT, f"{host}: no verified TLS connection{words}", remedy)
         case TransportEnd.REFUSED:
             remedy = "Check host and port, and that a firewall lets this machine through."
@@ -114,20 +123,6 @@ def _unreachable(host: str, sample: Sample) -> StopReason | None:
 def _is_alert(trace: Trace) -> bool:
     """Whether a record of TLS came that is an alert: RFC 8446, section 5.1 (content type 21, version 3.x)."""
     return bool(trace.reads) and trace.reads[0].data[:2] == b"\x15\x03"
-
-
-def _tls_remedy(detail: str) -> str:
-    """What to do where no TLS connection came about, by OpenSSL's words for it."""
-    lower = detail.lower()
-    if any(words in lower for words in _NO_TLS):
-        return "No TLS is spoken on that port: write http:// if it is to be plain, or check the port."
-    if "expired" in lower:
-        return "Renew the certificate, and check this machine's timeout."
-    if "mismatch" in lower or "not valid for" in lower:
-        return "Ask by a name that the certificate holds, or have one made that holds this name."
-    if "certificate" in lower:
-        return "Have the server send a certificate and its chain; for an authority of your own, name it with --ca-file."
-    return "Look into the server's settings for TLS: its versions, ciphers and certificate."
 
 
 def _status(host: str, sample: Sample) -> StopReason | None:
@@ -176,7 +171,7 @@ def _not_found(host: str, sample: Sample, said: str) -> StopReason:
 
 
 def _retry_after(trace: Trace) -> float | None:
-    """Seconds; a date is none, for it depends on two timeouts."""
+    """Seconds; a date is none, for it depends on two clocks."""
     value = trace.header("retry-after").strip()
     return float(value) if value.isascii() and value.isdigit() and len(value) < 7 else None
 

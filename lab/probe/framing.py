@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lab.evidence import TransportEnd
+from lab.evidence import EndReason, TransportEnd
 
 LARGEST_HEAD = 256 * 1024
 """Bytes of headers that are read: some gateways send tens of kilobytes, and none sends more than this."""
@@ -52,10 +52,11 @@ class Head:
 
 @dataclass(frozen=True)
 class ReplyEnd:
-    """How the reply ended, and what there is to say about it."""
+    """How the reply ended, what there is to say about it, and what is known of it."""
 
     end: TransportEnd
     detail: str = ""
+    reason: EndReason | None = None
 
 
 class ReplyParser(Protocol):

@@ -18,13 +18,8 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from lab.evidence import TransportEnd
+from lab.evidence import EndReason, TransportEnd
 from lab.probe.framing import LARGEST_HEAD, Head, HttpRequest, ReplyEnd
-
-NO_SETTINGS = "in place of SETTINGS"
-"""In the detail of an end: the other side spoke, and what it spoke is no HTTP/2 (RFC 9113, section 3.4)."""
-NO_FRAME = "no frame of HTTP/2 came"
-"""In the detail of an end: the connection was over before the other side had said that it speaks HTTP/2."""
 
 _STREAM = 1
 _FRAME_HEAD = 9
@@ -43,6 +38,10 @@ _QUOTED = 100
 _CONNECTION_HEADERS = frozenset(
     {"connection", "host", "http2-settings", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
 )
+
+
+class _NotHttp2(h2.exceptions.ProtocolError):
+    """The other side began with something else than SETTINGS (RFC 9113, section 3.4)."""
 
 
 class Http2:
@@ -116,7 +115,9 @@ class Http2:
             words = f"END_STREAM after {error.actual_length} of {error.expected_length} bytes"
             self.ended = ReplyEnd(TransportEnd.SHORT_FIN, words)
         except h2.exceptions.ProtocolError as error:
-            self.ended = ReplyEnd(TransportEnd.NOT_HTTP, f"HTTP/2: {error}" if str(error) else type(error).__name__)
+            words = f"HTTP/2: {error}" if str(error) else type(error).__name__
+            reason = EndReason.NO_HTTP_2 if isinstance(error, _NotHttp2) else None
+            self.ended = ReplyEnd(TransportEnd.NOT_HTTP, words, reason)
         return pieces
 
     def to_send(self) -> bytes:
@@ -134,7 +135,7 @@ class Http2:
         if self.ended is not None:
             return self.ended
         if not self._frames.begun:
-            return ReplyEnd(TransportEnd.NO_REPLY, NO_FRAME)
+            return ReplyEnd(TransportEnd.NO_REPLY, "no frame of HTTP/2 came", EndReason.NO_HTTP_2)
         return ReplyEnd(TransportEnd.NO_REPLY if self.head is None else TransportEnd.SHORT_FIN, self._goaway)
 
     def _over(self) -> bool:
@@ -216,7 +217,7 @@ class _Frames:
         """The first frame must be SETTINGS, and none may be larger than what was allowed."""
         if not self.begun and kind != _SETTINGS:
             said = bytes(self._buffer[:_QUOTED]).split(b"\r\n")[0].decode("latin-1")
-            raise h2.exceptions.ProtocolError(f"the other side began with {said!r} {NO_SETTINGS}")
+            raise _NotHttp2(f"the other side began with {said!r} in place of SETTINGS")
         self.begun = True
         if size > _LARGEST_FRAME:
             raise h2.exceptions.ProtocolError(f"a frame of {size} bytes")

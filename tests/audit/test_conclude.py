@@ -182,7 +182,7 @@ def test_the_same_failure_in_several_settings_is_said_once() -> None:
     offered = [replace(one, setting=replace(one.setting, accept_encoding="gzip")) for one in held]
     failures = [one for one in conclude([*held, *offered], longest=None).problems if one.severity is Severity.FAILURE]
     assert len(failures) == 1
-    assert "with and without a content coding offered" in failures[0].sentence
+    assert "with and without a content coding offered" in failures[0].asked
 
 
 def test_a_streaming_path_has_no_problem() -> None:

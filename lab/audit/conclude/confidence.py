@@ -61,9 +61,16 @@ class Problem:
         route: the route's name.
         sentence: what is wrong, with numbers.
         remedy: what to change; with the lines of a tested configuration where the product is known.
+        asked: how it was asked, in words, where that matters; else empty.
     """
 
     severity: Severity
     route: str
     sentence: str
     remedy: str
+    asked: str = ""
+
+    @property
+    def whole_sentence(self) -> str:
+        """Route, how it was asked, and what is wrong."""
+        return f"{self.route} ({self.asked}): {self.sentence}" if self.asked else f"{self.route}: {self.sentence}"

@@ -163,8 +163,8 @@ def _of_route(groups: Sequence[GroupFinding], scene: _Scene, measured: Sequence[
         silent = [group for group in alike if not group.broken]
         if silent and severity is Severity.FAILURE and delivery is Delivery.NONE:
             answers = plural(sum(group.samples for group in silent), "answer")
-            sentence = f"{asked(silent)}: no text came in any of {answers}, so nothing is known of delivery"
-            yield Problem(severity, route, sentence, "Check the model's name and --max-tokens.")
+            sentence = f"no text came in any of {answers}, so nothing is known of delivery"
+            yield Problem(severity, route, sentence, "Check the model's name and --max-tokens.", asked(silent))
     for ending in dict.fromkeys(each.example.ending for group in groups for each in group.endings):
         if ending is not None and ending not in WHOLE:
             yield _of_ending(groups, ending, scene)
@@ -174,9 +174,10 @@ def _of_holding(held: Sequence[GroupFinding], scene: _Scene, measured: Sequence[
     first = held[0]
     by = f", and {scene.culprit.route} is the first route from the model outward that does" if scene.culprit else ""
     alike = ", and alike in the other settings" if len(held) > 1 else ""
-    sentence = f"{asked(held)}: tokens came {first.delivery.delivery} ({first.delivery.confidence})"
+    words = f"tokens came {first.delivery.delivery} ({first.delivery.confidence})"
+    sentence = f"{words}{by}: {first.delivery.reason}{alike}"
     remedy = scene.remedy(Trouble.HOLDING, first.route, _burst_maker(held, measured))
-    return Problem(scene.severity(first.route), first.route, f"{sentence}{by}: {first.delivery.reason}{alike}", remedy)
+    return Problem(scene.severity(first.route), first.route, sentence, remedy, asked(held))
 
 
 def _of_ending(groups: Sequence[GroupFinding], ending: Ending, scene: _Scene) -> Problem:
@@ -186,7 +187,7 @@ def _of_ending(groups: Sequence[GroupFinding], ending: Ending, scene: _Scene) ->
     severity, example = scene.severity(route), found[0][1].example
     if ending in _MODELS and count < samples:
         severity = Severity.WARNING
-    words = f"{asked([group for group, _ in found])}: {count} of {plural(samples, 'answer')} ended {ending}"
+    words = f"{count} of {plural(samples, 'answer')} ended {ending}"
     trouble = _ENDING_REMEDIES.get(ending)
     if trouble is Trouble.TIMEOUT and example.status not in _TIMED_OUT and route not in scene.timed_out:
         soon = example.after < SOONEST_TIMEOUT
@@ -194,12 +195,13 @@ def _of_ending(groups: Sequence[GroupFinding], ending: Ending, scene: _Scene) ->
     remedy = _ENDING_WORDS.get(ending, "") if trouble is None else scene.remedy(trouble, route)
     if remedy == _COMPARE and not scene.alone:
         remedy = _COMPARED
-    return Problem(severity, route, f"{words} ({example.confidence}): {example.reason}", remedy)
+    sentence = f"{words} ({example.confidence}): {example.reason}"
+    return Problem(severity, route, sentence, remedy, asked([group for group, _ in found]))
 
 
 def _of_timeout(timeout: TimeoutGuess, scene: _Scene) -> Problem:
     remedy = scene.remedy(Trouble.TIMEOUT, timeout.route)
-    return Problem(scene.severity(timeout.route), timeout.route, f"{timeout.route}: {timeout.sentence}", remedy)
+    return Problem(scene.severity(timeout.route), timeout.route, timeout.sentence, remedy)
 
 
 def _of_own_leaving(measured: Sequence[Measured], scene: _Scene) -> Iterable[Problem]:
@@ -208,16 +210,16 @@ def _of_own_leaving(measured: Sequence[Measured], scene: _Scene) -> Iterable[Pro
     for one in first.values():
         route, trace = one.metrics.route, one.sample.evidence.trace
         if ignores_limit(one.sample.evidence):
-            yield Problem(Severity.WARNING, route, f"{route}: {trace.detail}", _NO_LIMIT)
+            yield Problem(Severity.WARNING, route, trace.detail, _NO_LIMIT)
         elif ending_finding(one.sample.evidence).ending in WHOLE:
             sentence = (
-                f"{route}: the answer is whole, but its reply does not end: it stayed open until the audit left, "
+                "the answer is whole, but its reply does not end: it stayed open until the audit left, "
                 "and a client that waits for the end hangs"
             )
             remedy = "Have the server, or the hop that keeps it open, end the reply after its terminal marker."
             yield Problem(Severity.WARNING, route, sentence, remedy)
         elif trace.end is TransportEnd.LEFT:
-            sentence = f"{route}: the audit left an answer of {trace.detail or 'too much'}, which is its own limit"
+            sentence = f"the audit left an answer of {trace.detail or 'too much'}, which is its own limit"
             remedy = "Check what makes an answer so large; an answer of some thousand tokens has some hundred KiB."
             yield Problem(scene.severity(route), route, sentence, remedy)
 
@@ -235,11 +237,11 @@ def _of_unasked_content_codings(measured: Sequence[Measured], audited: str) -> I
         if acceptable(offered, coding):
             continue
         if offered:
-            sentence = f"{audited}: replies come in the content coding {coding}, although only {offered} was offered"
+            sentence = f"replies come in the content coding {coding}, although only {offered} was offered"
             yield Problem(Severity.FAILURE, audited, sentence, "Turn compression off for this route.")
         else:
             sentence = (
-                f"{audited}: replies come compressed ({coding}) though no content coding was offered; HTTP allows "
+                f"replies come compressed ({coding}) though no content coding was offered; HTTP allows "
                 "that, and a client that undoes no content coding reads rubbish"
             )
             yield Problem(Severity.WARNING, audited, sentence, "Turn compression off for event streams.")
@@ -300,7 +302,7 @@ def verdict_of(
 
 
 def asked(groups: Sequence[GroupFinding]) -> str:
-    """The route and how it was asked, in words."""
+    """How it was asked, in words."""
     offered: dict[str, set[bool]] = {}
     for group in groups:
         offered.setdefault(f"HTTP/{group.http}{'' if group.stream else ' batch'}", set()).add(
@@ -311,15 +313,14 @@ def asked(groups: Sequence[GroupFinding]) -> str:
         (True,): " with a content coding offered",
         (False, True): " with and without a content coding offered",
     }
-    settings = " and ".join(f"{words}{coding[tuple(sorted(which))]}" for words, which in offered.items())
-    return f"{groups[0].route} ({settings})"
+    return " and ".join(f"{words}{coding[tuple(sorted(which))]}" for words, which in offered.items())
 
 
 def _delivered(group: GroupFinding) -> str:
     finding = group.delivery
     if finding.confidence is Confidence.CANNOT_TELL:
-        return f"{asked([group])}: nobody can tell how tokens are delivered, because {finding.reason}"
-    return f"{asked([group])}: tokens come {finding.delivery} ({finding.confidence}): {finding.reason}"
+        return f"{group.route} ({asked([group])}): nobody can tell how tokens are delivered, because {finding.reason}"
+    return f"{group.route} ({asked([group])}): tokens come {finding.delivery} ({finding.confidence}): {finding.reason}"
 
 
 def _ended(groups: Sequence[GroupFinding]) -> str:

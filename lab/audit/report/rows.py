@@ -23,8 +23,19 @@ _GOOD = "Nothing is known to be wrong."
 
 @dataclass(frozen=True)
 class GroupRow:
-    """One route and setting: a text for each of `COLUMNS`, and of each verdict the subject, the word and the reason."""
+    """One route and setting.
 
+    Args:
+        route: the route's name.
+        http: the version that was asked for.
+        offered: whether content codings were offered.
+        cells: a text for each of `COLUMNS`.
+        reasons: of each verdict the subject, the word and the reason.
+    """
+
+    route: str
+    http: str
+    offered: bool
     cells: tuple[str, ...]
     reasons: tuple[tuple[str, str, str], ...]
 
@@ -174,7 +185,7 @@ def _row(group: GroupFinding, metrics: list[Metrics]) -> GroupRow:
         ("Delivery", delivery.delivery.value, delivery.reason),
         *(("Ending", _ending(each), each.example.reason) for each in group.endings),
     )
-    return GroupRow(cells, reasons)
+    return GroupRow(group.route, group.http.value, bool(group.accept_encoding), cells, reasons)
 
 
 def _ending(each: EndingCount) -> str:

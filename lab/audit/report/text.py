@@ -62,8 +62,7 @@ def _figures(found: Sequence[GroupRow], out: Console) -> None:
 
 def _paragraph(row: GroupRow, out: Console) -> None:
     """A heading and the figures, as many a line as fit."""
-    route, http, coding, *_ = row.cells
-    _line(out, f"{route} over HTTP/{http}, {'a content coding' if coding == 'asked' else 'no content coding'} offered")
+    _line(out, f"{row.route} over HTTP/{row.http}, {'a' if row.offered else 'no'} content coding offered")
     line = ""
     for name, cell in row.named[3:]:
         words = f"{name.lower()}: {cell}"
@@ -79,8 +78,7 @@ def _conclusions(results: AuditResults, out: Console) -> None:
     if found is None:
         return
     for problem in problems(results):
-        route = "" if problem.sentence.startswith(problem.route) else f"{problem.route}: "
-        _line(out, f"\n{_MARKS[problem.severity]}: {route}{problem.sentence}")
+        _line(out, f"\n{_MARKS[problem.severity]}: {problem.whole_sentence}")
         for line in problem.remedy.splitlines():
             _line(out, f"  {line}")
     if found.added:
@@ -101,11 +99,11 @@ def _reasons(results: AuditResults, found: Sequence[GroupRow], out: Console) -> 
     _line(out, "\nIn detail:")
     seen: set[tuple[str, str, str]] = set()
     for row in found:
-        coding = " with a content coding offered" if row.cells[2] == "asked" else ""
+        coding = " with a content coding offered" if row.offered else ""
         for name, verdict, reason in row.reasons:
-            if reason not in above and (row.cells[0], name, verdict) not in seen:
-                _line(out, f"  {row.cells[0]} over HTTP/{row.cells[1]}{coding}. {name} {verdict}: {reason}")
-            seen.add((row.cells[0], name, verdict))
+            if reason not in above and (row.route, name, verdict) not in seen:
+                _line(out, f"  {row.route} over HTTP/{row.http}{coding}. {name} {verdict}: {reason}")
+            seen.add((row.route, name, verdict))
     proven = results.conclusions.proven.sentence
     if proven not in above:
         _line(out, f"  {proven[0].upper()}{proven[1:]}.")
