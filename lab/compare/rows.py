@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from lab.compare.advice import tell
 from lab.compare.figures import ALIKE, PER, LevelFigures, WayFigures
-from lab.compare.intervals import Interval
+from lab.compare.intervals import FEWEST, Interval
 from lab.compare.results import Comparison
 
 LEGEND = (
-    "Medians of the whole answers, with 95 % confidence intervals where there are enough for one (from six on). "
+    f"Medians of the whole answers, with 95 % confidence intervals where there are enough for one (from {FEWEST} on). "
     "A connection is held from the request to the end, lost answers included."
 )
 

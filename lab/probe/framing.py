@@ -63,13 +63,12 @@ class ReplyParser(Protocol):
     """Parses the one reply to one request.
 
     `head` is None until the headers are whole; `ended` is None until the bytes themselves say that the reply is
-    over, well or badly; `interim` counts 1xx replies, which are skipped; `heard` is True once the last `feed` brought
+    over, well or badly; `heard` is True once the last `feed` brought
     anything of the reply, and False where it was the connection's own business.
     """
 
     head: Head | None
     ended: ReplyEnd | None
-    interim: int
     heard: bool
 
     def write_request(self, request: HttpRequest) -> bytes:

@@ -15,7 +15,6 @@ class Http1:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
         self.head: Head | None = None
         self.ended: ReplyEnd | None = None
-        self.interim = 0
         self.heard = True
         self._trailing = 0
 
@@ -56,8 +55,8 @@ class Http1:
             while True:
                 event = self._h11.next_event()
                 if isinstance(event, h11.InformationalResponse):
-                    self.interim += 1
-                elif isinstance(event, h11.Response):
+                    continue
+                if isinstance(event, h11.Response):
                     self.head = _read_head(event)
                 elif isinstance(event, h11.Data):
                     pieces.append(bytes(event.data))

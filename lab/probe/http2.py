@@ -72,7 +72,6 @@ class Http2:
         self._h2.decoder.max_header_list_size = LARGEST_HEAD
         self.head: Head | None = None
         self.ended: ReplyEnd | None = None
-        self.interim = 0
         self.heard = False
         self._frames = _Frames()
         self._unsent = b""
@@ -143,8 +142,6 @@ class Http2:
 
     def _take(self, event: h2.events.Event, pieces: list[bytes]) -> None:
         match event:
-            case h2.events.InformationalResponseReceived():
-                self.interim += 1
             case h2.events.ResponseReceived(headers=headers):
                 self.head = _read_head(headers or [])
             case h2.events.DataReceived(data=data, flow_controlled_length=length):

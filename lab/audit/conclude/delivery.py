@@ -78,7 +78,7 @@ def _held_by_size(telling: Sequence[Measured]) -> DeliveryFinding | None:
     slow = [
         one
         for one in stuck
-        if one.metrics.gaps_between_bursts.median >= CLUMP_GAP and one.metrics.tokens >= CLUMP * one.metrics.bursts
+        if one.metrics.gap_between_bursts >= CLUMP_GAP and one.metrics.tokens >= CLUMP * one.metrics.bursts
     ]
     if len(slow) < max(SAMPLES, len(telling)):
         return None

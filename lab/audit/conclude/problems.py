@@ -271,7 +271,7 @@ def _burst_maker(held: Sequence[GroupFinding], measured: Sequence[Measured]) -> 
 def _made_by(hold: tuple[float, float], group: GroupFinding, measured: Sequence[Measured]) -> bool:
     least, most = hold
     alike = [
-        least <= one.metrics.gaps_between_bursts.median <= most
+        least <= one.metrics.gap_between_bursts <= most
         for one in measured
         if (one.metrics.route, one.metrics.http, one.sample.setting.accept_encoding)
         == (group.route, group.http, group.accept_encoding)

@@ -75,7 +75,6 @@ class Added:
         behind: the one nearer to the model.
         first_token: how much later the first token came, in the median; None if either brought none.
         delivery: how the tokens came on the route itself.
-        delivery_behind: how they came on the one behind.
         worse: whether delivery or endings are worse, and no sample leaves that open.
         sentence: the comparison in words.
     """
@@ -86,7 +85,6 @@ class Added:
     accept_encoding: str
     first_token: float | None
     delivery: Delivery
-    delivery_behind: Delivery
     worse: bool
     sentence: str
 
@@ -131,7 +129,6 @@ def _added(group: GroupFinding, inner: GroupFinding) -> Added:
         accept_encoding=group.accept_encoding,
         first_token=later,
         delivery=group.delivery.delivery,
-        delivery_behind=inner.delivery.delivery,
         worse=slower or dies,
         sentence=words,
     )

@@ -175,7 +175,7 @@ def _row(group: GroupFinding, metrics: list[Metrics]) -> GroupRow:
         "asked" if group.accept_encoding else "none",
         _first_byte(metrics),
         "none" if group.first_token is None else seconds(group.first_token),
-        seconds(median(one.gaps.largest for one in metrics)) if metrics else "none",
+        seconds(median(one.largest_gap for one in metrics)) if metrics else "none",
         _events_a_read(metrics),
         delivery.delivery.value,
         endings,
