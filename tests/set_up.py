@@ -14,12 +14,12 @@ from collections.abc import Sequence
 
 from markers import without_browser
 
-from lab.clients.environments import BROWSER, NPM, Program
+from lab.clients.environments import BROWSER, NPM, SystemProgram
 from lab.errors import EnvironmentFault, ExitCode, LabError
 from lab.testbed import _commands, _machine, images
 from lab.testbed.engine import ensure_engine
 
-CURL = Program(("curl",), ("curl",))
+CURL = SystemProgram(("curl",), ("curl",))
 
 
 def say(line: str) -> None:
@@ -28,13 +28,13 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def needed() -> list[Program]:
+def needed() -> list[SystemProgram]:
     """The programs that no package index of Python's has."""
     environments = [NPM] if without_browser() else [NPM, BROWSER]
     return [CURL, *(one.program for one in environments if one.program is not None)]
 
 
-def bring(programs: Sequence[Program]) -> None:
+def bring(programs: Sequence[SystemProgram]) -> None:
     """Install those that are missing.
 
     Raises:

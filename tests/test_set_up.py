@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import set_up
 
-from lab.clients.environments import Program
+from lab.clients.environments import SystemProgram
 from lab.errors import EnvironmentFault, ExitCode
 from lab.testbed import _commands, _machine
 
 ROOT = Path(__file__).parents[1]
-MISSING = Program(("no-such-program",), ("one-package", "another"))
-PRESENT = Program(("sh",), ("dash",))
+MISSING = SystemProgram(("no-such-program",), ("one-package", "another"))
+PRESENT = SystemProgram(("sh",), ("dash",))
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ from lab.files import LONGEST_RESULT, read_whole
 from lab.saved import write_saved
 from lab.vocabulary import Saved
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
-class WayResult:
-    """One way: its name and its address."""
+class RouteResult:
+    """One route: its name and its address."""
 
     name: str
     url: str
@@ -47,7 +47,7 @@ class AuditResults:
         remedy: what to do about that.
         stopped_by: the exit code that this amounts to; 0 if it was not stopped, or by hand.
         notes: what was left out, and why.
-        unmeasured: the other ways that could not be measured, each with its reason and remedy.
+        unmeasured: the other routes that could not be measured, each with its reason and remedy.
         conclusions: what follows from the samples; None where nothing came to conclude from.
     """
 
@@ -55,7 +55,7 @@ class AuditResults:
     lab_version: str
     started: str
     wall_seconds: float
-    ways: tuple[WayResult, ...]
+    routes: tuple[RouteResult, ...]
     wire_format: str
     model: str
     longest: float | None

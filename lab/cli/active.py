@@ -76,7 +76,7 @@ def run_active(
     # Worked out here, so that an address that cannot be used is told before anything is asked.
     side_url = target.side_url
     say = _saying(err, target.mask)
-    say(f"path: POST {endpoint.way.url} ({endpoint.wire_format.name}); ledger at {side_url}")
+    say(f"path: POST {endpoint.route.url} ({endpoint.wire_format.name}); ledger at {side_url}")
     with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
     run = ActiveRun(target, LONGEST if longest is None else longest, say)
@@ -123,13 +123,13 @@ def target_of(
         secret = read_secret(active.secret_file, environment)
     except SecretError as error:
         raise BadInput(str(error), "Give the secret that lab serve was started with.") from None
-    own = [pair.plain() for pair in keys.of(endpoint.way.name)]
+    own = [pair.plain() for pair in keys.of(endpoint.route.name)]
     ours = [] if secret is None else [(SECRET_HEADER, secret)]
     if secret is not None:
-        refuse_clear_text(endpoint.way.url)
+        refuse_clear_text(endpoint.route.url)
         if model_url is not None:
             refuse_clear_text(model_url)
-        if not keys.of(endpoint.way.name):
+        if not keys.of(endpoint.route.name):
             # A gateway may drop a header that it does not know; it passes the key on that every client sends.
             ours.append(endpoint.wire_format.key_header(secret))
     secrets = [value for _, value in (*own, *ours)]

@@ -22,7 +22,7 @@ from lab.testbed.testbed import Target, Testbed
 PROXY = next(proxy for proxy in PROXIES.values() if proxy.product.page)
 """The oldest whose defaults hold a stream: it has most to hide from a client."""
 
-WAYS = {
+ROUTES = {
     f"{PROXY.product.name}-default": PROXY.product.default,
     f"{PROXY.product.name}-recommended": PROXY.product.recommended,
 }
@@ -53,7 +53,7 @@ def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say
     with writing_to(to):
         save(grid, to)
     show(grid, out)
-    if not any(cell.told for cell in grid.cells):
+    if not any(cell.reported for cell in grid.cells):
         raise EnvironmentFault("No client could be measured.", "The reasons stand above.")
     return ExitCode.AS_REQUIRED
 
@@ -61,8 +61,9 @@ def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say
 async def _measure(clients: Sequence[Client], say: Callable[[str], None]) -> Grid:
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
     in_use = await asyncio.to_thread(images.ensure, [MODEL, PROXY.id], say)
-    targets = [Target(way, PROXY, config) for way, config in WAYS.items()]
+    targets = [Target(route, PROXY, config) for route, config in ROUTES.items()]
     async with Testbed(targets, in_use) as testbed:
-        ways = {"direct": testbed.model_url, **{way: testbed.url(way) for way in WAYS}}
-        say(f"measuring {len(clients)} clients, {len(ENDINGS)} endings, {len(ways)} ways; the first run installs them")
-        return await measure(clients, ENDINGS, ways, testbed.model_url)
+        routes = {"direct": testbed.model_url, **{route: testbed.url(route) for route in ROUTES}}
+        size = f"{len(clients)} clients, {len(ENDINGS)} endings, {len(routes)} routes"
+        say(f"measuring {size}; the first run installs them")
+        return await measure(clients, ENDINGS, routes, testbed.model_url)

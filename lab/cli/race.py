@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from lab.catalogue import discover, shipped_scenarios
-from lab.race.panes import DIRECT, programme
+from lab.race.panes import DIRECT, races
 from lab.race.server import RaceServer
 from lab.testbed import engine, images
 from lab.testbed.images import MODEL
@@ -21,7 +21,7 @@ async def keep_racing(host: str, port: int, *, out: Console, say: Callable[[str]
     Raises:
         EnvironmentFault: no engine, no image, or the port is taken.
     """
-    offered = programme(discover(shipped_scenarios()))
+    offered = races(discover(shipped_scenarios()))
     (await asyncio.to_thread(engine.ensure_engine, say)).close()
     keys = [MODEL, *dict.fromkeys(case.proxy.id for case in offered.cases)]
     in_use = await asyncio.to_thread(images.ensure, keys, say)

@@ -98,7 +98,8 @@ def side_url_of(endpoint: Endpoint) -> str:
     path = endpoint.target.partition("?")[0]
     if not path.endswith(endpoint.wire_format.path):
         raise BadInput(
-            f"{endpoint.way.url}: does not end with {endpoint.wire_format.path}, so the ledger's address is not known",
+            f"{endpoint.route.url}: does not end with {endpoint.wire_format.path}, "
+            "so the ledger's address is not known",
             "Give the model server's own address with --model-url.",
         )
     return endpoint.origin + path.removesuffix(endpoint.wire_format.path)
@@ -184,7 +185,7 @@ class ActiveRun:
         """What follows from the exchanges that are over."""
         target = self.target
         audited = Audited(
-            url=target.endpoint.way.url,
+            url=target.endpoint.route.url,
             model_url=target.side_url,
             through_path=target.model_url is None,
             wire_format=target.endpoint.wire_format.name,
@@ -259,7 +260,7 @@ async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[
 
 def _not_in_the_ledger(target: AuditTarget, trace: Trace, lost: int, of: int) -> EnvironmentFault:
     """Why exchanges are not in the ledger, as far as one of them tells."""
-    url = target.endpoint.way.url
+    url = target.endpoint.route.url
     if trace.end in NEVER_OPENED or trace.end is TransportEnd.CONNECT_TIMEOUT:
         return EnvironmentFault(
             f"{url}: cannot be reached: {trace.detail or trace.end}", "Look at address and network."

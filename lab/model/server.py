@@ -39,7 +39,7 @@ from aiohttp import web
 
 from lab.model.aside import Aside
 from lab.model.background import Background, Response
-from lab.model.bodies import Refused, read_body
+from lab.model.bodies import BodyRefused, read_body
 from lab.model.connections import Connections
 from lab.model.documents import error_reply, write_document
 from lab.model.guard import Guard
@@ -165,7 +165,7 @@ class ModelServer:
                 if background:
                     opened = self._background.open(script, _version(request), arrived, stream=asked.stream)
                     response, schedule = await opened
-            except Refused as error:
+            except BodyRefused as error:
                 reply = error_reply(wire, error.status, str(error))
                 reply.force_close()
                 return reply

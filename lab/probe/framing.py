@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lab.evidence import TransportEnd
+from lab.evidence import EndReason, TransportEnd
 
 LARGEST_HEAD = 256 * 1024
 """Bytes of headers that are read: some gateways send tens of kilobytes, and none sends more than this."""
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """A request before it is written in either version.
 
     Args:
@@ -58,27 +58,27 @@ class Head:
 
 
 @dataclass(frozen=True)
-class End:
-    """How the reply ended, and what there is to say about it."""
+class ReplyEnd:
+    """How the reply ended, what there is to say about it, and what is known of it."""
 
     end: TransportEnd
     detail: str = ""
+    reason: EndReason | None = None
 
 
 class ReplyParser(Protocol):
     """Parses the one reply to one request.
 
     `head` is None until the headers are whole; `ended` is None until the bytes themselves say that the reply is
-    over, well or badly; `interim` counts 1xx replies, which are skipped; `heard` is True once the last `feed` brought
+    over, well or badly; `heard` is True once the last `feed` brought
     anything of the reply, and False where it was the connection's own business.
     """
 
     head: Head | None
-    ended: End | None
-    interim: int
+    ended: ReplyEnd | None
     heard: bool
 
-    def write_request(self, request: Request) -> bytes:
+    def write_request(self, request: HttpRequest) -> bytes:
         """Serialise the request with whatever the version wants in front of it."""
         ...
 
@@ -90,6 +90,6 @@ class ReplyParser(Protocol):
         """What the protocol owes the other side by now."""
         ...
 
-    def closed(self) -> End:
+    def closed(self) -> ReplyEnd:
         """The other side sent FIN before `ended`: say what that means at this place."""
         ...

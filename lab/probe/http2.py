@@ -18,13 +18,8 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from lab.evidence import TransportEnd
-from lab.probe.framing import LARGEST_HEAD, End, Head, Request
-
-NO_SETTINGS = "in place of SETTINGS"
-"""In the detail of an end: the other side spoke, and what it spoke is no HTTP/2 (RFC 9113, section 3.4)."""
-NO_FRAME = "no frame of HTTP/2 came"
-"""In the detail of an end: the connection was over before the other side had said that it speaks HTTP/2."""
+from lab.evidence import EndReason, TransportEnd
+from lab.probe.framing import LARGEST_HEAD, Head, HttpRequest, ReplyEnd
 
 _STREAM = 1
 _FRAME_HEAD = 9
@@ -43,6 +38,10 @@ _QUOTED = 100
 _CONNECTION_HEADERS = frozenset(
     {"connection", "host", "http2-settings", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
 )
+
+
+class _NotHttp2(h2.exceptions.ProtocolError):
+    """The other side began with something else than SETTINGS (RFC 9113, section 3.4)."""
 
 
 class Http2:
@@ -72,14 +71,13 @@ class Http2:
         )
         self._h2.decoder.max_header_list_size = LARGEST_HEAD
         self.head: Head | None = None
-        self.ended: End | None = None
-        self.interim = 0
+        self.ended: ReplyEnd | None = None
         self.heard = False
         self._frames = _Frames()
         self._unsent = b""
         self._goaway = ""
 
-    def write_request(self, request: Request) -> bytes:
+    def write_request(self, request: HttpRequest) -> bytes:
         """See `ReplyParser`; a body beyond the other side's window follows with `to_send`."""
         self._h2.initiate_connection()
         if self._window > _USUAL_WINDOW:
@@ -114,9 +112,11 @@ class Http2:
                     break
         except h2.exceptions.InvalidBodyLengthError as error:
             words = f"END_STREAM after {error.actual_length} of {error.expected_length} bytes"
-            self.ended = End(TransportEnd.SHORT_FIN, words)
+            self.ended = ReplyEnd(TransportEnd.SHORT_FIN, words)
         except h2.exceptions.ProtocolError as error:
-            self.ended = End(TransportEnd.NOT_HTTP, f"HTTP/2: {error}" if str(error) else type(error).__name__)
+            words = f"HTTP/2: {error}" if str(error) else type(error).__name__
+            reason = EndReason.NO_HTTP_2 if isinstance(error, _NotHttp2) else None
+            self.ended = ReplyEnd(TransportEnd.NOT_HTTP, words, reason)
         return pieces
 
     def to_send(self) -> bytes:
@@ -129,21 +129,19 @@ class Http2:
             self._h2.send_data(_STREAM, part, end_stream=not self._unsent)
         return self._h2.data_to_send()
 
-    def closed(self) -> End:
+    def closed(self) -> ReplyEnd:
         """See `ReplyParser`."""
         if self.ended is not None:
             return self.ended
         if not self._frames.begun:
-            return End(TransportEnd.NO_REPLY, NO_FRAME)
-        return End(TransportEnd.NO_REPLY if self.head is None else TransportEnd.SHORT_FIN, self._goaway)
+            return ReplyEnd(TransportEnd.NO_REPLY, "no frame of HTTP/2 came", EndReason.NO_HTTP_2)
+        return ReplyEnd(TransportEnd.NO_REPLY if self.head is None else TransportEnd.SHORT_FIN, self._goaway)
 
     def _over(self) -> bool:
         return self.ended is not None
 
     def _take(self, event: h2.events.Event, pieces: list[bytes]) -> None:
         match event:
-            case h2.events.InformationalResponseReceived():
-                self.interim += 1
             case h2.events.ResponseReceived(headers=headers):
                 self.head = _read_head(headers or [])
             case h2.events.DataReceived(data=data, flow_controlled_length=length):
@@ -151,9 +149,9 @@ class Http2:
                     pieces.append(data)
                 self._h2.acknowledge_received_data(length or 0, _STREAM)
             case h2.events.StreamEnded():
-                self.ended = End(TransportEnd.FRAMED)
+                self.ended = ReplyEnd(TransportEnd.FRAMED)
             case h2.events.StreamReset(error_code=code):
-                self.ended = End(TransportEnd.RESET, f"RST_STREAM with {_error_name(code or 0)}")
+                self.ended = ReplyEnd(TransportEnd.RESET, f"RST_STREAM with {_error_name(code or 0)}")
 
     def _take_goaway(self, frame: bytes) -> None:
         """The other side takes no more streams; ours goes on if it was taken."""
@@ -162,7 +160,7 @@ class Http2:
         said = payload[8 : 8 + _QUOTED].decode("utf-8", "replace")
         self._goaway = f"GOAWAY with {_error_name(code)}" + (f": {said}" if said else "")
         if last & (2**31 - 1) < _STREAM and self.head is None:
-            self.ended = End(TransportEnd.NO_REPLY, self._goaway)
+            self.ended = ReplyEnd(TransportEnd.NO_REPLY, self._goaway)
 
 
 class _Frames:
@@ -216,7 +214,7 @@ class _Frames:
         """The first frame must be SETTINGS, and none may be larger than what was allowed."""
         if not self.begun and kind != _SETTINGS:
             said = bytes(self._buffer[:_QUOTED]).split(b"\r\n")[0].decode("latin-1")
-            raise h2.exceptions.ProtocolError(f"the other side began with {said!r} {NO_SETTINGS}")
+            raise _NotHttp2(f"the other side began with {said!r} in place of SETTINGS")
         self.begun = True
         if size > _LARGEST_FRAME:
             raise h2.exceptions.ProtocolError(f"a frame of {size} bytes")

@@ -84,7 +84,7 @@ class WireFormat(Protocol):
     stream_type: str
     """The content type of a streamed reply."""
     has_marker: bool
-    """False where no terminal marker is standard, so that a stranger's clean end may be a truncation."""
+    """False where no terminal marker is standard, so that a foreign endpoint's clean end may be a truncation."""
     numbered: bool
     """Whether each event carries its own number, so that no two of them are alike but for their text."""
 

@@ -15,7 +15,7 @@ from itertools import accumulate
 from lab.endpoint.samples import Sample
 from lab.vocabulary import Delivery
 
-from .stranger import paging, sample, writes
+from .foreign import paging, sample, writes
 
 SEEN = 0.1
 """Seconds. Up to a tenth of one, what a person sees seems to follow at once; it is also half of what HAProxy holds."""
@@ -136,14 +136,14 @@ class Asked:
     true: frozenset[Delivery]
 
 
-def ask(model: Model, hold: str, count: int, draw: random.Random, way: str = "path") -> Asked:
+def ask(model: Model, hold: str, count: int, draw: random.Random, route: str = "path") -> Asked:
     """Ask a model so often over a path."""
     samples, worst = [], 0.0
     for _ in range(count):
         written = writes(model.times(draw))
         came = HOLDS[hold](written, draw)
         worst = max(worst, _most_delay(written, came))
-        samples.append(sample(_read_late(came, draw), way=way))
+        samples.append(sample(_read_late(came, draw), route=route))
     return Asked(tuple(samples), _true(hold, worst))
 
 

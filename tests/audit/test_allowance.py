@@ -21,7 +21,7 @@ from lab.wire.events import Heartbeat, OtherPiece, Reasoning, Text
 from lab.wire.format import Reply
 from lab.wire.tokens import write_token
 
-from .conftest import Stranger
+from .conftest import Foreign
 from .test_bad_input import END, TEXT
 
 CHAT = format_named("openai-chat")
@@ -75,7 +75,7 @@ def test_every_request_states_its_limit(name: str) -> None:
 
 
 @pytest.mark.parametrize("words", [1, 10])
-def test_the_stated_cost_holds(stranger: Stranger, tmp_path: Path, words: int) -> None:
+def test_the_stated_cost_holds(foreign: Foreign, tmp_path: Path, words: int) -> None:
     """Of an endpoint that ignores its limit each answer is left, and too many requests are not made."""
     written: list[int] = []
 
@@ -92,7 +92,7 @@ def test_the_stated_cost_holds(stranger: Stranger, tmp_path: Path, words: int) -
         return reply
 
     code = main(
-        ["audit", stranger(endless), "--runs", "1", "--max-tokens", "100", "--longest", "60s", "--out", str(tmp_path)]
+        ["audit", foreign(endless), "--runs", "1", "--max-tokens", "100", "--longest", "60s", "--out", str(tmp_path)]
     )
     results = load(tmp_path / "audit.json")
     assert {sample.transport_end for sample in results.samples} == {TransportEnd.LEFT}
@@ -105,20 +105,20 @@ def test_the_stated_cost_holds(stranger: Stranger, tmp_path: Path, words: int) -
     assert "max_completion_tokens: 100" in problem.sentence
 
 
-def test_an_endpoint_that_keeps_to_its_limit_is_read_to_its_end(stranger: Stranger, tmp_path: Path) -> None:
+def test_an_endpoint_that_keeps_to_its_limit_is_read_to_its_end(foreign: Foreign, tmp_path: Path) -> None:
     """A hundred tokens of a limit of a hundred are a whole answer."""
 
     async def keeps(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=TEXT % b"word " * 100 + END, content_type="text/event-stream")
 
-    main(["audit", stranger(keeps), "--runs", "1", "--max-tokens", "100", "--out", str(tmp_path)])
+    main(["audit", foreign(keeps), "--runs", "1", "--max-tokens", "100", "--out", str(tmp_path)])
     results = load(tmp_path / "audit.json")
     assert {sample.transport_end for sample in results.samples} == {TransportEnd.FRAMED}
     assert results.requests == results.planned
 
 
 def test_a_whole_answer_whose_reply_never_ends(
-    stranger: Stranger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    foreign: Foreign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The answer is complete, so the path does not fail; that clients hang is a warning, said in one request."""
     monkeypatch.setattr("lab.cli.audit.LEAST_PATIENCE", 1.0)
@@ -130,7 +130,7 @@ def test_a_whole_answer_whose_reply_never_ends(
         await asyncio.sleep(60)
         return reply
 
-    code = main(["audit", stranger(open_ended), "--longest", "100ms", "--out", str(tmp_path)])
+    code = main(["audit", foreign(open_ended), "--longest", "100ms", "--out", str(tmp_path)])
     out = capsys.readouterr().out
     assert code == ExitCode.AS_REQUIRED
     assert "The path fails" not in out

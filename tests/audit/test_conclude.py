@@ -1,4 +1,4 @@
-"""Conclusions as a whole: endings, timeouts, the guilty hop, durations, problems, and that all of it is plain data."""
+"""Conclusions as a whole: endings, timeouts, the culprit, durations, problems, and that all of it is plain data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lab.evidence import TransportEnd
 from lab.vocabulary import Cause, Delivery, Ending
 from lab.wire import format_named
 
-from .stranger import HEADERS, batching, holding, sample, steady, straight, writes
+from .foreign import HEADERS, batching, holding, sample, steady, straight, writes
 
 STEADY = steady(60, 0.04)
 
@@ -68,29 +68,29 @@ class TestEndings:
 
 class TestTimeouts:
     @staticmethod
-    def dying(*moments: float) -> Conclusions:
+    def dying(*times: float) -> Conclusions:
         """Answers that are cut amid running tokens, at those times."""
         made = [
             sample(writes(steady(int((at - 0.5) / 0.04), 0.04), marker=False), end=TransportEnd.SHORT_FIN, ended=at)
-            for at in moments
+            for at in times
         ]
         return conclude(made, longest=None)
 
-    def test_deaths_at_one_time_look_like_a_timeout(self) -> None:
+    def test_terminations_at_one_time_look_like_a_timeout(self) -> None:
         """Thirty seconds each time, whatever came before."""
         (timeout,) = self.dying(30.0, 30.2, 30.1).timeouts
         assert timeout.cause is Cause.TOTAL_TIMEOUT
         assert timeout.value == pytest.approx(30.0)
         assert "looks like" in timeout.sentence
 
-    def test_scattered_deaths_look_like_faults(self) -> None:
+    def test_scattered_terminations_look_like_faults(self) -> None:
         """No timeout has three values."""
         (timeout,) = self.dying(11.0, 30.0, 47.0).timeouts
         assert timeout.cause is None
         assert "faults" in timeout.sentence
 
     @pytest.mark.parametrize(("at", "advice"), [(0.6, "no timeout's doing"), (30.0, "If it is a timeout, raise it")])
-    def test_the_remedy_of_a_death_fits_its_moment(self, at: float, advice: str) -> None:
+    def test_the_remedy_of_a_termination_fits_its_moment(self, at: float, advice: str) -> None:
         """Nobody sets a timeout of half a second, so raising it would mend nothing."""
         (problem,) = [each for each in self.dying(at).problems if "ended cut" in each.sentence]
         assert advice in problem.remedy
@@ -102,7 +102,7 @@ class TestTimeouts:
         found = conclude([sample([(0.1, page)], status=status, headers=(("content-type", "text/html"),))], longest=None)
         assert advice in found.problems[0].remedy
 
-    def test_one_death_tells_nothing(self) -> None:
+    def test_one_termination_tells_nothing(self) -> None:
         """It lies on a timeout of any kind."""
         (timeout,) = self.dying(30.0).timeouts
         assert timeout.cause is None
@@ -113,25 +113,26 @@ class TestWays:
     def found() -> Conclusions:
         """The model streams, the inner hop streams, the outer one holds for 200 ms, and the path passes that on."""
         nginx = (*HEADERS, ("server", "nginx/1.26.3"))
-        ways = (("path", holding(0.2)), ("outer", holding(0.2)), ("inner", straight), ("direct", straight))
+        routes = (("path", holding(0.2)), ("outer", holding(0.2)), ("inner", straight), ("direct", straight))
         return conclude(
-            [sample(path(writes(STEADY)), way=way, headers=nginx) for _ in range(3) for way, path in ways], longest=None
+            [sample(path(writes(STEADY)), route=route, headers=nginx) for _ in range(3) for route, path in routes],
+            longest=None,
         )
 
-    def test_the_guilty_hop_is_the_first_that_is_worse_than_the_one_behind(self) -> None:
+    def test_the_culprit_is_the_first_that_is_worse_than_the_one_behind(self) -> None:
         """What lies further out only passes it on."""
-        assert self.found().guilty == "outer"
+        assert self.found().culprit == "outer"
 
-    def test_what_each_way_adds(self) -> None:
+    def test_what_each_route_adds(self) -> None:
         """From the model outward, each with the one behind it and its later first token."""
-        steps = [(step.way, step.behind, round(step.first_token or 0, 3)) for step in self.found().added]
+        steps = [(step.route, step.behind, round(step.first_token or 0, 3)) for step in self.found().added]
         assert steps == [("inner", "direct", 0.0), ("outer", "inner", 0.2), ("path", "outer", 0.0)]
         assert self.found().added[1].sentence.startswith("over HTTP/1.1 outer delivers coalesced, inner behind it incr")
 
-    def test_a_way_that_dies_where_the_one_behind_does_not_is_guilty(self) -> None:
+    def test_a_route_that_dies_where_the_one_behind_does_not_is_the_culprit(self) -> None:
         """Endings count as well as delivery."""
         cut = [sample(writes(STEADY[:20], marker=False), end=TransportEnd.RESET) for _ in range(2)]
-        assert conclude([*cut, *[sample(writes(STEADY), way="direct")] * 2], longest=None).guilty == "path"
+        assert conclude([*cut, *[sample(writes(STEADY), route="direct")] * 2], longest=None).culprit == "path"
 
 
 def test_a_held_path_fails_with_the_tested_lines_of_its_product() -> None:
@@ -145,7 +146,7 @@ def test_a_held_path_fails_with_the_tested_lines_of_its_product() -> None:
     assert "batched" in found.verdict
 
 
-def test_clumps_a_hold_of_haproxys_apart_bring_its_option() -> None:
+def test_bursts_a_hold_of_haproxys_apart_bring_its_option() -> None:
     """HAProxy writes no header, but its 200 ms are its own; the remedy quotes the line that ends them."""
     found = conclude([sample(holding(0.2)(writes(STEADY)))] * 3, longest=None)
     assert found.groups[0].delivery.delivery is Delivery.COALESCED
@@ -181,7 +182,7 @@ def test_the_same_failure_in_several_settings_is_said_once() -> None:
     offered = [replace(one, setting=replace(one.setting, accept_encoding="gzip")) for one in held]
     failures = [one for one in conclude([*held, *offered], longest=None).problems if one.severity is Severity.FAILURE]
     assert len(failures) == 1
-    assert "with and without a coding offered" in failures[0].sentence
+    assert "with and without a content coding offered" in failures[0].asked
 
 
 def test_a_streaming_path_has_no_problem() -> None:
@@ -206,7 +207,7 @@ class TestCodings:
         found = conclude([flushed(STEADY)] * 3, longest=None)
         assert found.groups[0].delivery.delivery is Delivery.INCREMENTAL
         assert not found.failed
-        (said,) = [problem for problem in found.problems if "no coding was offered" in problem.sentence]
+        (said,) = [problem for problem in found.problems if "no content coding was offered" in problem.sentence]
         assert said.severity is Severity.WARNING
         assert "HTTP allows that" in said.sentence
 

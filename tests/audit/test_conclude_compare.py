@@ -13,17 +13,17 @@ from lab.vocabulary import Delivery, Ending
 from lab.wire import format_named
 from lab.wire.events import FinishReason
 
-from .stranger import HEADERS, REPLY, sample, steady, writes
+from .foreign import HEADERS, REPLY, sample, steady, writes
 
 WHOLE = [steady(count, 0.02) for count in (250, 247, 255)]
 """Answers of a model at 50 tokens a second, which differ a little in length."""
 
-DIRECT = [sample(writes(times), way="direct") for times in WHOLE]
+DIRECT = [sample(writes(times), route="direct") for times in WHOLE]
 
 
 def endings(conclusions: Conclusions) -> list[EndingFinding]:
     """The endings of the path's answers."""
-    return [each.ending for each in conclusions.samples if each.signs.way == "path"]
+    return [each.ending for each in conclusions.samples if each.metrics.route == "path"]
 
 
 def warned(conclusions: Conclusions, words: str) -> bool:
@@ -51,7 +51,7 @@ class TestComplete:
 
     def test_one_event_more_or_less_is_no_proof(self) -> None:
         """Models differ by more from one answer to the next."""
-        direct = [sample(writes(steady(250, 0.02)), way="direct")] * 3
+        direct = [sample(writes(steady(250, 0.02)), route="direct")] * 3
         for count in (249, 251):
             found = conclude([*[sample(writes(steady(count, 0.02)))] * 3, *direct], longest=None)
             assert {each.ending for each in endings(found)} == {Ending.COMPLETE}
@@ -150,10 +150,10 @@ def test_an_answer_of_tool_calls_alone_is_judged_by_them() -> None:
 
 class TestDeaths:
     @staticmethod
-    def timeout(*deaths: tuple[int, float]) -> str:
+    def timeout(*terminations: tuple[int, float]) -> str:
         """What is said of answers that die after so many events and seconds."""
         made = []
-        for count, at in deaths:
+        for count, at in terminations:
             pace = (at - 0.5) / count
             cut = writes(steady(count, pace), marker=False)
             made.append(sample(cut, end=TransportEnd.SHORT_FIN, ended=at))
@@ -173,7 +173,7 @@ class TestDeaths:
         )
 
     def test_one_number_and_one_time_leave_it_open(self) -> None:
-        """An even model and a timeout make the same deaths as a model that dies there."""
+        """An even model and a timeout make the same terminations as a model that dies there."""
         found = self.timeout((100, 2.5), (100, 2.505), (100, 2.5))
         assert found.startswith("None:")
         assert "a timeout, a limit on size, or a model that dies there" in found
@@ -184,4 +184,4 @@ def test_an_empty_body_is_called_that() -> None:
     headers = (*HEADERS, ("content-length", "0"))
     found = conclude([sample([], headers=headers)] * 2, longest=None)
     assert "an empty body" in endings(found)[0].reason
-    assert not any("the whole of it" in odd for odd in found.oddities)
+    assert not any("the whole of it" in each for each in found.anomalies)

@@ -13,7 +13,7 @@ from lab.audit.conclude.findings import Confidence, DeliveryFinding, conclude
 from lab.endpoint.samples import Sample
 from lab.vocabulary import Delivery
 
-from .stranger import Path, batching, holding, paging, sample, steady, straight, writes
+from .foreign import Path, batching, holding, paging, sample, steady, straight, writes
 
 Reads = list[tuple[float, bytes]]
 
@@ -30,7 +30,7 @@ PATHS: dict[str, tuple[Path, set[Delivery]]] = {
 
 def found(samples: Sequence[Sample]) -> DeliveryFinding:
     """What is concluded of the path."""
-    (group,) = [group for group in conclude(samples, longest=None).groups if group.way == "path"]
+    (group,) = [group for group in conclude(samples, longest=None).groups if group.route == "path"]
     return group.delivery
 
 
@@ -39,7 +39,7 @@ def through(path: Path, times: Sequence[Sequence[float]]) -> list[Sample]:
     return [sample(path(writes(row))) for row in times]
 
 
-DIRECT = [sample(writes(steady(60, 0.04)), way="direct") for _ in range(3)]
+DIRECT = [sample(writes(steady(60, 0.04)), route="direct") for _ in range(3)]
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -82,7 +82,7 @@ def test_one_sample_is_no_proof_of_holding() -> None:
 
 
 def test_samples_that_differ_prove_nothing() -> None:
-    """Clumps in one sample and single tokens in the next: both words would be wrong for one of them."""
+    """Bursts in one sample and single tokens in the next: both words would be wrong for one of them."""
     samples = [*through(straight, [steady(60, 0.04)]), *through(batching, [steady(60, 0.04)])]
     finding = found(samples)
     assert finding.confidence is Confidence.CANNOT_TELL
@@ -90,14 +90,14 @@ def test_samples_that_differ_prove_nothing() -> None:
 
 
 def test_a_beginning_that_was_held_is_not_incremental() -> None:
-    """A path that holds the first fifteen tokens and streams the rest shows many moments all the same."""
+    """A path that holds the first fifteen tokens and streams the rest shows many bursts all the same."""
     times = steady(60, 0.04)
     held = [max(time, times[14]) for time in times]
     assert found(through(straight, [held] * 3)).delivery is not Delivery.INCREMENTAL
 
 
 def test_a_batch_over_a_slow_link_is_not_incremental() -> None:
-    """A large answer, held to its end and then carried in packets, comes at many moments that cut its events."""
+    """A large answer, held to its end and then carried in packets, comes in many bursts that cut its events."""
     body = b"".join(data for _, data in writes(steady(400, 0.01)))
     packets = [(5.0 + 0.025 * place, body[at : at + 1448]) for place, at in enumerate(range(0, len(body), 1448))]
     assert len(packets) >= 40
@@ -116,11 +116,11 @@ def test_a_late_start_and_a_fast_model_is_no_batch() -> None:
     assert found(through(straight, [steady(60, 0.005, first=10.0)] * 3)).confidence is Confidence.CANNOT_TELL
 
 
-def test_a_model_that_writes_in_clumps_is_not_the_paths_fault() -> None:
-    """Clumps that the model's own address shows as well are held against nobody, and the reason names the model."""
-    clumps = [0.5 + 0.3 * (number // 5) for number in range(60)]
-    direct = [sample(writes(clumps), way="direct")] * 3
-    finding = found([*through(straight, [clumps] * 3), *direct])
+def test_a_model_that_writes_in_bursts_is_not_the_paths_fault() -> None:
+    """Bursts that the model's own address shows as well are held against nobody, and the reason names the model."""
+    bursts = [0.5 + 0.3 * (number // 5) for number in range(60)]
+    direct = [sample(writes(bursts), route="direct")] * 3
+    finding = found([*through(straight, [bursts] * 3), *direct])
     assert finding.confidence is Confidence.CANNOT_TELL
     assert "a model's own steps" in finding.reason
 

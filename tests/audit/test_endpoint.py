@@ -1,4 +1,4 @@
-"""What may be written as an address, and the ways that come of it."""
+"""What may be written as an address, and the routes that come of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lab.errors import BadInput
 def test_the_whole_endpoint_or_a_base(url: str, wire_format: str | None, whole: str) -> None:
     """The path names the format, or the format completes the path."""
     endpoint = endpoint_of("path", url, wire_format)
-    assert endpoint.way.url == whole
+    assert endpoint.route.url == whole
     assert endpoint.origin + endpoint.target == whole
 
 
@@ -58,14 +58,14 @@ def test_a_bad_address_is_refused_without_repeating_secrets(url: str, told: str)
     assert "hunter22" not in str(caught.value)
 
 
-def test_ways_stand_in_their_order() -> None:
+def test_routes_stand_in_their_order() -> None:
     """The audited one first, then the hops as given, then the model's own address."""
-    ways = endpoints_of(
+    routes = endpoints_of(
         "https://h/v1/messages", direct="http://10.0.0.1:8000", hops=["gate=https://g/v1", "mesh=http://10.0.0.2/v1"]
     )
-    assert [endpoint.way.name for endpoint in ways] == ["path", "gate", "mesh", "direct"]
-    assert {endpoint.wire_format.name for endpoint in ways} == {"anthropic-messages"}
-    assert ways[-1].way.url == "http://10.0.0.1:8000/v1/messages"
+    assert [endpoint.route.name for endpoint in routes] == ["path", "gate", "mesh", "direct"]
+    assert {endpoint.wire_format.name for endpoint in routes} == {"anthropic-messages"}
+    assert routes[-1].route.url == "http://10.0.0.1:8000/v1/messages"
 
 
 @pytest.mark.parametrize("hop", ["https://h/v1", "=https://h/v1", "path=https://h/v1", "direct=https://h/v1", "a b=x"])

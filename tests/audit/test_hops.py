@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 import lab
-from lab.audit.conclude.hops import HopClue, header_oddities, hop_clues
+from lab.audit.conclude.hops import HopClue, header_anomalies, hop_clues
 from lab.audit.conclude.remedies import remedy_for
 from lab.vocabulary import Trouble
 
-from .stranger import HEADERS, sample, steady, writes
+from .foreign import HEADERS, sample, steady, writes
 
 ENVOYS = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
 
@@ -79,7 +79,7 @@ def test_what_speaks_against_streaming_is_named_once() -> None:
     """A coding, a length and a body ended by the close, in all samples alike, are one sentence each."""
     headers = (*HEADERS, ("content-encoding", "gzip"), ("content-length", "10"), ("x-accel-buffering", "no"))
     trace = sample(writes(steady(3, 0.1)), headers=headers).evidence.trace
-    assert len(header_oddities([trace, trace])) == 3
+    assert len(header_anomalies([trace, trace])) == 3
 
 
 @pytest.mark.parametrize(

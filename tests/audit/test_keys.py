@@ -21,7 +21,7 @@ from lab.evidence import Read, Trace, TransportEnd
 
 KEY = "sk-proj-0123456789abcdefghij"
 VENDOR = {"path": "https://api.openai.com/v1/chat/completions"}
-STRANGER = {"path": "https://gateway.example.com/v1/chat/completions"}
+FOREIGN = {"path": "https://gateway.example.com/v1/chat/completions"}
 
 
 ENCODINGS: dict[str, Callable[[str], str]] = {
@@ -46,9 +46,9 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 """As the standard library and other languages' encoders write a text."""
 
 
-def headers(keys: Keys, way: str = "path") -> dict[str, str]:
-    """What would be sent to a way."""
-    return dict(secret.plain() for secret in keys.of(way))
+def headers(keys: Keys, route: str = "path") -> dict[str, str]:
+    """What would be sent to a route."""
+    return dict(secret.plain() for secret in keys.of(route))
 
 
 class TestWhereFrom:
@@ -67,23 +67,23 @@ class TestWhereFrom:
             "http://127.0.0.1:8000/v1/chat/completions",
         ],
     )
-    def test_the_vendors_variable_goes_to_no_stranger(self, url: str) -> None:
+    def test_the_vendors_variable_goes_to_no_foreign_endpoint(self, url: str) -> None:
         """A key that was not asked for leaves for the vendor's host over TLS and for nobody else."""
         assert headers(read_keys("openai-chat", {"path": url}, environment={"OPENAI_API_KEY": KEY})) == {}
 
     def test_a_key_that_was_asked_for_goes_where_it_was_asked_for(self) -> None:
         """--key-env names the variable for any host."""
-        keys = read_keys("openai-chat", STRANGER, key_env=["GATE_KEY"], environment={"GATE_KEY": f" {KEY}\n"})
+        keys = read_keys("openai-chat", FOREIGN, key_env=["GATE_KEY"], environment={"GATE_KEY": f" {KEY}\n"})
         assert headers(keys) == {"Authorization": f"Bearer {KEY}"}
 
     def test_anthropics_key_travels_in_its_own_header(self) -> None:
         """The wire format says in which header."""
-        keys = read_keys("anthropic-messages", STRANGER, key_env=["GATE_KEY"], environment={"GATE_KEY": KEY})
+        keys = read_keys("anthropic-messages", FOREIGN, key_env=["GATE_KEY"], environment={"GATE_KEY": KEY})
         assert headers(keys) == {"x-api-key": KEY}
 
-    def test_a_way_can_have_a_key_of_its_own(self) -> None:
+    def test_a_route_can_have_a_key_of_its_own(self) -> None:
         """The gateway's key does not go to the model's own address where that has another."""
-        urls = {**STRANGER, "direct": "https://model.example.com/v1/chat/completions"}
+        urls = {**FOREIGN, "direct": "https://model.example.com/v1/chat/completions"}
         environment = {"GATE_KEY": KEY, "MODEL_KEY": "another-key"}
         keys = read_keys("openai-chat", urls, key_env=["GATE_KEY", "direct=MODEL_KEY"], environment=environment)
         assert headers(keys, "path") == {"Authorization": f"Bearer {KEY}"}
@@ -92,12 +92,12 @@ class TestWhereFrom:
     def test_a_file_holds_a_key(self, tmp_path: Path) -> None:
         """A secret mounted as a file is read without its line end."""
         (tmp_path / "key").write_text(f"{KEY}\n")
-        keys = read_keys("openai-chat", STRANGER, key_file=tmp_path / "key", environment={})
+        keys = read_keys("openai-chat", FOREIGN, key_file=tmp_path / "key", environment={})
         assert headers(keys) == {"Authorization": f"Bearer {KEY}"}
 
     def test_other_secret_headers(self) -> None:
         """A gateway's own header comes from a variable too."""
-        keys = read_keys("openai-chat", STRANGER, header_env=["X-Gate=GATE_KEY"], environment={"GATE_KEY": KEY})
+        keys = read_keys("openai-chat", FOREIGN, header_env=["X-Gate=GATE_KEY"], environment={"GATE_KEY": KEY})
         assert headers(keys) == {"X-Gate": KEY}
 
 
@@ -108,7 +108,7 @@ class TestRefused:
             ({"key_env": ["NO_SUCH"]}, "there is no variable NO_SUCH"),
             ({"key_env": [KEY]}, "no name of a variable"),
             ({"key_env": ["abcdefghijklmnop"]}, "no variable of that name"),
-            ({"key_env": [f"x={KEY}"]}, "names no way"),
+            ({"key_env": [f"x={KEY}"]}, "names no route"),
             ({"key_env": ["EMPTY"]}, "EMPTY is empty"),
             ({"key_env": ["SHORT"]}, "fewer than 6"),
             ({"key_env": ["LINES"]}, "holds no key"),
@@ -123,7 +123,7 @@ class TestRefused:
         """The message names the option and the remedy, and never what may be the key itself."""
         environment = {"EMPTY": " ", "SHORT": "x", "LINES": f"{KEY}\nHost: x", "GOOD": KEY}
         with pytest.raises(BadInput) as caught:
-            read_keys("openai-chat", STRANGER, environment=environment, **given)  # type: ignore[arg-type]
+            read_keys("openai-chat", FOREIGN, environment=environment, **given)  # type: ignore[arg-type]
         assert told in caught.value.problem
         assert caught.value.remedy
         assert KEY not in str(caught.value)
@@ -144,7 +144,7 @@ class TestRefused:
 class TestMasking:
     def test_no_repr_shows_a_secret(self) -> None:
         """Whatever prints these objects, a traceback or a log, prints no key."""
-        keys = read_keys("openai-chat", STRANGER, key_env=["K"], environment={"K": KEY})
+        keys = read_keys("openai-chat", FOREIGN, key_env=["K"], environment={"K": KEY})
         assert KEY not in repr(keys) + str(keys) + repr(keys.mask) + repr(keys.common)
 
     @pytest.mark.parametrize(
@@ -204,6 +204,6 @@ class TestMasking:
 
     def test_secret_names_its_source(self) -> None:
         """The statement of cost says where the key came from."""
-        keys = read_keys("openai-chat", STRANGER, key_env=["K"], environment={"K": KEY})
+        keys = read_keys("openai-chat", FOREIGN, key_env=["K"], environment={"K": KEY})
         assert isinstance(keys.common, Secret)
         assert keys.common.source == "K"

@@ -26,12 +26,12 @@ def findings() -> Findings:
     draw = random.Random(SEED)
     found: dict[tuple[Model, str, bool], tuple[Asked, DeliveryFinding]] = {}
     for model in MODELS:
-        control = ask(model, "none", SAMPLES, draw, way="direct").samples
+        control = ask(model, "none", SAMPLES, draw, route="direct").samples
         for hold in HOLDS:
             asked = ask(model, hold, SAMPLES, draw)
             for with_direct in (False, True):
                 samples = [*asked.samples, *(control if with_direct else ())]
-                (group,) = [each for each in conclude(samples, longest=None).groups if each.way == "path"]
+                (group,) = [each for each in conclude(samples, longest=None).groups if each.route == "path"]
                 found[model, hold, with_direct] = asked, group.delivery
     return found
 

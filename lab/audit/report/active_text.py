@@ -44,7 +44,7 @@ def lines_of(findings: ActiveFindings) -> list[str]:
     lines += [
         f"  {each.watched.value:12}  {timeout_cell(each):18}  {timeout_words(each)}" for each in findings.timeouts
     ]
-    lines += ["", f"Deaths: {deaths_words(findings.terminations)}", *histogram(findings.terminations)]
+    lines += ["", f"Terminations: {deaths_words(findings.terminations)}", *histogram(findings.terminations)]
     lines += ["", "What compression, HTTP/2 and a slow reader change; delivery in lockstep"]
     for each in findings.modes:
         lines.append(f"  {each.name:12}  {each.delivery.value:12}  {reply_words(each):16}  {change_words(each)}")
@@ -65,7 +65,7 @@ def looked_for(findings: ActiveFindings) -> str:
 
 
 def reply_words(mode: ModeFound) -> str:
-    """Version and coding of the replies to one way of asking, in few words."""
+    """Version and content coding of the replies to one way of asking, in few words."""
     version = f"HTTP/{mode.version}" if mode.version else "no reply"
     return f"{version}, {mode.coding}" if mode.coding else version
 
@@ -136,7 +136,7 @@ def histogram(terminations: Sequence[Termination]) -> list[str]:
     bars = Counter(
         (math.floor((termination.waited + step / 5) / step), termination.kind) for termination in terminations
     )
-    lines = ["  Deaths by what the stream had waited (# a timeout, x a fault, o an outage, ? not told)"]
+    lines = ["  Terminations by what the stream had waited (# a timeout, x a fault, o an outage, ? not told)"]
     for place in sorted({place for place, _ in bars}):
         counts = [(kind, bars[place, kind]) for kind in TerminationKind]
         most = max(1, math.ceil(sum(count for _, count in counts) / _WIDEST_BAR))

@@ -174,20 +174,20 @@ def endpoint(base: str) -> str:
 
 
 def deliveries(conclusions: Conclusions) -> Sequence[str]:
-    """What was said of each way, for a reader of a failure."""
-    return [f"{each.way}: {each.delivery.delivery}, {each.delivery.reason}" for each in conclusions.groups]
+    """What was said of each route, for a reader of a failure."""
+    return [f"{each.route}: {each.delivery.delivery}, {each.delivery.reason}" for each in conclusions.groups]
 
 
 @pytest.mark.parametrize("chain", CHAINS, ids=lambda chain: chain.name)
 async def test_the_hop_that_holds_is_the_one_that_is_named(found: Mapping[str, Conclusions], chain: Chain) -> None:
-    """No hop but the guilty one is ever named; where every way could be told, that one is."""
+    """No hop but the culprit is ever named; where every route could be told, that one is."""
     conclusions = found[chain.name]
     expected = "" if chain.holding is None else NAMES[chain.holding]
     told = [each.delivery.confidence is not Confidence.CANNOT_TELL for each in conclusions.groups]
-    assert conclusions.guilty in (expected, *([] if all(told) else [""])), deliveries(conclusions)
+    assert conclusions.culprit in (expected, *([] if all(told) else [""])), deliveries(conclusions)
 
 
 async def test_most_of_them_are_named(found: Mapping[str, Conclusions]) -> None:
     """Where a machine is so busy that streaming cannot be proven, none is blamed; that must stay the exception."""
-    named = [chain for chain in CHAINS if chain.holding is not None and found[chain.name].guilty]
+    named = [chain for chain in CHAINS if chain.holding is not None and found[chain.name].culprit]
     assert 2 * len(named) > len(CHAINS), [deliveries(each) for each in found.values()]

@@ -31,17 +31,17 @@ class MakeAgain(Exception):
 
 
 @dataclass(frozen=True)
-class Made:
+class Generation:
     """One generation, asked for one way.
 
     Args:
-        generation: its number; the same number asked the other way is its pair.
+        number: of the generation; the same number asked the other way is its pair.
         stream: whether it was streamed.
         at_once: how many ran at the same time, this one included.
         evidence: what came of it.
     """
 
-    generation: int
+    number: int
     stream: bool
     at_once: int
     evidence: Evidence
@@ -51,7 +51,7 @@ class Made:
 class Turn:
     """All requests of one way in one round: what they came to, and how long they took together, in seconds."""
 
-    made: tuple[Made, ...]
+    generations: tuple[Generation, ...]
     seconds: float
 
 
@@ -94,5 +94,5 @@ async def _turn(ask: Ask, generations: Sequence[int], stream: bool) -> Turn:
             return Turn(tuple(task.result() for task in tasks), time.monotonic() - started)
 
 
-async def _one(ask: Ask, generation: int, stream: bool, at_once: int) -> Made:
-    return Made(generation, stream, at_once, await ask(generation, stream, at_once))
+async def _one(ask: Ask, generation: int, stream: bool, at_once: int) -> Generation:
+    return Generation(generation, stream, at_once, await ask(generation, stream, at_once))

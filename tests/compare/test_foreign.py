@@ -12,7 +12,7 @@ import trustme
 from busy import busy_processes
 
 from lab.cli import main
-from lab.compare.advice import Answer, Choice
+from lab.compare.advice import Choice, RuleAnswer
 from lab.compare.answers import Unit
 from lab.compare.growth import Growing
 from lab.compare.results import Comparison, load
@@ -54,7 +54,7 @@ def saved(tmp_path: Path) -> Comparison:
     return load(tmp_path / "compare.json")
 
 
-def answer_to(comparison: Comparison, words: str) -> Answer:
+def answer_to(comparison: Comparison, words: str) -> RuleAnswer:
     """The answer of the rule whose question has these words."""
     assert comparison.advice is not None
     (found,) = (ruling.answer for ruling in comparison.advice.rulings if words in ruling.question)
@@ -83,7 +83,7 @@ def test_known_times_are_measured_and_streaming_is_recommended(compare: Compare,
         assert level.stream.first_text is not None
         assert level.stream.first_text.value >= 0.09
         assert level.stream.first_text.value < level.stream.total.value / 2  # type: ignore[union-attr]
-    assert answer_to(found, "first text") is Answer.YES
+    assert answer_to(found, "first text") is RuleAnswer.YES
     assert (tmp_path / "compare.html").read_text().count("<figure>") == 5
 
 
@@ -97,7 +97,7 @@ def test_a_path_that_buffers_makes_streaming_pointless(
     assert code == ExitCode.AS_REQUIRED
     assert out.startswith("Ask for batch replies")
     assert "A stream gains nothing here" in out
-    assert answer_to(saved(tmp_path), "first text") is Answer.NO
+    assert answer_to(saved(tmp_path), "first text") is RuleAnswer.NO
 
 
 @pytest.mark.grid
@@ -133,7 +133,7 @@ def test_answers_that_differ_in_length_are_not_compared_as_if_they_were_alike(co
     compare(Endpoint(pieces=(10, 60), interval=0.01), "--concurrency", "2")
     (level,) = saved(tmp_path).levels
     assert level.left_out > 0
-    assert answer_to(saved(tmp_path), "same time") in (Answer.CANNOT_TELL, Answer.YES)
+    assert answer_to(saved(tmp_path), "same time") in (RuleAnswer.CANNOT_TELL, RuleAnswer.YES)
     assert level.stream.length is not None
     assert level.stream.length.low != level.stream.length.high
 
@@ -223,7 +223,7 @@ def test_an_endpoint_with_too_much_to_do_is_no_fault_of_the_batch_replies(compar
     code, out, _ = compare(Endpoint(batch_status=503), "--concurrency", "1", "--program")
     found = saved(tmp_path)
     assert found.advice is not None
-    assert answer_to(found, "silence") is not Answer.YES
+    assert answer_to(found, "silence") is not RuleAnswer.YES
     assert "timeout at" not in out
     assert code == ExitCode.AS_REQUIRED
 

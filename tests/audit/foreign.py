@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
-from lab.endpoint.samples import Sample, Setting, Way
+from lab.endpoint.samples import Route, Sample, Setting
 from lab.evidence import Evidence, Read, Stall, Trace, TransportEnd
 from lab.wire import format_named
 from lab.wire.events import FinishReason
@@ -79,7 +79,7 @@ def paging(size: int) -> Path:
 def sample(
     reads: Sequence[tuple[float, bytes]],
     *,
-    way: str = "path",
+    route: str = "path",
     wire: str = "openai-chat",
     end: TransportEnd = TransportEnd.FRAMED,
     ended: float | None = None,
@@ -104,4 +104,4 @@ def sample(
         body=body,
         stalls=tuple(Stall(START + since, START + until) for since, until in stalls),
     )
-    return Sample(Setting(Way(way, "https://stranger/v1"), stream=stream), Evidence(wire, stream, trace))
+    return Sample(Setting(Route(route, "https://foreign/v1"), stream=stream), Evidence(wire, stream, trace))

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from judge.builder import Build
 
-from lab.compare.made import MakeAgain, Turn, count_requests, make_all
+from lab.compare.turns import MakeAgain, Turn, count_requests, make_all
 from lab.evidence import Evidence
 
 
@@ -25,7 +25,7 @@ async def test_each_generation_is_made_both_ways_and_the_first_way_alternates() 
         *[(4, False), (5, False), (4, True), (5, True)],
     ]
     assert len(asked) == count_requests((1, 2), 2)
-    assert [len(turn.made) for turn in turns] == [1] * 4 + [2] * 4
+    assert [len(turn.generations) for turn in turns] == [1] * 4 + [2] * 4
 
 
 async def test_all_of_a_turn_run_at_once() -> None:
@@ -40,7 +40,7 @@ async def test_all_of_a_turn_run_at_once() -> None:
 
     turns: list[Turn] = []
     await make_all(ask, (3,), 1, turns.append)
-    assert [made.at_once for turn in turns for made in turn.made] == [3] * 6
+    assert [each.at_once for turn in turns for each in turn.generations] == [3] * 6
 
 
 async def test_turns_that_are_over_are_kept_when_a_later_one_fails() -> None:
@@ -70,4 +70,4 @@ async def test_a_turn_that_says_nothing_is_made_again_as_a_whole() -> None:
 
     await make_all(ask, (3,), 1, turns.append)
     assert asked == [0, 1, 2] * 3
-    assert [len(turn.made) for turn in turns] == [3, 3]
+    assert [len(turn.generations) for turn in turns] == [3, 3]

@@ -1,7 +1,7 @@
-"""Several ways to one model: what each part of the path adds, and which hop is to blame.
+"""Several routes to one model: what each part of the path adds, and which hop is the culprit.
 
-The ways are taken from the model outward, and each is compared with the one behind it, asked alike. The first that is
-worse than the one behind is guilty; whatever lies further out may only pass on what it got.
+The routes are taken from the model outward, and each is compared with the one behind it, asked alike. The first that is
+worse than the one behind is the culprit; whatever lies further out may only pass on what it got.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import median
 
 from lab.audit.conclude.confidence import Confidence, DeliveryFinding, EndingFinding
-from lab.audit.conclude.signs import Measured
+from lab.audit.conclude.metrics import Measured
 from lab.endpoint.samples import DIRECT, PATH
 from lab.evidence import HttpVersion
 from lab.judge.endings import WHOLE
@@ -31,10 +31,10 @@ class EndingCount:
 
 @dataclass(frozen=True)
 class GroupFinding:
-    """What the samples of one way, HTTP version and offered coding show together.
+    """What the samples of one route, HTTP version and offered content coding show together.
 
     Args:
-        way: the way's name.
+        route: the route's name.
         http: the version that was asked for.
         accept_encoding: what was offered; empty for nothing.
         stream: whether streams were asked for.
@@ -45,7 +45,7 @@ class GroupFinding:
         total: median of the seconds to the end.
     """
 
-    way: str
+    route: str
     http: HttpVersion
     accept_encoding: str
     stream: bool
@@ -57,7 +57,7 @@ class GroupFinding:
 
     @property
     def key(self) -> tuple[HttpVersion, str, bool]:
-        """How it was asked, whichever way."""
+        """How it was asked, whichever route."""
         return self.http, self.accept_encoding, self.stream
 
     @property
@@ -68,45 +68,43 @@ class GroupFinding:
 
 @dataclass(frozen=True)
 class Added:
-    """What a way adds to the one behind it, asked alike; times in seconds.
+    """What a route adds to the one behind it, asked alike; times in seconds.
 
     Args:
-        way: the way further out.
+        route: the route further out.
         behind: the one nearer to the model.
         first_token: how much later the first token came, in the median; None if either brought none.
-        delivery: how the tokens came on the way itself.
-        delivery_behind: how they came on the one behind.
+        delivery: how the tokens came on the route itself.
         worse: whether delivery or endings are worse, and no sample leaves that open.
         sentence: the comparison in words.
     """
 
-    way: str
+    route: str
     behind: str
     http: HttpVersion
     accept_encoding: str
     first_token: float | None
     delivery: Delivery
-    delivery_behind: Delivery
     worse: bool
     sentence: str
 
 
-def outward(ways: Sequence[str]) -> list[str]:
-    """The ways from the model outward: the direct one, the hops from the last to the first, the path."""
-    hops = [way for way in dict.fromkeys(ways) if way not in (PATH, DIRECT)]
-    return [*([DIRECT] if DIRECT in ways else []), *reversed(hops), *([PATH] if PATH in ways else [])]
+def outward(routes: Sequence[str]) -> list[str]:
+    """The routes from the model outward: the direct one, the hops from the last to the first, the path."""
+    hops = [route for route in dict.fromkeys(routes) if route not in (PATH, DIRECT)]
+    return [*([DIRECT] if DIRECT in routes else []), *reversed(hops), *([PATH] if PATH in routes else [])]
 
 
 def added(groups: Sequence[GroupFinding]) -> tuple[Added, ...]:
-    """Each way compared with the one behind it, for every setting that both were asked in."""
+    """Each route compared with the one behind it, for every setting that both were asked in."""
     found = []
-    for behind, way in pairwise(outward([group.way for group in groups])):
-        inner = {group.key: group for group in groups if group.way == behind}
-        found += [_added(group, inner[group.key]) for group in groups if group.way == way and group.key in inner]
+    for behind, route in pairwise(outward([group.route for group in groups])):
+        inner = {group.key: group for group in groups if group.route == behind}
+        found += [_added(group, inner[group.key]) for group in groups if group.route == route and group.key in inner]
     return tuple(found)
 
 
-def guilty(steps: Sequence[Added]) -> Added | None:
+def find_culprit(steps: Sequence[Added]) -> Added | None:
     """The first step from the model outward that makes it worse."""
     return next((step for step in steps if step.worse), None)
 
@@ -118,20 +116,19 @@ def _added(group: GroupFinding, inner: GroupFinding) -> Added:
     ranks = [_RANK.get(each.delivery.delivery) for each in (inner, group)]
     slower = None not in ranks and ranks[1] > ranks[0]  # type: ignore[operator]
     dies = group.broken > 0 and inner.broken == 0
-    asked = f"HTTP/{group.http}{' with a coding offered' if group.accept_encoding else ''}"
-    words = f"over {asked} {group.way} delivers {group.delivery.delivery}, {inner.way} behind it "
+    asked = f"HTTP/{group.http}{' with a content coding offered' if group.accept_encoding else ''}"
+    words = f"over {asked} {group.route} delivers {group.delivery.delivery}, {inner.route} behind it "
     words += str(inner.delivery.delivery)
     if later is not None:
         words += f"; the first token is {abs(later):.2f} s {'later' if later >= 0 else 'earlier'}"
     words += f"; {group.broken} of {group.samples} answers end wrongly, behind it {inner.broken} of {inner.samples}"
     return Added(
-        way=group.way,
-        behind=inner.way,
+        route=group.route,
+        behind=inner.route,
         http=group.http,
         accept_encoding=group.accept_encoding,
         first_token=later,
         delivery=group.delivery.delivery,
-        delivery_behind=inner.delivery.delivery,
         worse=slower or dies,
         sentence=words,
     )
@@ -146,9 +143,9 @@ def group_finding(
     for ending in endings:
         by_word.setdefault(ending.ending, []).append(ending)
     counts = [EndingCount(len(alike), _weakest(alike)) for alike in by_word.values()]
-    firsts = [one.signs.first_token for one in group if one.signs.first_token is not None]
+    firsts = [one.metrics.first_token for one in group if one.metrics.first_token is not None]
     return GroupFinding(
-        way=setting.way.name,
+        route=setting.route.name,
         http=setting.http,
         accept_encoding=setting.accept_encoding,
         stream=setting.stream,
@@ -156,7 +153,7 @@ def group_finding(
         delivery=delivery,
         endings=tuple(sorted(counts, key=lambda each: -each.count)),
         first_token=median(firsts) if firsts else None,
-        total=median(one.signs.total for one in group),
+        total=median(one.metrics.total for one in group),
     )
 
 
