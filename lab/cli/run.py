@@ -22,8 +22,7 @@ from lab.reports import write_reports
 from lab.reports.terminal import print_results
 from lab.results import CaseResult, Results
 from lab.scenarios.run import LeftStanding, raise_if_engine_died, run_lab
-from lab.testbed import engine, images
-from lab.testbed.images import MODEL
+from lab.testbed.supply import choose, started
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Outcome
 from lab.wire import format_named
@@ -130,10 +129,8 @@ def _exit_code(results: Results) -> ExitCode:
 async def keep_up(scenarios: Sequence[Scenario], *, out: Console, say: Callable[[str], None]) -> None:
     """Start every case and keep them up until Ctrl-C."""
     cases = [case for scenario in scenarios for case in scenario.cases]
-    (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    keys = [MODEL, *dict.fromkeys(case.proxy.id for case in cases)]
-    in_use = await asyncio.to_thread(images.ensure, keys, say)
-    async with Testbed([Target(s.id, s.proxy, s.config) for s in cases], in_use) as testbed:
+    supply = await asyncio.to_thread(choose, say)
+    async with started([Target(s.id, s.proxy, s.config) for s in cases], supply, say) as (testbed, _):
         for case in cases:
             out.print()
             print_line(out, f"{case.id}  {case.title}".rstrip(), "bold")

@@ -86,6 +86,8 @@ def judged(performance: Performance) -> CaseResult:
 
 
 async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts: Starts) -> tuple[Evidence, ...]:
+    await testbed.ready(case.id)
+
     async def one(each: Exchange) -> Evidence:
         await starts.turn()
         return await _observe(each, case, testbed, channel)

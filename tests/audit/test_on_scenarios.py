@@ -25,6 +25,7 @@ from lab.plan import Plan
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Delivery, Ending, Variant
@@ -188,7 +189,7 @@ async def _ask_all(images: Mapping[str, ImageInUse]) -> Mapping[str, list[Route]
     every = [(one, each) for one, found in families for each in found]
     asked: dict[str, list[Route]] = {}
     async with (
-        Testbed([Target(each.id, each.proxy, each.config) for each in cases], images) as testbed,
+        Testbed([Target(each.id, each.proxy, each.config) for each in cases], Containers(images)) as testbed,
         SideChannel(testbed.model_url) as channel,
     ):
         first = Asker(testbed, channel)
