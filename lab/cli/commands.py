@@ -18,7 +18,7 @@ from lab.cli.terminal import print_line
 from lab.errors import ExitCode
 from lab.printable import printable
 from lab.products import PROXIES
-from lab.vocabulary import Variant
+from lab.vocabulary import RunnerName, Variant
 
 Names = Annotated[
     list[str] | None,
@@ -44,6 +44,13 @@ def run(
         str, typer.Option("--first-token", metavar="DURATION", help="Wait for a first token at least so long.")
     ] = "",
     gap: Annotated[str, typer.Option(metavar="DURATION", help="Be silent amid a stream at least so long.")] = "",
+    runner: Annotated[
+        RunnerName, typer.Option(help="Containers, or processes of this machine's binaries; auto takes what there is.")
+    ] = RunnerName.AUTO,
+    binary: Annotated[
+        list[Path] | None,
+        typer.Option("--binary", metavar="PATH", help="Only this binary, as a process, at the version that it prints."),
+    ] = None,
     to: Annotated[
         Path, typer.Option("--out", file_okay=False, help="Folder for results.json, report.html and junit.xml.")
     ] = RESULTS,
@@ -56,10 +63,15 @@ def run(
     waits = Waits(duration("--longest", longest), duration("--first-token", first_token), duration("--gap", gap))
     with without_signals():
         from lab.cli.run import run_and_report
+        from lab.cli.runners import supplied
+        from lab.testbed.supply import Supply, Wish
 
-    chosen = select(_scenarios(names), _ids(names), proxy or (), real_defaults=real_defaults)
-    chosen = with_waits(chosen, waits)
-    raise typer.Exit(run_and_report(chosen, to, real_defaults=real_defaults, out=out, err=err))
+    def choose(supply: Supply, proxies: Sequence[str]) -> tuple[Scenario, ...]:
+        scenarios = discover(_folder(names) or shipped_scenarios(), supply.products)
+        return with_waits(select(scenarios, _ids(names), proxies, real_defaults=real_defaults), waits)
+
+    supply, chosen = supplied(Wish(runner, tuple(binary or ())), proxy or (), choose, say)
+    raise typer.Exit(run_and_report(chosen, to, supply, real_defaults=real_defaults, out=out, err=err))
 
 
 @app.command("list", epilog="Example: lab list --proxy envoy")
@@ -98,9 +110,14 @@ def up(
     """Start a scenario's cases and print a curl command for each; ends at Ctrl-C."""
     with without_signals():
         from lab.cli.run import keep_up
+        from lab.cli.runners import supplied
+        from lab.testbed.supply import Supply, Wish
 
-    chosen = select(_scenarios([name]), _ids([name]), [proxy])
-    run_until_stopped(keep_up(chosen, out=out, say=say))
+    def choose(supply: Supply, proxies: Sequence[str]) -> tuple[Scenario, ...]:
+        return select(discover(_folder([name]) or shipped_scenarios(), supply.products), _ids([name]), proxies)
+
+    supply, chosen = supplied(Wish(), [proxy], choose, say)
+    run_until_stopped(keep_up(chosen, supply, out=out, say=say))
 
 
 @app.command(epilog="Example: lab serve --port 8000")

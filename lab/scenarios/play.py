@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from lab.catalogue import Case, Exchange
-from lab.errors import LabError, SetUpFault
+from lab.errors import LabError, SetUpFault, Unavailable
 from lab.evidence import Evidence
 from lab.files import read_words
 from lab.probe.exchange import Patience
@@ -68,6 +68,8 @@ async def perform(case: Case, testbed: Testbed, channel: SideChannel, starts: St
         fault, problem = Outcome.HARNESS_FAILED, str(error)
     except SetUpFault as error:
         fault, problem = Outcome.SET_UP_FAILED, str(error)
+    except Unavailable as error:
+        fault, problem = Outcome.SKIPPED, str(error)
     except (aiohttp.ClientError, OSError, LabError) as error:
         fault, problem = Outcome.HARNESS_FAILED, f"the model server or the engine is out of reach: {error!r}"
     except Exception:  # a fault of ours in one case must not lose the results of the others

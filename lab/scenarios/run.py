@@ -79,13 +79,14 @@ async def run_lab(
     """
     check_consumers(scenarios)
     cases = [case for scenario in scenarios for case in scenario.cases]
-    supplied = supply or await asyncio.to_thread(choose, listener.say)
+    if supply is None:
+        supply = await asyncio.to_thread(choose, listener.say)
     targets = [Target(case.id, case.proxy, case.config) for case in longest_first(cases)]
     diary = _Diary()
     fault: EnvironmentFault | None = None
     used: tuple[Used, ...] = ()
     try:
-        async with started(targets, supplied, listener.say, wait=False) as (testbed, used):
+        async with started(targets, supply, listener.say, wait=False) as (testbed, used):
             listener.begins(cases)
             rounds = Rounds(testbed, listener)
             await testbed.while_starting(rounds.play(cases))
@@ -100,7 +101,7 @@ async def run_lab(
         result = replace(diary.results[case.id], log=tuple(testbed.log(case.id, LOG_LINES)))
         diary.results[case.id] = result
         listener.ends(case, result)
-    results = _results(scenarios, diary, supplied, used, real_defaults=real_defaults)
+    results = _results(scenarios, diary, supply, used, real_defaults=real_defaults)
     if fault is not None:
         raise LeftStanding(fault, results) from fault
     return results
@@ -167,4 +168,18 @@ def raise_if_engine_died(results: Results) -> None:
             "That is a fault of the lab's own; the report has the traceback."
             if ours
             else "Run the lab again once `lab doctor` finds nothing missing.",
+        )
+
+
+def raise_if_nothing_ran(results: Results) -> None:
+    """A machine that has none of the products is no machine to run them on, once the results say what is missing.
+
+    Raises:
+        EnvironmentFault: every case was skipped.
+    """
+    if all(case.outcome is Outcome.SKIPPED for _, _, case in results.cases()):
+        raise EnvironmentFault(
+            "Nothing could be run: this machine has none of the binaries.",
+            "Start a container engine, or have one of the binaries; the reasons above say how. `lab doctor` lists "
+            "what there is.",
         )
