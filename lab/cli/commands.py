@@ -206,11 +206,15 @@ def clean(
         bool, typer.Option("--all", help="Everything of the lab's, also what labs that run are using.")
     ] = False,
 ) -> None:
-    """Remove what labs that were killed have left: containers, networks and temporary folders; images stay."""
+    """Remove what labs that were killed have left: containers, networks, processes and folders; images stay."""
     with without_signals():
         from lab.testbed.engine import connect
-        from lab.testbed.sweep import sweep
+        from lab.testbed.sweep import sweep, sweep_folders
 
+    # These need no engine.
+    folders = sweep_folders(everything)
+    for path in folders:
+        print_line(out, f"removed folder {path}")
     client = connect()
     try:
         swept = sweep(client, everything)
@@ -219,7 +223,7 @@ def clean(
     for what, names in (("container", swept.containers), ("network", swept.networks), ("folder", swept.folders)):
         for name in names:
             print_line(out, f"removed {what} {name}")
-    if not swept:
+    if not (swept or folders):
         out.print("Nothing was left behind.")
     if swept.kept:
         out.print(

@@ -67,8 +67,8 @@ def place_of(url: str, path: str) -> Place:
 
 
 SEGMENT = 1460
-"""Bytes of a segment on Ethernet, which is asked for on loopback too. That one takes 64 KiB at once, and so a kernel that
-waits for a full segment (MSG_MORE) holds there what it would have sent on any network."""
+"""Bytes of a segment on Ethernet, which is asked for on loopback too. That one takes 64 KiB at once, so that a kernel
+which waits for a full segment (MSG_MORE) holds there what it would have sent on any network."""
 
 
 def _is_loopback(host: str) -> bool:

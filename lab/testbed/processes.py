@@ -35,6 +35,7 @@ from lab.testbed._ports import HOST, Ports, is_free
 from lab.testbed.binaries import Binary
 from lab.testbed.keeper import Order
 from lab.testbed.runner import Place
+from lab.testbed.sweep import sweep_folders
 from lab.vocabulary import Precedence
 
 MODEL = "model"
@@ -101,6 +102,7 @@ class Processes:
     async def open(self, targets: Sequence[Target]) -> tuple[Mapping[str, Instance], Place]:
         """See `Runner`."""
         self._files.callback(self._ports.close)
+        await asyncio.to_thread(sweep_folders)
         self._folder = self._files.enter_context(temporary_folder())
         # A server that serves as another user passes through it to what it has made its own.
         self._folder.chmod(0o711)
