@@ -30,6 +30,15 @@ Proxies = Annotated[
 ]
 
 
+Runner = Annotated[
+    RunnerName, typer.Option(help="Containers, or processes of this machine's binaries; auto takes what there is.")
+]
+Binaries = Annotated[
+    list[Path] | None,
+    typer.Option("--binary", metavar="PATH", help="Only this binary, as a process, at the version that it prints."),
+]
+
+
 @app.command(epilog="Example: lab run silent-gap --proxy nginx")
 def run(
     names: Names = None,
@@ -44,13 +53,8 @@ def run(
         str, typer.Option("--first-token", metavar="DURATION", help="Wait for a first token at least so long.")
     ] = "",
     gap: Annotated[str, typer.Option(metavar="DURATION", help="Be silent amid a stream at least so long.")] = "",
-    runner: Annotated[
-        RunnerName, typer.Option(help="Containers, or processes of this machine's binaries; auto takes what there is.")
-    ] = RunnerName.AUTO,
-    binary: Annotated[
-        list[Path] | None,
-        typer.Option("--binary", metavar="PATH", help="Only this binary, as a process, at the version that it prints."),
-    ] = None,
+    runner: Runner = RunnerName.AUTO,
+    binary: Binaries = None,
     to: Annotated[
         Path, typer.Option("--out", file_okay=False, help="Folder for results.json, report.html and junit.xml.")
     ] = RESULTS,
@@ -106,6 +110,8 @@ def show(name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenari
 def up(
     name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name, as in lab list.")],
     proxy: Annotated[str, typer.Argument(metavar="PROXY", help="A product or a release, e.g. nginx or nginx-1.26.")],
+    runner: Runner = RunnerName.AUTO,
+    binary: Binaries = None,
 ) -> None:
     """Start a scenario's cases and print a curl command for each; ends at Ctrl-C."""
     with without_signals():
@@ -116,7 +122,7 @@ def up(
     def choose(supply: Supply, proxies: Sequence[str]) -> tuple[Scenario, ...]:
         return select(discover(_folder([name]) or shipped_scenarios(), supply.products), _ids([name]), proxies)
 
-    supply, chosen = supplied(Wish(), [proxy], choose, say)
+    supply, chosen = supplied(Wish(runner, tuple(binary or ())), [proxy], choose, say)
     run_until_stopped(keep_up(chosen, supply, out=out, say=say))
 
 

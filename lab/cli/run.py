@@ -73,7 +73,8 @@ class LiveProgress:
 
     def ends(self, case: Case, result: CaseResult) -> None:
         """See `lab.scenarios.rounds.Listener`."""
-        if result.outcome is not Outcome.PASSED:
+        # What was skipped, and why, the results tell once for all.
+        if result.outcome not in (Outcome.PASSED, Outcome.SKIPPED):
             self.say(f"{result.outcome}: {case.id}")
 
 

@@ -111,7 +111,7 @@ async def connected(place: Place, receive_buffer: int | None) -> socket.socket:
             if receive_buffer is not None:
                 # Before connecting: the window that is offered with the connection depends on it.
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            if _is_loopback(address[0]):
+            if _is_loopback(str(address[0])):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
             await loop.sock_connect(sock, address)
         except ConnectionResetError as error:
