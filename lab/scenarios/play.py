@@ -69,7 +69,7 @@ async def perform(case: Case, testbed: Testbed, channel: SideChannel, starts: St
     except SetUpFault as error:
         fault, problem = Outcome.SET_UP_FAILED, str(error)
     except Unavailable as error:
-        fault, problem = Outcome.SKIPPED, f"{error.problem} {error.remedy}"
+        return Performance(case, 0.0, fault=Outcome.SKIPPED, problem=f"{error.problem} {error.remedy}")
     except (aiohttp.ClientError, OSError, LabError) as error:
         fault, problem = Outcome.HARNESS_FAILED, f"the model server or the engine is out of reach: {error!r}"
     except Exception:  # a fault of ours in one case must not lose the results of the others

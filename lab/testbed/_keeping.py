@@ -111,11 +111,6 @@ class Keeping:
         await process.begun.wait()
         return process
 
-    async def kill(self, process: Process) -> None:
-        """End one process, with all that has stayed in its session."""
-        self._tell(Order(process.slot))
-        await process.ended.wait()
-
     async def end(self) -> None:
         """End all of them, and keep what they wrote."""
         if self._keeper is None or self._keeper.stdin is None:

@@ -49,20 +49,20 @@ _NOT_STARTED = 127
 
 @dataclass(frozen=True)
 class Order:
-    """Start a process, or end one.
+    """Start a process.
 
     Attributes:
         slot: its name, which no other has.
-        command: with its arguments; empty to end the one that was started under that name.
+        command: with its arguments.
         folder: where it runs.
         log: the file that its outputs are added to.
         environment: variables beside the keeper's own.
     """
 
     slot: str
-    command: tuple[str, ...] = ()
-    folder: str = ""
-    log: str = ""
+    command: tuple[str, ...]
+    folder: str
+    log: str
     environment: tuple[tuple[str, str], ...] = ()
 
 
@@ -137,10 +137,6 @@ class Keeper:
             return bool(selector.select(0))
 
     def _obey(self, order: Order) -> None:
-        if not order.command:
-            for pid in [pid for pid, slot in self._slots.items() if slot == order.slot]:
-                _kill_session(pid, signal.SIGKILL)
-            return
         try:
             with Path(order.log).open("ab") as log:
                 process = subprocess.Popen(  # noqa: S603  # the lab's own orders

@@ -20,8 +20,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
-
 import lab
 from lab.errors import SetUpFault, Unavailable
 from lab.precedence import prefer_process
@@ -126,29 +124,31 @@ class Processes:
         proxy = instance.target.proxy
         if proxy.id in self._missing:
             raise self._missing[proxy.id]
-        if self._keeping is None:
-            raise RuntimeError("started before it was opened")
         for attempt in range(TRIES):
-            self._furnish(instance)
-            name = f"{Path(instance.folder).name}-{attempt}"
-            command = (str(self._binaries[proxy.id].path), *instance.program.command[1:])
-            process = await self._begin(name, command, instance.folder)
-            limit = _machine.patience(readiness.LIMIT)
-            answers = await readiness.await_answer((HOST, instance.port), process.ended, limit)
-            # Whoever else answers there may be anybody.
-            own = answers and await asyncio.to_thread(_listens, process.pid, instance.port)
-            if not process.background and (own or is_free(instance.port)):
-                return process.place(instance.port)
-            await self._keeping.kill(process)
-            if process.background:
-                raise _background(instance)
+            # Looked at once more: it was chosen a while ago.
+            if is_free(instance.port):
+                process = await self._try(instance, f"{Path(instance.folder).name}-{attempt}")
+                if process.background:
+                    raise _background(instance)
+                if not process.ended.is_set() or is_free(instance.port):
+                    return process.place(instance.port)
             if instance.target.key in self._asked:
+                # Others know it by that port.
                 break
             instance = replace(instance, port=self._ports.take())
         raise SetUpFault(
-            f"{proxy.id} with {instance.target.config} found its port on {HOST} taken, {TRIES} times.",
+            f"{proxy.id} with {instance.target.config} found its port on {HOST} taken by another program.",
             "End what listens on ever new ports there (`ss -ltnp` shows it), and run again.",
         )
+
+    async def _try(self, instance: Instance, name: str) -> Process:
+        """Start a target and wait until it answers, has ended, or the time is up."""
+        self._furnish(instance)
+        command = (str(self._binaries[instance.target.proxy.id].path), *instance.program.command[1:])
+        process = await self._begin(name, command, instance.folder)
+        limit = _machine.patience(readiness.LIMIT)
+        await readiness.await_answer((HOST, instance.port), process.ended, limit)
+        return process
 
     def remedy(self, instance: Instance, said: str) -> str:
         """See `Runner`."""
@@ -218,17 +218,6 @@ def _write(file: Path, data: bytes) -> None:
     """Write it for our own eyes: it may be a key."""
     file.touch(mode=0o600)
     file.write_bytes(data)
-
-
-def _listens(pid: int, port: int) -> bool:
-    """Whether a process or a child of it is who listens on a port."""
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        for each in (process, *process.children(recursive=True)):
-            for socket in each.net_connections("tcp"):
-                if socket.status == psutil.CONN_LISTEN and socket.laddr.port == port:
-                    return True
-    return False
 
 
 def _background(instance: Instance) -> SetUpFault:
