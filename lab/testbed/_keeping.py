@@ -14,6 +14,8 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import psutil
+
 import lab
 from lab.errors import EnvironmentFault
 from lab.testbed import keeper
@@ -50,6 +52,13 @@ class Process:
     background: bool = False
     why: str = ""
     kept: list[str] | None = None
+
+    def is_alive(self) -> bool:
+        """Whether it runs at this moment, whatever the keeper has told so far."""
+        try:
+            return self.pid > 0 and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
 
     def place(self, port: int) -> Place:
         """Where it listens on loopback, for the testbed."""
@@ -109,6 +118,8 @@ class Keeping:
         process = self._processes[order.slot] = Process(order.slot, Path(order.log))
         self._tell(order)
         await process.begun.wait()
+        if not (process.pid or process.why):
+            raise _gone()
         return process
 
     async def end(self) -> None:
@@ -131,7 +142,7 @@ class Keeping:
 
     def _tell(self, order: Order) -> None:
         if self._keeper is None or self._keeper.stdin is None or self._keeper.returncode is not None:
-            raise EnvironmentFault("The process that keeps the lab's others has ended.", "Run the lab again.")
+            raise _gone()
         self._keeper.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
@@ -148,3 +159,7 @@ class Keeping:
         process.begun.set()
         if event.exit_code is not None:
             process.ended.set()
+
+
+def _gone() -> EnvironmentFault:
+    return EnvironmentFault("The process that keeps the lab's others has ended.", "Run the lab again.")

@@ -41,6 +41,8 @@ TRIES = 3
 """How often a port is chosen for one target, or all ports for the model server."""
 
 _SNIPPETS = "snippets"
+_CANNOT_LISTEN = "cannot listen on"
+"""What the model server says of a port that somebody has taken."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +110,15 @@ class Processes:
         self._lay_out_snippets(targets)
         self._keeping = Keeping(self._folder)
         await self._keeping.begin()
-        for _ in range(TRIES):
+        for attempt in range(1, TRIES + 1):
             instances = self._instances(targets)
             port = self._ports.take()
             model = await self._start_model(port, [each.upstream.port for each in instances if not each.target.behind])
-            if await readiness.await_answer((HOST, port), model.ended, _machine.patience(readiness.LIMIT)):
-                self.precedence = prefer_process(model.pid)
+            await readiness.await_answer((HOST, port), model.ended, _machine.patience(readiness.LIMIT))
+            taken = not model.is_alive() and any(_CANNOT_LISTEN in line for line in model.tail(1))
+            if not taken or attempt == TRIES:
                 break
-            if not any("cannot listen" in line for line in model.tail(1)):
-                break
+        self.precedence = prefer_process(model.pid) if model.is_alive() else Precedence.NONE
         return {instance.target.key: instance for instance in instances}, model.place(port)
 
     async def start(self, instance: Instance) -> Place:
@@ -147,7 +149,9 @@ class Processes:
         command = (str(self._binaries[instance.target.proxy.id].path), *instance.program.command[1:])
         process = await self._begin(name, command, instance.folder)
         limit = _machine.patience(readiness.LIMIT)
-        await readiness.await_answer((HOST, instance.port), process.ended, limit)
+        if await readiness.await_answer((HOST, instance.port), process.ended, limit) and not process.is_alive():
+            # Somebody else has answered; the keeper is about to say whether that is a child of it.
+            await process.ended.wait()
         return process
 
     def remedy(self, instance: Instance, said: str) -> str:
