@@ -24,6 +24,7 @@ from testcontainers.core.network import Network
 
 import lab
 from lab.errors import EnvironmentFault
+from lab.products import Product
 from lab.shipped import shipped
 from lab.testbed import _containers, _listeners, _machine, _plan, engine, readiness
 from lab.testbed._confined import NOBODY, TEMPORARY, confinement
@@ -126,10 +127,12 @@ class Containers:
         await asyncio.shield(self._raising[instance.target.proxy.id])
         return self._place(instance)
 
-    def remedy(self, instance: Instance, said: str) -> str:
+    def remedy(self, product: Product | None, said: str) -> str:
         """See `Runner`."""
+        if product is None:
+            return "LAB_PATIENCE=3 waits longer; LAB_REACH=published goes another way to the containers."
         if _NOT_WRITABLE in said:
-            folders = ", ".join((*TEMPORARY, *instance.target.proxy.product.writable))
+            folders = ", ".join((*TEMPORARY, *product.writable))
             return f"In the lab's containers it can write to {folders} and to nothing else."
         return "Correct the configuration, or wait longer with LAB_PATIENCE=3."
 

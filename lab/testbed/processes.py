@@ -154,8 +154,10 @@ class Processes:
             await process.ended.wait()
         return process
 
-    def remedy(self, instance: Instance, said: str) -> str:
+    def remedy(self, product: Product | None, said: str) -> str:
         """See `Runner`."""
+        if product is None:
+            return "LAB_PATIENCE=3 waits longer."
         return "Correct the configuration, or wait longer with LAB_PATIENCE=3."
 
     async def close(self) -> None:

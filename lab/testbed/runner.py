@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lab.products import Product
 from lab.testbed._plan import Instance, Target
 from lab.vocabulary import Precedence
 
@@ -56,8 +57,13 @@ class Runner(Protocol):
             EnvironmentFault: the machine failed.
         """
 
-    def remedy(self, instance: Instance, said: str) -> str:
-        """What helps a target that ended at its start or does not answer; `said` is what it wrote."""
+    def remedy(self, product: Product | None, said: str) -> str:
+        """What helps what ended at its start or does not answer.
+
+        Args:
+            product: the target's; None for the model server.
+            said: what it wrote.
+        """
 
     async def close(self) -> None:
         """Take everything down, however far the start came; what was written can still be read afterwards.

@@ -140,16 +140,13 @@ class Testbed:
         if complaint is not None:
             # The reader knows the file by its own path, not by the one that the process was given.
             said = complaint.replace(f"{instance.folder}/", f"{target.config.parent}/")
-            remedy = self.runner.remedy(instance, said)
+            remedy = self.runner.remedy(target.proxy.product, said)
             self._refused[key] = SetUpFault(f"{target.proxy.id} with {target.config} {said}", remedy)
 
     async def _await_model(self, place: Place) -> None:
         complaint = await _complaint(place)
         if complaint is not None:
-            raise EnvironmentFault(
-                f"The model server {complaint}",
-                "LAB_PATIENCE=3 waits longer; LAB_REACH=published goes another way to the containers.",
-            )
+            raise EnvironmentFault(f"The model server {complaint}", self.runner.remedy(None, complaint))
 
     async def _tear_down(self) -> None:
         """Take everything down, to the end; whoever cancels it meanwhile has to wait for that."""
