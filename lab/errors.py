@@ -57,3 +57,10 @@ class SetUpFault(LabError):
     """
 
     exit_code = ExitCode.BAD_INPUT
+
+
+class Unavailable(EnvironmentFault):
+    """One product at one version cannot be had on this machine.
+
+    The outcome of the cases concerned is *skipped*, with this as the reason; the other scenarios go on.
+    """

@@ -57,6 +57,17 @@ def enter_real_time(process: int) -> bool:
     return True
 
 
+def prefer_process(process: int) -> Precedence:
+    """Have another process of this user's run before others for as long as it lives; says how."""
+    if enter_real_time(process):
+        return Precedence.REAL_TIME
+    try:
+        os.setpriority(os.PRIO_PROCESS, process, NICE)
+    except OSError:
+        return Precedence.NONE
+    return Precedence.NICE
+
+
 def _gain_real_time() -> Undo | None:
     """Enter the class; returns what leaves it again, or None where it is not to be had."""
     if not hasattr(os, "sched_setscheduler"):

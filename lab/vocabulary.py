@@ -151,6 +151,15 @@ class Precedence(StrEnum):
     """Like every other process: the lab may not ask for more, or the system knows no such thing."""
 
 
+class RunnerName(StrEnum):
+    """What has targets up."""
+
+    AUTO = "auto"
+    """Containers wherever an engine answers or can be had, else processes."""
+    CONTAINERS = "containers"
+    PROCESSES = "processes"
+
+
 class Saved(StrEnum):
     """What a saved result is; each file says so in its field `kind`, so that `lab report` knows what to make of it."""
 

@@ -20,6 +20,11 @@ from lab.testbed import _commands, _machine, images
 from lab.testbed.engine import ensure_engine
 
 CURL = SystemProgram(("curl",), ("curl",))
+SERVERS = (
+    SystemProgram(("nginx", "/usr/sbin/nginx"), ("nginx",)),
+    SystemProgram(("haproxy", "/usr/sbin/haproxy"), ("haproxy",)),
+)
+"""Of whatever version: the tests of local processes run what the machine has."""
 
 
 def say(line: str) -> None:
@@ -31,7 +36,7 @@ def say(line: str) -> None:
 def needed() -> list[SystemProgram]:
     """The programs that no package index of Python's has."""
     environments = [NPM] if without_browser() else [NPM, BROWSER]
-    return [CURL, *(one.program for one in environments if one.program is not None)]
+    return [CURL, *SERVERS, *(one.program for one in environments if one.program is not None)]
 
 
 def bring(programs: Sequence[SystemProgram]) -> None:

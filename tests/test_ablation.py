@@ -16,6 +16,7 @@ from lab.probe.side_channel import SideChannel
 from lab.products import PRODUCTS, Proxy
 from lab.shipped import shipped
 from lab.suite.settle import suite
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Requirement, State
@@ -69,7 +70,7 @@ async def _measured(folder: Path, images: Mapping[str, ImageInUse]) -> Mapping[s
         for names in WITHOUT
         for number, proxy in VERSIONS.items()
     ]
-    async with Testbed(targets, images) as testbed, SideChannel(testbed.model_url) as channel:
+    async with Testbed(targets, Containers(images)) as testbed, SideChannel(testbed.model_url) as channel:
         addresses = {target.key: Address(testbed.url(target.key), testbed.model_url) for target in targets}
         return await measure(addresses, suite(), channel)
 

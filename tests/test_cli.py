@@ -281,7 +281,15 @@ def test_a_faulty_scenario_is_told_before_anything_starts(
 
 class TestNoEngine:
     @pytest.mark.parametrize(
-        "arguments", [["run", "clumps"], ["up", "clumps", "haproxy"], ["images"], ["clean"], ["doctor"]], ids=" ".join
+        "arguments",
+        [
+            ["run", "clumps", "--runner", "containers"],
+            ["up", "clumps", "haproxy", "--runner", "containers"],
+            ["images"],
+            ["clean"],
+            ["doctor"],
+        ],
+        ids=" ".join,
     )
     def test_is_the_environments_fault(
         self,

@@ -18,6 +18,7 @@ from lab.testbed import _commands, _machine
 
 ROOT = Path(__file__).parents[1]
 MISSING = SystemProgram(("no-such-program",), ("one-package", "another"))
+ALWAYS = ["curl", "nginx", "haproxy"]
 PRESENT = SystemProgram(("sh",), ("dash",))
 
 
@@ -59,7 +60,7 @@ def test_where_nothing_may_be_installed_the_remedy_is_named(
     assert installed == []
 
 
-@pytest.mark.parametrize(("value", "names"), [("1", ["curl", "node", "chromium"]), ("0", ["curl", "node"])])
+@pytest.mark.parametrize(("value", "names"), [("1", [*ALWAYS, "node", "chromium"]), ("0", [*ALWAYS, "node"])])
 def test_the_browser_can_be_done_without(value: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """LAB_BROWSER=0 leaves it out of what is brought."""
     monkeypatch.setenv("LAB_BROWSER", value)

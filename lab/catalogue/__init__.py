@@ -6,6 +6,7 @@ the wire formats' and the proxies' names, and the table of requirements.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.catalogue.loader import FILE, load_scenario
@@ -13,6 +14,7 @@ from lab.catalogue.scenario import Case, Scenario
 from lab.catalogue.selection import only_folder, select
 from lab.catalogue.waits import with_waits
 from lab.errors import BadInput
+from lab.products import PRODUCTS, Product
 from lab.shipped import shipped
 
 __all__ = [
@@ -32,8 +34,12 @@ def shipped_scenarios() -> Path:
     return shipped("scenarios")
 
 
-def discover(root: Path) -> tuple[Scenario, ...]:
+def discover(root: Path, products: Mapping[str, Product] = PRODUCTS) -> tuple[Scenario, ...]:
     """Every scenario below a folder, in the order in which a reader should meet them.
+
+    Args:
+        root: the folder.
+        products: as `load_scenario` takes them.
 
     Raises:
         BadInput: the folder has none, or one of them is faulty; names the file and the key.
@@ -41,7 +47,7 @@ def discover(root: Path) -> tuple[Scenario, ...]:
     files = sorted(root.rglob(FILE))
     if not files:
         raise BadInput(f"{root}: no {FILE} below it", "Give a folder of scenarios, or a scenario's own folder.")
-    scenarios = [load_scenario(file.parent) for file in files]
+    scenarios = [load_scenario(file.parent, products) for file in files]
     names = [scenario.id for scenario in scenarios]
     for name in names:
         if names.count(name) > 1:

@@ -48,8 +48,12 @@ _MOVED = {
 Table = TypeVar("Table", bound=Closed)
 
 
-def load_scenario(folder: Path) -> Scenario:
+def load_scenario(folder: Path, products: Mapping[str, Product] = PRODUCTS) -> Scenario:
     """Read and check one scenario.
+
+    Args:
+        folder: its folder.
+        products: those that there are, by name, with the versions that cases are made for.
 
     Raises:
         BadInput: names the file, the key and the remedy.
@@ -57,7 +61,7 @@ def load_scenario(folder: Path) -> Scenario:
     if printable(folder.name) != folder.name:
         raise BadInput(f"{folder}: the name of a scenario has characters without a shape", "Rename the folder.")
     stay_inside(folder / FILE, folder)
-    return _Loader(folder, _read(folder / FILE, ScenarioTable)).scenario()
+    return _Loader(folder, _read(folder / FILE, ScenarioTable), products).scenario()
 
 
 def _read(path: Path, kind: type[Table]) -> Table:
@@ -87,6 +91,7 @@ class _Loader:
 
     folder: Path
     table: ScenarioTable
+    products: Mapping[str, Product]
 
     def scenario(self) -> Scenario:
         table = self.table
@@ -142,15 +147,17 @@ class _Loader:
     @cached_property
     def _products(self) -> tuple[Product, ...]:
         """Those that have a folder."""
-        folders = sorted(each.name for each in self.folder.iterdir() if each.name in PRODUCTS or _like_a_products(each))
+        folders = sorted(
+            each.name for each in self.folder.iterdir() if each.name in self.products or _like_a_products(each)
+        )
         for name in folders:
-            if name not in PRODUCTS:
+            if name not in self.products:
                 raise BadInput(
-                    f"{self.folder / name}: unknown product {name!r}", f"Known: {', '.join(sorted(PRODUCTS))}."
+                    f"{self.folder / name}: unknown product {name!r}", f"Known: {', '.join(sorted(self.products))}."
                 )
         if not folders:
             raise BadInput(f"{self.folder}: no product takes part", "Make a folder for at least one, such as nginx.")
-        return tuple(PRODUCTS[name] for name in folders)
+        return tuple(self.products[name] for name in folders)
 
     def _cases(self) -> Iterator[Case]:
         for product in self._products:

@@ -34,7 +34,11 @@ def select(
     Raises:
         BadInput: a name fits nothing, or nothing is left.
     """
-    wanted = {proxy for name in proxies for proxy in resolve(name)}
+    wanted = set(proxies)
+    there = {name for scenario in scenarios for case in scenario.cases for name in _names(case.proxy)}
+    for name in wanted - there:
+        # A product that no scenario has is as good a name as any.
+        resolve(name)
     for name in names:
         if not any(_fits(name, case) for scenario in scenarios for case in scenario.cases):
             known = ", ".join(scenario.id for scenario in scenarios)
@@ -56,15 +60,19 @@ def only_folder(names: Sequence[str], ids: Container[str] = ()) -> Path | None:
     return None
 
 
-def _meant(case: Case, names: Sequence[str], wanted: set[Proxy], real_defaults: bool) -> bool:
+def _names(proxy: Proxy) -> set[str]:
+    return {proxy.product.name, proxy.id}
+
+
+def _meant(case: Case, names: Sequence[str], wanted: set[str], real_defaults: bool) -> bool:
     if case.variant is Variant.REAL_DEFAULTS and not real_defaults:
         return False
-    return (not wanted or case.proxy in wanted) and (not names or any(_fits(name, case) for name in names))
+    return bool(not wanted or wanted & _names(case.proxy)) and (not names or any(_fits(name, case) for name in names))
 
 
 def _fits(name: str, case: Case) -> bool:
     scenario, *rest = name.split("::")
     if scenario != case.scenario or len(rest) > 2:
         return False
-    proxy_fits = not rest or rest[0] in {case.proxy.id, case.proxy.product.name}
+    proxy_fits = not rest or rest[0] in _names(case.proxy)
     return proxy_fits and (len(rest) < 2 or rest[1] == case.label)

@@ -15,9 +15,9 @@ from lab.clients.results import save, show
 from lab.clients.table import CLIENTS, ENDINGS, Client
 from lab.errors import BadInput, EnvironmentFault, ExitCode
 from lab.products import PROXIES
-from lab.testbed import engine, images
-from lab.testbed.images import MODEL
-from lab.testbed.testbed import Target, Testbed
+from lab.testbed.supply import choose as choose_supply
+from lab.testbed.supply import started
+from lab.testbed.testbed import Target
 
 PROXY = next(proxy for proxy in PROXIES.values() if proxy.product.page)
 """The oldest whose defaults hold a stream: it has most to hide from a client."""
@@ -59,10 +59,9 @@ def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say
 
 
 async def _measure(clients: Sequence[Client], say: Callable[[str], None]) -> Grid:
-    (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    in_use = await asyncio.to_thread(images.ensure, [MODEL, PROXY.id], say)
+    supply = await asyncio.to_thread(choose_supply, say)
     targets = [Target(route, PROXY, config) for route, config in ROUTES.items()]
-    async with Testbed(targets, in_use) as testbed:
+    async with started(targets, supply, say) as (testbed, _):
         routes = {"direct": testbed.model_url, **{route: testbed.url(route) for route in ROUTES}}
         size = f"{len(clients)} clients, {len(ENDINGS)} endings, {len(routes)} routes"
         say(f"measuring {size}; the first run installs them")

@@ -22,7 +22,7 @@ from lab.products import PROXIES
 from lab.suite import REVISION
 from lab.suite.settle import Waits
 from lab.suite.settle import suite as suite_of_requests
-from lab.vocabulary import Variant
+from lab.vocabulary import RunnerName, Variant
 
 Names = Annotated[
     list[str] | None,
@@ -31,6 +31,15 @@ Names = Annotated[
 Proxies = Annotated[
     list[str] | None,
     typer.Option("--proxy", metavar="PROXY", help=f"Only behind this proxy, e.g. nginx or {next(iter(PROXIES))}."),
+]
+
+
+Runner = Annotated[
+    RunnerName, typer.Option(help="Containers, or processes of this machine's binaries; auto takes what there is.")
+]
+Binaries = Annotated[
+    list[Path] | None,
+    typer.Option("--binary", metavar="PATH", help="Only this binary, as a process, at the version that it prints."),
 ]
 
 
@@ -48,6 +57,8 @@ def run(
         str, typer.Option("--first-token", metavar="DURATION", help="Wait for a first token at least so long.")
     ] = "",
     gap: Annotated[str, typer.Option(metavar="DURATION", help="Be silent amid a stream at least so long.")] = "",
+    runner: Runner = RunnerName.AUTO,
+    binary: Binaries = None,
     to: Annotated[
         Path, typer.Option("--out", file_okay=False, help="Folder for results.json, report.html and junit.xml.")
     ] = RESULTS,
@@ -61,10 +72,15 @@ def run(
     waits = Waits(*(duration(option, text) or 0.0 for option, text in texts.items()))
     with without_signals():
         from lab.cli.run import run_and_report
+        from lab.cli.runners import supplied
+        from lab.testbed.supply import Supply, Wish
 
-    chosen = select(_scenarios(names), _ids(names), proxy or (), real_defaults=real_defaults)
-    chosen = with_waits(chosen, waits)
-    raise typer.Exit(run_and_report(chosen, to, real_defaults=real_defaults, out=out, err=err))
+    def choose(supply: Supply, proxies: Sequence[str]) -> tuple[Scenario, ...]:
+        scenarios = discover(_folder(names) or shipped_scenarios(), supply.products)
+        return with_waits(select(scenarios, _ids(names), proxies, real_defaults=real_defaults), waits)
+
+    supply, chosen = supplied(Wish(runner, tuple(binary or ())), proxy or (), choose, say)
+    raise typer.Exit(run_and_report(chosen, to, supply, real_defaults=real_defaults, out=out, err=err))
 
 
 @app.command(epilog="Example: lab suite")
@@ -112,13 +128,20 @@ def show(name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenari
 def up(
     name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name, as in lab list.")],
     proxy: Annotated[str, typer.Argument(metavar="PROXY", help="A product or a release, e.g. nginx or nginx-1.26.")],
+    runner: Runner = RunnerName.AUTO,
+    binary: Binaries = None,
 ) -> None:
     """Start a scenario's cases and print a curl command for each; ends at Ctrl-C."""
     with without_signals():
         from lab.cli.run import keep_up
+        from lab.cli.runners import supplied
+        from lab.testbed.supply import Supply, Wish
 
-    chosen = select(_scenarios([name]), _ids([name]), [proxy])
-    run_until_stopped(keep_up(chosen, out=out, say=say))
+    def choose(supply: Supply, proxies: Sequence[str]) -> tuple[Scenario, ...]:
+        return select(discover(_folder([name]) or shipped_scenarios(), supply.products), _ids([name]), proxies)
+
+    supply, chosen = supplied(Wish(runner, tuple(binary or ())), [proxy], choose, say)
+    run_until_stopped(keep_up(chosen, supply, out=out, say=say))
 
 
 @app.command(epilog="Example: lab serve --port 8000")
@@ -207,11 +230,15 @@ def clean(
         bool, typer.Option("--all", help="Everything of the lab's, also what labs that run are using.")
     ] = False,
 ) -> None:
-    """Remove what labs that were killed have left: containers, networks and temporary folders; images stay."""
+    """Remove what labs that were killed have left: containers, networks, processes and folders; images stay."""
     with without_signals():
         from lab.testbed.engine import connect
-        from lab.testbed.sweep import sweep
+        from lab.testbed.sweep import sweep, sweep_folders
 
+    # These need no engine.
+    folders = sweep_folders(everything)
+    for path in folders:
+        print_line(out, f"removed folder {path}")
     client = connect()
     try:
         swept = sweep(client, everything)
@@ -220,7 +247,7 @@ def clean(
     for what, names in (("container", swept.containers), ("network", swept.networks), ("folder", swept.folders)):
         for name in names:
             print_line(out, f"removed {what} {name}")
-    if not swept:
+    if not (swept or folders):
         out.print("Nothing was left behind.")
     if swept.kept:
         out.print(

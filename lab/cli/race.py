@@ -10,9 +10,8 @@ from rich.console import Console
 from lab.catalogue import discover, shipped_scenarios
 from lab.race.panes import DIRECT, races
 from lab.race.server import RaceServer
-from lab.testbed import engine, images
-from lab.testbed.images import MODEL
-from lab.testbed.testbed import Target, Testbed
+from lab.testbed.supply import choose, started
+from lab.testbed.testbed import Target
 
 
 async def keep_racing(host: str, port: int, *, out: Console, say: Callable[[str], None]) -> None:
@@ -22,11 +21,9 @@ async def keep_racing(host: str, port: int, *, out: Console, say: Callable[[str]
         EnvironmentFault: no engine, no image, or the port is taken.
     """
     offered = races(discover(shipped_scenarios()))
-    (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    keys = [MODEL, *dict.fromkeys(case.proxy.id for case in offered.cases)]
-    in_use = await asyncio.to_thread(images.ensure, keys, say)
+    supply = await asyncio.to_thread(choose, say)
     say("starting the proxies")
-    async with Testbed([Target(s.id, s.proxy, s.config) for s in offered.cases], in_use) as testbed:
+    async with started([Target(s.id, s.proxy, s.config) for s in offered.cases], supply, say) as (testbed, _):
 
         def address_of(key: str) -> str:
             return testbed.model_url if key == DIRECT else testbed.url(key)

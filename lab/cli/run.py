@@ -16,15 +16,14 @@ from lab.catalogue import Case, Scenario
 from lab.cli.out import writing_to
 from lab.cli.shell import run_until_stopped
 from lab.cli.terminal import print_line
-from lab.errors import EnvironmentFault, ExitCode, SetUpFault
+from lab.errors import EnvironmentFault, ExitCode, SetUpFault, Unavailable
 from lab.plan import PLAN_HEADER
 from lab.reports import write_reports
 from lab.reports.terminal import print_results
 from lab.results import CaseResult, Results
-from lab.scenarios.run import LeftStanding, raise_if_engine_died, run_lab
+from lab.scenarios.run import LeftStanding, raise_if_engine_died, raise_if_nothing_ran, run_lab
 from lab.suite.exchange import Exchange
-from lab.testbed import engine, images
-from lab.testbed.images import MODEL
+from lab.testbed.supply import Supply, started
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Outcome
 from lab.wire import format_named
@@ -75,12 +74,13 @@ class LiveProgress:
 
     def ends(self, case: Case, result: CaseResult) -> None:
         """See `lab.scenarios.rounds.RunListener`."""
-        if result.outcome is not Outcome.PASSED:
+        # What was skipped, and why, the results tell once for all.
+        if result.outcome not in (Outcome.PASSED, Outcome.SKIPPED):
             self.say(f"{result.outcome}: {case.id}")
 
 
 def run_and_report(
-    scenarios: Sequence[Scenario], to: Path, *, real_defaults: bool, out: Console, err: Console
+    scenarios: Sequence[Scenario], to: Path, supply: Supply, *, real_defaults: bool, out: Console, err: Console
 ) -> ExitCode:
     """Run, save, report; returns the exit code.
 
@@ -93,7 +93,7 @@ def run_and_report(
     fault: EnvironmentFault | None = None
     report: Path | None = None
     try:
-        results = _run(scenarios, err, real_defaults=real_defaults)
+        results = _run(scenarios, supply, err, real_defaults=real_defaults)
     except LeftStanding as error:
         results, fault = error.results, error
     try:
@@ -106,13 +106,14 @@ def run_and_report(
     if fault is not None:
         raise fault
     raise_if_engine_died(results)
+    raise_if_nothing_ran(results)
     return _exit_code(results)
 
 
-def _run(scenarios: Sequence[Scenario], err: Console, *, real_defaults: bool) -> Results:
+def _run(scenarios: Sequence[Scenario], supply: Supply, err: Console, *, real_defaults: bool) -> Results:
     try:
         with LiveProgress(err) as progress:
-            return run_until_stopped(run_lab(scenarios, progress, real_defaults=real_defaults))
+            return run_until_stopped(run_lab(scenarios, progress, supply, real_defaults=real_defaults))
     except OSError as error:
         # What the run writes are temporary files; no other error of this class leaves it.
         place = error.filename or tempfile.gettempdir()
@@ -128,13 +129,10 @@ def _exit_code(results: Results) -> ExitCode:
     return ExitCode.BAD_INPUT if outcomes == {Outcome.SET_UP_FAILED} else ExitCode.REQUIREMENT_FAILED
 
 
-async def keep_up(scenarios: Sequence[Scenario], *, out: Console, say: Callable[[str], None]) -> None:
+async def keep_up(scenarios: Sequence[Scenario], supply: Supply, *, out: Console, say: Callable[[str], None]) -> None:
     """Start every case and keep them up until Ctrl-C."""
     cases = [case for scenario in scenarios for case in scenario.cases]
-    (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    keys = [MODEL, *dict.fromkeys(case.proxy.id for case in cases)]
-    in_use = await asyncio.to_thread(images.ensure, keys, say)
-    async with Testbed([Target(s.id, s.proxy, s.config) for s in cases], in_use) as testbed:
+    async with started([Target(s.id, s.proxy, s.config) for s in cases], supply, say) as (testbed, _):
         for case in cases:
             out.print()
             print_line(out, f"{case.id}  {case.title}".rstrip(), "bold")
@@ -148,7 +146,7 @@ def _curl_lines(testbed: Testbed, case: Case) -> list[str]:
     """The commands of one case, or what its proxy said when it refused the configuration."""
     try:
         url = testbed.url(case.id)
-    except SetUpFault as fault:
+    except (SetUpFault, Unavailable) as fault:
         return str(fault).splitlines()
     return [curl_line(url, exchange) for exchange in case.exchanges[:3]]
 

@@ -15,9 +15,8 @@ from lab.plan import Plan
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
-from lab.testbed import engine, images
-from lab.testbed.images import MODEL
-from lab.testbed.testbed import Target, Testbed
+from lab.testbed.supply import choose, started
+from lab.testbed.testbed import Target
 from lab.wire import format_named
 
 FIRST, INTERVAL = 0.3, 0.05
@@ -66,10 +65,9 @@ async def own_path(case: Case, wire_format: str, say: Callable[[str], None]) -> 
         SetUpFault: the proxy refused its configuration.
     """
     dialect = format_named(wire_format)
-    (await asyncio.to_thread(engine.ensure_engine, say)).close()
-    in_use = await asyncio.to_thread(images.ensure, [MODEL, case.proxy.id], say)
+    supply = await asyncio.to_thread(choose, say)
     async with (
-        Testbed([Target(case.id, case.proxy, case.config)], in_use) as testbed,
+        started([Target(case.id, case.proxy, case.config)], supply, say) as (testbed, _),
         SideChannel(testbed.model_url) as channel,
     ):
         url = testbed.url(case.id)

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from lab.errors import BadInput
 from lab.products._product import (
     DebianPackage,
+    OwnBinary,
     Product,
     Proxy,
     Remedy,
@@ -34,6 +35,7 @@ __all__ = [
     "PROXIES",
     "RECOGNISED",
     "DebianPackage",
+    "OwnBinary",
     "Product",
     "Proxy",
     "Remedy",

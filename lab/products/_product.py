@@ -18,6 +18,7 @@ from re import Pattern
 from lab.vocabulary import Trouble
 
 Command = Callable[[str], list[str]]
+AtHome = Callable[[str, str], str]
 
 VERSION = r"(?:/([\w.+-]+))?"
 """The version behind a product's name in a header, as a group of a `Header`'s pattern."""
@@ -45,18 +46,25 @@ class Wheel:
 
 
 @dataclass(frozen=True)
+class OwnBinary:
+    """A binary of this machine's, at a version that the product's folder does not list."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
 class Version:
     """One version of a product, and how it is had.
 
     Attributes:
         number: as users name it, as in `1.26`: the binary's own version is this one or begins with it and a dot.
-        image: the official image, by name and tag.
+        image: the official image, by name and tag; empty where there is none.
         source: what the binary comes from where no registry of images answers.
     """
 
     number: str
     image: str
-    source: DebianPackage | Wheel
+    source: DebianPackage | Wheel | OwnBinary
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -141,6 +149,8 @@ class Product:
             process may, such as to serve as another user.
         writable: folders inside a container that it writes to, beside those for temporary files; empty at its start.
         prepare: shell commands to be run in a container before it.
+        at_home: a configuration and the folder that its process may write to, to what it is where there is no
+            container: it listens on loopback only, and writes into that folder or to its standard outputs.
     """
 
     name: str
@@ -159,6 +169,7 @@ class Product:
     capabilities: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
+    at_home: AtHome = lambda text, _: text
 
     @property
     def folder(self) -> Path:

@@ -36,6 +36,9 @@ from lab.vocabulary import Outcome
 LOG_LINES = 12
 """How many of a proxy's last log lines a failure shows; the page has all that were kept."""
 
+_SKIPS_SHOWN = 6
+"""For each reason; the overview marks all of them."""
+
 _SCENARIO_WIDTH = 24
 _COLUMN_EXTRA = 3  # the space on both sides of a column, and the divider behind it
 _EDGE = 1
@@ -181,7 +184,9 @@ def _skips(results: Results) -> Iterator[RenderableType]:
     yield Text()
     yield Text(f"{sum(map(len, reasons.values()))} skipped", _STYLES[Tone.SKIPPED])
     for reason, names in reasons.items():
-        yield _rows_as_table(iter([(f"{len(names)} x", reason), *(("", name) for name in names)]))
+        more = [f"and {len(names) - _SKIPS_SHOWN} more"] if len(names) > _SKIPS_SHOWN else []
+        shown = [("", name) for name in (*names[:_SKIPS_SHOWN], *more)]
+        yield _rows_as_table(iter([(f"{len(names)} x", reason), *shown]))
 
 
 def _twice(results: Results) -> Iterator[RenderableType]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from lab.catalogue import Case
-from lab.errors import LabError, SetUpFault
+from lab.errors import LabError, SetUpFault, Unavailable
 from lab.evidence import Evidence
 from lab.files import read_words
 from lab.judge import Exchanged
@@ -64,6 +64,8 @@ async def perform(case: Case, testbed: Testbed, channel: SideChannel, starts: St
         fault, problem = Outcome.HARNESS_FAILED, str(error)
     except SetUpFault as error:
         fault, problem = Outcome.SET_UP_FAILED, str(error)
+    except Unavailable as error:
+        return Performance(case, 0.0, fault=Outcome.SKIPPED, problem=f"{error.problem} {error.remedy}")
     except (aiohttp.ClientError, OSError, LabError) as error:
         fault, problem = Outcome.HARNESS_FAILED, f"the model server or the engine is out of reach: {error!r}"
     except Exception:  # a fault of ours in one case must not lose the results of the others
@@ -82,6 +84,7 @@ def judged(performance: Performance) -> CaseResult:
 
 
 async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts: Starts) -> tuple[Evidence, ...]:
+    await testbed.ready(case.id)
     address = Address(testbed.url(case.id), testbed.model_url)
 
     async def one(each: Exchange) -> Evidence:

@@ -88,3 +88,8 @@ class Rounds:
 
         performances, self.precedence = await at_once([partial(one, case) for case in cases])
         return performances
+
+
+def longest_first(cases: Sequence[Case]) -> list[Case]:
+    """The cases in the order in which they are to begin."""
+    return sorted(cases, key=lambda case: -longest_of(case.exchanges))

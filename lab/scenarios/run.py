@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
@@ -18,10 +18,9 @@ from lab.catalogue import Scenario
 from lab.errors import EnvironmentFault
 from lab.results import FORMAT_VERSION, CaseResult, ImageResult, ProxyResult, Results, ScenarioResult
 from lab.scenarios.consumers import check_consumers
-from lab.scenarios.rounds import Rounds, RunListener
-from lab.testbed import engine, images
-from lab.testbed.images import MODEL, ImageInUse
-from lab.testbed.testbed import Target, Testbed
+from lab.scenarios.rounds import Rounds, RunListener, longest_first
+from lab.testbed.supply import Supply, Used, choose, started
+from lab.testbed.testbed import Target
 from lab.vocabulary import Outcome, Precedence
 
 LOG_LINES = 20
@@ -61,12 +60,15 @@ class _Diary:
         return name, self.results[name].seconds
 
 
-async def run_lab(scenarios: Sequence[Scenario], listener: RunListener, *, real_defaults: bool = False) -> Results:
+async def run_lab(
+    scenarios: Sequence[Scenario], listener: RunListener, supply: Supply | None = None, *, real_defaults: bool = False
+) -> Results:
     """Run every case of the scenarios given, on a testbed of their own.
 
     Args:
         scenarios: as `lab.catalogue.select` chose them.
         listener: hears of progress.
+        supply: what they are run with; chosen here if it is not given.
         real_defaults: noted in the results; the choice itself is already made.
 
     Raises:
@@ -76,17 +78,17 @@ async def run_lab(scenarios: Sequence[Scenario], listener: RunListener, *, real_
     """
     check_consumers(scenarios)
     cases = [case for scenario in scenarios for case in scenario.cases]
-    engine_name = await asyncio.to_thread(_engine_name, listener.say)
-    keys = [MODEL, *dict.fromkeys(case.proxy.id for case in cases)]
-    in_use = await asyncio.to_thread(images.ensure, keys, listener.say)
+    if supply is None:
+        supply = await asyncio.to_thread(choose, listener.say)
+    targets = [Target(case.id, case.proxy, case.config) for case in longest_first(cases)]
     diary = _Diary()
-    fault = None
+    fault: EnvironmentFault | None = None
+    used: tuple[Used, ...] = ()
     try:
-        testbed = Testbed([Target(s.id, s.proxy, s.config) for s in cases], in_use)
-        async with testbed:
+        async with started(targets, supply, listener.say, wait=False) as (testbed, used):
             listener.begins(cases)
             rounds = Rounds(testbed, listener)
-            await rounds.play(cases)
+            await testbed.while_starting(rounds.play(cases))
             diary.wall = time.monotonic() - diary.started
             diary.results, diary.probe, diary.model_server = rounds.results, rounds.precedence, testbed.precedence
     except EnvironmentFault as error:
@@ -98,7 +100,7 @@ async def run_lab(scenarios: Sequence[Scenario], listener: RunListener, *, real_
         result = replace(diary.results[case.id], log=tuple(testbed.log(case.id, LOG_LINES)))
         diary.results[case.id] = result
         listener.ends(case, result)
-    results = _results(scenarios, diary, engine_name, in_use, real_defaults=real_defaults)
+    results = _results(scenarios, diary, supply, used, real_defaults=real_defaults)
     if fault is not None:
         raise LeftStanding(fault, results) from fault
     return results
@@ -107,8 +109,8 @@ async def run_lab(scenarios: Sequence[Scenario], listener: RunListener, *, real_
 def _results(
     scenarios: Sequence[Scenario],
     diary: _Diary,
-    engine_name: str,
-    in_use: Mapping[str, ImageInUse],
+    supply: Supply,
+    used: Sequence[Used],
     *,
     real_defaults: bool,
 ) -> Results:
@@ -118,28 +120,16 @@ def _results(
         lab_version=version("token-stream-lab"),
         started=diary.began.isoformat(timespec="seconds"),
         machine=f"{platform.system()} {platform.release()} {platform.machine()}",
-        engine=engine_name,
+        engine=supply.description,
         wall_seconds=diary.wall or 0.0,
         longest=longest,
         longest_seconds=seconds,
         real_defaults=real_defaults,
-        images=tuple(_image(image) for image in in_use.values()),
+        images=tuple(ImageResult(u.key, u.reference, u.image_id, u.version, u.how) for u in used),
         scenarios=tuple(_scenario(scenario, diary.results) for scenario in scenarios),
         probe=diary.probe,
         model_server=diary.model_server,
     )
-
-
-def _engine_name(say: Callable[[str], None]) -> str:
-    client = engine.ensure_engine(say)
-    try:
-        return engine.describe(client)
-    finally:
-        client.close()
-
-
-def _image(image: ImageInUse) -> ImageResult:
-    return ImageResult(image.key, image.reference, image.image_id, image.version, image.how)
 
 
 def _scenario(scenario: Scenario, results: Mapping[str, CaseResult]) -> ScenarioResult:
@@ -177,4 +167,18 @@ def raise_if_engine_died(results: Results) -> None:
             "That is a fault of the lab's own; the report has the traceback."
             if ours
             else "Run the lab again once `lab doctor` finds nothing missing.",
+        )
+
+
+def raise_if_nothing_ran(results: Results) -> None:
+    """A machine that has none of the products is no machine to run them on, once the results say what is missing.
+
+    Raises:
+        EnvironmentFault: every case was skipped.
+    """
+    if all(case.outcome is Outcome.SKIPPED for _, _, case in results.cases()):
+        raise EnvironmentFault(
+            "Nothing could be run: this machine has none of the binaries.",
+            "Start a container engine, or have one of the binaries; the reasons above say how. `lab doctor` lists "
+            "what there is.",
         )

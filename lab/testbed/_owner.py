@@ -24,6 +24,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from lab.errors import BadInput
 
 LABEL = "org.token-stream-lab"
@@ -34,6 +36,9 @@ SCOPE_LABEL = f"{LABEL}.scope"
 
 SCOPE_VARIABLE = "LAB_SCOPE"
 _SCOPE = re.compile(r"[A-Za-z0-9._+-]{1,120}")
+
+_TICKS = 100
+"""A second, as the kernel counts the start of a process."""
 
 _FOLDER = re.compile(r"token-stream-lab-(?P<owner>[^@]+)@(?P<scope>[^@]*)@.+")
 
@@ -46,7 +51,7 @@ class Owner:
         boot: the kernel's id of the boot, which no two machines share.
         namespace: of process numbers; empty where there is none.
         pid: process number.
-        started: clock ticks between boot and start of the process; 0 where it cannot be read.
+        started: hundredths of a second between boot and start of the process; 0 where it cannot be read.
         machine: what stays of a machine when it boots; empty where nothing is known to.
     """
 
@@ -84,13 +89,12 @@ class Owner:
         """Whether its process is known to have ended; what cannot be seen from here may live."""
         if not self.is_of_this_boot() or self.namespace != _namespace():
             return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            pass  # it lives and belongs to somebody else
-        return self.started != _started(self.pid)
+        return not psutil.pid_exists(self.pid) or self.started != _started(self.pid)
+
+    def is_alive_here(self) -> bool:
+        """Whether its process certainly runs, and is the one with that number as this process sees it."""
+        here = self.is_of_this_boot() and self.namespace == _namespace()
+        return here and 0 < self.started == _started(self.pid)
 
 
 def own_scope() -> str:
@@ -160,12 +164,8 @@ def folders() -> Iterator[Folder]:
 
 
 def boot_time() -> float:
-    """When this machine was started, in seconds since 1970; 0 where it cannot be told."""
-    try:
-        lines = Path("/proc/stat").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((float(line.split()[1]) for line in lines if line.startswith("btime ")), 0.0)
+    """When this machine was started, in seconds since 1970."""
+    return psutil.boot_time()
 
 
 def _boot() -> str:
@@ -193,13 +193,15 @@ def _namespace() -> str:
 
 
 def _started(pid: int) -> int:
-    """When the process started, from field 22 of /proc/PID/stat; 0 if it has ended.
+    """When the process started; 0 if it has ended.
 
-    The second field may hold spaces and brackets of its own, so counting begins behind it. Where the
-    first process of a container waits for nobody, what has ended stays in the table for ever.
+    Counted from the boot, since the clock may be set meanwhile. Where the first process of a container waits for
+    nobody, what has ended stays in the table for ever.
     """
     try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return 0
+        return round((process.create_time() - psutil.boot_time()) * _TICKS)
+    except psutil.Error:
         return 0
-    return 0 if state in "ZX" else int(rest[18])

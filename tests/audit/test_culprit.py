@@ -17,6 +17,7 @@ from lab.audit.run import Run
 from lab.endpoint.address import endpoints_of
 from lab.endpoint.keys import Keys
 from lab.products import PROXIES
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 
@@ -150,7 +151,7 @@ async def found(
     """What the audit concludes of each chain."""
     folder = tmp_path_factory.mktemp("chains")
     posts = [post for chain in CHAINS for post in posts_of(chain, folder)]
-    async with Testbed(posts, images_in_use) as testbed:
+    async with Testbed(posts, Containers(images_in_use)) as testbed:
         audits = await asyncio.gather(*(audited(testbed, chain) for chain in CHAINS))
     yield dict(zip((chain.name for chain in CHAINS), audits, strict=True))
 

@@ -25,6 +25,7 @@ from lab.measure.exchanges import Address, make
 from lab.plan import Plan
 from lab.probe.side_channel import SideChannel
 from lab.suite.exchange import Exchange
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Delivery, Ending, Variant
@@ -177,7 +178,7 @@ async def _ask_all(images: Mapping[str, ImageInUse]) -> Mapping[str, list[Audite
     every = [(one, each) for one, found in families for each in found]
     asked: dict[str, list[AuditedRoute]] = {}
     async with (
-        Testbed([Target(each.id, each.proxy, each.config) for each in cases], images) as testbed,
+        Testbed([Target(each.id, each.proxy, each.config) for each in cases], Containers(images)) as testbed,
         SideChannel(testbed.model_url) as channel,
     ):
         first = Asker(testbed, channel)

@@ -27,8 +27,9 @@ from lab.endpoint.versions import unspoken
 from lab.errors import BadInput, ExitCode
 from lab.evidence import EndReason, HttpVersion, Read, TransportEnd
 from lab.products import PROXIES
+from lab.testbed.containers import Containers, Reach
 from lab.testbed.images import ImageInUse
-from lab.testbed.testbed import Reach, Target, Testbed
+from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Delivery, Ending
 
 from .conftest import Foreign
@@ -77,7 +78,7 @@ async def testbed(
         (file.parent / "cert.pem").write_bytes(leaf)
         posts.append(Target(f"{listen}-{side}", PROXIES["nginx-1.26"], file))
     # Published, so that the certificate's name is known before the containers are.
-    async with Testbed(posts, images_in_use, reach=Reach.PUBLISHED) as testbed:
+    async with Testbed(posts, Containers(images_in_use, reach=Reach.PUBLISHED)) as testbed:
         yield testbed
 
 

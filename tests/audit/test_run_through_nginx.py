@@ -16,6 +16,7 @@ from lab.audit.results import AuditResults, load
 from lab.catalogue import load_scenario, shipped_scenarios
 from lab.cli.audit import AuditOptions, audit_and_report
 from lab.errors import ExitCode
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Delivery, Ending, Variant
@@ -35,7 +36,7 @@ async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Test
         next(one for one in fixed if one.proxy.id == PROXY and one.label == Variant.FIXED),
     ]
     posts = [Target(key, s.proxy, s.config) for key, s in zip(("broken", "fixed"), chosen, strict=True)]
-    async with Testbed(posts, images_in_use) as testbed:
+    async with Testbed(posts, Containers(images_in_use)) as testbed:
         yield testbed
 
 

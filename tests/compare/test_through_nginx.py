@@ -20,6 +20,7 @@ from lab.errors import ExitCode
 from lab.products import PROXIES
 from lab.testbed._containers import own_address
 from lab.testbed._owner import labels, new_run
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Cause
@@ -77,7 +78,7 @@ async def testbed(
         path = folder / f"{key}.conf"
         path.write_text(CONFIG.replace("ADDRESS", address).replace("MORE", more))
         posts.append(Target(key, PROXIES[proxy], path))
-    async with Testbed(posts, images_in_use) as testbed:
+    async with Testbed(posts, Containers(images_in_use)) as testbed:
         yield testbed
 
 

@@ -16,6 +16,7 @@ from lab.consume import Answer, Complete, Failed, FailedReason, Partial, Partial
 from lab.consume.resume import Bookmark, aread_background, read_background
 from lab.consume.sdk import aread, read
 from lab.products import PROXIES
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Variant
@@ -148,7 +149,7 @@ async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Test
     ]
     for key, scenario in {DEFAULT: "death-becomes-clean-end", IMPATIENT: "silent-gap"}.items():
         posts.append(Target(key, PROXIES["nginx-1.26"], scenarios / scenario / "nginx" / "broken.conf"))
-    async with Testbed(posts, images_in_use) as testbed:
+    async with Testbed(posts, Containers(images_in_use)) as testbed:
         yield testbed
 
 

@@ -34,6 +34,7 @@ from lab.model.reply import write_head
 from lab.model.schedule import make_schedule
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, Framing, plan_from_query
 from lab.products import PROXIES
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Variant
@@ -64,7 +65,7 @@ async def testbed(images_in_use: Mapping[str, ImageInUse]) -> Any:
     recommended = load_scenario(shipped_scenarios() / "recommended")
     posts = [Target(s.proxy.id, s.proxy, s.config) for s in recommended.cases if s.label == Variant.FIXED]
     default = shipped_scenarios() / "death-becomes-clean-end" / "nginx" / "broken.conf"
-    async with Testbed([*posts, Target(DEFAULT, PROXIES["nginx-1.26"], default)], images_in_use) as testbed:
+    async with Testbed([*posts, Target(DEFAULT, PROXIES["nginx-1.26"], default)], Containers(images_in_use)) as testbed:
         yield testbed
 
 

@@ -14,6 +14,7 @@ from lab.catalogue import load_scenario, shipped_scenarios
 from lab.consume import Answer, Complete, Consumer, Partial, PartialReason
 from lab.plan import PLAN_HEADER
 from lab.products import PROXIES
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Variant
@@ -29,7 +30,7 @@ async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Test
     """The recommended configuration of every proxy."""
     recommended = load_scenario(shipped_scenarios() / "recommended")
     posts = [Target(s.proxy.id, s.proxy, s.config) for s in recommended.cases if s.label == Variant.FIXED]
-    async with Testbed(posts, images_in_use) as testbed:
+    async with Testbed(posts, Containers(images_in_use)) as testbed:
         yield testbed
 
 

@@ -13,6 +13,7 @@ import trustme
 from lab.endpoint.address import endpoint_of
 from lab.measure.findings import ActiveFindings, Found, Holds, ModeFound
 from lab.measure.run import AuditTarget, audit_actively
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Delivery, Watched
@@ -29,7 +30,7 @@ Images = Mapping[str, ImageInUse]
 
 async def audits(posts: list[Target], images: Images, authority: trustme.CA) -> list[ActiveFindings]:
     """Audit every post at once, over https."""
-    async with Testbed(posts, images) as testbed:
+    async with Testbed(posts, Containers(images)) as testbed:
 
         async def audit(post: Target) -> ActiveFindings:
             url = testbed.url(post.key).replace("http:", "https:")

@@ -16,6 +16,7 @@ import pytest
 from lab.endpoint.address import endpoint_of
 from lab.measure.findings import ActiveFindings, Found, Holds
 from lab.measure.run import AuditTarget, audit_actively
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Requirement, State, Watched
@@ -70,7 +71,7 @@ async def test_each_proxys_timeouts_are_found(images_in_use: Images, tmp_path: P
         proxies.post(tmp_path, "haproxy", "haproxy-3.0", proxies.haproxy(server)),
         proxies.post(tmp_path, "envoy", "envoy-1.40", proxies.envoy(total, idle)),
     ]
-    async with Testbed(posts, images_in_use) as testbed:
+    async with Testbed(posts, Containers(images_in_use)) as testbed:
         by_nginx, by_haproxy, by_envoy = await asyncio.gather(*(audit(testbed, post.key) for post in posts))
     for findings, value in ((by_nginx, read), (by_haproxy, server), (by_envoy, idle)):
         for watched in SILENCES:
@@ -94,7 +95,7 @@ async def test_a_total_timeout_alone_is_no_other(images_in_use: Images, tmp_path
         proxies.post(tmp_path, "envoy", "envoy-1.40", proxies.envoy(total, 0)),
         proxies.post(tmp_path, "nginx", "nginx-1.26", proxies.nginx(buffered, buffering=True)),
     ]
-    async with Testbed(posts, images_in_use) as testbed:
+    async with Testbed(posts, Containers(images_in_use)) as testbed:
         by_envoy, by_nginx = await asyncio.gather(*(audit(testbed, post.key) for post in posts))
     assert_timeout(by_envoy, Watched.TOTAL, total)
     for watched in SILENCES:
@@ -121,7 +122,7 @@ async def test_a_chain_of_three_proxies(
         proxies.post(tmp_path, "middle", "nginx-1.30", proxies.nginx(read), "inner"),
         proxies.post(tmp_path, "outer", "envoy-1.40", proxies.envoy(total, 0), "middle"),
     ]
-    async with Testbed(posts, images_in_use) as testbed:
+    async with Testbed(posts, Containers(images_in_use)) as testbed:
         findings = await audit(testbed, "outer")
     assert_timeout(findings, Watched.TOTAL, total)
     for watched in SILENCES:
@@ -136,7 +137,7 @@ async def test_a_hop_that_asks_again_is_found_out(images_in_use: Images, tmp_pat
     """HAProxy repeats a POST that its timeout ended: the audit says so, and the timeout's value is not doubled."""
     server = draw.uniform(1.5, 4)
     posts = [proxies.post(tmp_path, "haproxy", "haproxy-3.0", proxies.haproxy(server, retries=True))]
-    async with Testbed(posts, images_in_use) as testbed:
+    async with Testbed(posts, Containers(images_in_use)) as testbed:
         findings = await audit(testbed, "haproxy")
     assert answer(findings, "generates-once") is Holds.NO
     for watched in SILENCES:
@@ -149,7 +150,7 @@ async def test_what_the_default_nginx_does_to_a_death(images_in_use: Images, tmp
     plain = proxies.NGINX.replace("            proxy_http_version 1.1;\n", "")
     text = plain.format(timeout=60_000, upstream=proxies.MODEL, buffering="on")
     posts = [proxies.post(tmp_path, "nginx", "nginx-1.26", text)]
-    async with Testbed(posts, images_in_use) as testbed:
+    async with Testbed(posts, Containers(images_in_use)) as testbed:
         findings = await audit(testbed, "nginx")
     assert answer(findings, "fin-visible-stream") is Holds.NO
     state = {each.requirement: each.state for each in findings.observations}

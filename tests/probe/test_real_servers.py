@@ -20,8 +20,9 @@ from lab.judge import Verdict, judge
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, plan_from_query
 from lab.probe.exchange import exchange
 from lab.products import PROXIES
+from lab.testbed.containers import Containers, Reach
 from lab.testbed.images import ImageInUse
-from lab.testbed.testbed import Reach, Target, Testbed
+from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Ending
 from lab.wire import format_named
 
@@ -100,7 +101,7 @@ def test_nginx_is_measured_in_both_versions_with_and_without_tls(
     """Every plan has the same ending and the same tokens however it is asked, and each end its own name."""
 
     async def ask_all() -> None:
-        async with Testbed(made, images_in_use, reach=Reach.PUBLISHED) as testbed:
+        async with Testbed(made, Containers(images_in_use, reach=Reach.PUBLISHED)) as testbed:
             for post, query, http in product(made, PLANS, HttpVersion):
                 url = testbed.url(post.key)
                 if "https" in post.key:
@@ -127,7 +128,7 @@ def test_curl_and_the_probe_get_the_same(
     ask = CHAT.ask("lab", stream=True, max_tokens=20)
 
     async def both() -> tuple[bytes, bytes]:
-        async with Testbed(made, images_in_use, reach=Reach.PUBLISHED) as testbed:
+        async with Testbed(made, Containers(images_in_use, reach=Reach.PUBLISHED)) as testbed:
             url = testbed.url(made[0].key).replace("http:", "https:")
             trace = await exchange(url, ask, headers=[(PLAN_HEADER, query)], tls=trusting, http=HttpVersion.HTTP_2)
             (tmp_path / "authority.pem").write_bytes(authority.cert_pem.bytes())

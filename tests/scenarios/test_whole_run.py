@@ -6,7 +6,7 @@ A path without a proxy meets every requirement, so fixed variants pass and broke
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,8 @@ from lab.scenarios import play
 from lab.scenarios import run as whole
 from lab.scenarios.run import LeftStanding, raise_if_engine_died, run_lab
 from lab.scenarios.verdicts import Conclusion
-from lab.testbed import images
+from lab.testbed import images, supply
+from lab.testbed.supply import FromEngine
 from lab.vocabulary import Group, Outcome, Precedence, Requirement, Variant
 
 from .scenes import make_case
@@ -69,6 +70,13 @@ class StageWithoutProxies:
     ) -> None:
         if self._theatre.at_end:
             raise self._theatre.at_end
+
+    async def ready(self, key: str) -> None:
+        """At once."""
+
+    async def while_starting(self, work: Awaitable[None]) -> None:
+        """Nothing is started."""
+        await work
 
     def url(self, key: str) -> str:
         """The model server's address, or what the proxy said."""
@@ -117,9 +125,9 @@ async def theatre(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Theatre]:
     """A model server, and no engine."""
     async with ModelServer() as server:
         built = Theatre(server.base_url)
-        monkeypatch.setattr(whole, "_engine_name", lambda _: "none")
+        monkeypatch.setattr(whole, "choose", lambda _: FromEngine("none"))
         monkeypatch.setattr(images, "ensure", lambda *_: {})
-        monkeypatch.setattr(whole, "Testbed", lambda *_: StageWithoutProxies(built))
+        monkeypatch.setattr(supply, "Testbed", lambda *_, **__: StageWithoutProxies(built))
         yield built
 
 

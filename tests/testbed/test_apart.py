@@ -17,6 +17,7 @@ from lab.probe.observe import observe
 from lab.products import PROXIES
 from lab.testbed import _plan
 from lab.testbed._owner import RUN_LABEL
+from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.wire import format_named
@@ -117,9 +118,8 @@ async def testbed(
         targets.append(Target(name, PROXIES[proxy], file))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_plan, "PORTS", PORTS)
-        made = Testbed(targets, images_in_use)
-    async with made as testbed:
-        yield testbed
+        async with Testbed(targets, Containers(images_in_use)) as testbed:
+            yield testbed
 
 
 def answered_by(url: str) -> str:
@@ -156,7 +156,7 @@ async def test_the_ledger_tells_over_which_configuration_a_request_came(testbed:
 
 async def test_who_listens_nowhere_else_shares(testbed: Testbed, engine: docker.DockerClient) -> None:
     """A container for each costs a third of a second; it is for those that need it."""
-    names = {container.name.rpartition(f"{testbed.run}-")[2] for container in containers_of(testbed, engine)}
+    names = {container.name.rpartition(f"{run_of(testbed)}-")[2] for container in containers_of(testbed, engine)}
     shared = {name for name in names if name in PROXIES}
     assert shared == {"haproxy-3.0", "haproxy-3.2", "nginx-1.26"}
     apart = names - shared - {"model"}
@@ -186,7 +186,13 @@ async def test_containers_may_do_as_little_as_they_need(testbed: Testbed, engine
     assert b"CapEff:\t0000000000000000" in model.exec_run(["cat", "/proc/1/status"]).output
 
 
+def run_of(testbed: Testbed) -> str:
+    """The name that its containers carry."""
+    assert isinstance(testbed.runner, Containers)
+    return testbed.runner.run
+
+
 def containers_of(testbed: Testbed, engine: docker.DockerClient) -> list[Any]:
     """Those of one testbed."""
-    filters: dict[str, Any] = {"label": f"{RUN_LABEL}={testbed.run}"}
+    filters: dict[str, Any] = {"label": f"{RUN_LABEL}={run_of(testbed)}"}
     return list(engine.containers.list(filters=filters))

@@ -8,7 +8,7 @@ from lab.errors import BadInput
 from lab.products import PROXIES
 from lab.testbed import _plan
 from lab.testbed._listeners import Listener, listeners, to_stand_apart
-from lab.testbed._plan import PORTS, Target, pods
+from lab.testbed._plan import PORTS, Target, check, pods
 from lab.testbed.config import Upstream
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -87,11 +87,11 @@ def test_each_post_asks_the_model_server_at_a_door_of_its_own_or_another_target(
     assert inner.upstream == Upstream("model", inner.port)
     assert outer.upstream == Upstream("nginx-1.26", inner.port)
     with pytest.raises(BadInput, match="'inner'"):
-        pods(targets("outer", behind="inner"), "model")
+        check(targets("outer", behind="inner"))
 
 
 def test_more_configurations_than_ports_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says how many there may be."""
     monkeypatch.setattr(_plan, "PORTS", range(10_000, 10_001))
     with pytest.raises(BadInput, match="room for 1"):
-        pods(targets("a", "b"), "model")
+        check(targets("a", "b"))

@@ -11,9 +11,10 @@ from docker.models.containers import Container
 from lab.testbed import _precedence
 from lab.testbed._owner import RUN_LABEL
 from lab.testbed._precedence import SHARES, prefer
+from lab.testbed.containers import Containers
 from lab.vocabulary import Precedence
 
-from .test_testbed import MODEL_STUB, Images, Testbed
+from .test_testbed import MODEL_STUB, Images, Testbed, run_of
 
 OTHERS = "0" * 64
 """The id of a container that no process of this machine is in."""
@@ -61,8 +62,8 @@ def test_the_class_where_it_is_granted_and_the_share_where_it_is_not(
 @pytest.mark.engine
 async def test_a_stage_tells_what_its_model_server_has(engine: docker.DockerClient, images_in_use: Images) -> None:
     """The share is in the engine's own record, and the class, where the testbed says so, in the kernel's."""
-    async with Testbed([], images_in_use, model_command=MODEL_STUB) as testbed:
-        (model,) = engine.containers.list(filters={"label": f"{RUN_LABEL}={testbed.run}"})
+    async with Testbed([], Containers(images_in_use, model_command=MODEL_STUB)) as testbed:
+        (model,) = engine.containers.list(filters={"label": f"{RUN_LABEL}={run_of(testbed)}"})
         attributes: dict[str, Any] = model.attrs
         assert attributes["HostConfig"]["CpuShares"] == SHARES
         if testbed.precedence is Precedence.REAL_TIME:

@@ -32,13 +32,13 @@ async def served(answers: list[bytes]) -> AsyncIterator[int]:
 async def test_any_status_is_an_answer(status: bytes) -> None:
     """A proxy that answers at all is ready; what it answers is not judged here."""
     async with served([b"HTTP/1.1 " + status + b"\r\n\r\n"]) as port:
-        assert await await_answer("127.0.0.1", port, asyncio.Event(), 5)
+        assert await await_answer(("127.0.0.1", port), asyncio.Event(), 5)
 
 
 async def test_a_port_that_only_accepts_is_not_ready_yet() -> None:
     """An accepted and closed connection, as the engine's forwarder makes it, is asked again."""
     async with served([b"", b"garbage\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]) as port:
-        assert await await_answer("127.0.0.1", port, asyncio.Event(), 5)
+        assert await await_answer(("127.0.0.1", port), asyncio.Event(), 5)
 
 
 async def test_a_process_that_ended_is_not_waited_for() -> None:
@@ -48,7 +48,7 @@ async def test_a_process_that_ended_is_not_waited_for() -> None:
         unused.bind(("127.0.0.1", 0))
         asyncio.get_running_loop().call_later(0.1, ended.set)
         began = time.monotonic()
-        assert not await await_answer("127.0.0.1", unused.getsockname()[1], ended, 60)
+        assert not await await_answer(unused.getsockname(), ended, 60)
     assert time.monotonic() - began < 30
 
 
@@ -58,10 +58,10 @@ async def test_a_connection_that_stays_unanswered_is_left_when_the_process_has_e
     with socket.create_server(("127.0.0.1", 0)) as silent:
         asyncio.get_running_loop().call_later(0.1, ended.set)
         async with asyncio.timeout(30):
-            assert not await await_answer("127.0.0.1", silent.getsockname()[1], ended, 600)
+            assert not await await_answer(silent.getsockname(), ended, 600)
 
 
 async def test_waiting_is_bounded() -> None:
     """Something that never answers is given up after the limit."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert not await await_answer("127.0.0.1", silent.getsockname()[1], asyncio.Event(), 0.2)
+        assert not await await_answer(silent.getsockname(), asyncio.Event(), 0.2)

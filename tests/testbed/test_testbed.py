@@ -19,9 +19,10 @@ import pytest
 from lab.errors import BadInput, EnvironmentFault, SetUpFault
 from lab.products import PROXIES, Proxy
 from lab.testbed._owner import LABEL, RUN_LABEL
+from lab.testbed.containers import Containers, Reach
 from lab.testbed.images import ImageInUse
 from lab.testbed.sweep import sweep
-from lab.testbed.testbed import Reach, Target, Testbed
+from lab.testbed.testbed import Target, Testbed
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -62,7 +63,13 @@ def snippets(tmp_path: Path) -> Path:
 
 def bed_of(targets: Sequence[Target], images: Images, snippets: Path, **options: Any) -> Testbed:
     """A testbed with the stand-in for the model server."""
-    return Testbed(targets, images, **{"model_command": MODEL_STUB, "snippets": snippets, **options})
+    return Testbed(targets, Containers(images, **{"model_command": MODEL_STUB, "snippets": snippets, **options}))
+
+
+def run_of(testbed: Testbed) -> str:
+    """The name that its containers carry."""
+    assert isinstance(testbed.runner, Containers)
+    return testbed.runner.run
 
 
 def ask(url: str) -> tuple[bytes, Mapping[str, str]]:
@@ -97,7 +104,7 @@ def test_two_posts_of_one_name_are_bad_input() -> None:
     """Keys are how results find their way back, so none may be there twice."""
     proxy = PROXIES["nginx-1.26"]
     with pytest.raises(BadInput, match="plain::nginx"):
-        Testbed([plain(proxy), plain(proxy)], {})
+        Testbed([plain(proxy), plain(proxy)], Containers({}))
 
 
 @pytest.mark.engine
@@ -122,8 +129,8 @@ async def test_every_proxy_forwards_and_every_refusal_is_told(
             assert str(target.config) in str(caught.value)
         assert (await asyncio.to_thread(ask, testbed.model_url))[0] == b"ok"
         await until(lambda: any("/x" in line for line in testbed.log_of_model()))
-        assert left_by(engine, testbed.run)
-    assert left_by(engine, testbed.run) == []
+        assert left_by(engine, run_of(testbed))
+    assert left_by(engine, run_of(testbed)) == []
 
 
 @pytest.mark.engine
@@ -134,7 +141,7 @@ async def test_ports_are_published_on_loopback_only(
     target = plain(PROXIES["haproxy-3.0"])
     async with bed_of([target], images_in_use, snippets, reach=Reach.PUBLISHED) as testbed:
         assert testbed.url(target.key).startswith("http://127.0.0.1:")
-        for container in engine.containers.list(filters={"label": f"{RUN_LABEL}={testbed.run}"}):
+        for container in engine.containers.list(filters={"label": f"{RUN_LABEL}={run_of(testbed)}"}):
             bound = [each for ports in container.ports.values() for each in ports or []]
             assert {each["HostIp"] for each in bound} == {"127.0.0.1"}
 
@@ -148,7 +155,7 @@ async def test_a_model_server_that_does_not_start_is_told(
     testbed = bed_of([plain(PROXIES["haproxy-3.0"])], images_in_use, snippets, model_command=command)
     with pytest.raises(EnvironmentFault, match="it is broken"):
         await testbed.__aenter__()
-    assert left_by(engine, testbed.run) == []
+    assert left_by(engine, run_of(testbed)) == []
 
 
 @pytest.mark.engine
@@ -161,7 +168,7 @@ async def test_a_start_that_fails_half_way_leaves_nothing(
     testbed = bed_of(targets, {**images_in_use, "nginx-1.26": gone}, snippets)
     with pytest.raises(EnvironmentFault, match=r"nginx-1\.26"):
         await testbed.__aenter__()
-    assert left_by(engine, testbed.run) == []
+    assert left_by(engine, run_of(testbed)) == []
 
 
 @pytest.mark.engine
@@ -174,21 +181,21 @@ async def test_a_start_that_is_cancelled_leaves_nothing(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(moment):
             await testbed.__aenter__()
-    assert left_by(engine, testbed.run) == []
+    assert left_by(engine, run_of(testbed)) == []
 
 
 async def test_whoever_cancels_the_removal_has_to_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C pressed again and again while containers are removed ends nothing before they are gone."""
     begun, go_on, gone = threading.Event(), threading.Event(), threading.Event()
 
-    def remove(testbed: Testbed) -> None:
-        assert testbed.run
+    def remove(runner: Containers) -> None:
+        assert runner.run
         begun.set()
         assert go_on.wait(30)
         gone.set()
 
-    monkeypatch.setattr(Testbed, "_remove", remove)
-    leaving = asyncio.ensure_future(Testbed([], {}).__aexit__(None, None, None))
+    monkeypatch.setattr(Containers, "_remove", remove)
+    leaving = asyncio.ensure_future(Testbed([], Containers({})).__aexit__(None, None, None))
     await asyncio.to_thread(begun.wait, 30)
     for _ in range(3):
         leaving.cancel()
@@ -203,6 +210,7 @@ async def test_whoever_cancels_the_removal_has_to_wait_for_it(monkeypatch: pytes
 RUN = """
 import asyncio, json, signal, sys
 from lab.testbed import images
+from lab.testbed.containers import Containers
 from lab.testbed.testbed import Testbed
 
 # A script starts what it puts into the background deaf to Ctrl-C, tests too; `lab.cli.main` does the same.
@@ -210,8 +218,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def main():
     used = images.ensure(["model"], print)
-    async with Testbed([], used, model_command=json.loads(sys.argv[1])) as testbed:
-        print(testbed.run, flush=True)
+    async with Testbed([], Containers(used, model_command=json.loads(sys.argv[1]))) as testbed:
+        print(testbed.runner.run, flush=True)
         await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -263,12 +271,12 @@ def test_every_label_is_under_one_name() -> None:
 def test_the_user_may_choose_the_way(monkeypatch: pytest.MonkeyPatch, value: str, reach: Reach | None) -> None:
     """LAB_REACH decides how containers are reached, where nothing else does."""
     monkeypatch.setenv("LAB_REACH", value)
-    assert Testbed([], {}).reach is reach
-    assert Testbed([], {}, reach=Reach.DIRECT).reach is Reach.DIRECT
+    assert Containers({}).reach is reach
+    assert Containers({}, reach=Reach.DIRECT).reach is Reach.DIRECT
 
 
 def test_an_unknown_way_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """A way that does not exist is answered with those that do."""
     monkeypatch.setenv("LAB_REACH", "tunnel")
     with pytest.raises(BadInput, match="direct or published"):
-        Testbed([], {})
+        Containers({})

@@ -20,6 +20,10 @@ def _serve(path: str) -> list[str]:
     return ["envoy", "-c", path, "--concurrency", "1", "--disable-hot-restart", *quiet, *prompt]
 
 
+def _at_home(text: str, _: str) -> str:
+    return re.sub(r"address: 0\.0\.0\.0(?=,\s*port_value: \$\{PORT\})", "address: 127.0.0.1", text)
+
+
 PRODUCT = Product(
     name="envoy",
     title="Envoy",
@@ -41,4 +45,5 @@ PRODUCT = Product(
     ),
     remedy=Remedy("recommended.yaml", {Trouble.TIMEOUT: ("timeout:", "idle_timeout:")}),
     forks=("Istio",),
+    at_home=_at_home,
 )

