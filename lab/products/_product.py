@@ -141,6 +141,7 @@ class Product:
             process may, such as to serve as another user.
         writable: folders inside a container that it writes to, beside those for temporary files; empty at its start.
         prepare: shell commands to be run in a container before it.
+        threads: how many threads and processes one of it may start, beside those for each core.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Product:
     capabilities: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
+    threads: int = 32
 
     @property
     def folder(self) -> Path:
