@@ -1,4 +1,6 @@
-"""Caddy: has no timeout of its own that ends a stream, and before 2.11 a compressor that holds one.
+"""Caddy: no timeout of its own ends a stream, but in some versions a race of Go's HTTP library does, now and then.
+
+Before 2.9 its compressor holds a stream. Both are told in the scenarios `recommended` and `compression`.
 
 The configurations turn off the admin listener, whose port is fixed, and what Caddy would remember of its last
 configuration. So several can share a container.
