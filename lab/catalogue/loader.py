@@ -170,12 +170,13 @@ class _Loader:
         if expected.broken is not None:
             symptom = {**self.table.symptom, **expected.broken.symptom}
             meets = dict.fromkeys(expected.broken.meets, State.MET)
+            unmet = dict.fromkeys(expected.broken.unmet, State.NOT_MET)
             for proxy in self._proxies(product, "broken", expected.broken):
                 yield self._case(proxy, Variant.BROKEN, "broken", self.table.broken, symptom, meets)
-                yield self._case(proxy, Variant.FIXED, "fixed", self.table.fixed, {})
+                yield self._case(proxy, Variant.FIXED, "fixed", self.table.fixed, {}, unmet)
                 for way, variant in self.table.fixes.items():
                     if self._takes(product, way) and way not in expected.broken.without:
-                        yield self._case(proxy, Variant.FIXED, f"fixed-{way}", variant, {})
+                        yield self._case(proxy, Variant.FIXED, f"fixed-{way}", variant, {}, unmet)
         if expected.not_affected is not None:
             table = VariantTable(title=expected.not_affected.why, shows=expected.not_affected.shows)
             for proxy in self._proxies(product, "not_affected", expected.not_affected):

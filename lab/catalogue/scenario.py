@@ -29,7 +29,7 @@ class Case:
             requirements.
         consumers: names of consumers that read each exchange; see `lab.scenarios.consumers`.
         shows: flags that every verdict must carry.
-        expects: what else is known of requirements beforehand; those of a fixed variant are met without a word.
+        expects: what else is known of requirements beforehand; what a fixed variant is about is met without a word.
     """
 
     scenario: str

@@ -130,12 +130,13 @@ class BrokenTable(Some):
     """Versions that fail so, and what they show where it differs from `scenario.toml`.
 
     `without` names fixes that are of no use to this product, each with the reason; `meets` are requirements that they
-    meet all the same.
+    meet all the same, and `unmet` those that no configuration of theirs meets, fixed or not, each with the reason.
     """
 
     symptom: dict[Name, SymptomTable] = {}
     without: dict[Name, str] = {}
     meets: list[Requirement] = []
+    unmet: dict[Requirement, str] = {}
 
 
 class NotAffectedTable(Some):

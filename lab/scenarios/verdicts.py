@@ -61,7 +61,7 @@ def conclude(case: Case, played: Sequence[Exchanged]) -> Conclusion:
     elif case.variant is Variant.MEASURED:
         judged = [*_expected(case, played), *_measured(case, played)]
     else:
-        judged = [*_requirements(case, played), *_tested(played)]
+        judged = [*_requirements(case, played), *_expected(case, played), *_tested(played)]
     found = [*judged, *_shown(case, played)]
     findings = tuple(each.result for each in found)
     unmet = [each for each in found if not each.result.met]
@@ -99,6 +99,8 @@ def _reasons(doubts: Mapping[str, str]) -> str:
 def _requirements(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
     """Every requirement that the case's exchanges speak of, each over its own exchanges."""
     for requirement, exchanges in _by_requirement(played):
+        if requirement in case.expects:
+            continue
         for consumer in case.consumers or ("",):
             observed = observe(requirement, exchanges, _reports(case, consumer, exchanges))
             says = f"{_short(consumer)}: {observed.sentence}" if consumer else observed.sentence
