@@ -153,12 +153,10 @@ REQUIREMENTS: Mapping[Requirement, Criterion] = {
     Requirement.SENDS_HEADERS_AT_ONCE: Criterion(
         "A client has the headers before the first token, where the model sends them early.",
         rules.headers_at_once,
-        doubt=_never,
     ),
     Requirement.PASSES_HEARTBEATS_ON: Criterion(
         "Heartbeats of a silent model reach the client as they come.",
         rules.heartbeats_pass,
-        doubt=_never,
     ),
     Requirement.WAITS_FOR_THE_FIRST_TOKEN: Criterion(
         "The path waits as long as the model takes to begin.", rules.all_complete, _first_token_of

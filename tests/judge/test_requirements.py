@@ -18,10 +18,10 @@ SLOW = Build(whole=20, written=10, reason=None, marker=False, end=TransportEnd.R
 CUT = PREFIX.but(end=TransportEnd.SHORT_FIN, fault="fin@3")
 BATCH = Build(stream=False, whole=20, interval=0.2)
 STREAM = BATCH.but(stream=True)
-EARLY = Build(interval=0.5, plan={"headers": "early"}, headers_at=START + 0.01)
+EARLY = Build(interval=0.5, plan={"headers": "early", "ttft": 0.5}, headers_at=START + 0.01)
 LATE_HEADERS = EARLY.but(headers_at=START + 0.6)
 # Token 1 leaves at 1 s, token 2 at 2 s, and between them two heartbeats.
-BEATING = Build(whole=2, interval=1.0, heartbeats=(START + 1.3, START + 1.6))
+BEATING = Build(whole=2, interval=1.0, plan={"ttft": 1.0}, heartbeats=(START + 1.3, START + 1.6))
 LEFT = PREFIX.but(end=TransportEnd.LEFT, ended=START + 1.0, finished=False)
 HUNG = PREFIX.but(end=TransportEnd.MIDDLE_TIMEOUT, fault="fin@3", ended=START + 30.0)
 
