@@ -20,8 +20,8 @@ async def keep_racing(host: str, port: int, *, out: Console, say: Callable[[str]
     Raises:
         EnvironmentFault: no engine, no image, or the port is taken.
     """
-    offered = races(discover(shipped_scenarios()))
     supply = await asyncio.to_thread(choose, say)
+    offered = races(discover(shipped_scenarios(), supply.products))
     say("starting the proxies")
     async with started([Target(s.id, s.proxy, s.config) for s in offered.cases], supply, say) as (testbed, _):
 

@@ -71,6 +71,6 @@ def test_without_an_engine_the_remedy_is_named(
     def no_engine(_: object) -> None:
         raise EnvironmentFault("no container engine", "Start one.")
 
-    monkeypatch.setattr(cli_clients.engine, "ensure_engine", no_engine)
+    monkeypatch.setattr(cli_clients, "choose_supply", no_engine)
     assert main(["clients", "httpx", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
     assert "Start one." in capsys.readouterr().err

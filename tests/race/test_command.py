@@ -16,6 +16,6 @@ def test_without_an_engine_the_remedy_is_named(
     def no_engine(_: object) -> None:
         raise EnvironmentFault("no container engine", "Start one.")
 
-    monkeypatch.setattr(cli_race.engine, "ensure_engine", no_engine)
+    monkeypatch.setattr(cli_race, "choose", no_engine)
     assert main(["race", "--port", "0"]) == ExitCode.NO_ENVIRONMENT
     assert "Start one." in capsys.readouterr().err

@@ -5,8 +5,8 @@ from typing import Any
 
 import docker
 import pytest
-from own_scenario import LONG, REFUSED, write_scenario
-from processes import PLAY, PLAYED, START, await_line, end_of, left_by, messages, running
+from own_scenario import LONG, REFUSED, TABLE, write_scenario
+from processes import PLAYED, START, await_line, end_of, left_by, messages, running
 
 from lab import results
 from lab.errors import ExitCode
@@ -55,9 +55,11 @@ def test_an_engine_that_dies_while_playing_costs_no_result(
 ) -> None:
     """The streams do not lead through the engine, so all verdicts are there, and what still stands is told."""
     write_scenario(tmp_path / "all" / "good")
+    # In the same container, so that it is up when the short ones are over, with three seconds to go.
+    write_scenario(tmp_path / "all" / "longer", table=TABLE.replace("20ms", "300ms"))
     out = tmp_path / "out"
     with running("run", tmp_path / "all", "--out", out, env={"DOCKER_HOST": relay.address}) as process:
-        await_line(process, PLAY)
+        await_line(process, PLAYED)
         relay.cut()
         code, told, err = end_of(process)
     try:

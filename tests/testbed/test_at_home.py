@@ -70,4 +70,5 @@ def test_what_the_lab_ships_listens_on_loopback(product: Product) -> None:
     for config in (product.default, product.recommended):
         template = config.read_text()
         text = home(FOLDER, SNIPPETS, product).text(template, product, 10001, MODEL)
-        assert len(re.findall(r"127\.0\.0\.1(?::|, port_value: )10001", text)) == template.count("${PORT}") > 0
+        assert re.search(r"127\.0\.0\.1(?::|, port_value: )10001", text)
+        assert not re.search(r"(?:0\.0\.0\.0|\*|\[::\])(?::|, port_value: )10001", text)
