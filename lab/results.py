@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from lab.saved import Format, load_saved, write_saved
-from lab.vocabulary import Cause, Delivery, Ending, Group, Outcome, Precedence, Saved, Variant
+from lab.vocabulary import Cause, Delivery, Ending, Group, Outcome, Precedence, Requirement, Saved, Variant
 
 FORMAT_VERSION = 2
 
@@ -67,7 +67,8 @@ class FindingResult:
     """One statement of the verdict: what was required, what was expected, and what came, with numbers.
 
     `up_to` is the wait, in seconds, up to which it was shown to be met; None where it is about no wait, or not met.
-    `remedy` has the tested lines that mend it, where it is not met and the lab knows some.
+    `remedy` has the tested lines that mend it, where it is not met and the lab knows some. `about` is the id of the
+    requirement that was observed; None where the statement is about the case.
     """
 
     met: bool
@@ -76,6 +77,7 @@ class FindingResult:
     actual: str
     up_to: float | None = None
     remedy: str = ""
+    about: Requirement | None = None
 
 
 @dataclass(frozen=True)

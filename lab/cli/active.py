@@ -25,11 +25,11 @@ from lab.endpoint.keys import Keys, refuse_clear_text
 from lab.endpoint.mask import Mask
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
-from lab.measure.findings import ActiveFindings, Answer
+from lab.measure.findings import ActiveFindings
 from lab.measure.run import ActiveRun, AuditTarget
 from lab.model.secret import SECRET_HEADER, SecretError, read_secret
 from lab.saved import Format, write_saved
-from lab.vocabulary import Saved
+from lab.vocabulary import Saved, State
 
 RESULT, PAGE = "active.json", "active.html"
 
@@ -92,7 +92,7 @@ def run_active(
     say(f"Report: {to / PAGE}")
     if interrupted:
         return INTERRUPTED
-    failed = any(each.met is Answer.NO for each in findings.requirements)
+    failed = any(each.state is State.NOT_MET for each in findings.observations)
     return ExitCode.REQUIREMENT_FAILED if failed else ExitCode.AS_REQUIRED
 
 

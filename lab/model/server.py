@@ -190,11 +190,15 @@ class ModelServer:
         body = await read_body(request, share)
         arrived = time.monotonic()
         name = self._read_name(request)
-        get = request.method == "GET"
-        asked = Asked(f"lab?{request.query_string}", stream=True) if get else wire.read_ask(body)
+        header = request.headers.get(PLAN_HEADER)
+        if request.method == "GET":
+            # Beside a plan in the header, the query is the page's own.
+            asked = Asked("lab" if header is not None else f"lab?{request.query_string}", stream=True)
+        else:
+            asked = wire.read_ask(body)
         # The body is needed no more.
         share.give_back()
-        return name, arrived, asked, _read_plan(request.headers.get(PLAN_HEADER), asked.model)
+        return name, arrived, asked, _read_plan(header, asked.model)
 
     async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
         if script.short:

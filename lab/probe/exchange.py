@@ -88,6 +88,7 @@ async def exchange(
         target=place.target,
         headers=(*ask.headers, *headers),
         body=ask.body,
+        method=ask.method,
     )
     terms = Terms(patience or Patience(), on_head, on_body, leave_after, limit, most_lines, pace)
     layer = Tls(tls or default_context(), place.host, http) if place.secure else None

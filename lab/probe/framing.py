@@ -18,7 +18,7 @@ LARGEST_HEAD = 256 * 1024
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A POST request before it is written in either version.
+    """A request before it is written in either version.
 
     Args:
         scheme: `http` or `https`.
@@ -26,6 +26,7 @@ class HttpRequest:
         target: path and query.
         headers: without Host and Content-Length; kept out of any message, for a key may stand there.
         body: the content.
+        method: such as `POST`.
     """
 
     scheme: str
@@ -33,6 +34,12 @@ class HttpRequest:
     target: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
+    method: str = "POST"
+
+    @property
+    def length(self) -> tuple[tuple[str, str], ...]:
+        """The header that tells the body's length; a GET without a body has none."""
+        return () if self.method == "GET" and not self.body else (("Content-Length", str(len(self.body))),)
 
 
 @dataclass(frozen=True)

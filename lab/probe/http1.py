@@ -20,9 +20,9 @@ class Http1:
 
     def write_request(self, request: HttpRequest) -> bytes:
         """See `ReplyParser`."""
-        headers = [("Host", request.authority), *request.headers, ("Content-Length", str(len(request.body)))]
+        headers = [("Host", request.authority), *request.headers, *request.length]
         events = (
-            h11.Request(method="POST", target=request.target, headers=headers),
+            h11.Request(method=request.method, target=request.target, headers=headers),
             h11.Data(data=request.body),
             h11.EndOfMessage(),
         )
@@ -80,7 +80,7 @@ def _read_head(reply: h11.Response) -> Head:
 
 
 def _framing(status: int, headers: tuple[tuple[str, str], ...]) -> str:
-    """RFC 9112, section 6.3, for a reply to POST."""
+    """RFC 9112, section 6.3, for a reply to GET or POST."""
     names = dict(headers)
     if "transfer-encoding" in names:
         return "chunked"

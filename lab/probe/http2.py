@@ -83,12 +83,12 @@ class Http2:
         if self._window > _USUAL_WINDOW:
             self._h2.increment_flow_control_window(self._window - _USUAL_WINDOW)
         headers = [
-            (":method", "POST"),
+            (":method", request.method),
             (":scheme", request.scheme),
             (":authority", request.authority),
             (":path", request.target),
             *((name.lower(), value) for name, value in request.headers if name.lower() not in _CONNECTION_HEADERS),
-            ("content-length", str(len(request.body))),
+            *((name.lower(), value) for name, value in request.length),
         ]
         self._h2.send_headers(_STREAM, headers, end_stream=not request.body)
         self._unsent = request.body

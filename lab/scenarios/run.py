@@ -18,7 +18,7 @@ from lab.catalogue import Scenario
 from lab.errors import EnvironmentFault
 from lab.results import FORMAT_VERSION, CaseResult, ImageResult, ProxyResult, Results, ScenarioResult
 from lab.scenarios.consumers import check_consumers
-from lab.scenarios.rounds import Listener, Rounds
+from lab.scenarios.rounds import Rounds, RunListener
 from lab.testbed import engine, images
 from lab.testbed.images import MODEL, ImageInUse
 from lab.testbed.testbed import Target, Testbed
@@ -61,7 +61,7 @@ class _Diary:
         return name, self.results[name].seconds
 
 
-async def run_lab(scenarios: Sequence[Scenario], listener: Listener, *, real_defaults: bool = False) -> Results:
+async def run_lab(scenarios: Sequence[Scenario], listener: RunListener, *, real_defaults: bool = False) -> Results:
     """Run every case of the scenarios given, on a testbed of their own.
 
     Args:

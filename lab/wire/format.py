@@ -34,11 +34,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class Ask:
-    """A request as the probe sends it: path, headers and body."""
+    """A request as the probe sends it: path, headers, body and method."""
 
     path: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    method: str = "POST"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lab.products import PROXIES
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 
-pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.engine, pytest.mark.grid, pytest.mark.asyncio(loop_scope="module")]
 
 MODEL = "lab?tokens=60&interval=40ms"
 NAMES = ("outer", "middle", "inner")

@@ -11,24 +11,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from busy import busy_processes
 
 from lab.audit.conclude.findings import Conclusions, Confidence, DeliveryFinding, conclude
-from lab.catalogue import Case, Exchange, discover, shipped_scenarios
+from lab.catalogue import Case, discover, shipped_scenarios
 from lab.endpoint.samples import Route, Sample, Setting
 from lab.evidence import Evidence
 from lab.judge import judge
+from lab.measure.exchanges import Address, make
 from lab.plan import Plan
-from lab.probe.exchange import Patience
-from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
+from lab.suite.exchange import Exchange
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Delivery, Ending, Variant
-from lab.wire import format_named
 
 pytestmark = [pytest.mark.engine, pytest.mark.grid, pytest.mark.busy]
 
@@ -43,8 +42,6 @@ TRUTHS = 4
 MOST_UNKNOWN = 0.02
 """Of the routes, whose delivery nothing may tell, so that the audit's word on them is neither right nor wrong."""
 
-SPARE = 30.0
-"""Seconds of patience beyond the planned length."""
 
 TOKENS, INTERVAL = 60, 0.04
 """A generation as it comes from a real model of some size: 25 tokens a second."""
@@ -139,7 +136,7 @@ class Asker:
     channel: SideChannel
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     few: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRUTHS_AT_ONCE))
-    direct: dict[tuple[str, ...], asyncio.Future[list[Evidence]]] = field(default_factory=dict)
+    direct: dict[Exchange, asyncio.Future[list[Evidence]]] = field(default_factory=dict)
 
     async def truth(self, case: Case, exchange: Exchange) -> Delivery:
         """How the route delivers, in lockstep; unproven only where that came of every attempt."""
@@ -154,7 +151,7 @@ class Asker:
     async def route(self, case: Case, exchange: Exchange, truth: Delivery) -> AuditedRoute:
         """One exchange of one side, with its control and its truth."""
         plan = like_a_generation(exchange.plan)
-        key = (exchange.wire_format, str(exchange.stream), exchange.accept_encoding, plan.to_query())
+        key = replace(exchange, plan=plan, name="", family="", requirements=())
         if key not in self.direct:
             self.direct[key] = asyncio.ensure_future(self._samples(self.testbed.model_url, exchange, plan))
         samples = await self._samples(self.testbed.url(case.id), exchange, plan)
@@ -168,24 +165,15 @@ class Asker:
         return await asyncio.gather(*(gated() for _ in range(SAMPLES)))
 
     async def _one(self, url: str, exchange: Exchange, plan: Plan) -> Evidence:
-        patience = plan.length + SPARE
-        return await observe(
-            url,
-            self.testbed.model_url,
-            format_named(exchange.wire_format),
-            plan,
-            stream=exchange.stream,
-            headers=(("Accept-Encoding", exchange.accept_encoding),) if exchange.accept_encoding else (),
-            patience=Patience(headers=patience, first_token=patience, middle=patience),
-            channel=self.channel,
-        )
+        address = Address(url, self.testbed.model_url)
+        return await make(replace(exchange, plan=plan), address, self.channel)
 
 
 async def _ask_all(images: Mapping[str, ImageInUse]) -> Mapping[str, list[AuditedRoute]]:
     cases = [each for scenario in discover(shipped_scenarios()) for each in scenario.cases]
     cases = [each for each in cases if each.variant is not Variant.REAL_DEFAULTS]
     # Of a batch of random lengths one is enough: all of them are asked for as many tokens here.
-    families = [(one, {each.family: each for each in one.exchanges}.values()) for one in cases]
+    families = [(one, {each.family: each for each in one.exchanges if not each.leave_after}.values()) for one in cases]
     every = [(one, each) for one, found in families for each in found]
     asked: dict[str, list[AuditedRoute]] = {}
     async with (

@@ -73,6 +73,7 @@ async def test_a_termination_that_becomes_a_clean_end_is_seen_as_truncated(testb
     assert {sample.ending for sample in results.samples} == {Ending.SILENTLY_TRUNCATED}
 
 
+@pytest.mark.grid
 async def test_the_recommended_configuration_passes(testbed: Testbed, tmp_path: Path) -> None:
     """The snippet that is shipped is one that the audit from outside finds nothing wrong with."""
     plan = "tokens=80&interval=25ms"

@@ -100,6 +100,7 @@ def test_a_path_that_buffers_makes_streaming_pointless(
     assert answer_to(saved(tmp_path), "first text") is RuleAnswer.NO
 
 
+@pytest.mark.grid
 def test_throughput_stops_growing_where_the_server_has_no_more_room(
     compare: Compare, tmp_path: Path, busy: int
 ) -> None:

@@ -90,6 +90,7 @@ async def compare(url: str, to: Path, **more: Any) -> tuple[int, Comparison]:
     return code, load(to / "compare.json")
 
 
+@pytest.mark.grid
 async def test_a_timeout_that_ends_batch_replies_is_found_and_streaming_recommended(
     testbed: Testbed, tmp_path: Path
 ) -> None:

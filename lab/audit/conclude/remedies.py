@@ -20,6 +20,7 @@ _GENERAL: Mapping[Trouble, str] = {
         "Have {where} ask the next with HTTP/1.1 or HTTP/2 and the model server send chunks, so that a cut shows; "
         "until then treat an answer without its terminal marker as partial."
     ),
+    Trouble.GOES_ON: "Let {where} close its connection to the model server as soon as its client has gone.",
     Trouble.DEATH: (
         "Look into the logs of {where} and of the model server for this moment: one of them closed the connection. "
         "If it is a timeout, raise it above the longest answer and the longest silence."

@@ -1,4 +1,4 @@
-"""From evidence to lives: how long each stream of the search lived, and how much it had waited in its own way. Pure.
+"""From evidence to streams: how long each stream of the search lived, and how much it had waited in its own way. Pure.
 
 All times are from the request, or, where a hop asked again, from the last request that the model server had, since that
 is when the hop's timeouts began anew.
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from math import inf
 
-from lab.evidence import Evidence, Ledger
-from lab.judge.endings import NEVER_OPENED, OWN_ENDS, WHOLE, Reading
-from lab.judge.reading import read
-from lab.judge.timeouts import Exposure, exposure_of
-from lab.judge.verdict import Verdict, judge
-from lab.suite.requests import Asking, Role
+from lab.evidence import Ledger
+from lab.judge.endings import NEVER_OPENED, OWN_ENDS, WHOLE
+from lab.judge.exchanged import Exchanged
+from lab.suite.exchange import Role
 from lab.vocabulary import Ending, Watched
 
 HELD_FOR = 1.0
@@ -31,30 +28,7 @@ RACE = 0.3
 
 
 @dataclass(frozen=True)
-class Made:
-    """One exchange of the audit: what was asked, and both ends' account of it."""
-
-    asking: Asking
-    evidence: Evidence
-
-    @cached_property
-    def reading(self) -> Reading:
-        """As the judge's rules look at it."""
-        return Reading(self.evidence, read(self.evidence))
-
-    @cached_property
-    def verdict(self) -> Verdict:
-        """The judge's verdict, by itself."""
-        return judge(self.evidence)
-
-    @cached_property
-    def exposure(self) -> Exposure:
-        """What it tells about timeouts."""
-        return exposure_of(self.reading)
-
-
-@dataclass(frozen=True)
-class Life:
+class Stream:
     """One stream of the search.
 
     Args:
@@ -93,17 +67,17 @@ class Life:
         return f"{self.ending} {self.status}" if (self.status or 0) >= 400 else str(self.ending)
 
 
-def lives_of(made: Sequence[Made]) -> list[Life]:
-    """The lives of the streams of the search."""
+def streams_of(made: Sequence[Exchanged]) -> list[Stream]:
+    """The streams of the streams of the search."""
     roles = (Role.SEARCH, Role.HEARTBEAT)
-    searched = [each for each in made if each.asking.role in roles and not model_was_late(each)]
-    return [life for each in searched if (life := life_of(each)) is not None]
+    searched = [each for each in made if each.exchange.role in roles and not model_was_late(each)]
+    return [stream for each in searched if (stream := stream_of(each)) is not None]
 
 
-def model_was_late(made: Made) -> bool:
+def model_was_late(made: Exchanged) -> bool:
     """Whether the model server itself was too late with a token, so that the stream waited otherwise than planned."""
-    ledger, plan = made.evidence.ledger, made.asking.plan
-    if ledger is None or not made.asking.stream:
+    ledger, plan = made.evidence.ledger, made.exchange.plan
+    if ledger is None or not made.exchange.stream:
         return False
     written = {token.number: token.at - ledger.started for token in ledger.tokens}
     end = made.exposure.total if made.exposure.died else inf
@@ -111,12 +85,12 @@ def model_was_late(made: Made) -> bool:
     return any(written.get(number, end) > plan.due(number) + LATE_MODEL for number in due)
 
 
-def life_of(made: Made) -> Life | None:
-    """The life of one stream; None where it was not made to wait."""
-    return None if made.asking.watched is None else _life(made, made.asking.watched)
+def stream_of(made: Exchanged) -> Stream | None:
+    """The stream of one stream; None where it was not made to wait."""
+    return None if made.exchange.watched is None else _life(made, made.exchange.watched)
 
 
-def _life(made: Made, watched: Watched) -> Life:
+def _life(made: Exchanged, watched: Watched) -> Stream:
     trace, ledger = made.evidence.trace, made.evidence.ledger
     exposure = made.exposure
     start = ledger.started if ledger is not None and ledger.attempts > 1 else trace.started
@@ -130,10 +104,10 @@ def _life(made: Made, watched: Watched) -> Life:
         done, open_wait = ([*done, open_wait] if watched is Watched.TOTAL else done), 0.0
         # A model that came to its end, for a client that was cut off, shows nothing that was survived.
         done = done if made.verdict.ending in WHOLE else []
-    return Life(
-        name=made.asking.name,
+    return Stream(
+        name=made.exchange.name,
         watched=watched,
-        beating=bool(made.asking.plan.heartbeat),
+        beating=bool(made.exchange.plan.heartbeat),
         died=exposure.died,
         refused=ledger is None and trace.end not in OWN_ENDS | NEVER_OPENED,
         at=exposure.total,
@@ -171,7 +145,7 @@ def _waits(watched: Watched, ledger: Ledger, start: float, end: float, until: fl
     return ([tokens[0] - since], 0.0) if tokens else ([], end - since)
 
 
-def _held(made: Made, end: float) -> bool:
+def _held(made: Exchanged, end: float) -> bool:
     ledger = made.evidence.ledger
     if ledger is None or not made.exposure.died:
         return False

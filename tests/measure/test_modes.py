@@ -7,17 +7,19 @@ from dataclasses import replace
 import pytest
 
 from lab.evidence import Hold, Read, TransportEnd
-from lab.measure.findings import Answer, Found, SettingFound, TimeoutFound
-from lab.measure.lives import Made
-from lab.measure.settings import settings_of
+from lab.judge import Exchanged
+from lab.measure.findings import Found, Holds, ModeFound, TimeoutFound
+from lab.measure.modes import modes_of
 from lab.measure.timeouts import Timeouts
-from lab.suite.requests import Role, over_http_2, short
+from lab.suite.exchange import Role
+from lab.suite.search import over_http_2
+from lab.suite.settle import one_format
 from lab.vocabulary import Delivery, Watched
 
 from .made import CHAT, played
 
 LONGEST = 4.0
-ASKED = short(CHAT, http_2=True)
+ASKED = one_format(CHAT, http_2=True)
 HTTP_2_TIMEOUTS = over_http_2(LONGEST)
 
 
@@ -34,19 +36,19 @@ def no_timeouts(idle: float | None = None) -> Timeouts:
     )
 
 
-def ways(*, version: str = "2", coding: str = "gzip", hidden: str = "") -> list[Made]:
+def ways(*, version: str = "2", coding: str = "gzip", hidden: str = "") -> list[Exchanged]:
     """Every exchange on the ways of asking; cuts of the model's look whole in one of them."""
     made = []
     for each in ASKED:
-        if each.role not in (Role.SETTING, Role.SETTING_CUT):
+        if each.role not in (Role.MODE, Role.MODE_CUT):
             continue
         http_2, gzip = each.name.startswith("http-2"), each.name.startswith("gzip")
         looks = TransportEnd.FRAMED if hidden and each.name.startswith(hidden) else TransportEnd.SHORT_FIN
         made.append(
             played(
                 each,
-                cut=1.25 if each.role is Role.SETTING_CUT else None,
-                faulted=each.role is Role.SETTING_CUT,
+                cut=1.25 if each.role is Role.MODE_CUT else None,
+                faulted=each.role is Role.MODE_CUT,
                 end=looks,
                 version=version if http_2 else "1.1",
                 coding=coding if gzip else "",
@@ -55,20 +57,20 @@ def ways(*, version: str = "2", coding: str = "gzip", hidden: str = "") -> list[
     return made
 
 
-def over_2(*, idle: tuple[float | None, ...] = (None,) * 3) -> list[Made]:
+def over_2(*, idle: tuple[float | None, ...] = (None,) * 3) -> list[Exchanged]:
     """The streams that wait over HTTP/2; those that wait amid tokens end at those times."""
     waits: dict[str, float | None] = {f"http-2-idle-{n + 1}": at for n, at in enumerate(idle)}
     return [played(each, cut=waits.get(each.name), left=waits.get(each.name), version="2") for each in HTTP_2_TIMEOUTS]
 
 
-def found(made: list[Made], timeouts: Timeouts) -> dict[str, SettingFound]:
+def found(made: list[Exchanged], timeouts: Timeouts) -> dict[str, ModeFound]:
     """The ways of asking by name."""
-    return {each.name: each for each in settings_of(made, timeouts)}
+    return {each.name: each for each in modes_of(made, timeouts)}
 
 
 def test_every_way_is_told_and_the_plain_one_first() -> None:
     """The plain way is what the others are compared with."""
-    told = settings_of(ways(), no_timeouts())
+    told = modes_of(ways(), no_timeouts())
     assert [each.name for each in told] == ["plain", "gzip", "http-2", "slow-reader"]
     assert (told[1].coding, told[2].version) == ("gzip", "2")
 
@@ -78,15 +80,15 @@ def test_what_the_path_does_not_speak_changes_nothing() -> None:
     told = found(ways(version="1.1", coding=""), no_timeouts())
     assert told["http-2"].change == "the path does not speak HTTP/2: every reply came over HTTP/1.1"
     assert told["gzip"].change == "the path does not compress: every reply came without a content coding"
-    assert {told["http-2"].changes, told["gzip"].changes} == {Answer.NO}
+    assert {told["http-2"].changes, told["gzip"].changes} == {Holds.NO}
 
 
-def held(made: list[Made], *names: str) -> list[Made]:
+def held(made: list[Exchanged], *names: str) -> list[Exchanged]:
     """The same, with those exchanges held back: nothing came before the last token was written."""
-    return [_held(each) if each.asking.name in names else each for each in made]
+    return [_held(each) if each.exchange.name in names else each for each in made]
 
 
-def _held(made: Made) -> Made:
+def _held(made: Exchanged) -> Exchanged:
     trace, ledger = made.evidence.trace, made.evidence.ledger
     assert ledger is not None
     last = trace.reads[-1].at
@@ -97,20 +99,20 @@ def _held(made: Made) -> Made:
         trace=replace(trace, reads=together, body=together, ended=last + 0.5),
         ledger=replace(ledger, holds=holds, finished=last + 0.5),
     )
-    return Made(made.asking, evidence)
+    return Exchanged.alone(made.exchange, evidence)
 
 
 def test_what_both_exchanges_of_one_way_show_is_a_change() -> None:
     """Compression holds both back, and the plain way neither."""
     told = found(held(ways(), "gzip-1", "gzip-2"), no_timeouts())
-    assert (told["gzip"].delivery, told["gzip"].changes) == (Delivery.BATCHED, Answer.YES)
+    assert (told["gzip"].delivery, told["gzip"].changes) == (Delivery.BATCHED, Holds.YES)
     assert "delivery is batched, and incremental in the plain way" in told["gzip"].change
 
 
 def test_what_one_exchange_of_two_shows_is_not_told() -> None:
     """On a busy machine a hold may run out once: that is no proof of what the path does."""
     told = found(held(ways(), "gzip-1"), no_timeouts())
-    assert (told["gzip"].delivery, told["gzip"].changes) == (Delivery.UNPROVEN, Answer.UNKNOWN)
+    assert (told["gzip"].delivery, told["gzip"].changes) == (Delivery.UNPROVEN, Holds.UNKNOWN)
     assert "one shows tokens held back and the other does not" in told["gzip"].sentence
 
 
@@ -118,7 +120,7 @@ def test_what_one_exchange_of_two_shows_is_not_told() -> None:
 def test_a_cut_that_only_one_way_hides_is_a_change(way: str) -> None:
     """The model's cut ends there as if the answer were whole."""
     told = found(ways(hidden=way), no_timeouts())
-    assert told[way].changes is Answer.YES
+    assert told[way].changes is Holds.YES
     assert "a cut by FIN is not visible, a cut by RST is not visible" in told[way].change
     others = {"gzip", "http-2", "slow-reader"} - {way}
     assert all("not visible" not in told[each].change for each in others)
@@ -144,7 +146,7 @@ def test_another_timeout_over_http_2_is_a_change(
 ) -> None:
     """All three silences ended where HTTP/1.1 survives, or were survived where it ends them."""
     told = found([*ways(), *over_2(idle=idle)], no_timeouts(here))["http-2"]
-    assert told.changes is Answer.YES
+    assert told.changes is Holds.YES
     assert words in told.change
 
 
