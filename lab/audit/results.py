@@ -5,18 +5,16 @@ The run writes it and the reports read it; from a saved file every report can be
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from lab.audit.conclude.findings import Conclusions
 from lab.audit.conclude.measured import SampleResult
-from lab.errors import BadInput, ExitCode
-from lab.files import LONGEST_RESULT, read_whole
-from lab.saved import write_saved
+from lab.errors import ExitCode
+from lab.saved import Format, load_saved, write_saved
 from lab.vocabulary import Saved
 
 FORMAT_VERSION = 3
@@ -72,7 +70,7 @@ class AuditResults:
     kind: Literal[Saved.AUDIT] = Saved.AUDIT
 
 
-_RESULTS = TypeAdapter(AuditResults)
+FORMAT = Format(Saved.AUDIT, FORMAT_VERSION, TypeAdapter(AuditResults))
 
 
 def save(results: AuditResults, path: Path) -> None:
@@ -81,7 +79,7 @@ def save(results: AuditResults, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_saved(path, _RESULTS, results)
+    write_saved(path, FORMAT, results)
 
 
 def load(path: Path) -> AuditResults:
@@ -90,19 +88,4 @@ def load(path: Path) -> AuditResults:
     Raises:
         BadInput: names the file and what is wrong in it.
     """
-    again = "Audit again with this version."
-    try:
-        raw = read_whole(path, LONGEST_RESULT)
-        version = json.loads(raw).get("format_version")
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}", "Run `lab audit` first, or name an audit.json.") from None
-    except (ValueError, AttributeError):
-        raise BadInput(f"{path}: no JSON document", "Give an audit.json that `lab audit` wrote.") from None
-    if version != FORMAT_VERSION:
-        raise BadInput(f"{path}: format_version is {version!r}, not {FORMAT_VERSION}", again)
-    try:
-        return _RESULTS.validate_json(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{path}: {place}: {first['msg']}", again) from None
+    return load_saved(path, FORMAT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -27,8 +28,8 @@ from lab.files import write_whole
 from lab.measure.findings import ActiveFindings
 from lab.measure.run import ActiveRun, AuditTarget
 from lab.model.secret import SECRET_HEADER, SecretError, read_secret
-from lab.saved import write_saved
-from lab.vocabulary import State
+from lab.saved import Format, write_saved
+from lab.vocabulary import Saved, State
 
 RESULT, PAGE = "active.json", "active.html"
 
@@ -38,7 +39,7 @@ LONGEST = 60.0
 Contexts = tuple[ssl.SSLContext | None, ssl.SSLContext | None]
 """For the path and for the side channel, which must not share one; None for the system's authorities."""
 
-_FINDINGS = TypeAdapter(ActiveFindings)
+FORMAT = Format(Saved.ACTIVE_AUDIT, 1, TypeAdapter(ActiveFindings))
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,13 @@ def run_active(
     with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
     run = ActiveRun(target, LONGEST if longest is None else longest, say)
-    interrupted = False
+    started, interrupted = datetime.now().astimezone(), False
     try:
         run_until_stopped(run.run())
     except KeyboardInterrupt:
         interrupted = True
     findings = run.findings()
-    _write(findings, to)
+    _write(findings, to, started)
     print_active(findings, out)
     say(f"Report: {to / PAGE}")
     if interrupted:
@@ -95,19 +96,19 @@ def run_active(
     return ExitCode.REQUIREMENT_FAILED if failed else ExitCode.AS_REQUIRED
 
 
-def _write(findings: ActiveFindings, to: Path) -> None:
+def _write(findings: ActiveFindings, to: Path, started: datetime) -> None:
     with writing_to(to):
-        save(findings, to / RESULT)
+        save(findings, to / RESULT, started)
         write_whole(to / PAGE, active_page(findings))
 
 
-def save(findings: ActiveFindings, path: Path) -> None:
+def save(findings: ActiveFindings, path: Path, started: datetime | None = None) -> None:
     """Write the findings as JSON, whole or not at all.
 
     Raises:
         OSError: the file cannot be written.
     """
-    write_saved(path, _FINDINGS, findings)
+    write_saved(path, FORMAT, findings, started=started)
 
 
 def target_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -49,9 +50,10 @@ def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say
     """
     with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
+    started = datetime.now().astimezone()
     grid = run_until_stopped(_measure(clients, say))
     with writing_to(to):
-        save(grid, to)
+        save(grid, to, started)
     show(grid, out)
     if not any(cell.reported for cell in grid.cells):
         raise EnvironmentFault("No client could be measured.", "The reasons stand above.")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -15,18 +14,17 @@ from rich.table import Column, Table
 
 from lab.clients.grid import Cell, Grid
 from lab.clients.outcome import MEANINGS, ClientReport
-from lab.files import LONGEST_RESULT, read_whole, write_whole
+from lab.files import write_whole
 from lab.printable import printable
 from lab.reports.pages import page_environment
 from lab.reports.style import page_style
+from lab.saved import Format, load_saved, write_saved
 from lab.vocabulary import Saved
 from lab.wire.tokens import read_tokens
 
 FORMAT_VERSION = 2
 
 PAGE = "clients.html"
-
-_GRID = TypeAdapter(Grid)
 
 NOT_RAISED = frozenset(
     {
@@ -76,18 +74,24 @@ def counts(cells: Sequence[Cell]) -> tuple[Count, ...]:
     return tuple(Count(client, *(count[name] for name in names)) for client, count in by_client.items())
 
 
-def save(grid: Grid, to: Path) -> None:
-    """Write clients.json and clients.html into an existing folder."""
-    document = {
-        "kind": Saved.CLIENTS,
-        "format_version": FORMAT_VERSION,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "counts": [asdict(count) for count in counts(grid.cells)],
-        "releases": dict(grid.releases),
-        "skipped": dict(grid.skipped),
-        "cells": [asdict(cell) for cell in grid.cells],
-    }
-    write_whole(to / "clients.json", json.dumps(document, indent=1, ensure_ascii=False))
+@dataclass(frozen=True)
+class ClientsResult(Grid):
+    """A grid as it is saved, with its counts beside it."""
+
+    counts: tuple[Count, ...] = ()
+
+
+FORMAT = Format(Saved.CLIENTS, FORMAT_VERSION, TypeAdapter(ClientsResult))
+
+
+def save(grid: Grid, to: Path, started: datetime | None = None) -> None:
+    """Write clients.json and clients.html into an existing folder.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    result = ClientsResult(grid.cells, grid.skipped, grid.releases, counts(grid.cells))
+    write_saved(to / "clients.json", FORMAT, result, started=started)
     write_whole(to / PAGE, page(grid))
 
 
@@ -95,10 +99,9 @@ def load(path: Path) -> Grid:
     """Read clients.json back.
 
     Raises:
-        OSError: the file cannot be read.
-        pydantic.ValidationError: it is no client grid.
+        BadInput: names the file and what is wrong in it.
     """
-    return _GRID.validate_json(read_whole(path, LONGEST_RESULT))
+    return load_saved(path, FORMAT)
 
 
 def page(grid: Grid) -> str:

@@ -10,6 +10,7 @@ read here. What strict clients reject in headers is let through: the probe measu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import h2.config
 import h2.connection
@@ -17,6 +18,16 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+from hyperframe.exceptions import HyperframeError
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    RstStreamFrame,
+    SettingsFrame,
+)
 
 from lab.evidence import EndReason, TransportEnd
 from lab.probe.framing import LARGEST_HEAD, Head, HttpRequest, ReplyEnd
@@ -25,9 +36,7 @@ _STREAM = 1
 _FRAME_HEAD = 9
 # What a peer may send that was never told of more.
 _LARGEST_FRAME = 2**14
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _GOAWAY, _CONTINUATION = 0, 1, 3, 4, 7, 9
-_END_STREAM, _PADDED = 0x01, 0x08
-_OF_A_REPLY = frozenset({_DATA, _HEADERS, _RST_STREAM, _CONTINUATION})
+_OF_A_REPLY = (DataFrame, HeadersFrame, RstStreamFrame, ContinuationFrame)
 
 # The largest window that there is: flow control never holds a stream because of the probe.
 _LARGEST_WINDOW = 2**31 - 1
@@ -101,10 +110,10 @@ class Http2:
             return []
         pieces: list[bytes] = []
         try:
-            for kind, stream, frame in self._frames.cut(data):
-                self.heard = self.heard or (stream == _STREAM and kind in _OF_A_REPLY)
-                if kind == _GOAWAY:
-                    self._take_goaway(frame)
+            for head, frame in self._frames.cut(data):
+                self.heard = self.heard or (head.stream_id == _STREAM and isinstance(head, _OF_A_REPLY))
+                if isinstance(head, GoAwayFrame):
+                    self._take_goaway(head, frame[_FRAME_HEAD:])
                 else:
                     for event in self._h2.receive_data(frame):
                         self._take(event, pieces)
@@ -153,13 +162,13 @@ class Http2:
             case h2.events.StreamReset(error_code=code):
                 self.ended = ReplyEnd(TransportEnd.RESET, f"RST_STREAM with {_error_name(code or 0)}")
 
-    def _take_goaway(self, frame: bytes) -> None:
+    def _take_goaway(self, frame: GoAwayFrame, body: bytes) -> None:
         """The other side takes no more streams; ours goes on if it was taken."""
-        payload = frame[_FRAME_HEAD:]
-        last, code = (int.from_bytes(payload[start : start + 4], "big") for start in (0, 4))
-        said = payload[8 : 8 + _QUOTED].decode("utf-8", "replace")
-        self._goaway = f"GOAWAY with {_error_name(code)}" + (f": {said}" if said else "")
-        if last & (2**31 - 1) < _STREAM and self.head is None:
+        with _as_protocol_error():
+            frame.parse_body(memoryview(body))
+        said = frame.additional_data[:_QUOTED].decode("utf-8", "replace")
+        self._goaway = f"GOAWAY with {_error_name(frame.error_code)}" + (f": {said}" if said else "")
+        if frame.last_stream_id < _STREAM and self.head is None:
             self.ended = ReplyEnd(TransportEnd.NO_REPLY, self._goaway)
 
 
@@ -173,20 +182,18 @@ class _Frames:
         self._buffer = bytearray()
         self.begun = False
 
-    def cut(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Kind, stream and bytes of each frame that the next bytes make possible.
+    def cut(self, data: bytes) -> Iterator[tuple[Frame, bytes]]:
+        """Each frame that the next bytes make possible: what its header says, and all its bytes.
 
         Raises:
             h2.exceptions.ProtocolError: they are no frames.
         """
         self._buffer += data
         while len(self._buffer) >= _FRAME_HEAD:
-            size, kind, flags = int.from_bytes(self._buffer[:3], "big"), self._buffer[3], self._buffer[4]
-            stream = int.from_bytes(self._buffer[5:9], "big") & (2**31 - 1)
-            self._check(size, kind)
+            head, size = self._head()
             here = len(self._buffer) - _FRAME_HEAD
-            if kind == _DATA and not flags & _PADDED:
-                yield from self._cut_data(size, flags, stream, min(size, here))
+            if isinstance(head, DataFrame) and "PADDED" not in head.flags:
+                yield from self._cut_data(head, size, min(size, here))
                 if here < size:
                     return
             elif here < size:
@@ -194,9 +201,9 @@ class _Frames:
             else:
                 frame = bytes(self._buffer[: _FRAME_HEAD + size])
                 del self._buffer[: _FRAME_HEAD + size]
-                yield kind, stream, frame
+                yield head, frame
 
-    def _cut_data(self, size: int, flags: int, stream: int, here: int) -> Iterator[tuple[int, int, bytes]]:
+    def _cut_data(self, head: DataFrame, size: int, here: int) -> Iterator[tuple[Frame, bytes]]:
         """So much of a DATA frame as is here, and its end as a frame of its own."""
         payload = bytes(self._buffer[_FRAME_HEAD : _FRAME_HEAD + here])
         if here < size:
@@ -206,22 +213,30 @@ class _Frames:
         else:
             del self._buffer[: _FRAME_HEAD + size]
         if payload:
-            yield _DATA, stream, _data_frame(payload, 0, stream)
-        if here == size and (flags & _END_STREAM or not size):
-            yield _DATA, stream, _data_frame(b"", flags, stream)
+            yield head, DataFrame(head.stream_id, payload).serialize()
+        if here == size and ("END_STREAM" in head.flags or not size):
+            yield head, DataFrame(head.stream_id, flags=head.flags).serialize()
 
-    def _check(self, size: int, kind: int) -> None:
-        """The first frame must be SETTINGS, and none may be larger than what was allowed."""
-        if not self.begun and kind != _SETTINGS:
+    def _head(self) -> tuple[Frame, int]:
+        """The next frame's header and its length: the first must be SETTINGS, none larger than what was allowed."""
+        if not self.begun and self._buffer[3] != SettingsFrame.type:
             said = bytes(self._buffer[:_QUOTED]).split(b"\r\n")[0].decode("latin-1")
             raise _NotHttp2(f"the other side began with {said!r} in place of SETTINGS")
         self.begun = True
+        with _as_protocol_error():
+            head, size = Frame.parse_frame_header(memoryview(bytes(self._buffer[:_FRAME_HEAD])))
         if size > _LARGEST_FRAME:
             raise h2.exceptions.ProtocolError(f"a frame of {size} bytes")
+        return head, size
 
 
-def _data_frame(payload: bytes, flags: int, stream: int) -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes((_DATA, flags)) + stream.to_bytes(4, "big") + payload
+@contextmanager
+def _as_protocol_error() -> Iterator[None]:
+    """What hyperframe cannot read breaks the protocol."""
+    try:
+        yield
+    except HyperframeError as error:
+        raise h2.exceptions.ProtocolError(str(error)) from None
 
 
 def _read_head(pairs: Iterable[tuple[str | bytes, str | bytes]]) -> Head:

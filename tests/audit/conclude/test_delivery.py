@@ -13,7 +13,7 @@ from lab.audit.conclude.findings import Confidence, DeliveryFinding, conclude
 from lab.endpoint.samples import Sample
 from lab.vocabulary import Delivery
 
-from .foreign import Path, batching, holding, paging, sample, steady, straight, writes
+from ..foreign import Path, batching, holding, paging, sample, steady, straight, writes
 
 Reads = list[tuple[float, bytes]]
 

@@ -16,7 +16,7 @@ from lab.evidence import TransportEnd
 from lab.vocabulary import Cause, Delivery, Ending
 from lab.wire import format_named
 
-from .foreign import HEADERS, batching, holding, sample, steady, straight, writes
+from ..foreign import HEADERS, batching, holding, sample, steady, straight, writes
 
 STEADY = steady(60, 0.04)
 

@@ -11,7 +11,7 @@ from lab.audit.conclude.hops import HopClue, header_anomalies, hop_clues
 from lab.audit.conclude.remedies import remedy_for
 from lab.vocabulary import Trouble
 
-from .foreign import HEADERS, sample, steady, writes
+from ..foreign import HEADERS, sample, steady, writes
 
 ENVOYS = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
 

@@ -13,7 +13,7 @@ from lab.vocabulary import Delivery, Ending
 from lab.wire import format_named
 from lab.wire.events import FinishReason
 
-from .foreign import HEADERS, REPLY, sample, steady, writes
+from ..foreign import HEADERS, REPLY, sample, steady, writes
 
 WHOLE = [steady(count, 0.02) for count in (250, 247, 255)]
 """Answers of a model at 50 tokens a second, which differ a little in length."""

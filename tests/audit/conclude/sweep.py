@@ -15,7 +15,7 @@ from itertools import accumulate
 from lab.endpoint.samples import Sample
 from lab.vocabulary import Delivery
 
-from .foreign import paging, sample, writes
+from ..foreign import paging, sample, writes
 
 SEEN = 0.1
 """Seconds. Up to a tenth of one, what a person sees seems to follow at once; it is also half of what HAProxy holds."""

@@ -6,7 +6,7 @@ import pytest
 
 from lab.audit.conclude.metrics import Metrics, measure_metrics, sticky_size, time_grid
 
-from .foreign import Path, batching, holding, paging, sample, steady, straight, writes
+from ..foreign import Path, batching, holding, paging, sample, steady, straight, writes
 
 
 def metrics(path: Path, times: list[float]) -> Metrics:
