@@ -70,7 +70,7 @@ class TestUsage:
             (["up", "silent-gasp", "nginx"], "'silent-gasp'"),
             (["up", "silent-gap", "apache"], "'apache'"),
             (["run", "--proxy", "nginx-0.1"], "'nginx-0.1'"),
-            (["run", "clumps", "--proxy", "nginx", "--proxy", "apache"], "'apache'"),
+            (["run", "clumps", "--proxy", "nginx", "--proxy", "squid"], "'squid'"),
             (["run", "clumps::haproxy", "--proxy", "envoy"], "nothing is left to run"),
         ],
     )

@@ -1,4 +1,4 @@
-"""How the tokens came: one at a time as they were written, in clumps, or all at the end.
+"""How the tokens came: one at a time as they were written, in bursts, or all at the end.
 
 Strategy. In lockstep the verdict does not depend on the machine's speed. The model server holds token
 i+1 until token i is confirmed, so a path that waits for more bytes shows itself by a confirmation that
@@ -37,7 +37,7 @@ that is starved is late with many."""
 CLEAR_SPREAD = 0.5
 """Seconds over which tokens must have left before their arriving all together says anything."""
 
-CLEAR_CLUMP = 0.1
+CLEAR_BURST = 0.1
 """Seconds by which a token must have left before another that came in the same read, to count as held."""
 
 CLEAR_SHARE = 0.75
@@ -162,15 +162,15 @@ def _stamped(evidence: Evidence, right: tuple[Arrival, ...], left: dict[int, flo
             sentence = f"the probe itself was late while tokens left over {_ms(spread)}"
             return Delivered(Delivery.UNPROVEN, sentence, late=True)
         return Delivered(Delivery.BATCHED, f"nothing came while tokens left over {_ms(spread)}")
-    clumps: dict[float, float] = {}
+    bursts: dict[float, float] = {}
     for arrival in known:
-        clumps[arrival.at] = max(clumps.get(arrival.at, -inf), left[arrival.number])
-    waited = [(left[arrival.number], arrival.at, clumps[arrival.at] - left[arrival.number]) for arrival in known]
-    held = sum(wait - evidence.stalled(since, until) >= CLEAR_CLUMP for since, until, wait in waited)
-    sentence = f"{held} of {len(known)} tokens waited {_ms(CLEAR_CLUMP)} or more for a later one"
+        bursts[arrival.at] = max(bursts.get(arrival.at, -inf), left[arrival.number])
+    waited = [(left[arrival.number], arrival.at, bursts[arrival.at] - left[arrival.number]) for arrival in known]
+    held = sum(wait - evidence.stalled(since, until) >= CLEAR_BURST for since, until, wait in waited)
+    sentence = f"{held} of {len(known)} tokens waited {_ms(CLEAR_BURST)} or more for a later one"
     if held >= CLEAR_SHARE * len(known):
         return Delivered(Delivery.COALESCED, sentence)
-    late = sum(wait >= CLEAR_CLUMP for _, _, wait in waited) >= CLEAR_SHARE * len(known)
+    late = sum(wait >= CLEAR_BURST for _, _, wait in waited) >= CLEAR_SHARE * len(known)
     return Delivered(Delivery.UNPROVEN, sentence, late)
 
 

@@ -3,11 +3,11 @@
 Strategy. A busy machine reads late, and late reading merges moments; it does not make new ones that lie apart. So
 many separate moments prove that the path did not hold tokens back for longer than the time between them: a path
 that sends once in 200 ms cannot fill ten seconds with more than fifty moments. Few moments prove nothing by
-themselves; they count as clumps only where nearly no two of them lie close together, which chance delays would
+themselves; they count as bursts only where nearly no two of them lie close together, which chance delays would
 bring about, and they count as a batch only where all came at the very end, faster than a model writes.
 
-Clumps can be the model's own, which writes several events after each step of its work. What a timer holds comes
-evenly and in clumps of varying size, since a model's pace varies; what a model writes in steps has the same number of
+Bursts can be the model's own, which writes several events after each step of its work. What a timer holds comes
+evenly and in bursts of varying size, since a model's pace varies; what a model writes in steps has the same number of
 events each time. Where both the time and the number are the same, nothing tells the two apart.
 
 The probe notes when it was late itself (`lab.pulse`), and what it slept through says nothing against a path:
@@ -44,9 +44,9 @@ MOMENTS = 20
 """Moments below which their number proves nothing."""
 
 EVENTS_A_READ = 1.5
-"""Events to each time of reading, at most, for tokens that came one by one; more may be clumps of two."""
+"""Events to each time of reading, at most, for tokens that came one by one; more may be bursts of two."""
 
-CLUMP_SHARE = 0.1
+BURST_SHARE = 0.1
 """Share of all events (four are always allowed) that one moment may bring, for tokens that came one by one."""
 
 HEAD = 2 * APART
@@ -71,21 +71,21 @@ BATCH_PART = 0.05
 FASTEST_MODEL = 1000.0
 """Events a second that no model is expected to write; a batch comes faster."""
 
-CLUMP = 2.5
-"""Events to each moment, at least, that make clumps."""
+BURST = 2.5
+"""Events to each moment, at least, that make bursts."""
 
-CLUMP_GAP = 0.15
-"""Seconds between clumps, at least. A container whose processor time is rationed reads every 100 ms by itself."""
+BURST_GAP = 0.15
+"""Seconds between bursts, at least. A container whose processor time is rationed reads every 100 ms by itself."""
 
-CLUMP_SPREAD = 1.25
-"""How much longer than the short ones the long gaps between clumps may be. A timer's clumps come evenly; those of a
+BURST_SPREAD = 1.25
+"""How much longer than the short ones the long gaps between bursts may be. A timer's bursts come evenly; those of a
 busy machine that reads late do not, as two busy processes and forty exchanges at once have shown."""
 
-CLUMP_MOMENTS = 4
-"""Moments below which clumps are not told from one pause."""
+BURST_MOMENTS = 4
+"""Moments below which bursts are not told from one pause."""
 
 UNLIKE = (3, 0.2)
-"""How many clumps, and which part of them, must differ in their number of events from the usual one, before a timer
+"""How many bursts, and which part of them, must differ in their number of events from the usual one, before a timer
 and not the model has made them. One that was read late differs too."""
 
 ASLEEP = 0.5
@@ -97,7 +97,7 @@ noted, so one turn of its loop may take as long."""
 
 
 @dataclass(frozen=True)
-class Clump:
+class Burst:
     """What came at one moment: how many events, and how many seconds after the moment before."""
 
     gap: float
@@ -148,7 +148,7 @@ class Pattern:
         return self._earliest(self.times[0])
 
     @property
-    def clumps(self) -> tuple[Clump, ...]:
+    def bursts(self) -> tuple[Burst, ...]:
         """What came at each moment after the first, without those before which the probe slept for too long."""
         moments = self.moments
         counts = Counter(bisect_right(moments, time) for time in self.times)
@@ -156,7 +156,7 @@ class Pattern:
         for place, (before, moment) in enumerate(pairwise(moments), 2):
             gap = moment - before
             if self._slept(before, moment) <= ASLEEP * gap:
-                found.append(Clump(gap, counts[place]))
+                found.append(Burst(gap, counts[place]))
         return tuple(found)
 
     def _slept(self, since: float, until: float) -> float:
@@ -216,10 +216,10 @@ def delivery_by_gaps(pattern: Pattern, events_a_read: float = EVENTS_A_READ) -> 
         if not _batched(pattern, pattern.first):
             return Delivery.UNPROVEN, f"{numbers}: all at the end, but the probe itself was late before it"
         return Delivery.BATCHED, f"{numbers}: all at the end"
-    if evenly_clumped(pattern):
-        if vary(pattern.clumps[:-1]):
-            return Delivery.COALESCED, f"{numbers}: {CLUMPS_OF_A_TIMER}"
-        return Delivery.UNPROVEN, f"{numbers}: clumps, evenly apart, of which a model's own steps may be the cause"
+    if in_even_bursts(pattern):
+        if vary(pattern.bursts[:-1]):
+            return Delivery.COALESCED, f"{numbers}: {BURSTS_OF_A_TIMER}"
+        return Delivery.UNPROVEN, f"{numbers}: bursts, evenly apart, of which a model's own steps may be the cause"
     why = _no_proof(pattern, events_a_read)
     if why:
         return Delivery.UNPROVEN, f"{numbers}: {why}"
@@ -227,7 +227,7 @@ def delivery_by_gaps(pattern: Pattern, events_a_read: float = EVENTS_A_READ) -> 
     return Delivery.INCREMENTAL, f"{numbers}, {_ms(bound)} apart in a stretch: no hold is longer than that"
 
 
-CLUMPS_OF_A_TIMER = f"clumps of varying size, evenly {CLUMP_GAP * 1e3:.0f} ms or more apart"
+BURSTS_OF_A_TIMER = f"bursts of varying size, evenly {BURST_GAP * 1e3:.0f} ms or more apart"
 """What a timer's hold looks like, in words."""
 
 
@@ -245,34 +245,34 @@ def _batched(pattern: Pattern, first: float) -> bool:
     return late and span <= len(pattern.times) / FASTEST_MODEL and span <= BATCH_PART * pattern.total
 
 
-def evenly_clumped(pattern: Pattern) -> bool:
-    """Whether the events came in clumps that lie evenly apart."""
-    clumps = pattern.clumps
-    if len(clumps) < max(CLUMP_MOMENTS, len(pattern.moments) / 2) - 1:
+def in_even_bursts(pattern: Pattern) -> bool:
+    """Whether the events came in bursts that lie evenly apart."""
+    bursts = pattern.bursts
+    if len(bursts) < max(BURST_MOMENTS, len(pattern.moments) / 2) - 1:
         return False
-    if sum(clump.events for clump in clumps) < CLUMP * len(clumps):
+    if sum(burst.events for burst in bursts) < BURST * len(bursts):
         return False
-    gaps = sorted(clump.gap for clump in clumps)
-    # One gap in ten may be short and one long: the last clump is cut off by the end, and a model may pause.
+    gaps = sorted(burst.gap for burst in bursts)
+    # One gap in ten may be short and one long: the last burst is cut off by the end, and a model may pause.
     aside = (len(gaps) + 5) // 10
-    return gaps[aside] >= CLUMP_GAP and gaps[-1 - aside] <= CLUMP_SPREAD * gaps[aside]
+    return gaps[aside] >= BURST_GAP and gaps[-1 - aside] <= BURST_SPREAD * gaps[aside]
 
 
-def vary(clumps: Sequence[Clump]) -> bool:
-    """Whether clumps differ in their number of events, which those that a model writes in one step do not.
+def vary(bursts: Sequence[Burst]) -> bool:
+    """Whether bursts differ in their number of events, which those that a model writes in one step do not.
 
     Args:
-        clumps: without the last of each answer, which its end cuts off.
+        bursts: without the last of each answer, which its end cuts off.
     """
-    counts = Counter(clump.events for clump in clumps)
+    counts = Counter(burst.events for burst in bursts)
     if not counts:
         return False
     usual, least = counts.most_common(1)[0][0], UNLIKE
     # Two that were read together are twice as many, after twice the time.
-    twice = 1.5 * median(clump.gap for clump in clumps)
-    merged = sum(clump.events == 2 * usual and clump.gap >= twice for clump in clumps)
-    unlike = len(clumps) - counts[usual] - merged
-    return unlike >= least[0] and unlike >= least[1] * len(clumps)
+    twice = 1.5 * median(burst.gap for burst in bursts)
+    merged = sum(burst.events == 2 * usual and burst.gap >= twice for burst in bursts)
+    unlike = len(bursts) - counts[usual] - merged
+    return unlike >= least[0] and unlike >= least[1] * len(bursts)
 
 
 def crowd(pattern: Pattern, *, at_end: bool = False) -> tuple[int, float]:
@@ -300,14 +300,14 @@ def _no_proof(pattern: Pattern, events_a_read: float) -> str:
         return f"moments {_ms(closest_stretch(moments))} apart do not exclude a hold of {_ms(2 * SHORT_HOLD)}"
     if len(pattern.times) > events_a_read * pattern.reads:
         each = len(pattern.times) / pattern.reads
-        return f"{each:.1f} events a read may be the path's clumps, the model's, or late reading"
+        return f"{each:.1f} events a read may be the path's bursts, the model's, or late reading"
     for place, at_end in (("beginning", False), ("end", True)):
         count, worth = crowd(pattern, at_end=at_end)
         if worth > SHORT_HOLD * max(1.0, events_a_read / EVENTS_A_READ):
             return f"{count} events more than the pace of the rest came at once at the {place}, which may be a hold"
-    clump = max(Counter(bisect_right(moments, time) for time in pattern.times).values())
-    if clump > max(FEW, CLUMP_SHARE * len(pattern.times)):
-        return f"{clump} events came at once, which may be a hold or late reading"
+    burst = max(Counter(bisect_right(moments, time) for time in pattern.times).values())
+    if burst > max(FEW, BURST_SHARE * len(pattern.times)):
+        return f"{burst} events came at once, which may be a hold or late reading"
     if pattern.whole < WHOLE_SHARE:
         return f"{1 - pattern.whole:.0%} of the bursts end inside an event, so that something may hold by size"
     return ""

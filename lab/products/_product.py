@@ -143,7 +143,7 @@ class Product:
         remedy: what mends it, in lines of its tested configurations.
         forks: titles of products that were made from it, and that the same lines mend.
         snippets: the files that users copy, if the product has any.
-        hold: seconds from one clump of tokens to the next, least and most, where its defaults make clumps.
+        hold: seconds from one burst of tokens to the next, least and most, where its defaults make bursts.
         page: whether its defaults hold a stream until a page of its buffer is full, or the stream ends.
         capabilities: of Linux, without `CAP_`: what a configuration may ask of it that needs more than an ordinary
             process may, such as to serve as another user.

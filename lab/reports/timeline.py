@@ -1,7 +1,7 @@
 """The picture of one exchange: when each token left the model server, and when it arrived at the client.
 
 Two lanes, a tick a token in each, and a thin line from departure to arrival: an upright line is a prompt
-delivery, a slanted one a delay, a fan that meets in one point a clump, and a red stub a token that never
+delivery, a slanted one a delay, a fan that meets in one point a burst, and a red stub a token that never
 came. Here are only places; the template draws them. Ticks, lines and stubs are one path each, which keeps
 a page with thousands of tokens small.
 """
@@ -26,11 +26,11 @@ HEIGHT = 124
 _TICK = 6  # half the height of a tick
 _STUB = 16  # the length of the line below a token that never arrived
 
-_CLUMP_LEAST = 3
-_CLUMP_GAP = 2.5  # thousandths of the width: nearer arrivals than this cannot be told apart by eye
-_CLUMP_SQUEEZE = 4.0  # departures lie at least this much further apart than arrivals
-_CLUMP_SPREAD = 10.0  # and at least this far, in thousandths, or nothing was held back to speak of
-_CLUMPS_IN_WORDS = 2  # more of them stand too close for words, and have their number only
+_BURST_LEAST = 3
+_BURST_GAP = 2.5  # thousandths of the width: nearer arrivals than this cannot be told apart by eye
+_BURST_SQUEEZE = 4.0  # departures lie at least this much further apart than arrivals
+_BURST_SPREAD = 10.0  # and at least this far, in thousandths, or nothing was held back to speak of
+_BURSTS_IN_WORDS = 2  # more of them stand too close for words, and have their number only
 
 
 class EndMark(StrEnum):
@@ -53,7 +53,7 @@ _MARKS = {
 
 
 @dataclass(frozen=True)
-class Clump:
+class BurstMark:
     """Tokens that left one after the other and arrived at once; position in per cent of the width."""
 
     at: float
@@ -81,7 +81,7 @@ class Timeline:
     joins: str
     lost: str
     heartbeats: tuple[float, ...]
-    clumps: tuple[Clump, ...]
+    bursts: tuple[BurstMark, ...]
     end: float
     end_mark: EndMark
     end_words: str
@@ -99,7 +99,7 @@ def timeline(exchange: ExchangeResult, scale: Scale) -> Timeline:
         joins=_joins(tokens, scale),
         lost=_stubs(tokens, scale),
         heartbeats=tuple(scale.percent(time) for time in exchange.heartbeats),
-        clumps=tuple(_clumps(tokens, scale)),
+        bursts=tuple(_bursts(tokens, scale)),
         end=scale.percent(exchange.total),
         end_mark=end_mark(exchange.ending),
         end_words=f"{exchange.ending.value.replace('-', ' ')}, {seconds(exchange.total)}",
@@ -133,7 +133,7 @@ def _stubs(tokens: Iterable[TokenTimes], scale: Scale) -> str:
     )
 
 
-def _clumps(tokens: Iterable[TokenTimes], scale: Scale) -> list[Clump]:
+def _bursts(tokens: Iterable[TokenTimes], scale: Scale) -> list[BurstMark]:
     """Runs of arrivals that the eye sees as one although their departures lie apart."""
     came = sorted(
         (scale.x(token.arrived), scale.x(token.left))
@@ -142,21 +142,21 @@ def _clumps(tokens: Iterable[TokenTimes], scale: Scale) -> list[Clump]:
     )
     runs: list[list[tuple[float, float]]] = []
     for arrived, left in came:
-        if runs and arrived - runs[-1][-1][0] < _CLUMP_GAP:
+        if runs and arrived - runs[-1][-1][0] < _BURST_GAP:
             runs[-1].append((arrived, left))
         else:
             runs.append([(arrived, left)])
-    clumps = [run for run in runs if _is_clump(run)]
-    words = " at once" if len(clumps) <= _CLUMPS_IN_WORDS else ""
-    return [Clump(round(run[-1][0] * 100 / WIDTH, 1), len(run), f"{len(run)}{words}") for run in clumps]
+    bursts = [run for run in runs if _is_burst(run)]
+    words = " at once" if len(bursts) <= _BURSTS_IN_WORDS else ""
+    return [BurstMark(round(run[-1][0] * 100 / WIDTH, 1), len(run), f"{len(run)}{words}") for run in bursts]
 
 
-def _is_clump(run: list[tuple[float, float]]) -> bool:
-    if len(run) < _CLUMP_LEAST:
+def _is_burst(run: list[tuple[float, float]]) -> bool:
+    if len(run) < _BURST_LEAST:
         return False
     departures = [left for _, left in run]
     spread = max(departures) - min(departures)
-    return spread >= _CLUMP_SPREAD and spread >= _CLUMP_SQUEEZE * (run[-1][0] - run[0][0])
+    return spread >= _BURST_SPREAD and spread >= _BURST_SQUEEZE * (run[-1][0] - run[0][0])
 
 
 def _describe(exchange: ExchangeResult) -> str:

@@ -39,12 +39,12 @@ def test_a_floor_under_every_token_is_coalesced() -> None:
 def test_some_holds_that_ran_out_are_coalesced() -> None:
     """Tokens 1 to 5 arrive together before the answer is over, the others at once."""
     build = lockstep(TEN)
-    clump = {number: build.left(5) + 0.01 for number in range(1, 6)}
+    burst = {number: build.left(5) + 0.01 for number in range(1, 6)}
     holds = tuple(
         Hold(n, build.left(n) + 0.05, confirmed=False) if n < 5 else Hold(n, build.left(n) + 0.02, confirmed=True)
         for n in range(1, 11)
     )
-    assert delivery(build.but(arrivals={**build.arrivals, **clump}, holds=holds)) is Delivery.COALESCED
+    assert delivery(build.but(arrivals={**build.arrivals, **burst}, holds=holds)) is Delivery.COALESCED
 
 
 def test_a_clump_with_every_hold_run_out_is_coalesced_if_it_came_before_the_end() -> None:
@@ -172,7 +172,7 @@ STAMPED = {
 
 @pytest.mark.parametrize("name", STAMPED)
 def test_stamped_delivery_is_told_by_when_tokens_left(name: str) -> None:
-    """Ten tokens leave over 1.35 s; one late read of a busy probe is not yet a clump, and neither are pairs."""
+    """Ten tokens leave over 1.35 s; one late read of a busy probe is not yet a burst, and neither are pairs."""
     arrivals, expected = STAMPED[name]
     assert delivery(SLOW.but(arrivals=arrivals)) is expected
 

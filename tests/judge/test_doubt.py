@@ -128,13 +128,13 @@ def test_a_model_server_that_was_late_to_send_leaves_delivery_open() -> None:
     assert "the model server was late itself" in doubt(slow.but(model_stalls=asleep)).delivery
 
 
-def test_clumps_that_the_probe_made_leave_delivery_open() -> None:
-    """Ten tokens in two reads are a path's clumps, unless the probe slept until the second."""
+def test_bursts_that_the_probe_made_leave_delivery_open() -> None:
+    """Ten tokens in two reads are a path's bursts, unless the probe slept until the second."""
     build = Build(whole=10, interval=0.15)
-    clumps = build.but(arrivals={n: START + (0.77 if n <= 5 else 1.52) for n in range(1, 11)})
+    bursts = build.but(arrivals={n: START + (0.77 if n <= 5 else 1.52) for n in range(1, 11)})
     asleep = (Stall(START + 0.1, START + 0.77), Stall(START + 0.8, START + 1.52))
-    assert judge(clumps.evidence()).delivery is Delivery.COALESCED
-    verdict = judge(clumps.but(stalls=asleep).evidence())
+    assert judge(bursts.evidence()).delivery is Delivery.COALESCED
+    verdict = judge(bursts.but(stalls=asleep).evidence())
     assert (verdict.delivery, verdict.late) == (Delivery.UNPROVEN, True)
 
 

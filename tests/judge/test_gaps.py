@@ -71,7 +71,7 @@ def held(hold: float, times: Sequence[float] = UNEVEN) -> list[float]:
     return found
 
 
-def test_clumps_stay_clumps_where_the_probe_was_awake_for_most_of_the_silence() -> None:
+def test_bursts_stay_bursts_where_the_probe_was_awake_for_most_of_the_silence() -> None:
     """A hold of 200 ms with a stall of 60 ms in the middle of every silence is still one."""
     naps = [(time - 0.15, time - 0.09) for time in sorted(set(held(0.2)))]
     assert delivery(asleep(held(0.2), naps)) is Delivery.COALESCED
@@ -101,7 +101,7 @@ def test_times_are_laid_from_the_request() -> None:
     assert Pattern.of(trace, [0.5, 1.5]) == Pattern((0.5, 1.5), 3.0, stalls=(Stall(1.0, 1.5),))
 
 
-def test_clumps_of_one_size_are_as_well_the_models_own() -> None:
+def test_bursts_of_one_size_are_as_well_the_models_own() -> None:
     """Sixteen events each 270 ms, again and again: a model's step and a timer over an even model look the same."""
     steps = [0.5 + 0.27 * (number // 16) for number in range(300)]
     found, reason = delivery_by_gaps(Pattern(tuple(steps), steps[-1] + 0.01))

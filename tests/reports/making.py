@@ -28,7 +28,7 @@ def at_once(departures: Sequence[float]) -> tuple[TokenTimes, ...]:
     return tuple(TokenTimes(number, left, end) for number, left in enumerate(departures, start=1))
 
 
-def in_clumps(departures: Iterable[float], every: float) -> tuple[TokenTimes, ...]:
+def in_bursts(departures: Iterable[float], every: float) -> tuple[TokenTimes, ...]:
     """A token waits for the next tick of the proxy's own timeout."""
     return tuple(
         TokenTimes(number, left, (int(left / every) + 1) * every) for number, left in enumerate(departures, start=1)

@@ -1,6 +1,6 @@
 """A run of four scenarios behind four proxies, made up but plausible: what every report is tested with.
 
-It holds each outcome and each kind of picture at least once: a stream held back whole, clumps, a gap with
+It holds each outcome and each kind of picture at least once: a stream held back whole, bursts, a gap with
 heartbeats, a cut, a silent truncation, a batch of random lengths, real defaults; and one of each fault.
 """
 
@@ -21,7 +21,7 @@ from lab.results import (
 from lab.vocabulary import Cause, Delivery, Ending, Group, Outcome
 
 from . import texts
-from .making import at_once, cut_after, exchange, finding, in_clumps, make_case, prompt, steady
+from .making import at_once, cut_after, exchange, finding, in_bursts, make_case, prompt, steady
 
 AS_WRITTEN = "Tokens reach the client as they are written."
 SILENCE = "A silence of the model does not end the answer."
@@ -93,17 +93,17 @@ def _held_by_nginx() -> tuple[CaseResult, ...]:
 
 
 def _held_by_haproxy() -> tuple[CaseResult, ...]:
-    clumps = exchange(
-        in_clumps(PACE, 0.45),
-        "24 tokens came in 8 clumps of about 3, each up to 0.45 s late.",
+    bursts = exchange(
+        in_bursts(PACE, 0.45),
+        "24 tokens came in 8 bursts of about 3, each up to 0.45 s late.",
         delivery=Delivery.COALESCED,
         cause=Cause.BUFFER,
     )
     broken = make_case(
         "broken",
         ("holds-the-answer-back/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
-        [clumps],
-        [finding(AS_WRITTEN, "tokens come in clumps", "24 tokens in 8 clumps, the latest 0.45 s late")],
+        [bursts],
+        [finding(AS_WRITTEN, "tokens come in clumps", "24 tokens in 8 bursts, the latest 0.45 s late")],
     )
     return broken, _streams("fixed", "haproxy/fixed.cfg", texts.HAPROXY_FIXED)
 

@@ -11,7 +11,7 @@ from lab.reports.timeline import EndMark, timeline
 from lab.results import TokenTimes
 from lab.vocabulary import Ending
 
-from .making import at_once, cut_after, exchange, in_clumps, prompt, steady
+from .making import at_once, cut_after, exchange, in_bursts, prompt, steady
 
 FOUR_SECONDS = Scale(4.0)
 """A thousand places for four seconds: 250 for each, which is easy to work out in the head."""
@@ -61,22 +61,22 @@ def test_heartbeats_and_the_end_stand_at_their_times() -> None:
     assert drawn.end == 75.0
 
 
-def test_a_batch_is_one_clump_with_its_number() -> None:
+def test_a_batch_is_one_burst_with_its_number() -> None:
     """Twenty tokens that left over two seconds and arrived together are counted."""
     drawn = timeline(exchange(at_once(steady(20, 0.1)), ""), FOUR_SECONDS)
-    assert [(clump.count, clump.words) for clump in drawn.clumps] == [(20, "20 at once")]
+    assert [(burst.count, burst.words) for burst in drawn.bursts] == [(20, "20 at once")]
 
 
-def test_many_clumps_have_numbers_only() -> None:
+def test_many_bursts_have_numbers_only() -> None:
     """Handed over every 0.5 s, tokens 0.1 s apart come in fives; words would run into each other."""
-    drawn = timeline(exchange(in_clumps([0.05 + 0.1 * index for index in range(15)], 0.5), ""), FOUR_SECONDS)
-    assert [clump.words for clump in drawn.clumps] == ["5", "5", "5"]
+    drawn = timeline(exchange(in_bursts([0.05 + 0.1 * index for index in range(15)], 0.5), ""), FOUR_SECONDS)
+    assert [burst.words for burst in drawn.bursts] == ["5", "5", "5"]
 
 
-def test_a_prompt_stream_has_no_clumps() -> None:
-    """Neither a slow stream nor one so fast that its ticks touch is called a clump."""
+def test_a_prompt_stream_has_no_bursts() -> None:
+    """Neither a slow stream nor one so fast that its ticks touch is called a burst."""
     for every in (0.2, 0.002):
-        assert timeline(exchange(prompt(steady(15, every)), ""), FOUR_SECONDS).clumps == ()
+        assert timeline(exchange(prompt(steady(15, every)), ""), FOUR_SECONDS).bursts == ()
 
 
 @pytest.mark.parametrize(

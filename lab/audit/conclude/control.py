@@ -177,7 +177,7 @@ def _is_replayed(one: Measured, spread: float, waits: float) -> bool:
 
 
 def _comes_in_bursts(one: Measured, rate: float) -> bool:
-    bursts = one.pattern.clumps
+    bursts = one.pattern.bursts
     events = sum(burst.events for burst in bursts)
     # With few tokens a busy machine can be late with all of them.
     few = events + 1 >= MOMENTS and len(bursts) <= BURSTS_OF_DIRECT * rate * events

@@ -27,15 +27,15 @@ from lab.audit.conclude.control import (
 )
 from lab.audit.conclude.metrics import Measured, samples_in_words
 from lab.judge.gaps import (
-    CLUMP,
-    CLUMP_GAP,
-    CLUMPS_OF_A_TIMER,
+    BURST,
+    BURST_GAP,
+    BURSTS_OF_A_TIMER,
     FEW,
     LEAST_TOTAL,
     SHORT_HOLD,
     WHOLE_SHARE,
     delivery_by_gaps,
-    evenly_clumped,
+    in_even_bursts,
     numbers_of,
     vary,
 )
@@ -78,7 +78,7 @@ def _held_by_size(telling: Sequence[Measured]) -> DeliveryFinding | None:
     slow = [
         one
         for one in stuck
-        if one.metrics.gap_between_bursts >= CLUMP_GAP and one.metrics.tokens >= CLUMP * one.metrics.bursts
+        if one.metrics.gap_between_bursts >= BURST_GAP and one.metrics.tokens >= BURST * one.metrics.bursts
     ]
     if len(slow) < max(SAMPLES, len(telling)):
         return None
@@ -131,12 +131,12 @@ def _replay_possible(telling: Sequence[Measured]) -> str:
 
 def _held_by_times(telling: Sequence[Measured], found: Sequence[tuple[Delivery, str]]) -> DeliveryFinding:
     """What a batch or bursts in all samples show, without a control that settles it."""
-    in_bursts = [one for one in telling if evenly_clumped(one.pattern)]
+    in_bursts = [one for one in telling if in_even_bursts(one.pattern)]
     batched = [reason for delivery, reason in found if delivery is Delivery.BATCHED]
     # Answers that are written at different paces show together what no single one does.
-    varying = vary([burst for one in in_bursts for burst in one.pattern.clumps[:-1]])
+    varying = vary([burst for one in in_bursts for burst in one.pattern.bursts[:-1]])
     if in_bursts and varying and not batched:
-        return _all_or_none(telling, [f"{numbers_of(one.pattern)}: {CLUMPS_OF_A_TIMER}" for one in in_bursts])
+        return _all_or_none(telling, [f"{numbers_of(one.pattern)}: {BURSTS_OF_A_TIMER}" for one in in_bursts])
     if batched:
         return _all_or_none(telling, batched, batch=True)
     return _cannot_tell(next(why for delivery, why in found if delivery is Delivery.UNPROVEN) + _extras(telling))

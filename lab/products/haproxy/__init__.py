@@ -40,7 +40,7 @@ PRODUCT = Product(
             Trouble.GOES_ON: ("option abortonclose",),
         },
     ),
-    # It holds for 200 ms, and then waits for the token that begins the next clump.
+    # It holds for 200 ms, and then waits for the token that begins the next burst.
     hold=(0.19, 0.28),
     # For `user`, `group` and `chroot`, which distributions write into its configuration.
     capabilities=("SETGID", "SETUID", "SYS_CHROOT"),
