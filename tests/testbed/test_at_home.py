@@ -28,6 +28,8 @@ def at_home(name: str, template: str) -> str:
         ("nginx", "listen  ${PORT} reuseport;", "listen  127.0.0.1:10001 reuseport;"),
         ("haproxy", "bind :${PORT}", "bind 127.0.0.1:10001"),
         ("haproxy", "bind *:${PORT} alpn h2", "bind 127.0.0.1:10001 alpn h2"),
+        ("apache", "Listen ${PORT}", "Listen 127.0.0.1:10001"),
+        ("caddy", ":${PORT} {\n\tlog\n}", ":10001 {\n\tbind 127.0.0.1\n\tlog\n}"),
         (
             "envoy",
             "socket_address: {address: 0.0.0.0, port_value: ${PORT}}",
@@ -70,5 +72,5 @@ def test_what_the_lab_ships_listens_on_loopback(product: Product) -> None:
     for config in (product.default, product.recommended):
         template = config.read_text()
         text = home(FOLDER, SNIPPETS, product).text(template, product, 10001, MODEL)
-        assert re.search(r"127\.0\.0\.1(?::|, port_value: )10001", text)
+        assert re.search(r"127\.0\.0\.1(?::|, port_value: )10001|:10001 \{\n\tbind 127\.0\.0\.1\n", text)
         assert not re.search(r"(?:0\.0\.0\.0|\*|\[::\])(?::|, port_value: )10001", text)

@@ -75,7 +75,7 @@ def ask(url: str) -> tuple[int, str | None]:
 async def test_products_forward_and_a_refusal_is_told(here: dict[str, Binary], tmp_path: Path) -> None:
     """Good configurations answer, a refused one raises what its product said with the file's own path."""
     good = [plain(here[name], f"{name}-{number}") for name in ("nginx", "haproxy") for number in range(2)]
-    bad = Target("bad", here["nginx"].proxy, CONFIGS / "refused" / "refused.conf")
+    bad = Target("bad", here["nginx"].proxy, CONFIGS / "nginx" / "refused.conf")
     async with Testbed([*good, bad], runner([here["nginx"], here["haproxy"]], tmp_path)) as testbed:
         for target in good:
             assert testbed.url(target.key).startswith(f"http://{HOST}:")

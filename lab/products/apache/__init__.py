@@ -26,6 +26,10 @@ def _serve(path: str) -> list[str]:
     return ["sh", "-c", start, "sh", "-f", path, *before, "-DFOREGROUND"]
 
 
+def _at_home(text: str, _: str) -> str:
+    return re.sub(r"(?m)^(\s*Listen\s+)\$\{PORT\}", r"\g<1>127.0.0.1:${PORT}", text)
+
+
 PRODUCT = Product(
     name="apache",
     title="Apache httpd",
@@ -46,4 +50,5 @@ PRODUCT = Product(
     capabilities=("SETGID", "SETUID"),
     # All workers of Debian's configuration, and what each of its processes has beside them.
     threads=200,
+    at_home=_at_home,
 )
