@@ -84,7 +84,7 @@ async def test_products_forward_and_a_refusal_is_told(here: dict[str, Binary], t
         with pytest.raises(SetUpFault, match=r"no.such") as caught:
             testbed.url("bad")
         assert str(bad.config) in str(caught.value)
-    assert any("GET /lab/health" in line for line in testbed.log("nginx-0"))
+    assert any("GET /lab/health" in line for line in testbed.log("nginx-0")), testbed.log("nginx-0")
 
 
 async def test_no_port_is_open_to_other_machines(here: dict[str, Binary], tmp_path: Path) -> None:
