@@ -52,6 +52,24 @@ class TransportEnd(StrEnum):
     """The probe closed of its own accord: at the time that it had been told, or because too much came."""
 
 
+class EndReason(StrEnum):
+    """What is known of an end beyond how it looked, where somebody has to act on it."""
+
+    NO_HTTP_2 = "no-http-2"
+    """The other side never said that it speaks HTTP/2: it said something else, or nothing."""
+    NO_COMMON_PROTOCOL = "no-common-protocol"
+    """It takes none of the protocols that were offered in the TLS handshake (RFC 7301, section 3.2)."""
+    NO_TLS = "no-tls"
+    """What it answers to a TLS handshake is no TLS."""
+    CERTIFICATE_EXPIRED = "certificate-expired"
+    CERTIFICATE_NAME = "certificate-name"
+    """The certificate is for another name or address."""
+    CERTIFICATE = "certificate"
+    """Something else is wrong with a certificate."""
+    IGNORES_LIMIT = "ignores-limit"
+    """More tokens came than were asked for, so the probe left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """One read from the socket: when it came and what it brought."""
@@ -79,6 +97,7 @@ class Trace:
         end: how it ended at the transport.
         detail: the transport's own words on an unclean end (an errno, a parser's message); after a FIN on TLS,
             whether the other side had said that it would close.
+        reason: what is known of the end beyond that; None where nothing is.
         status: the HTTP status, or None if none came.
         version: the reply's HTTP version, such as `1.1` or `2`.
         headers: the reply's headers, names in lower case, in order.
@@ -102,6 +121,7 @@ class Trace:
     reads: tuple[Read, ...] = ()
     body: tuple[Read, ...] = ()
     stalls: tuple[Stall, ...] = ()
+    reason: EndReason | None = None
 
     def header(self, name: str) -> str:
         """The first header of that name (lower case), or an empty text."""

@@ -191,16 +191,16 @@ class ScenarioRun:
             self._loop.call_soon_threadsafe(self._stop)
 
     def say(self, line: str) -> None:
-        """Part of `lab.scenarios.rounds.Listener`; pytest has no place for progress."""
+        """Part of `lab.scenarios.rounds.RunListener`; pytest has no place for progress."""
 
     def begins(self, cases: Sequence[Case]) -> None:
-        """Part of `lab.scenarios.rounds.Listener`."""
+        """Part of `lab.scenarios.rounds.RunListener`."""
 
     def played(self, case: Case) -> None:
-        """Part of `lab.scenarios.rounds.Listener`."""
+        """Part of `lab.scenarios.rounds.RunListener`."""
 
     def ends(self, case: Case, result: CaseResult) -> None:
-        """Part of `lab.scenarios.rounds.Listener`."""
+        """Part of `lab.scenarios.rounds.RunListener`."""
         self._futures[case.id].set_result(result)
 
     def _work(self) -> None:

@@ -6,17 +6,14 @@ seconds from the start of their own exchange, so that two timelines can lie besi
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from lab.errors import BadInput
-from lab.files import LONGEST_RESULT, read_whole
-from lab.saved import write_saved
-from lab.vocabulary import Cause, Delivery, Ending, Group, Outcome, Precedence, Saved, Variant
+from lab.saved import Format, load_saved, write_saved
+from lab.vocabulary import Cause, Delivery, Ending, Group, Outcome, Precedence, Requirement, Saved, Variant
 
 FORMAT_VERSION = 2
 
@@ -70,7 +67,8 @@ class FindingResult:
     """One statement of the verdict: what was required, what was expected, and what came, with numbers.
 
     `up_to` is the wait, in seconds, up to which it was shown to be met; None where it is about no wait, or not met.
-    `remedy` has the tested lines that mend it, where it is not met and the lab knows some.
+    `remedy` has the tested lines that mend it, where it is not met and the lab knows some. `about` is the id of the
+    requirement that was observed; None where the statement is about the case.
     """
 
     met: bool
@@ -79,6 +77,7 @@ class FindingResult:
     actual: str
     up_to: float | None = None
     remedy: str = ""
+    about: Requirement | None = None
 
 
 @dataclass(frozen=True)
@@ -183,29 +182,14 @@ class Results:
         ]
 
 
-_ADAPTER = TypeAdapter(Results)
+FORMAT = Format(Saved.RUN, FORMAT_VERSION, TypeAdapter(Results))
 
 
 def save(results: Results, path: Path) -> None:
     """Write `results.json`, whole or not at all."""
-    write_saved(path, _ADAPTER, results)
+    write_saved(path, FORMAT, results)
 
 
 def load(path: Path) -> Results:
     """Read a saved `results.json`; `BadInput` names the file and what is wrong in it."""
-    try:
-        raw = read_whole(path, LONGEST_RESULT)
-        version = json.loads(raw).get("format_version")
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}", "Run `lab run` first, or name a results.json.") from None
-    except (ValueError, AttributeError):
-        raise BadInput(f"{path}: no JSON document", "Give the path of a results.json that `lab run` wrote.") from None
-    if version != FORMAT_VERSION:
-        why = f"format_version is {version!r}, not {FORMAT_VERSION}"
-        raise BadInput(f"{path}: {why}", "Run the lab again with this version.")
-    try:
-        return _ADAPTER.validate_json(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{path}: {place}: {first['msg']}", "Run the lab again with this version.") from None
+    return load_saved(path, FORMAT)

@@ -13,13 +13,15 @@ class Variant(StrEnum):
     """Which of a scenario's configurations is on the route.
 
     Every proxy that can fail has `broken` and `fixed`. A proxy that does not show this failure has `not-affected`
-    instead, and `real-defaults` is the broken variant with the product's own, unshortened timeouts.
+    instead, and `real-defaults` is the broken variant with the product's own, unshortened timeouts. `measured` is what
+    a product does where nothing is to be mended.
     """
 
     BROKEN = "broken"
     FIXED = "fixed"
     NOT_AFFECTED = "not-affected"
     REAL_DEFAULTS = "real-defaults"
+    MEASURED = "measured"
 
 
 class Group(StrEnum):
@@ -36,15 +38,32 @@ class Requirement(StrEnum):
     """What a streaming path must do; the sentence and the rule of each stand in `lab.judge.requirements`."""
 
     DELIVERS_TOKENS_AS_THEY_COME = "delivers-tokens-as-they-come"
+    SENDS_HEADERS_AT_ONCE = "sends-headers-at-once"
+    PASSES_HEARTBEATS_ON = "passes-heartbeats-on"
     WAITS_FOR_THE_FIRST_TOKEN = "waits-for-the-first-token"
     SURVIVES_SILENCE = "survives-silence"
     LETS_LONG_ANSWERS_FINISH = "lets-long-answers-finish"
     WAITS_FOR_BATCH_REPLIES = "waits-for-batch-replies"
     SHOWS_A_CUT_AS_A_CUT = "shows-a-cut-as-a-cut"
+    FORGES_NO_END = "forges-no-end"
+    ENDS_WHEN_THE_MODEL_DIES = "ends-when-the-model-dies"
     DELIVERS_WHAT_WAS_SENT = "delivers-what-was-sent"
     PASSES_ERRORS_ON = "passes-errors-on"
+    STOPS_WHEN_THE_CLIENT_LEAVES = "stops-when-the-client-leaves"
+    GENERATES_ONCE = "generates-once"
     MOVES_THE_FIRST_TOKEN_FORWARD = "moves-the-first-token-forward"
     MAKES_PARTIAL_ANSWERS_VISIBLE = "makes-partial-answers-visible"
+
+
+class State(StrEnum):
+    """What was observed of a requirement on a target."""
+
+    MET = "met"
+    NOT_MET = "not-met"
+    INCONCLUSIVE = "inconclusive"
+    """The exchanges show nothing either way, or the machine was too busy to tell."""
+    NOT_APPLICABLE = "not-applicable"
+    """Nothing was asked that could show it; the reason is given."""
 
 
 class Delivery(StrEnum):
@@ -170,6 +189,8 @@ class Trouble(StrEnum):
     DEATH = "death"
     """It died, and nothing says whether by a timeout."""
     HIDDEN_CUT = "hidden-cut"
+    GOES_ON = "goes-on"
+    """The model goes on for a client that has left."""
     FAULT = "fault"
     """It died or was refused at once, or with a status that is no timeout's: no setting of a proxy mends that."""
 

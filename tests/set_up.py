@@ -14,13 +14,16 @@ from collections.abc import Sequence
 
 from markers import without_browser
 
-from lab.clients.environments import BROWSER, NPM, Program
+from lab.clients.environments import BROWSER, NPM, SystemProgram
 from lab.errors import EnvironmentFault, ExitCode, LabError
 from lab.testbed import _commands, _machine, images
 from lab.testbed.engine import ensure_engine
 
-CURL = Program(("curl",), ("curl",))
-SERVERS = (Program(("nginx", "/usr/sbin/nginx"), ("nginx",)), Program(("haproxy", "/usr/sbin/haproxy"), ("haproxy",)))
+CURL = SystemProgram(("curl",), ("curl",))
+SERVERS = (
+    SystemProgram(("nginx", "/usr/sbin/nginx"), ("nginx",)),
+    SystemProgram(("haproxy", "/usr/sbin/haproxy"), ("haproxy",)),
+)
 """Of whatever version: the tests of local processes run what the machine has."""
 
 
@@ -30,13 +33,13 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def needed() -> list[Program]:
+def needed() -> list[SystemProgram]:
     """The programs that no package index of Python's has."""
     environments = [NPM] if without_browser() else [NPM, BROWSER]
     return [CURL, *SERVERS, *(one.program for one in environments if one.program is not None)]
 
 
-def bring(programs: Sequence[Program]) -> None:
+def bring(programs: Sequence[SystemProgram]) -> None:
     """Install those that are missing.
 
     Raises:

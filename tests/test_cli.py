@@ -18,10 +18,12 @@ from lab import results
 from lab.catalogue import discover, shipped_scenarios
 from lab.cli import app, main
 from lab.errors import EnvironmentFault, ExitCode
+from lab.suite import REVISION
+from lab.suite.settle import suite
 from lab.testbed import images
 from lab.testbed._pull import Registry
 from lab.testbed.builders import Builder
-from lab.vocabulary import Variant
+from lab.vocabulary import Requirement, Variant
 
 COMMANDS = tuple(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
 
@@ -115,6 +117,16 @@ class TestUsage:
         told = capsys.readouterr().err
         assert "--out" in told
         assert str(file) in told
+
+
+class TestSuite:
+    def test_names_every_requirement_and_every_request(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """What a target is judged by can be read before it is judged."""
+        assert main(["suite"]) == ExitCode.AS_REQUIRED
+        told = unwrapped(capsys.readouterr().out)
+        assert [each.value for each in Requirement if each.value not in told] == []
+        assert [each.name for each in suite() if not re.search(rf"\b{each.name}\b", told)] == []
+        assert REVISION in told
 
 
 class TestList:

@@ -19,7 +19,7 @@ from lab.cli import main
 from lab.cli.active import save as save_active
 from lab.clients import results as grids
 from lab.clients.grid import Cell, Grid
-from lab.clients.outcome import Seen, Told
+from lab.clients.outcome import ClientReport, Seen
 from lab.compare import results as comparisons
 from lab.compare.advice import Need
 from lab.compare.page import compare_page
@@ -57,10 +57,10 @@ def saved_active_audit(to: Path) -> tuple[Path, str, str | None]:
         requests=0,
         timeouts=(),
         smallest=None,
-        deaths=(),
+        terminations=(),
         effects=(),
-        settings=(),
-        requirements=(),
+        modes=(),
+        observations=(),
         summary="Nothing was found.",
         notes=(),
         exchanges=(),
@@ -71,7 +71,9 @@ def saved_active_audit(to: Path) -> tuple[Path, str, str | None]:
 
 def saved_grid(to: Path) -> tuple[Path, str, str | None]:
     """One client that lost the end of an answer silently."""
-    cell = Cell("httpx", "fin", "direct", knowable=True, seen=Seen("word", None), told=Told.NO_REASON, attempts=1)
+    cell = Cell(
+        "httpx", "fin", "direct", knowable=True, seen=Seen("word", None), reported=ClientReport.NO_REASON, attempts=1
+    )
     grid = Grid((cell,), {"aiohttp": "not installed"}, {"own": ("httpx 0.28.1",)})
     grids.save(grid, to)
     return to / "clients.json", "clients.html", grids.page(grid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -36,11 +37,17 @@ LOCKS = [
 ]
 
 
-def test_every_image_has_its_line() -> None:
-    """A digest, or the plain word that none is known yet; and no line is left of an image that is gone."""
+def test_every_line_is_the_digest_of_an_image_in_use() -> None:
+    """No line is left of an image that is gone, and none says less than a digest."""
     digests = json.loads(_pins.IMAGES.read_text())
-    assert set(digests) == {each.reference for each in TABLE.values()}
-    assert all(digest is None or SHA256.fullmatch(digest) for digest in digests.values())
+    assert set(digests) <= {each.reference for each in TABLE.values()}
+    assert all(SHA256.fullmatch(digest) for digest in digests.values())
+
+
+def test_an_image_without_a_line_is_pulled_by_its_tag() -> None:
+    """A product can be added without a word to the pins: nothing is asked for but what its folder names."""
+    assert _pins.digest_of("somebody/proxy:1.2.3") is None
+    assert replace(TABLE[MODEL], reference="somebody/proxy:1.2.3").pinned == "somebody/proxy:1.2.3"
 
 
 def test_the_models_dockerfile_stands_on_the_same_python() -> None:

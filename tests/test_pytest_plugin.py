@@ -24,7 +24,7 @@ from lab import pytest_items
 from lab.catalogue import Scenario, load_scenario
 from lab.errors import EnvironmentFault
 from lab.results import CaseResult
-from lab.scenarios.rounds import Listener
+from lab.scenarios.rounds import RunListener
 from lab.vocabulary import Outcome
 
 BROKEN, FIXED = "nginx-1.26::broken", "nginx-1.26::fixed"
@@ -50,7 +50,7 @@ class MadeUpRun:
     ran: list[str] = field(default_factory=list)
     struck: bool = False
 
-    async def __call__(self, scenarios: Sequence[Scenario], listener: Listener) -> None:
+    async def __call__(self, scenarios: Sequence[Scenario], listener: RunListener) -> None:
         """Part of the run's interface that the plugin uses."""
         cases = [case for scenario in scenarios for case in scenario.cases]
         self.ran += [case.id for case in cases]

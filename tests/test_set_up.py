@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import set_up
 
-from lab.clients.environments import Program
+from lab.clients.environments import SystemProgram
 from lab.errors import EnvironmentFault, ExitCode
 from lab.testbed import _commands, _machine
 
 ROOT = Path(__file__).parents[1]
-MISSING = Program(("no-such-program",), ("one-package", "another"))
+MISSING = SystemProgram(("no-such-program",), ("one-package", "another"))
 ALWAYS = ["curl", "nginx", "haproxy"]
-PRESENT = Program(("sh",), ("dash",))
+PRESENT = SystemProgram(("sh",), ("dash",))
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ class TestScenario:
 
 def test_every_requirement_is_broken_and_met_somewhere() -> None:
     """A requirement without a scenario is a promise that nobody checks."""
-    used = {exchange.requirement for s in SCENARIOS for case in s.cases for exchange in case.exchanges}
+    used = {each for s in SCENARIOS for case in s.cases for made in case.exchanges for each in made.requirements}
     assert used == set(REQUIREMENTS)
 
 

@@ -43,7 +43,7 @@ _TAG = re.compile(
 
 def renew_images() -> None:
     """Ask the registry for the digest of each official image, through the engine."""
-    digests: dict[str, str | None] = json.loads(_pins.IMAGES.read_text())
+    digests: dict[str, str] = json.loads(_pins.IMAGES.read_text())
     references = sorted({image.reference for image in TABLE.values()})
     client = engine.connect()
     try:
@@ -52,7 +52,8 @@ def renew_images() -> None:
                 digests[reference] = str(client.images.get_registry_data(reference).id)
     finally:
         client.close()
-    _pins.IMAGES.write_text(json.dumps({each: digests.get(each) for each in references}, indent=2) + "\n")
+    known = {each: digests[each] for each in references if each in digests}
+    _pins.IMAGES.write_text(json.dumps(known, indent=2) + "\n")
     DOCKERFILE.write_text(_BASE.sub(f"ARG BASE={TABLE[MODEL].pinned}", DOCKERFILE.read_text()))
 
 

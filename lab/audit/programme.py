@@ -1,6 +1,6 @@
 """The programme: which requests an audit makes, in which order, and what they can cost at most.
 
-One request goes first as a check. Then the ways take turns, so that an hour in which the model is slow is an hour
+One request goes first as a check. Then the routes take turns, so that an hour in which the model is slow is an hour
 for all of them, and last come the requests that run at once. The cost is known before the first request: requests
 times tokens. Where that would be more than `MOST_TOKENS`, settings are left out, the least telling first.
 """
@@ -44,14 +44,14 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Request:
-    """One request: the way and how it is asked."""
+class PlannedRequest:
+    """One request: the route and how it is asked."""
 
     endpoint: Endpoint
     setting: Setting
 
 
-Round = tuple[Request, ...]
+Round = tuple[PlannedRequest, ...]
 """Requests that are made at the same time."""
 
 
@@ -102,7 +102,7 @@ class Programme:
 
 @dataclass(frozen=True)
 class _Scope:
-    """How much is asked of which ways; the audited way is always asked in full."""
+    """How much is asked of which routes; the audited route is always asked in full."""
 
     runs: int
     at_once_for_all: bool = True
@@ -130,9 +130,9 @@ def _narrower(runs: int, *, alone: bool) -> list[tuple[str, _Scope]]:
     scope = _Scope(runs)
     steps = [("", scope)]
     if not alone:
-        steps.append(("requests at once for the other ways", scope := replace(scope, at_once_for_all=False)))
-        steps.append(("Accept-Encoding for the other ways", scope := replace(scope, codings_for_all=False)))
-        steps.append(("HTTP/2 for the other ways", scope := replace(scope, versions_for_all=False)))
+        steps.append(("requests at once for the other routes", scope := replace(scope, at_once_for_all=False)))
+        steps.append(("Accept-Encoding for the other routes", scope := replace(scope, codings_for_all=False)))
+        steps.append(("HTTP/2 for the other routes", scope := replace(scope, versions_for_all=False)))
     for fewer in range(runs - 1, 0, -1):
         steps.append((f"run {fewer + 1}", scope := replace(scope, runs=fewer)))
     steps.append(("requests at once", scope := replace(scope, at_once=False)))
@@ -146,13 +146,13 @@ def _rounds(endpoints: Sequence[Endpoint], wish: Wish, scope: _Scope) -> list[Ro
     rounds: list[Round] = []
     for _ in range(scope.runs):
         for column in range(most):
-            rounds += [(Request(one, found[column]),) for one, found in settings.items() if column < len(found)]
+            rounds += [(PlannedRequest(one, found[column]),) for one, found in settings.items() if column < len(found)]
     for place, (endpoint, found) in enumerate(settings.items()):
         if wish.at_once > 1 and scope.at_once and (place == 0 or scope.at_once_for_all):
             for setting in found:
                 if not setting.accept_encoding:
                     together = replace(setting, at_once=wish.at_once)
-                    rounds.append(tuple(Request(endpoint, together) for _ in range(wish.at_once)))
+                    rounds.append(tuple(PlannedRequest(endpoint, together) for _ in range(wish.at_once)))
     return rounds
 
 
@@ -161,4 +161,4 @@ def _settings(endpoint: Endpoint, wish: Wish, scope: _Scope, *, first: bool) -> 
     if not (first or scope.versions_for_all):
         versions = versions[:1]
     codings = ("", OFFERED) if scope.codings and (first or scope.codings_for_all) else ("",)
-    return [Setting(endpoint.way, version, coding) for coding in codings for version in versions]
+    return [Setting(endpoint.route, version, coding) for coding in codings for version in versions]

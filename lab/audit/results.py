@@ -5,26 +5,24 @@ The run writes it and the reports read it; from a saved file every report can be
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from lab.audit.conclude.findings import Conclusions
 from lab.audit.conclude.measured import SampleResult
-from lab.errors import BadInput, ExitCode
-from lab.files import LONGEST_RESULT, read_whole
-from lab.saved import write_saved
+from lab.errors import ExitCode
+from lab.saved import Format, load_saved, write_saved
 from lab.vocabulary import Saved
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
-class WayResult:
-    """One way: its name and its address."""
+class RouteResult:
+    """One route: its name and its address."""
 
     name: str
     url: str
@@ -47,7 +45,7 @@ class AuditResults:
         remedy: what to do about that.
         stopped_by: the exit code that this amounts to; 0 if it was not stopped, or by hand.
         notes: what was left out, and why.
-        unmeasured: the other ways that could not be measured, each with its reason and remedy.
+        unmeasured: the other routes that could not be measured, each with its reason and remedy.
         conclusions: what follows from the samples; None where nothing came to conclude from.
     """
 
@@ -55,7 +53,7 @@ class AuditResults:
     lab_version: str
     started: str
     wall_seconds: float
-    ways: tuple[WayResult, ...]
+    routes: tuple[RouteResult, ...]
     wire_format: str
     model: str
     longest: float | None
@@ -72,7 +70,7 @@ class AuditResults:
     kind: Literal[Saved.AUDIT] = Saved.AUDIT
 
 
-_RESULTS = TypeAdapter(AuditResults)
+FORMAT = Format(Saved.AUDIT, FORMAT_VERSION, TypeAdapter(AuditResults))
 
 
 def save(results: AuditResults, path: Path) -> None:
@@ -81,7 +79,7 @@ def save(results: AuditResults, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_saved(path, _RESULTS, results)
+    write_saved(path, FORMAT, results)
 
 
 def load(path: Path) -> AuditResults:
@@ -90,19 +88,4 @@ def load(path: Path) -> AuditResults:
     Raises:
         BadInput: names the file and what is wrong in it.
     """
-    again = "Audit again with this version."
-    try:
-        raw = read_whole(path, LONGEST_RESULT)
-        version = json.loads(raw).get("format_version")
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}", "Run `lab audit` first, or name an audit.json.") from None
-    except (ValueError, AttributeError):
-        raise BadInput(f"{path}: no JSON document", "Give an audit.json that `lab audit` wrote.") from None
-    if version != FORMAT_VERSION:
-        raise BadInput(f"{path}: format_version is {version!r}, not {FORMAT_VERSION}", again)
-    try:
-        return _RESULTS.validate_json(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{path}: {place}: {first['msg']}", again) from None
+    return load_saved(path, FORMAT)

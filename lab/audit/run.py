@@ -17,13 +17,13 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from urllib.parse import urlsplit
 
-from lab.audit.programme import LONGEST_WAIT, Programme, Request, Round
+from lab.audit.programme import LONGEST_WAIT, PlannedRequest, Programme, Round
 from lab.endpoint.allowance import ignores_limit, most_of, tokens_of
-from lab.endpoint.asking import Terms, ask_endpoint
+from lab.endpoint.asking import RunTerms, ask_endpoint
 from lab.endpoint.bounds import most_in_all, size_of
 from lab.endpoint.keys import Keys
 from lab.endpoint.samples import PATH, Sample, Setting
-from lab.endpoint.stops import Stop, stop_of
+from lab.endpoint.stops import StopReason, stop_of
 from lab.endpoint.versions import unspoken
 from lab.errors import ExitCode
 from lab.evidence import HttpVersion
@@ -49,7 +49,7 @@ class Run:
 
     Args:
         programme: what to ask.
-        keys: the secrets of each way.
+        keys: the secrets of each route.
         model: the model's name.
         longest: seconds after which the audit leaves an answer that has not ended.
         tls: for https; None for the system's authorities.
@@ -64,7 +64,7 @@ class Run:
     say: Say
     samples: list[Sample] = field(default_factory=list)
     refused: list[Sample] = field(default_factory=list)
-    stop: Stop | None = None
+    stop: StopReason | None = None
     notes: list[str] = field(default_factory=list)
     made: int = 0
     unasked: Counter[str] = field(default_factory=Counter)
@@ -94,9 +94,9 @@ class Run:
                 return
 
     def _wanted(self, setting: Setting) -> bool:
-        """Whether there is anything to learn: not on a way that failed, nor of a version that it does not speak."""
-        way = setting.way.name
-        return way not in self._dead and setting.http not in self._unspoken.get(way, ())
+        """Whether there is anything to learn: not on a route that failed, nor of a version that it does not speak."""
+        route = setting.route.name
+        return route not in self._dead and setting.http not in self._unspoken.get(route, ())
 
     def _beyond(self, requests: int, later: float = 0.0) -> str:
         """Which bound a further round, so many seconds later, might break, in words; empty for none."""
@@ -109,18 +109,18 @@ class Run:
             return f"no more is kept than {most:,} bytes of all answers"
         return ""
 
-    def _tell(self, wanted: Sequence[Request]) -> None:
+    def _tell(self, wanted: Sequence[PlannedRequest]) -> None:
         setting = wanted[0].setting
         coding = ", Accept-Encoding" if setting.accept_encoding else ""
         together = f", {len(wanted)} at once" if len(wanted) > 1 else ""
         first = self.made + 1
         numbers = f"{first}" if len(wanted) == 1 else f"{first} to {self.made + len(wanted)}"
-        words = f"{setting.way.name}, HTTP/{setting.http}{coding}{together}"
+        words = f"{setting.route.name}, HTTP/{setting.http}{coding}{together}"
         self.say(f"request {numbers} of at most {self.programme.requests}: {words}")
 
-    async def _round(self, wanted: Round | Sequence[Request]) -> bool:
+    async def _round(self, wanted: Round | Sequence[PlannedRequest]) -> bool:
         """Make the requests of one round; True if the run is over."""
-        first = not any(sample.setting.way == wanted[0].setting.way for sample in self.telling)
+        first = not any(sample.setting.route == wanted[0].setting.route for sample in self.telling)
         asked = [asyncio.create_task(self._ask(request)) for request in wanted]
         try:
             for done in asyncio.as_completed(asked):
@@ -141,9 +141,9 @@ class Run:
         refused = {id(sample) for sample in self.refused}
         return [sample for sample in self.samples if id(sample) not in refused]
 
-    async def _end_or_wait(self, stop: Stop, wanted: Sequence[Request]) -> bool:
-        """A short rate limit is waited for once, and the round made again; any other stop ends the way or the run."""
-        way = wanted[0].setting.way.name
+    async def _end_or_wait(self, stop: StopReason, wanted: Sequence[PlannedRequest]) -> bool:
+        """A short rate limit is waited for once, and the round made again; any other stop ends the route or the run."""
+        route = wanted[0].setting.route.name
         patience = stop.retry_after
         worth_it = patience is not None and patience <= LONGEST_WAIT and not self._beyond(len(wanted), patience)
         if patience is not None and worth_it and not self._waited:
@@ -153,9 +153,9 @@ class Run:
             # The refused samples say nothing about the path and would be taken for its errors.
             del self.samples[-len(wanted) :]
             return await self._round(wanted)
-        if way != PATH and stop.retry_after is None:
-            self._dead.add(way)
-            self.unmeasured.append(f"{way} could not be measured: {stop.problem}. {stop.remedy}")
+        if route != PATH and stop.retry_after is None:
+            self._dead.add(route)
+            self.unmeasured.append(f"{route} could not be measured: {stop.problem}. {stop.remedy}")
             return False
         self.stop = stop
         return True
@@ -165,9 +165,9 @@ class Run:
         telling = []
         for place, sample in enumerate(came, len(self.samples) - len(came)):
             setting, why = sample.setting, unspoken(sample)
-            if why and setting.http not in self._unspoken.setdefault(setting.way.name, set()):
-                self._unspoken[setting.way.name].add(setting.http)
-                self.notes.append(f"{setting.way.name} does not speak HTTP/{setting.http}: {why}")
+            if why and setting.http not in self._unspoken.setdefault(setting.route.name, set()):
+                self._unspoken[setting.route.name].add(setting.http)
+                self.notes.append(f"{setting.route.name} does not speak HTTP/{setting.http}: {why}")
             if why and sample.evidence.trace.version:
                 # It was asked in the other version after all, and says as much as any sample of that.
                 sample = replace(sample, setting=replace(setting, http=HttpVersion.HTTP_1_1))
@@ -178,26 +178,26 @@ class Run:
             telling.append(sample)
         return telling
 
-    def _without_versions(self, setting: Setting) -> Stop | None:
-        """Why a way cannot be asked at all: it speaks none of the versions that were wished for."""
+    def _without_versions(self, setting: Setting) -> StopReason | None:
+        """Why a route cannot be asked at all: it speaks none of the versions that were wished for."""
         every = [one.setting for requests in self.programme.rounds for one in requests]
-        wished = {one.http for one in every if one.way == setting.way}
-        lacking = self._unspoken.get(setting.way.name, set())
+        wished = {one.http for one in every if one.route == setting.route}
+        lacking = self._unspoken.get(setting.route.name, set())
         if not wished <= lacking:
             return None
-        host = urlsplit(setting.way.url).netloc
+        host = urlsplit(setting.route.url).netloc
         other = next((version for version in HttpVersion if version not in lacking), None)
         remedy = f"Ask in HTTP/{other}: --http {other}." if other else "Check scheme and port of the address."
         words = " and ".join(f"HTTP/{version}" for version in HttpVersion if version in lacking)
-        return Stop(ExitCode.BAD_INPUT, f"{host} does not speak {words}", remedy)
+        return StopReason(ExitCode.BAD_INPUT, f"{host} does not speak {words}", remedy)
 
-    async def _ask(self, request: Request) -> Sample:
+    async def _ask(self, request: PlannedRequest) -> Sample:
         self.made += 1
         setting = request.setting
         ask = request.endpoint.wire_format.ask(
             self.model, stream=setting.stream, max_tokens=self.programme.max_tokens, prompt=PROMPT
         )
-        terms = Terms(self.keys, self.longest, self.tls, self.programme.max_tokens)
+        terms = RunTerms(self.keys, self.longest, self.tls, self.programme.max_tokens)
         sample = await ask_endpoint(request.endpoint, setting, ask, terms)
         began = time.monotonic()
         self._kept += size_of(sample.evidence)

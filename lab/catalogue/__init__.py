@@ -10,18 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.catalogue.loader import FILE, load_scenario
-from lab.catalogue.scenario import Case, Exchange, Scenario
+from lab.catalogue.scenario import Case, Scenario
 from lab.catalogue.selection import only_folder, select
-from lab.catalogue.waits import Waits, with_waits
+from lab.catalogue.waits import with_waits
 from lab.errors import BadInput
 from lab.products import PRODUCTS, Product
 from lab.shipped import shipped
 
 __all__ = [
     "Case",
-    "Exchange",
     "Scenario",
-    "Waits",
     "discover",
     "load_scenario",
     "only_folder",

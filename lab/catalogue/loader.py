@@ -10,22 +10,21 @@ A product takes part by having a folder. The configurations in it say how: `brok
 
 from __future__ import annotations
 
-import random
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from lab.catalogue.scenario import Case, Exchange, Scenario
+from lab.catalogue.exchanges import Exchanges
+from lab.catalogue.scenario import Case, Scenario
 from lab.catalogue.schema import (
     BrokenTable,
     Closed,
     ExpectedTable,
-    Lengths,
     ScenarioTable,
     Some,
     SymptomTable,
@@ -33,17 +32,13 @@ from lab.catalogue.schema import (
 )
 from lab.errors import BadInput
 from lab.files import read_words, stay_inside
-from lab.plan import Plan, PlanError, make_plan
 from lab.printable import printable
 from lab.products import PRODUCTS, Product, Proxy, order_of
-from lab.vocabulary import Variant
-from lab.wire import format_named
+from lab.suite.exchange import Exchange
+from lab.vocabulary import Requirement, State, Variant
 
 FILE = "scenario.toml"
 EXPECTED = "expected.toml"
-MARGIN = 0.25
-"""How much nearer than the timeout itself a drawn length may not come; see `Lengths`."""
-
 _MOVED = {
     "proxies": f"What a product shows stands in its folder: <product>/{EXPECTED}, as [broken] with since and before.",
     "immune": f"What is not affected stands in the product's folder: <product>/{EXPECTED}, as [not_affected].",
@@ -113,28 +108,25 @@ class _Loader:
             cases=tuple(self._cases()),
         )
 
-    def _fail(self, key: str, why: str, remedy: str = "") -> BadInput:
-        return BadInput(f"{self.folder / FILE}: {key}: {why}", remedy)
+    @cached_property
+    def _exchanges(self) -> Exchanges:
+        return Exchanges(self.folder / FILE, self.table)
 
     def _check_names(self) -> None:
         table = self.table
-        for name, exchange in table.exchanges.items():
-            try:
-                format_named(exchange.wire_format)
-            except BadInput as error:
-                raise self._fail(f"exchanges.{name}.wire_format", error.problem, error.remedy) from None
+        self._exchanges.check()
         for name in table.symptom:
-            self._known_exchange(f"symptom.{name}", name)
+            self._exchanges.check_known(f"symptom.{name}", name)
         for key, variant in self._variants():
             for name in (*variant.exchanges, *variant.lengths):
-                self._known_exchange(f"{key}.exchanges.{name}", name)
+                self._exchanges.check_known(f"{key}.exchanges.{name}", name)
         if table.real_defaults:
             for name in (*table.real_defaults.exchanges, *table.real_defaults.lengths):
-                self._known_exchange(f"real_defaults.exchanges.{name}", name)
+                self._exchanges.check_known(f"real_defaults.exchanges.{name}", name)
         for way in table.fixes:
             if not any(self._takes(product, way) for product in self._products):
                 remedy = f"A product takes it with a file such as {next(iter(PRODUCTS))}/fixed-{way}.*."
-                raise self._fail(f"fixes.{way}", "no product takes this fix", remedy)
+                raise self._exchanges.fail(f"fixes.{way}", "no product takes this fix", remedy)
 
     def _story(self) -> str:
         path = self.folder / "README.md"
@@ -145,10 +137,6 @@ class _Loader:
             raise BadInput(f"{self.folder}: README.md is missing", "Tell the scenario's story there.") from None
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"{path} cannot be read: {error}", "Write it in UTF-8.") from None
-
-    def _known_exchange(self, key: str, name: str) -> None:
-        if name not in self.table.exchanges:
-            raise self._fail(key, "no such exchange", f"The file has: {', '.join(self.table.exchanges)}.")
 
     def _variants(self) -> Iterator[tuple[str, VariantTable]]:
         yield "broken", self.table.broken
@@ -181,16 +169,22 @@ class _Loader:
         expected = self._expected(product)
         if expected.broken is not None:
             symptom = {**self.table.symptom, **expected.broken.symptom}
+            meets = dict.fromkeys(expected.broken.meets, State.MET)
+            unmet = dict.fromkeys(expected.broken.unmet, State.NOT_MET)
             for proxy in self._proxies(product, "broken", expected.broken):
-                yield self._case(proxy, Variant.BROKEN, "broken", self.table.broken, symptom)
-                yield self._case(proxy, Variant.FIXED, "fixed", self.table.fixed, {})
+                yield self._case(proxy, Variant.BROKEN, "broken", self.table.broken, symptom, meets)
+                yield self._case(proxy, Variant.FIXED, "fixed", self.table.fixed, {}, unmet)
                 for way, variant in self.table.fixes.items():
                     if self._takes(product, way) and way not in expected.broken.without:
-                        yield self._case(proxy, Variant.FIXED, f"fixed-{way}", variant, {})
+                        yield self._case(proxy, Variant.FIXED, f"fixed-{way}", variant, {}, unmet)
         if expected.not_affected is not None:
             table = VariantTable(title=expected.not_affected.why, shows=expected.not_affected.shows)
             for proxy in self._proxies(product, "not_affected", expected.not_affected):
                 yield self._case(proxy, Variant.NOT_AFFECTED, Variant.NOT_AFFECTED, table, {})
+        if expected.measured is not None:
+            table = VariantTable(title=expected.measured.title)
+            for proxy in self._proxies(product, "measured", expected.measured):
+                yield self._case(proxy, Variant.MEASURED, Variant.MEASURED, table, {}, expected.measured.expects)
         if expected.real_defaults is not None and self.table.real_defaults is not None:
             real = self.table.real_defaults
             title = "the product's own timeouts"
@@ -206,15 +200,13 @@ class _Loader:
             return ExpectedTable(broken=BrokenTable())
         stay_inside(path, self.folder)
         expected = _read(path, ExpectedTable)
-        if expected.broken is None and expected.not_affected is None:
+        if expected.broken is None and expected.not_affected is None and expected.measured is None:
             expected = expected.model_copy(update={"broken": BrokenTable()})
         if expected.real_defaults is not None and self.table.real_defaults is None:
             raise BadInput(f"{path}: real_defaults: the scenario has none", f"Add [real_defaults] to {FILE}.")
         for key, table in (("broken", expected.broken), ("real_defaults", expected.real_defaults)):
             for name in table.symptom if table is not None else ():
-                if name not in self.table.exchanges:
-                    known = ", ".join(self.table.exchanges)
-                    raise BadInput(f"{path}: {key}.symptom.{name}: no such exchange", f"{FILE} has: {known}.")
+                replace(self._exchanges, file=path).check_known(f"{key}.symptom.{name}", name)
         for way in expected.broken.without if expected.broken is not None else ():
             if way not in self.table.fixes:
                 raise BadInput(
@@ -253,16 +245,22 @@ class _Loader:
     def _check_all_used(self, product: Product, cases: list[Case]) -> None:
         """A configuration that no case has would never be run, and nobody would know."""
         used = {case.config for case in cases}
-        for label in ("broken", "fixed", "fixed-*", Variant.NOT_AFFECTED, Variant.REAL_DEFAULTS):
+        for label in ("broken", "fixed", "fixed-*", Variant.NOT_AFFECTED, Variant.REAL_DEFAULTS, Variant.MEASURED):
             for file in (self.folder / product.name).glob(f"{label}{product.suffix}"):
                 if file not in used:
                     raise BadInput(f"{file}: no variant of the scenario uses it", f"See {FILE} and {EXPECTED}.")
 
     def _case(
-        self, proxy: Proxy, variant: Variant, label: str, table: VariantTable, symptom: Mapping[str, SymptomTable]
+        self,
+        proxy: Proxy,
+        variant: Variant,
+        label: str,
+        table: VariantTable,
+        symptom: Mapping[str, SymptomTable],
+        expects: Mapping[Requirement, State] | None = None,
     ) -> Case:
         if variant is Variant.BROKEN and not symptom and not table.consumers:
-            raise self._fail(
+            raise self._exchanges.fail(
                 "symptom", "the broken variant shows nothing", "Say what it shows, such as [symptom.stream]."
             )
         return Case(
@@ -272,11 +270,21 @@ class _Loader:
             label=label,
             title=table.title,
             config=self._config(proxy.product, variant, label, table),
-            exchanges=tuple(self._exchanges(label, table)),
+            exchanges=tuple(self._exchanges_of(variant, label, table, {*symptom}, {*(expects or {})})),
             symptom=dict(symptom),
             consumers=tuple(table.consumers),
             shows=tuple(table.shows),
+            expects=dict(expects or {}),
         )
+
+    def _exchanges_of(
+        self, variant: Variant, label: str, table: VariantTable, symptoms: set[str], expected: set[Requirement]
+    ) -> Iterator[Exchange]:
+        """Of the suite, a broken variant makes only those exchanges of which something is expected."""
+        for each in self._exchanges.of(label, table):
+            own = each.family in self.table.exchanges or variant is not Variant.BROKEN
+            if own or each.family in symptoms or expected & {*each.requirements}:
+                yield each
 
     def _config(self, product: Product, variant: Variant, label: str, table: VariantTable) -> Path:
         """The variant's own file; the broken one again where the remedy lies outside the product."""
@@ -284,7 +292,7 @@ class _Loader:
             return product.default if table.config == "default" else product.recommended
         own = self.folder / product.name / f"{label}{product.suffix}"
         broken = own.with_name(f"broken{product.suffix}")
-        if variant is Variant.REAL_DEFAULTS and not own.exists():
+        if variant in (Variant.REAL_DEFAULTS, Variant.MEASURED) and not own.exists():
             return product.default
         elsewhere = variant is Variant.NOT_AFFECTED or self._elsewhere(table)
         for path in (own, broken) if elsewhere else (own,):
@@ -305,59 +313,6 @@ class _Loader:
             raise BadInput(f"{config} cannot be read: {error}", "Write the proxy's configuration in UTF-8.") from None
         for file in companions:
             stay_inside(file, self.folder)
-
-    def _exchanges(self, label: str, table: VariantTable) -> Iterator[Exchange]:
-        for name, exchange in self.table.exchanges.items():
-            fields = {**exchange.plan, **table.plan, **table.exchanges.get(name, {})}
-            key = f"exchanges.{name}.plan" if label == "broken" else f"{label}, exchanges.{name}.plan"
-            requirement = exchange.requirement or self.table.requirement
-            lengths = table.lengths.get(name, exchange.lengths)
-            for exchange_name, plan in self._plans(key, name, lengths, fields):
-                yield Exchange(
-                    exchange_name,
-                    name,
-                    plan,
-                    exchange.stream if table.stream is None else table.stream,
-                    exchange.wire_format,
-                    exchange.accept_encoding,
-                    requirement,
-                )
-
-    def _plans(
-        self, key: str, name: str, lengths: Lengths | None, fields: dict[str, Any]
-    ) -> Iterator[tuple[str, Plan]]:
-        plan = self._plan(key, fields)
-        if lengths is None:
-            yield name, plan
-            return
-        for place, tokens in enumerate(self._draw(key, lengths, plan), start=1):
-            yield f"{name}-{place:02}", self._plan(key, {**fields, "tokens": tokens, "seed": place})
-
-    def _plan(self, key: str, fields: dict[str, Any]) -> Plan:
-        try:
-            return make_plan(fields)
-        except PlanError as error:
-            remedy = f"The fields of a plan are {', '.join(Plan.model_fields)}."
-            raise self._fail(f"{key}.{error.field}" if error.field else key, error.why, remedy) from None
-
-    def _draw(self, key: str, lengths: Lengths, plan: Plan) -> list[int]:
-        """Token counts of random generations, some shorter and some longer than the timeout."""
-        if (
-            not plan.interval
-            or not lengths.least < lengths.clear_of * (1 - MARGIN) < lengths.clear_of * (1 + MARGIN) < lengths.most
-        ):
-            raise self._fail(key.replace(".plan", ".lengths"), "least, clear_of and most leave no room on both sides")
-        draw = random.Random(lengths.seed)
-        drawn: list[float] = []
-        while len(drawn) < lengths.count or not _both_sides(drawn, lengths.clear_of):
-            length = draw.uniform(lengths.least, lengths.most)
-            if abs(length - lengths.clear_of) > lengths.clear_of * MARGIN:
-                drawn = [*drawn, length][-lengths.count :]
-        return [1 + round((length - plan.ttft) / plan.interval) for length in drawn]
-
-
-def _both_sides(lengths: list[float], timeout: float) -> bool:
-    return any(length < timeout for length in lengths) and any(length > timeout for length in lengths)
 
 
 def _like_a_products(folder: Path) -> bool:

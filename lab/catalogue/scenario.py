@@ -7,32 +7,14 @@ line's argument, the pytest item and the report's anchor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.catalogue.schema import SymptomTable
-from lab.plan import Plan
 from lab.products import Proxy
-from lab.vocabulary import Flag, Group, Requirement, Variant
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """One request that a case makes.
-
-    Args:
-        name: unique within the case.
-        family: the name in the file; a batch of lengths gives many exchanges of one family.
-        requirement: the requirement that judges it.
-    """
-
-    name: str
-    family: str
-    plan: Plan
-    stream: bool
-    wire_format: str
-    accept_encoding: str
-    requirement: Requirement
+from lab.suite.exchange import Exchange
+from lab.vocabulary import Flag, Group, Requirement, State, Variant
 
 
 @dataclass(frozen=True)
@@ -47,6 +29,7 @@ class Case:
             requirements.
         consumers: names of consumers that read each exchange; see `lab.scenarios.consumers`.
         shows: flags that every verdict must carry.
+        expects: what else is known of requirements beforehand; what a fixed variant is about is met without a word.
     """
 
     scenario: str
@@ -59,6 +42,7 @@ class Case:
     symptom: dict[str, SymptomTable]
     consumers: tuple[str, ...]
     shows: tuple[Flag, ...]
+    expects: Mapping[Requirement, State] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.durations import Duration
-from lab.vocabulary import Cause, Delivery, Ending, Flag, Group, Requirement
+from lab.vocabulary import Cause, Delivery, Ending, Flag, Group, Requirement, State
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Fields = dict[str, Any]
@@ -40,18 +40,30 @@ class Lengths(Closed):
 
 
 class ExchangeTable(Closed):
-    """One request of the scenario, or with `lengths` a batch of them."""
+    """One request of the scenario, or with `lengths` a batch of them.
+
+    `path` is asked in place of the wire format's own, `headers` are sent besides, `body_bytes` is how long the body of
+    the request is made at least, and `leave_after` when its client leaves.
+    """
 
     plan: Fields = {}
     stream: bool = True
     wire_format: str = "openai-chat"
     accept_encoding: str = ""
+    method: Literal["POST", "GET"] = "POST"
+    path: Annotated[str, Field(pattern=r"^(/\S*)?$")] = ""
+    headers: dict[str, str] = {}
+    body_bytes: Annotated[int, Field(ge=0, le=16 * 2**20)] = 0
+    leave_after: Duration | None = None
     requirement: Requirement | None = None
     lengths: Lengths | None = None
 
 
 class SymptomTable(Closed):
-    """What the broken variant shows in one exchange; fields left out may be anything."""
+    """What the broken variant shows in one exchange; fields left out may be anything.
+
+    With no field at all, the exchange breaks its requirement, and that is all that is looked at.
+    """
 
     delivery: Delivery | None = None
     ending: Ending | None = None
@@ -88,14 +100,15 @@ class RealDefaultsTable(Closed):
 
 
 class ScenarioTable(Closed):
-    """The whole of `scenario.toml`."""
+    """The whole of `scenario.toml`; with `suite`, the exchanges are those that settle every requirement."""
 
     title: str
     group: Group
     requirement: Requirement
     order: int = 100
     sources: list[str] = []
-    exchanges: Annotated[dict[Name, ExchangeTable], Field(min_length=1)]
+    suite: bool = False
+    exchanges: dict[Name, ExchangeTable] = {}
     symptom: dict[Name, SymptomTable] = {}
     broken: VariantTable = VariantTable()
     fixed: VariantTable = VariantTable()
@@ -116,11 +129,14 @@ class Some(Closed):
 class BrokenTable(Some):
     """Versions that fail so, and what they show where it differs from `scenario.toml`.
 
-    `without` names fixes that are of no use to this product, each with the reason.
+    `without` names fixes that are of no use to this product, each with the reason; `meets` are requirements that they
+    meet all the same, and `unmet` those that no configuration of theirs meets, fixed or not, each with the reason.
     """
 
     symptom: dict[Name, SymptomTable] = {}
     without: dict[Name, str] = {}
+    meets: list[Requirement] = []
+    unmet: dict[Requirement, str] = {}
 
 
 class NotAffectedTable(Some):
@@ -128,6 +144,13 @@ class NotAffectedTable(Some):
 
     why: str
     shows: list[Flag] = []
+
+
+class MeasuredTable(Some):
+    """Versions that are only measured; `expects` says what is known of them beforehand."""
+
+    title: str = ""
+    expects: dict[Requirement, State] = {}
 
 
 class OwnDefaultsTable(Closed):
@@ -141,4 +164,5 @@ class ExpectedTable(Closed):
 
     broken: BrokenTable | None = None
     not_affected: NotAffectedTable | None = None
+    measured: MeasuredTable | None = None
     real_defaults: OwnDefaultsTable | None = None

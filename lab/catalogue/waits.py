@@ -8,34 +8,14 @@ of them. What is drawn at random, and what a broken variant is to show, stays as
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from math import ceil
+from dataclasses import replace
 
-from lab.catalogue.scenario import Case, Exchange, Scenario
+from lab.catalogue.scenario import Case, Scenario
 from lab.errors import BadInput
 from lab.plan import Gap, Plan, PlanError, make_plan
+from lab.suite.exchange import Exchange
+from lab.suite.settle import Waits, lasting
 from lab.vocabulary import Requirement, Variant
-
-LIVELY = 0.5
-"""Seconds between two tokens of a long answer at most: far below any timeout on silence."""
-
-_MANY = 200
-"""Tokens that a long answer has at least; more only keep the machine busy."""
-
-
-@dataclass(frozen=True)
-class Waits:
-    """How long to wait at least, in seconds; None for as long as the scenario has it.
-
-    Args:
-        longest: for a whole answer, streamed or in one piece.
-        first_token: for the first token of a stream.
-        gap: for the next token amid a stream.
-    """
-
-    longest: float | None = None
-    first_token: float | None = None
-    gap: float | None = None
 
 
 def with_waits(scenarios: Iterable[Scenario], waits: Waits) -> tuple[Scenario, ...]:
@@ -55,28 +35,20 @@ def _case(case: Case, waits: Waits) -> Case:
 
 def _exchange(exchange: Exchange, waits: Waits) -> Exchange:
     plan = exchange.plan
-    if exchange.name != exchange.family or plan.fault is not None or plan.lockstep:
+    if exchange.name != exchange.family or not exchange.requirements or plan.fault is not None or plan.lockstep:
         return exchange
     try:
-        match exchange.requirement:
+        match exchange.requirements[0]:
             case Requirement.WAITS_FOR_THE_FIRST_TOKEN if plan.ttft and waits.first_token:
                 plan = _with(plan, ttft=max(plan.ttft, waits.first_token))
             case Requirement.SURVIVES_SILENCE if plan.gaps and waits.gap:
                 *others, last = plan.gaps
                 plan = _with(plan, gaps=(*others, Gap(last.before, max(last.length, waits.gap))))
             case Requirement.LETS_LONG_ANSWERS_FINISH | Requirement.WAITS_FOR_BATCH_REPLIES if waits.longest:
-                plan = _lasting(plan, waits.longest)
+                plan = lasting(plan, waits.longest)
     except PlanError as error:
         raise BadInput(f"No answer can wait so long: {error.field}: {error.why}", "Ask for a shorter wait.") from None
     return replace(exchange, plan=plan)
-
-
-def _lasting(plan: Plan, seconds: float) -> Plan:
-    """The plan with so many tokens that it lasts so long, and never silent for longer than before."""
-    if plan.length >= seconds or not plan.interval:
-        return plan
-    interval = max(plan.interval, min(LIVELY, seconds / _MANY))
-    return _with(plan, interval=interval, tokens=1 + ceil((seconds - plan.ttft) / interval))
 
 
 def _with(plan: Plan, **fields: object) -> Plan:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -24,10 +25,11 @@ from lab.endpoint.keys import Keys, refuse_clear_text
 from lab.endpoint.mask import Mask
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
-from lab.measure.findings import ActiveFindings, Answer
+from lab.measure.findings import ActiveFindings
 from lab.measure.run import ActiveRun, AuditTarget
 from lab.model.secret import SECRET_HEADER, SecretError, read_secret
-from lab.saved import write_saved
+from lab.saved import Format, write_saved
+from lab.vocabulary import Saved, State
 
 RESULT, PAGE = "active.json", "active.html"
 
@@ -37,7 +39,7 @@ LONGEST = 60.0
 Contexts = tuple[ssl.SSLContext | None, ssl.SSLContext | None]
 """For the path and for the side channel, which must not share one; None for the system's authorities."""
 
-_FINDINGS = TypeAdapter(ActiveFindings)
+FORMAT = Format(Saved.ACTIVE_AUDIT, 1, TypeAdapter(ActiveFindings))
 
 
 @dataclass(frozen=True)
@@ -75,38 +77,38 @@ def run_active(
     # Worked out here, so that an address that cannot be used is told before anything is asked.
     side_url = target.side_url
     say = _saying(err, target.mask)
-    say(f"path: POST {endpoint.way.url} ({endpoint.wire_format.name}); ledger at {side_url}")
+    say(f"path: POST {endpoint.route.url} ({endpoint.wire_format.name}); ledger at {side_url}")
     with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
     run = ActiveRun(target, LONGEST if longest is None else longest, say)
-    interrupted = False
+    started, interrupted = datetime.now().astimezone(), False
     try:
         run_until_stopped(run.run())
     except KeyboardInterrupt:
         interrupted = True
     findings = run.findings()
-    _write(findings, to)
+    _write(findings, to, started)
     print_active(findings, out)
     say(f"Report: {to / PAGE}")
     if interrupted:
         return INTERRUPTED
-    failed = any(each.met is Answer.NO for each in findings.requirements)
+    failed = any(each.state is State.NOT_MET for each in findings.observations)
     return ExitCode.REQUIREMENT_FAILED if failed else ExitCode.AS_REQUIRED
 
 
-def _write(findings: ActiveFindings, to: Path) -> None:
+def _write(findings: ActiveFindings, to: Path, started: datetime) -> None:
     with writing_to(to):
-        save(findings, to / RESULT)
+        save(findings, to / RESULT, started)
         write_whole(to / PAGE, active_page(findings))
 
 
-def save(findings: ActiveFindings, path: Path) -> None:
+def save(findings: ActiveFindings, path: Path, started: datetime | None = None) -> None:
     """Write the findings as JSON, whole or not at all.
 
     Raises:
         OSError: the file cannot be written.
     """
-    write_saved(path, _FINDINGS, findings)
+    write_saved(path, FORMAT, findings, started=started)
 
 
 def target_of(
@@ -122,13 +124,13 @@ def target_of(
         secret = read_secret(active.secret_file, environment)
     except SecretError as error:
         raise BadInput(str(error), "Give the secret that lab serve was started with.") from None
-    own = [pair.plain() for pair in keys.of(endpoint.way.name)]
+    own = [pair.plain() for pair in keys.of(endpoint.route.name)]
     ours = [] if secret is None else [(SECRET_HEADER, secret)]
     if secret is not None:
-        refuse_clear_text(endpoint.way.url)
+        refuse_clear_text(endpoint.route.url)
         if model_url is not None:
             refuse_clear_text(model_url)
-        if not keys.of(endpoint.way.name):
+        if not keys.of(endpoint.route.name):
             # A gateway may drop a header that it does not know; it passes the key on that every client sends.
             ours.append(endpoint.wire_format.key_header(secret))
     secrets = [value for _, value in (*own, *ours)]

@@ -23,7 +23,7 @@ from lab.audit.programme import Wish, make_programme
 from lab.audit.report.page import audit_page
 from lab.audit.report.rows import exit_code
 from lab.audit.report.text import print_audit
-from lab.audit.results import FORMAT_VERSION, AuditResults, WayResult, save
+from lab.audit.results import FORMAT_VERSION, AuditResults, RouteResult, save
 from lab.audit.run import Run
 from lab.cli.active import Active, run_active
 from lab.cli.options import duration
@@ -50,7 +50,7 @@ _MARGIN = 1.5
 
 
 @dataclass(frozen=True)
-class Options:
+class AuditOptions:
     """What the command was given; see `lab audit --help`."""
 
     url: str
@@ -78,7 +78,7 @@ class _When:
     interrupted: bool
 
 
-def audit_and_report(options: Options, environment: Mapping[str, str], *, out: Console, err: Console) -> int:
+def audit_and_report(options: AuditOptions, environment: Mapping[str, str], *, out: Console, err: Console) -> int:
     """Audit, save and print; returns the exit code.
 
     Raises:
@@ -114,7 +114,7 @@ def audit_and_report(options: Options, environment: Mapping[str, str], *, out: C
 
 
 def _actively(
-    options: Options,
+    options: AuditOptions,
     active: Active,
     endpoints: Sequence[Endpoint],
     keys: Keys,
@@ -124,7 +124,7 @@ def _actively(
     err: Console,
 ) -> int:
     if len(endpoints) > 1:
-        raise BadInput("--active: measures one way", "Leave out --direct and --hop; audit each way by itself.")
+        raise BadInput("--active: measures one route", "Leave out --direct and --hop; audit each route by itself.")
     return run_active(
         endpoints[0],
         active,
@@ -150,7 +150,9 @@ def read_wish(runs: int, at_once: int, max_tokens: int, http: str) -> Wish:
     return Wish(runs, at_once, max_tokens, versions[http])
 
 
-def _run_of(options: Options, endpoints: Sequence[Endpoint], keys: Keys, longest: float | None, err: Console) -> Run:
+def _run_of(
+    options: AuditOptions, endpoints: Sequence[Endpoint], keys: Keys, longest: float | None, err: Console
+) -> Run:
     """The run, with its cost stated."""
     programme = make_programme(endpoints, options.wish)
     mask = keys.mask
@@ -160,8 +162,8 @@ def _run_of(options: Options, endpoints: Sequence[Endpoint], keys: Keys, longest
 
     run = Run(programme, keys, options.model, patience_of(longest), tls_of(options.ca_file), say)
     for endpoint in endpoints:
-        sources = ", ".join(secret.source for secret in keys.of(endpoint.way.name)) or "none"
-        say(f"{endpoint.way.name}: POST {endpoint.way.url} ({endpoint.wire_format.name}), secrets sent: {sources}")
+        sources = ", ".join(secret.source for secret in keys.of(endpoint.route.name)) or "none"
+        say(f"{endpoint.route.name}: POST {endpoint.route.url} ({endpoint.wire_format.name}), secrets sent: {sources}")
     say(programme.cost())
     say(programme.duration(run.longest))
     if programme.left_out:
@@ -195,7 +197,7 @@ def tls_of(ca_file: Path | None) -> ssl.SSLContext | None:
 
 
 def _results(
-    options: Options,
+    options: AuditOptions,
     endpoints: Sequence[Endpoint],
     run: Run,
     longest: float | None,
@@ -211,7 +213,7 @@ def _results(
         lab_version=version("token-stream-lab"),
         started=when.started,
         wall_seconds=when.seconds,
-        ways=tuple(WayResult(endpoint.way.name, endpoint.way.url) for endpoint in endpoints),
+        routes=tuple(RouteResult(endpoint.route.name, endpoint.route.url) for endpoint in endpoints),
         wire_format=endpoints[0].wire_format.name,
         model=options.model,
         longest=longest,
@@ -239,7 +241,9 @@ def _write(results: AuditResults, to: Path) -> None:
         write_whole(to / PAGE, audit_page(results))
 
 
-def _report(results: AuditResults, run: Run, keys: Keys, options: Options, *, out: Console, interrupted: bool) -> int:
+def _report(
+    results: AuditResults, run: Run, keys: Keys, options: AuditOptions, *, out: Console, interrupted: bool
+) -> int:
     """Print the verdict, or raise what made one impossible."""
     to = options.to
     error = run.stop.error() if run.stop and not interrupted else None

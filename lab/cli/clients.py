@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -22,7 +23,7 @@ from lab.testbed.testbed import Target
 PROXY = next(proxy for proxy in PROXIES.values() if proxy.product.page)
 """The oldest whose defaults hold a stream: it has most to hide from a client."""
 
-WAYS = {
+ROUTES = {
     f"{PROXY.product.name}-default": PROXY.product.default,
     f"{PROXY.product.name}-recommended": PROXY.product.recommended,
 }
@@ -49,19 +50,21 @@ def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say
     """
     with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
+    started = datetime.now().astimezone()
     grid = run_until_stopped(_measure(clients, say))
     with writing_to(to):
-        save(grid, to)
+        save(grid, to, started)
     show(grid, out)
-    if not any(cell.told for cell in grid.cells):
+    if not any(cell.reported for cell in grid.cells):
         raise EnvironmentFault("No client could be measured.", "The reasons stand above.")
     return ExitCode.AS_REQUIRED
 
 
 async def _measure(clients: Sequence[Client], say: Callable[[str], None]) -> Grid:
     supply = await asyncio.to_thread(choose_supply, say)
-    targets = [Target(way, PROXY, config) for way, config in WAYS.items()]
+    targets = [Target(route, PROXY, config) for route, config in ROUTES.items()]
     async with started(targets, supply, say) as (testbed, _):
-        ways = {"direct": testbed.model_url, **{way: testbed.url(way) for way in WAYS}}
-        say(f"measuring {len(clients)} clients, {len(ENDINGS)} endings, {len(ways)} ways; the first run installs them")
-        return await measure(clients, ENDINGS, ways, testbed.model_url)
+        routes = {"direct": testbed.model_url, **{route: testbed.url(route) for route in ROUTES}}
+        size = f"{len(clients)} clients, {len(ENDINGS)} endings, {len(routes)} routes"
+        say(f"measuring {size}; the first run installs them")
+        return await measure(clients, ENDINGS, routes, testbed.model_url)

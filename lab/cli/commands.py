@@ -11,13 +11,17 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Column, Table
 
-from lab.catalogue import Scenario, Waits, discover, only_folder, select, shipped_scenarios, with_waits
+from lab.catalogue import Scenario, discover, only_folder, select, shipped_scenarios, with_waits
 from lab.cli.options import duration
 from lab.cli.shell import RESULTS, app, err, out, run_until_stopped, say, without_signals
 from lab.cli.terminal import print_line
 from lab.errors import ExitCode
+from lab.judge import REQUIREMENTS
 from lab.printable import printable
 from lab.products import PROXIES
+from lab.suite import REVISION
+from lab.suite.settle import Waits
+from lab.suite.settle import suite as suite_of_requests
 from lab.vocabulary import RunnerName, Variant
 
 Names = Annotated[
@@ -64,7 +68,8 @@ def run(
     What is met about waiting is met up to the longest wait that was made, which is some seconds; the three durations
     ask for more. All waits run at once: a run takes little longer than the longest of them.
     """
-    waits = Waits(duration("--longest", longest), duration("--first-token", first_token), duration("--gap", gap))
+    texts = {"--longest": longest, "--first-token": first_token, "--gap": gap}
+    waits = Waits(*(duration(option, text) or 0.0 for option, text in texts.items()))
     with without_signals():
         from lab.cli.run import run_and_report
         from lab.cli.runners import supplied
@@ -76,6 +81,19 @@ def run(
 
     supply, chosen = supplied(Wish(runner, tuple(binary or ())), proxy or (), choose, say)
     raise typer.Exit(run_and_report(chosen, to, supply, real_defaults=real_defaults, out=out, err=err))
+
+
+@app.command(epilog="Example: lab suite")
+def suite() -> None:
+    """List the requirements, and the requests that settle each."""
+    exchanges = suite_of_requests()
+    out.print(f"Suite {REVISION}: {len(exchanges)} requests, made of each target at the same time.")
+    for requirement, criterion in REQUIREMENTS.items():
+        names = [exchange.name for exchange in exchanges if requirement in exchange.requirements]
+        settled = "every request" if len(names) == len(exchanges) else ", ".join(names) or "scenarios with consumers"
+        out.print(
+            f"\n[bold]{requirement.value}[/], since {criterion.since}\n{criterion.sentence}\nSettled by: {settled}"
+        )
 
 
 @app.command("list", epilog="Example: lab list --proxy envoy")

@@ -25,14 +25,14 @@ from lab.cli.terminal import print_line
 from lab.compare.advice import Choice, Need, advise
 from lab.compare.figures import figures
 from lab.compare.growth import growths
-from lab.compare.made import Ask, Turn, count_requests, make_all
 from lab.compare.own import GENERATIONS, case_named, own_minutes, own_path
 from lab.compare.page import compare_page
 from lab.compare.results import FORMAT_VERSION, Comparison, save
 from lab.compare.text import print_comparison
 from lab.compare.theirs import CHECKS, Cost, Stopped, TheirPath
+from lab.compare.turns import Ask, Turn, count_requests, make_all
 from lab.endpoint.address import endpoint_of
-from lab.endpoint.asking import Terms
+from lab.endpoint.asking import RunTerms
 from lab.endpoint.keys import read_keys
 from lab.endpoint.mask import Mask
 from lab.endpoint.samples import PATH
@@ -92,7 +92,7 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Options:
+class CompareOptions:
     """What the command was given; see `lab compare --help`."""
 
     url: str | None = None
@@ -143,7 +143,7 @@ class Options:
             raise BadInput(f"{', '.join(given)}: only for a URL", "Give the URL of your endpoint, or leave them out.")
 
 
-def subject_of(options: Options, environment: Mapping[str, str], say: Callable[[str], None]) -> Subject:
+def subject_of(options: CompareOptions, environment: Mapping[str, str], say: Callable[[str], None]) -> Subject:
     """What is to be compared, with its cost stated; nothing has been sent or started yet.
 
     Raises:
@@ -162,7 +162,7 @@ def subject_of(options: Options, environment: Mapping[str, str], say: Callable[[
 
 
 def _theirs(
-    options: Options,
+    options: CompareOptions,
     url: str,
     extent: Extent,
     need: Need,
@@ -173,7 +173,7 @@ def _theirs(
     dialect = endpoint.wire_format.name
     keys = read_keys(
         dialect,
-        {PATH: endpoint.way.url},
+        {PATH: endpoint.route.url},
         key_env=() if options.key_env is None else (options.key_env,),
         key_file=options.key_file,
         header_env=options.header_env or (),
@@ -184,17 +184,17 @@ def _theirs(
     cost.check()
     path = TheirPath(
         endpoint,
-        Terms(keys, patience_of(need.longest), tls_of(options.ca_file), cost.max_tokens),
+        RunTerms(keys, patience_of(need.longest), tls_of(options.ca_file), cost.max_tokens),
         options.model or "default",
         cost.max_tokens,
         extent.turns,
         lambda line: say(mask.text(line)),
     )
     sources = ", ".join(secret.source for secret in keys.of(PATH)) or "none"
-    path.say(f"POST {endpoint.way.url} ({dialect}), secrets sent: {sources}")
+    path.say(f"POST {endpoint.route.url} ({dialect}), secrets sent: {sources}")
     path.say(str(cost))
     generations = f"answers of at most {cost.max_tokens} tokens"
-    return Subject(path.enter(), endpoint.way.url, dialect, generations, path.notes, mask)
+    return Subject(path.enter(), endpoint.route.url, dialect, generations, path.notes, mask)
 
 
 def compare_and_report(subject: Subject, extent: Extent, need: Need, to: Path, *, out: Console, err: Console) -> int:
@@ -267,8 +267,8 @@ async def _measure(subject: Subject, extent: Extent, turns: list[Turn], err: Con
 
         def on_turn(turn: Turn) -> None:
             turns.append(turn)
-            way = "streamed" if turn.made[0].stream else "batch"
-            progress.update(task, advance=len(turn.made), description=f"{len(turn.made)} at once, {way}")
+            way = "streamed" if turn.generations[0].stream else "batch"
+            progress.update(task, advance=len(turn.generations), description=f"{len(turn.generations)} at once, {way}")
 
         async with subject.path as ask:
             await make_all(ask, extent.levels, extent.rounds, on_turn)

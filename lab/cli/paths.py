@@ -23,7 +23,7 @@ def audit(
         str | None, typer.Option(metavar="URL", help="The model's own address, to name what the path adds.")
     ] = None,
     hop: Annotated[
-        list[str] | None, typer.Option("--hop", metavar="NAME=URL", help="A hop's address, to name the guilty one.")
+        list[str] | None, typer.Option("--hop", metavar="NAME=URL", help="A hop's address, to name the culprit.")
     ] = None,
     longest: Annotated[
         str,
@@ -43,7 +43,7 @@ def audit(
     ] = "",
     key_env: Annotated[
         list[str] | None,
-        typer.Option("--key-env", metavar="[WAY=]VARIABLE", help="The variable that holds the key, never the key."),
+        typer.Option("--key-env", metavar="[ROUTE=]VARIABLE", help="The variable that holds the key, never the key."),
     ] = None,
     key_file: Annotated[Path | None, typer.Option("--key-file", metavar="FILE", help="A file with the key.")] = None,
     header_env: Annotated[
@@ -72,11 +72,11 @@ def audit(
     """
     with without_signals():
         from lab.cli.active import Active
-        from lab.cli.audit import Options, audit_and_report, read_wish
+        from lab.cli.audit import AuditOptions, audit_and_report, read_wish
 
     if not actively and (model_url or secret_file):
         raise BadInput("--model-url and --secret-file are for --active", "Add --active, or leave them out.")
-    options = Options(
+    options = AuditOptions(
         url=url,
         to=to,
         wire_format=wire_format,
@@ -151,9 +151,9 @@ def compare(
 ) -> None:
     """Ask for the same generations streamed and batch, and say which to use, by rules."""
     with without_signals():
-        from lab.cli.compare import Options, compare_and_report, subject_of
+        from lab.cli.compare import CompareOptions, compare_and_report, subject_of
 
-    options = Options(
+    options = CompareOptions(
         url=url,
         over=over,
         wire_format=wire_format,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from lab.catalogue import discover, shipped_scenarios
-from lab.race.panes import DIRECT, programme
+from lab.race.panes import DIRECT, races
 from lab.race.server import RaceServer
 from lab.testbed.supply import choose, started
 from lab.testbed.testbed import Target
@@ -21,7 +21,7 @@ async def keep_racing(host: str, port: int, *, out: Console, say: Callable[[str]
         EnvironmentFault: no engine, no image, or the port is taken.
     """
     supply = await asyncio.to_thread(choose, say)
-    offered = programme(discover(shipped_scenarios(), supply.products))
+    offered = races(discover(shipped_scenarios(), supply.products))
     say("starting the proxies")
     async with started([Target(s.id, s.proxy, s.config) for s in offered.cases], supply, say) as (testbed, _):
 

@@ -6,25 +6,20 @@ asks a proxy, an endpoint or a container for anything.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from lab import results as runs
 from lab.cli.out import writing_to
 from lab.cli.shell import without_signals
 from lab.cli.terminal import print_line
-from lab.errors import BadInput
-from lab.files import LONGEST_RESULT, read_whole, write_whole
+from lab.files import write_whole
+from lab.saved import SavedFile, open_saved
 from lab.vocabulary import Saved
 
-T = TypeVar("T")
-
-Maker = Callable[[Path, Path, Console], None]
+Maker = Callable[[SavedFile, Path, Console], None]
 
 
 def report_again(file: Path, to: Path, out: Console) -> None:
@@ -39,83 +34,63 @@ def report_again(file: Path, to: Path, out: Console) -> None:
         BadInput: names the file and what is wrong in it.
         EnvironmentFault: the reports cannot be written.
     """
-    _MAKERS[kind_of(file)](file, to, out)
+    saved = open_saved(file)
+    _MAKERS[saved.kind](saved, to, out)
 
 
-def kind_of(file: Path) -> Saved:
-    """What a file says that it is; one that says nothing is a run's, whose files once had no such field.
-
-    Raises:
-        BadInput: it is no saved result.
-    """
-    try:
-        document = json.loads(read_whole(file, LONGEST_RESULT))
-        kind = document.get("kind", Saved.RUN)
-    except OSError as error:
-        remedy = "Run `lab run` first, or name what another command saved."
-        raise BadInput(f"{file}: {error.strerror}", remedy) from None
-    except (ValueError, AttributeError, RecursionError):
-        raise BadInput(f"{file}: no JSON document", "Give the path of a file that a lab command wrote.") from None
-    try:
-        return Saved(kind)
-    except ValueError:
-        raise BadInput(f"{file}: kind is {kind!r}", f"There are: {', '.join(Saved)}.") from None
-
-
-def _of_run(file: Path, to: Path, out: Console) -> None:
+def _of_run(saved: SavedFile, to: Path, out: Console) -> None:
     with without_signals():
         from lab.reports import write_reports
         from lab.reports.terminal import print_results
 
-    results = runs.load(file)
+    results = saved.read(runs.FORMAT)
     with writing_to(to):
         paths = write_reports(results, to)
     print_results(results, out, paths.get("html"))
 
 
-def _of_audit(file: Path, to: Path, out: Console) -> None:
+def _of_audit(saved: SavedFile, to: Path, out: Console) -> None:
     with without_signals():
         from lab.audit.report.page import audit_page
         from lab.audit.report.text import print_audit
-        from lab.audit.results import load
+        from lab.audit.results import FORMAT
         from lab.cli.audit import PAGE
 
-    results = load(file)
+    results = saved.read(FORMAT)
     _write(to / PAGE, audit_page(results))
     print_audit(results, out, to / PAGE)
 
 
-def _of_active_audit(file: Path, to: Path, out: Console) -> None:
+def _of_active_audit(saved: SavedFile, to: Path, out: Console) -> None:
     with without_signals():
         from lab.audit.report.active_page import active_page
         from lab.audit.report.active_text import print_active
-        from lab.cli.active import PAGE
-        from lab.measure.findings import ActiveFindings
+        from lab.cli.active import FORMAT, PAGE
 
-    findings = _loaded(lambda path: TypeAdapter(ActiveFindings).validate_json(read_whole(path, LONGEST_RESULT)), file)
+    findings = saved.read(FORMAT)
     _write(to / PAGE, active_page(findings))
     print_active(findings, out)
     _name(to / PAGE, out)
 
 
-def _of_clients(file: Path, to: Path, out: Console) -> None:
+def _of_clients(saved: SavedFile, to: Path, out: Console) -> None:
     with without_signals():
-        from lab.clients.results import PAGE, load, page, show
+        from lab.clients.results import FORMAT, PAGE, page, show
 
-    grid = _loaded(load, file)
+    grid = saved.read(FORMAT)
     _write(to / PAGE, page(grid))
     show(grid, out)
     _name(to / PAGE, out)
 
 
-def _of_comparison(file: Path, to: Path, out: Console) -> None:
+def _of_comparison(saved: SavedFile, to: Path, out: Console) -> None:
     with without_signals():
         from lab.cli.compare import PAGE
         from lab.compare.page import compare_page
-        from lab.compare.results import load
+        from lab.compare.results import FORMAT
         from lab.compare.text import print_comparison
 
-    comparison = _loaded(load, file)
+    comparison = saved.read(FORMAT)
     _write(to / PAGE, compare_page(comparison))
     print_comparison(comparison, out)
     _name(to / PAGE, out)
@@ -128,15 +103,6 @@ _MAKERS: Mapping[Saved, Maker] = {
     Saved.CLIENTS: _of_clients,
     Saved.COMPARISON: _of_comparison,
 }
-
-
-def _loaded(load: Callable[[Path], T], file: Path) -> T:
-    try:
-        return load(file)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{file}: {place}: {first['msg']}", "Measure again with this version.") from None
 
 
 def _write(path: Path, page: str) -> None:

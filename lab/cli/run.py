@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lab import results as saved
-from lab.catalogue import Case, Exchange, Scenario
+from lab.catalogue import Case, Scenario
 from lab.cli.out import writing_to
 from lab.cli.shell import run_until_stopped
 from lab.cli.terminal import print_line
@@ -22,6 +22,7 @@ from lab.reports import write_reports
 from lab.reports.terminal import print_results
 from lab.results import CaseResult, Results
 from lab.scenarios.run import LeftStanding, raise_if_engine_died, raise_if_nothing_ran, run_lab
+from lab.suite.exchange import Exchange
 from lab.testbed.supply import Supply, started
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Outcome
@@ -54,16 +55,16 @@ class LiveProgress:
         self._progress.stop()
 
     def say(self, line: str) -> None:
-        """See `lab.scenarios.rounds.Listener`."""
+        """See `lab.scenarios.rounds.RunListener`."""
         print_line(self._progress.console, line)
 
     def begins(self, cases: Sequence[Case]) -> None:
-        """See `lab.scenarios.rounds.Listener`."""
+        """See `lab.scenarios.rounds.RunListener`."""
         self._waiting = dict.fromkeys(case.id for case in cases)
         self._progress.update(self._task, total=len(cases), description="playing")
 
     def played(self, case: Case) -> None:
-        """See `lab.scenarios.rounds.Listener`."""
+        """See `lab.scenarios.rounds.RunListener`."""
         if case.id not in self._waiting:
             # It is played again, after all that the bar counts.
             return
@@ -72,7 +73,7 @@ class LiveProgress:
         self._progress.update(self._task, advance=1, description=f"waiting for {last}" if last else "judging")
 
     def ends(self, case: Case, result: CaseResult) -> None:
-        """See `lab.scenarios.rounds.Listener`."""
+        """See `lab.scenarios.rounds.RunListener`."""
         # What was skipped, and why, the results tell once for all.
         if result.outcome not in (Outcome.PASSED, Outcome.SKIPPED):
             self.say(f"{result.outcome}: {case.id}")

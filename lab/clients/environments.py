@@ -28,7 +28,7 @@ _VERSION_LIMIT = 60.0
 
 
 @dataclass(frozen=True)
-class Program:
+class SystemProgram:
     """A program that an environment needs beside its packages.
 
     Args:
@@ -62,7 +62,7 @@ class Environment:
 
     name: str
     pins: tuple[str, ...] = ()
-    program: Program | None = None
+    program: SystemProgram | None = None
     pins_folder: Path = PINS
 
     @property
@@ -112,11 +112,11 @@ LANGCHAIN = Environment(
 )
 LITELLM = Environment("litellm", ("litellm==1.110.2",))
 LITELLM_OLDER = Environment("litellm-older", ("litellm==1.106.2",))
-NPM = Environment("npm", program=Program(("node",), ("nodejs", "npm")))
+NPM = Environment("npm", program=SystemProgram(("node",), ("nodejs", "npm")))
 BROWSER = Environment(
     "browser",
     ("playwright==1.65.2",),
-    Program(("chromium", "chromium-browser", "google-chrome"), ("chromium",)),
+    SystemProgram(("chromium", "chromium-browser", "google-chrome"), ("chromium",)),
 )
 
 

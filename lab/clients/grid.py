@@ -1,4 +1,4 @@
-"""The run of the grid: every client against every ending over every way.
+"""The run of the grid: every client against every ending over every route.
 
 One process a driver and environment, few of them at once, for a client that does not get to run would report its own
 timeout; each measures a few cells at a time. A cell whose driver died or gave no line is `None`, with the reason beside
@@ -19,7 +19,7 @@ from typing import Any
 
 import lab
 from lab.clients.environments import CannotInstall, Environment, command, prepare
-from lab.clients.outcome import Seen, Told, judge
+from lab.clients.outcome import ClientReport, Seen, judge
 from lab.clients.table import Client, EndingCase
 from lab.probe.side_channel import SideChannel
 
@@ -33,7 +33,7 @@ AT_ONCE = max(3, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Cell:
-    """One client, one ending, one way; `told` is None where nothing was measured.
+    """One client, one ending, one route; `reported` is None where nothing was measured.
 
     Args:
         attempts: requests that the model server had; None where its ledger could not be read.
@@ -41,10 +41,10 @@ class Cell:
 
     client: str
     ending: str
-    way: str
+    route: str
     knowable: bool
     seen: Seen | None
-    told: Told | None
+    reported: ClientReport | None
     attempts: int | None
 
 
@@ -53,7 +53,7 @@ class Grid:
     """What was measured.
 
     Args:
-        cells: by client, ending and way, in that order.
+        cells: by client, ending and route, in that order.
         skipped: why some clients were not measured: by client, in words.
         releases: what was measured, as name and version, by environment.
     """
@@ -64,15 +64,15 @@ class Grid:
 
 
 async def measure(
-    clients: Sequence[Client], endings: Sequence[EndingCase], ways: Mapping[str, str], model_url: str
+    clients: Sequence[Client], endings: Sequence[EndingCase], routes: Mapping[str, str], model_url: str
 ) -> Grid:
-    """Measure all clients against all endings; `ways` has base URLs by name, `model_url` the ledger."""
+    """Measure all clients against all endings; `routes` has base URLs by name, `model_url` the ledger."""
     groups: dict[tuple[Environment | None, str], list[Client]] = defaultdict(list)
     for client in clients:
         groups[client.environment, client.driver].append(client)
     skipped: dict[str, str] = {}
     ready = await _prepare({environment for environment, _ in groups}, clients, skipped)
-    asked = [(key, _asks(group, endings, ways)) for key, group in groups.items() if key[0] in ready]
+    asked = [(key, _asks(group, endings, routes)) for key, group in groups.items() if key[0] in ready]
     answers: dict[str, dict[str, Any]] = {}
     turns = asyncio.Semaphore(AT_ONCE)
     runs = [_drive(command(*key), cells, answers, turns) for key, cells in asked]
@@ -81,11 +81,11 @@ async def measure(
             skipped.update({cell["row"]: trouble for cell in cells if cell["id"] not in answers})
     async with SideChannel(model_url) as channel:
         measured = [
-            await _cell(channel, client, ending, way, answers.get(_id(client, ending, way)))
+            await _cell(channel, client, ending, route, answers.get(_id(client, ending, route)))
             for client in clients
             if client.environment in ready
             for ending in endings
-            for way in ways
+            for route in routes
         ]
     releases = {one.name: await asyncio.to_thread(one.contents) for one in ready if one}
     return Grid(tuple(measured), skipped, dict(sorted(releases.items())))
@@ -108,24 +108,24 @@ async def _prepare(
     return {environment for environment, ready in zip(asked, answers, strict=True) if ready}
 
 
-def _id(client: Client, ending: EndingCase, way: str) -> str:
-    return f"{client.name}.{ending.name}.{way}".replace(" ", "-").replace(",", "").replace("+", "-with-")
+def _id(client: Client, ending: EndingCase, route: str) -> str:
+    return f"{client.name}.{ending.name}.{route}".replace(" ", "-").replace(",", "").replace("+", "-with-")
 
 
-def _asks(clients: Sequence[Client], endings: Sequence[EndingCase], ways: Mapping[str, str]) -> list[dict[str, Any]]:
+def _asks(clients: Sequence[Client], endings: Sequence[EndingCase], routes: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {
-            "id": _id(client, ending, way),
+            "id": _id(client, ending, route),
             "row": client.name,
             "client": client.function,
             "base": base,
             "plan": ending.plan.to_query(),
-            "request": _id(client, ending, way),
+            "request": _id(client, ending, route),
             "timeout": CLIENT_PATIENCE,
         }
         for client in clients
         for ending in endings
-        for way, base in ways.items()
+        for route, base in routes.items()
     ]
 
 
@@ -168,11 +168,11 @@ async def _run(words: Sequence[str], cells: Sequence[dict[str, Any]], answers: d
 
 
 async def _cell(
-    channel: SideChannel, client: Client, ending: EndingCase, way: str, answer: dict[str, Any] | None
+    channel: SideChannel, client: Client, ending: EndingCase, route: str, answer: dict[str, Any] | None
 ) -> Cell:
     if answer is None:
-        return Cell(client.name, ending.name, way, ending.knowable, None, None, None)
+        return Cell(client.name, ending.name, route, ending.knowable, None, None, None)
     words = {"error": tuple(answer["error"]), "late": tuple(answer["late"])}
     seen = Seen(**{name: value for name, value in answer.items() if name != "id"} | words)
-    attempts = len(await channel.attempts(_id(client, ending, way), ending.plan)) or None
-    return Cell(client.name, ending.name, way, ending.knowable, seen, judge(ending.plan, seen), attempts)
+    attempts = len(await channel.attempts(_id(client, ending, route), ending.plan)) or None
+    return Cell(client.name, ending.name, route, ending.knowable, seen, judge(ending.plan, seen), attempts)

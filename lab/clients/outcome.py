@@ -22,7 +22,7 @@ from lab.wire.events import FinishReason
 from lab.wire.tokens import read_tokens
 
 
-class Told(StrEnum):
+class ClientReport(StrEnum):
     """What the user's code could know; the meaning of each stands in `MEANINGS`."""
 
     COMPLETE = "complete"
@@ -37,15 +37,15 @@ class Told(StrEnum):
 
 
 MEANINGS = {
-    Told.COMPLETE: "The whole answer, and no complaint.",
-    Told.FALSE_ALARM: "The whole answer, and an exception or a reason that calls it partial.",
-    Told.ERROR: "An exception, or an answer that is none.",
-    Told.PARTIAL: "The model's own limit, told by its reason; or the client's answer is of a type that says partial.",
-    Told.ON_ASKING: "The loop ended in peace; only code that goes on to ask for the reason gets an exception.",
-    Told.UNENDING: "The client goes on, waiting or asking again by itself, and the code is told nothing of it.",
-    Told.REASON_ONLY: "Not whole, ended in peace: nothing but the reason's word tells, and a loop does not read it.",
-    Told.NO_REASON: "Not whole, ended in peace without any reason: only code that checks for it can know.",
-    Told.SILENT: "Not whole, ended in peace, with a reason that says all is well.",
+    ClientReport.COMPLETE: "The whole answer, and no complaint.",
+    ClientReport.FALSE_ALARM: "The whole answer, and an exception or a reason that calls it partial.",
+    ClientReport.ERROR: "An exception, or an answer that is none.",
+    ClientReport.PARTIAL: "The model's own limit, told by its reason; or an answer of a type that says partial.",
+    ClientReport.ON_ASKING: "The loop ended in peace; only code that goes on to ask for the reason gets an exception.",
+    ClientReport.UNENDING: "The client goes on, waiting or asking again by itself, and the code is told nothing of it.",
+    ClientReport.REASON_ONLY: "Not whole, ended in peace: only the reason's word tells, and a loop does not read it.",
+    ClientReport.NO_REASON: "Not whole, ended in peace without any reason: only code that checks for it can know.",
+    ClientReport.SILENT: "Not whole, ended in peace, with a reason that says all is well.",
 }
 """Each outcome in a sentence, for the page and for readers of this file."""
 
@@ -83,20 +83,20 @@ def is_whole(text: str, plan: Plan) -> bool:
     return [(s.tag, s.number) for s in stamps] == [(plan.tag, number) for number in range(1, plan.tokens + 1)]
 
 
-def judge(plan: Plan, seen: Seen) -> Told:
+def judge(plan: Plan, seen: Seen) -> ClientReport:
     """Tell what the client told its user."""
     whole = is_whole(seen.text, plan) and plan.finish is FinishReason.STOP
     if seen.error or seen.answer in ("refused", "failed"):
-        return Told.FALSE_ALARM if whole else Told.ERROR
+        return ClientReport.FALSE_ALARM if whole else ClientReport.ERROR
     if seen.unending:
-        return Told.UNENDING
+        return ClientReport.UNENDING
     if seen.late:
-        return Told.FALSE_ALARM if whole else Told.ON_ASKING
+        return ClientReport.FALSE_ALARM if whole else ClientReport.ON_ASKING
     good = seen.answer == "complete" if seen.answer else seen.finish in GOOD_REASONS
     if whole:
-        return Told.COMPLETE if good or seen.finish is None else Told.FALSE_ALARM
+        return ClientReport.COMPLETE if good or seen.finish is None else ClientReport.FALSE_ALARM
     if good:
-        return Told.SILENT
+        return ClientReport.SILENT
     if seen.answer or (seen.finish is not None and plan.finish is not FinishReason.STOP):
-        return Told.PARTIAL
-    return Told.NO_REASON if seen.finish is None else Told.REASON_ONLY
+        return ClientReport.PARTIAL
+    return ClientReport.NO_REASON if seen.finish is None else ClientReport.REASON_ONLY

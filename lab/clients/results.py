@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -14,25 +13,32 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from lab.clients.grid import Cell, Grid
-from lab.clients.outcome import MEANINGS, Told
-from lab.files import LONGEST_RESULT, read_whole, write_whole
+from lab.clients.outcome import MEANINGS, ClientReport
+from lab.files import write_whole
 from lab.printable import printable
 from lab.reports.pages import page_environment
 from lab.reports.style import page_style
+from lab.saved import Format, load_saved, write_saved
 from lab.vocabulary import Saved
 from lab.wire.tokens import read_tokens
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 PAGE = "clients.html"
 
-_GRID = TypeAdapter(Grid)
-
-NOT_RAISED = frozenset({Told.SILENT, Told.NO_REASON, Told.REASON_ONLY, Told.ON_ASKING, Told.UNENDING})
+NOT_RAISED = frozenset(
+    {
+        ClientReport.SILENT,
+        ClientReport.NO_REASON,
+        ClientReport.REASON_ONLY,
+        ClientReport.ON_ASKING,
+        ClientReport.UNENDING,
+    }
+)
 """Losses that code which only loops over the text does not notice."""
 
-_NOT_TOLD = frozenset({Told.SILENT, Told.UNENDING})
-"""Those that nothing which the client hands over tells."""
+_NOT_REPORTED = frozenset({ClientReport.SILENT, ClientReport.UNENDING})
+"""Those that nothing which the client hands over reports."""
 
 
 @dataclass(frozen=True)
@@ -58,28 +64,34 @@ def counts(cells: Sequence[Cell]) -> tuple[Count, ...]:
     by_client: dict[str, Counter[str]] = {}
     for cell in cells:
         count = by_client.setdefault(cell.client, Counter())
-        if cell.told is None:
+        if cell.reported is None:
             continue
         count["measured"] += cell.knowable
-        count["to_loops"] += cell.knowable and cell.told in NOT_RAISED
-        count["to_checks"] += cell.knowable and cell.told in _NOT_TOLD
-        count["unknowable"] += cell.told is Told.SILENT and not cell.knowable
+        count["to_loops"] += cell.knowable and cell.reported in NOT_RAISED
+        count["to_checks"] += cell.knowable and cell.reported in _NOT_REPORTED
+        count["unknowable"] += cell.reported is ClientReport.SILENT and not cell.knowable
     names = ("measured", "to_loops", "to_checks", "unknowable")
     return tuple(Count(client, *(count[name] for name in names)) for client, count in by_client.items())
 
 
-def save(grid: Grid, to: Path) -> None:
-    """Write clients.json and clients.html into an existing folder."""
-    document = {
-        "kind": Saved.CLIENTS,
-        "format_version": FORMAT_VERSION,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "counts": [asdict(count) for count in counts(grid.cells)],
-        "releases": dict(grid.releases),
-        "skipped": dict(grid.skipped),
-        "cells": [asdict(cell) for cell in grid.cells],
-    }
-    write_whole(to / "clients.json", json.dumps(document, indent=1, ensure_ascii=False))
+@dataclass(frozen=True)
+class ClientsResult(Grid):
+    """A grid as it is saved, with its counts beside it."""
+
+    counts: tuple[Count, ...] = ()
+
+
+FORMAT = Format(Saved.CLIENTS, FORMAT_VERSION, TypeAdapter(ClientsResult))
+
+
+def save(grid: Grid, to: Path, started: datetime | None = None) -> None:
+    """Write clients.json and clients.html into an existing folder.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    result = ClientsResult(grid.cells, grid.skipped, grid.releases, counts(grid.cells))
+    write_saved(to / "clients.json", FORMAT, result, started=started)
     write_whole(to / PAGE, page(grid))
 
 
@@ -87,10 +99,9 @@ def load(path: Path) -> Grid:
     """Read clients.json back.
 
     Raises:
-        OSError: the file cannot be read.
-        pydantic.ValidationError: it is no client grid.
+        BadInput: names the file and what is wrong in it.
     """
-    return _GRID.validate_json(read_whole(path, LONGEST_RESULT))
+    return load_saved(path, FORMAT)
 
 
 def page(grid: Grid) -> str:
@@ -104,9 +115,9 @@ def page(grid: Grid) -> str:
         measured={cell.client for cell in grid.cells},
         words=MEANINGS,
         not_raised=NOT_RAISED,
-        ways=list(dict.fromkeys(cell.way for cell in grid.cells)),
+        routes=list(dict.fromkeys(cell.route for cell in grid.cells)),
         endings=list(dict.fromkeys(cell.ending for cell in grid.cells)),
-        cells={(cell.client, cell.ending, cell.way): cell for cell in grid.cells},
+        cells={(cell.client, cell.ending, cell.route): cell for cell in grid.cells},
         tokens=lambda cell: len(read_tokens(cell.seen.text)),
     )
 

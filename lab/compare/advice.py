@@ -25,10 +25,6 @@ PATTERN = 2
 """Losses without which nothing is said of a path: one may be anybody's."""
 
 
-_SILENCE = "Does the batch reply's silence outlive a timeout of the path?"
-_SOONER = f"Does a stream's first text come at least {SOONER:.0%} sooner than the batch reply?"
-
-
 class Choice(StrEnum):
     """What to do."""
 
@@ -38,7 +34,19 @@ class Choice(StrEnum):
     CANNOT_TELL = "cannot tell"
 
 
-class Answer(StrEnum):
+class Question(StrEnum):
+    """What the rules ask, as the reader sees it."""
+
+    STREAMS_ARRIVE = "Do streamed answers come through whole?"
+    SILENCE_SURVIVES = "Does the batch reply's silence outlive a timeout of the path?"
+    BATCH_ARRIVES = "Do batch replies come through whole otherwise?"
+    SAME_TIME = "Do both take the same time for the same length?"
+    SOONER = f"Does a stream's first text come at least {SOONER:.0%} sooner than the batch reply?"
+    PERSON_WAITS = "Does a person wait for it?"
+    HALF_IS_USEFUL = "Is half an answer of use?"
+
+
+class RuleAnswer(StrEnum):
     """The answer to a rule's question."""
 
     YES = "yes"
@@ -65,8 +73,8 @@ class Need:
 class Ruling:
     """One rule, applied: its question, the answer, the numbers, and the choice if it decides."""
 
-    question: str
-    answer: Answer
+    question: Question
+    answer: RuleAnswer
     because: str
     choice: Choice | None = None
 
@@ -98,89 +106,91 @@ def advise(levels: Sequence[LevelFigures], need: Need) -> Advice:
 
 
 def _streams_arrive(levels: Sequence[LevelFigures], need: Need) -> Ruling:
-    question = "Do streamed answers come through whole?"
+    question = Question.STREAMS_ARRIVE
     streams = [level.stream for level in levels]
     losses = _losses(streams)
     if sum(loss.count for loss in losses) >= PATTERN:
-        return Ruling(question, Answer.NO, f"streams lost {tell(losses)}", Choice.MEND_THE_PATH)
+        return Ruling(question, RuleAnswer.NO, f"streams lost {tell(losses)}", Choice.MEND_THE_PATH)
     if losses:
         because = f"one of {_count(streams)} did not ({tell(losses)}), and one is no pattern"
-        return Ruling(question, Answer.CANNOT_TELL, because)
+        return Ruling(question, RuleAnswer.CANNOT_TELL, because)
     longest = max(way.longest for way in streams)
     if not longest:
-        return Ruling(question, Answer.CANNOT_TELL, f"the endpoint refused all: {tell(_losses(streams, refused=True))}")
-    return _beyond(question, Answer.YES, f"all {_answered(streams)} did, of up to {longest:.1f} s", longest, need)
+        return Ruling(
+            question, RuleAnswer.CANNOT_TELL, f"the endpoint refused all: {tell(_losses(streams, refused=True))}"
+        )
+    return _beyond(question, RuleAnswer.YES, f"all {_answered(streams)} did, of up to {longest:.1f} s", longest, need)
 
 
 def _silence_survives(levels: Sequence[LevelFigures], need: Need) -> Ruling:
-    question = _SILENCE
+    question = Question.SILENCE_SURVIVES
     batch = [level.batch for level in levels]
     timeouts = [loss for loss in _losses(batch) if loss.by_timeout]
     if timeouts:
         streams = [level.stream for level in levels]
         because = f"batch replies lost {tell(timeouts)}; streams lost {_share(streams)}"
-        return Ruling(question, Answer.YES, because, Choice.STREAM)
+        return Ruling(question, RuleAnswer.YES, because, Choice.STREAM)
     survived = max(way.silence for way in batch)
-    return _beyond(question, Answer.NO, f"silences of up to {survived:.1f} s were survived", survived, need)
+    return _beyond(question, RuleAnswer.NO, f"silences of up to {survived:.1f} s were survived", survived, need)
 
 
-def _beyond(question: str, answer: Answer, because: str, proven: float, need: Need) -> Ruling:
+def _beyond(question: Question, answer: RuleAnswer, because: str, proven: float, need: Need) -> Ruling:
     """That answer as far as was measured; nobody knows of anything longer."""
     if need.longest is None or need.longest <= proven:
         return Ruling(question, answer, because)
-    return Ruling(question, Answer.CANNOT_TELL, f"{because}; {write_duration(need.longest)} was not tried")
+    return Ruling(question, RuleAnswer.CANNOT_TELL, f"{because}; {write_duration(need.longest)} was not tried")
 
 
 def _batch_arrives(levels: Sequence[LevelFigures], _: Need) -> Ruling:
-    question = "Do batch replies come through whole otherwise?"
+    question = Question.BATCH_ARRIVES
     batch, streams = [level.batch for level in levels], [level.stream for level in levels]
     losses = _losses(batch)
     if not losses:
-        return Ruling(question, Answer.YES, f"all {_answered(batch)} did")
+        return Ruling(question, RuleAnswer.YES, f"all {_answered(batch)} did")
     because = f"batch replies lost {tell(losses)}; streams lost {_share(streams)}"
     more = _lost(batch)
     if more is not None and (less := _lost(streams)) is not None and more.above(less):
-        return Ruling(question, Answer.NO, because, Choice.STREAM)
-    return Ruling(question, Answer.CANNOT_TELL, f"{because}, which can be chance")
+        return Ruling(question, RuleAnswer.NO, because, Choice.STREAM)
+    return Ruling(question, RuleAnswer.CANNOT_TELL, f"{because}, which can be chance")
 
 
 def _same_time(levels: Sequence[LevelFigures], _: Need) -> Ruling:
-    question = "Do both take the same time for the same length?"
+    question = Question.SAME_TIME
     level = _telling(levels, lambda level: level.slower)
     if level is None or level.slower is None:
-        return Ruling(question, Answer.CANNOT_TELL, "no pair of whole answers was of the same length")
+        return Ruling(question, RuleAnswer.CANNOT_TELL, "no pair of whole answers was of the same length")
     slower = level.slower
     if slower.low is None or slower.high is None:
         because = f"a stream's time differs by {slower.value:+.0%}, of too few to be sure"
-        return Ruling(question, Answer.CANNOT_TELL, because)
+        return Ruling(question, RuleAnswer.CANNOT_TELL, because)
     # A comparison of nothing but noise must not read as one of speed.
     because = f"a stream's time differs by {slower.low:+.1%} to {slower.high:+.1%} ({level.at_once} at once)"
     if max(-slower.low, slower.high) <= SAME:
-        return Ruling(question, Answer.YES, because)
+        return Ruling(question, RuleAnswer.YES, because)
     differ = slower.low > SAME or slower.high < -SAME
-    return Ruling(question, Answer.NO if differ else Answer.CANNOT_TELL, because)
+    return Ruling(question, RuleAnswer.NO if differ else RuleAnswer.CANNOT_TELL, because)
 
 
 def _first_text_comes_early(levels: Sequence[LevelFigures], _: Need) -> Ruling:
     answer, because = _gain(levels)
-    return Ruling(_SOONER, answer, because, Choice.BATCH if answer is Answer.NO else None)
+    return Ruling(Question.SOONER, answer, because, Choice.BATCH if answer is RuleAnswer.NO else None)
 
 
-def _gain(levels: Sequence[LevelFigures]) -> tuple[Answer, str]:
+def _gain(levels: Sequence[LevelFigures]) -> tuple[RuleAnswer, str]:
     level = _telling(levels, lambda level: level.sooner)
     if level is None or level.sooner is None:
-        return Answer.CANNOT_TELL, "no whole stream had any text"
+        return RuleAnswer.CANNOT_TELL, "no whole stream had any text"
     early, late, sooner = level.stream.first_text, level.batch.total, level.sooner
     because = f"{sooner.value:.0%} sooner ({level.at_once} at once)"
     if early is not None and late is not None:
         because = f"after {early.value:.2f} s instead of {late.value:.2f} s: {because}"
     if sooner.low is None or sooner.high is None:
-        return Answer.CANNOT_TELL, f"{because}, of too few to be sure"
+        return RuleAnswer.CANNOT_TELL, f"{because}, of too few to be sure"
     if sooner.low >= SOONER:
-        return Answer.YES, because
+        return RuleAnswer.YES, because
     if sooner.high < SOONER:
-        return Answer.NO, because
-    return Answer.CANNOT_TELL, f"{because}, somewhere from {sooner.low:.0%} to {sooner.high:.0%}"
+        return RuleAnswer.NO, because
+    return RuleAnswer.CANNOT_TELL, f"{because}, somewhere from {sooner.low:.0%} to {sooner.high:.0%}"
 
 
 def _telling(levels: Sequence[LevelFigures], of: Callable[[LevelFigures], Interval | None]) -> LevelFigures | None:
@@ -191,20 +201,20 @@ def _telling(levels: Sequence[LevelFigures], of: Callable[[LevelFigures], Interv
 
 
 def _person_waits(_: Sequence[LevelFigures], need: Need) -> Ruling:
-    question = "Does a person wait for it?"
+    question = Question.PERSON_WAITS
     if need.person_waits:
-        return Ruling(question, Answer.YES, "taken for granted without --program")
-    return Ruling(question, Answer.NO, "--program; a program gains nothing by the first words", Choice.BATCH)
+        return Ruling(question, RuleAnswer.YES, "taken for granted without --program")
+    return Ruling(question, RuleAnswer.NO, "--program; a program gains nothing by the first words", Choice.BATCH)
 
 
 def _half_is_useful(levels: Sequence[LevelFigures], need: Need) -> Ruling:
-    question = "Is half an answer of use?"
+    question = Question.HALF_IS_USEFUL
     if not need.half_is_useful:
-        return Ruling(question, Answer.NO, "--whole-only; it can only be used whole", Choice.BATCH)
-    if _gain(levels)[0] is Answer.CANNOT_TELL:
+        return Ruling(question, RuleAnswer.NO, "--whole-only; it can only be used whole", Choice.BATCH)
+    if _gain(levels)[0] is RuleAnswer.CANNOT_TELL:
         because = "taken for granted without --whole-only; but whether it comes sooner cannot be told"
-        return Ruling(question, Answer.YES, because, Choice.CANNOT_TELL)
-    return Ruling(question, Answer.YES, "taken for granted without --whole-only", Choice.STREAM)
+        return Ruling(question, RuleAnswer.YES, because, Choice.CANNOT_TELL)
+    return Ruling(question, RuleAnswer.YES, "taken for granted without --whole-only", Choice.STREAM)
 
 
 RULES: tuple[Callable[[Sequence[LevelFigures], Need], Ruling], ...] = (
@@ -237,11 +247,13 @@ def _sentence(rulings: Sequence[Ruling], need: Need) -> str:
     """What to do, by the last ruling; what was never tried is not recommended without saying so."""
     choice, question = rulings[-1].choice or Choice.CANNOT_TELL, rulings[-1].question
     sentence = _SENTENCES[choice]
-    if question == _SILENCE:
+    if question is Question.SILENCE_SURVIVES:
         sentence = f"{sentence} {_DIES}"
-    if question == _SOONER:
+    if question is Question.SOONER:
         sentence = f"{sentence} {_HELD}"
-    untried = any(ruling.question == _SILENCE and ruling.answer is Answer.CANNOT_TELL for ruling in rulings)
+    untried = any(
+        ruling.question is Question.SILENCE_SURVIVES and ruling.answer is RuleAnswer.CANNOT_TELL for ruling in rulings
+    )
     if choice is Choice.BATCH and untried and need.longest is not None:
         longest = write_duration(need.longest)
         sentence = f"{sentence} But first find out whether the path survives a silence of {longest}."

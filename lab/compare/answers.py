@@ -24,7 +24,7 @@ class Unit(StrEnum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReplyContent:
     """What a reply brought.
 
     Args:
@@ -42,7 +42,7 @@ class Answer:
         return self.characters if unit is Unit.CHARACTERS else self.tokens or 0
 
 
-def read_answer(evidence: Evidence) -> Answer:
+def read_content(evidence: Evidence) -> ReplyContent:
     """Read the body of a reply, whole or not."""
     trace = evidence.trace
     body = BodyReader(format_named(evidence.wire_format), evidence.stream, trace.header("content-encoding"))
@@ -50,7 +50,7 @@ def read_answer(evidence: Evidence) -> Answer:
     pieces.append((trace.body[-1].at if trace.body else trace.ended, body.close()))
     events = [(at, event) for at, piece in pieces for event in piece.events]
     texts = [(at, event.text) for at, event in events if isinstance(event, Text | Reasoning) and event.text]
-    return Answer(
+    return ReplyContent(
         first_text=texts[0][0] - trace.started if texts else None,
         characters=sum(len(text) for _, text in texts),
         # Some count as they go, so that the largest is the whole.

@@ -24,7 +24,7 @@ _MOST_STEPS = 4
 
 
 @dataclass(frozen=True)
-class Bar:
+class ChartBar:
     """One way at one level; `wait` is the part that passes before the first text, `missing` whether there is none."""
 
     stream: bool
@@ -38,12 +38,12 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Group:
+class ChartLevel:
     """One level: its name, where that stands, and both bars."""
 
     name: str
     top: int
-    bars: tuple[Bar, ...]
+    bars: tuple[ChartBar, ...]
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Chart:
     title: str
     about: str
     ticks: tuple[Tick, ...]
-    groups: tuple[Group, ...]
+    levels: tuple[ChartLevel, ...]
     axis: int
     height: int
 
     @property
     def description(self) -> str:
         """The same in words, for those who cannot see it."""
-        bars = (f"{group.name}, {bar.words}" for group in self.groups for bar in group.bars)
+        bars = (f"{level.name}, {bar.words}" for level in self.levels for bar in level.bars)
         return f"{'; '.join(bars)}."
 
 
@@ -128,24 +128,24 @@ def charts(levels: Sequence[LevelFigures]) -> list[Chart]:
 
 def _chart(kind: _Kind, levels: Sequence[LevelFigures]) -> Chart:
     span = max(_reach(kind.value(way)) for level in levels for way in (level.stream, level.batch)) * _ROOM or 1.0
-    groups = []
+    drawn = []
     for number, level in enumerate(levels):
         top = TOP + number * (2 * BAR + GAP)
         bars = [_bar(kind, way, top + place * BAR, span) for place, way in enumerate((level.stream, level.batch))]
-        groups.append(Group(f"{level.at_once} at once", top - 5, tuple(bars)))
+        drawn.append(ChartLevel(f"{level.at_once} at once", top - 5, tuple(bars)))
     axis = TOP + len(levels) * (2 * BAR + GAP) - GAP + 6
-    return Chart(kind.id, kind.title, kind.about, _ticks(kind, span), tuple(groups), axis, axis + AXIS_ROOM)
+    return Chart(kind.id, kind.title, kind.about, _ticks(kind, span), tuple(drawn), axis, axis + AXIS_ROOM)
 
 
-def _bar(kind: _Kind, way: WayFigures, top: int, span: float) -> Bar:
+def _bar(kind: _Kind, way: WayFigures, top: int, span: float) -> ChartBar:
     interval = kind.value(way)
     name = "streamed" if way.stream else "batch"
     if interval is None:
-        return Bar(way.stream, top, 0.0, 0.0, None, None, f"{name}: no whole answer", missing=True)
+        return ChartBar(way.stream, top, 0.0, 0.0, None, None, f"{name}: no whole answer", missing=True)
     wait = min(way.first_text.value, interval.value) if kind.waits and way.first_text is not None else 0.0
     has_ends = interval.low is not None and interval.high is not None
     words = f"{name}: {interval_words(interval, kind.form, kind.unit)}"
-    return Bar(
+    return ChartBar(
         stream=way.stream,
         top=top,
         length=_percent(interval.value, span),

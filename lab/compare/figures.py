@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from lab.compare.answers import Unit
 from lab.compare.intervals import Interval, median_interval, share_interval
-from lab.compare.judged import Judged, judge_made
-from lab.compare.made import Made, Turn
+from lab.compare.judged import Judged, judge_generations
+from lab.compare.turns import Generation, Turn
 
 ALIKE = 0.1
 """Part by which the lengths of a pair may differ; the time to the first token does not grow with the length, so that
@@ -110,7 +110,7 @@ class _Turn:
 
     @property
     def kind(self) -> tuple[int, bool]:
-        first = self.every[0].made
+        first = self.every[0].generation
         return first.at_once, first.stream
 
     @property
@@ -135,9 +135,9 @@ def figures(turns: Sequence[Turn]) -> tuple[LevelFigures, ...]:
 
 def _judge(turns: Sequence[Turn]) -> Iterator[_Turn]:
     """All exchanges are judged together, so that each is a control for the timeouts of the others."""
-    judged = iter(judge_made([made for turn in turns for made in turn.made]))
+    judged = iter(judge_generations([each for turn in turns for each in turn.generations]))
     for turn in turns:
-        yield _Turn(tuple(next(judged) for _ in turn.made), turn.seconds)
+        yield _Turn(tuple(next(judged) for _ in turn.generations), turn.seconds)
 
 
 def _unit(every: Sequence[Judged]) -> Unit:
@@ -162,8 +162,10 @@ def _level(unit: Unit, streamed: Sequence[_Turn], batch: Sequence[_Turn]) -> Lev
 
 def _pairs(streamed: Sequence[Judged], batch: Sequence[Judged]) -> list[tuple[Judged, Judged]]:
     """Each generation's stream and batch reply, where both are whole."""
-    other = {each.made.generation: each for each in batch if each.whole}
-    return [(each, other[each.made.generation]) for each in streamed if each.whole and each.made.generation in other]
+    other = {each.generation.number: each for each in batch if each.whole}
+    return [
+        (each, other[each.generation.number]) for each in streamed if each.whole and each.generation.number in other
+    ]
 
 
 def _alike(one: int, other: int) -> bool:
@@ -180,10 +182,10 @@ def _head_starts(turns: Sequence[_Turn], alike: Sequence[tuple[Judged, Judged]],
 
     The end is the stream's own, or that of its batch reply where they are of one length and that ends sooner.
     """
-    other = {stream.made.generation: _would_take(stream, batch, unit) for stream, batch in alike}
+    other = {stream.generation.number: _would_take(stream, batch, unit) for stream, batch in alike}
     found: list[float] = []
     for each in (each for turn in turns for each in turn.every if each.whole):
-        first, end = each.answer.first_text, min(each.total, other.get(each.made.generation, each.total))
+        first, end = each.answer.first_text, min(each.total, other.get(each.generation.number, each.total))
         if first is not None and end > 0:
             found.append(1 - first / end)
     return found
@@ -203,7 +205,7 @@ def _way(turns: Sequence[_Turn], unit: Unit) -> WayFigures:
         longest=max((each.total for each in whole), default=0.0),
         silence=max((each.silence for each in whole), default=0.0),
         rate=median_interval([turn.rate for turn in turns]),
-        wire_bytes=median_interval([_wire_bytes(each.made) for each in whole]),
+        wire_bytes=median_interval([_wire_bytes(each.generation) for each in whole]),
         length=median_interval([length for _, length in lengths]),
         pace=median_interval([PER * total / length for total, length in lengths]),
         lost=share_interval(len(every) - len(whole), len(every)),
@@ -211,8 +213,8 @@ def _way(turns: Sequence[_Turn], unit: Unit) -> WayFigures:
     )
 
 
-def _wire_bytes(made: Made) -> int:
-    return sum(len(read.data) for read in made.evidence.trace.reads)
+def _wire_bytes(generation: Generation) -> int:
+    return sum(len(read.data) for read in generation.evidence.trace.reads)
 
 
 def sum_losses(losses: Iterable[Loss]) -> tuple[Loss, ...]:

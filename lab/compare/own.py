@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from lab.catalogue import Case, Scenario
-from lab.compare.made import Ask
+from lab.compare.turns import Ask
 from lab.errors import BadInput
 from lab.evidence import Evidence
 from lab.plan import Plan

@@ -11,14 +11,14 @@ from functools import cache
 from jinja2 import Environment
 
 from lab.compare import charts
-from lab.compare.advice import Answer, Choice
+from lab.compare.advice import Choice, RuleAnswer
 from lab.compare.results import Comparison
 from lab.compare.rows import LEGEND, figure_rows, pair_words, what_was_done
 from lab.reports.pages import page_environment
 from lab.reports.style import page_style
 
 _TONES = {Choice.MEND_THE_PATH: "failed", Choice.CANNOT_TELL: "unknown"}
-_ANSWER_TONES = {Answer.YES: "good", Answer.NO: "shown", Answer.CANNOT_TELL: "fault"}
+_ANSWER_TONES = {RuleAnswer.YES: "good", RuleAnswer.NO: "shown", RuleAnswer.CANNOT_TELL: "fault"}
 
 
 def compare_page(comparison: Comparison) -> str:

@@ -11,8 +11,7 @@ from pydantic import TypeAdapter
 from lab.compare.advice import Advice, Need
 from lab.compare.figures import LevelFigures
 from lab.compare.growth import Growth
-from lab.files import LONGEST_RESULT, read_whole
-from lab.saved import write_saved
+from lab.saved import Format, load_saved, write_saved
 from lab.vocabulary import Saved
 
 FORMAT_VERSION = 3
@@ -54,7 +53,7 @@ class Comparison:
     kind: Literal[Saved.COMPARISON] = Saved.COMPARISON
 
 
-_COMPARISON = TypeAdapter(Comparison)
+FORMAT = Format(Saved.COMPARISON, FORMAT_VERSION, TypeAdapter(Comparison))
 
 
 def save(comparison: Comparison, path: Path) -> None:
@@ -63,14 +62,13 @@ def save(comparison: Comparison, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_saved(path, _COMPARISON, comparison)
+    write_saved(path, FORMAT, comparison)
 
 
 def load(path: Path) -> Comparison:
     """Read it back.
 
     Raises:
-        OSError: the file cannot be read.
-        pydantic.ValidationError: it is no comparison.
+        BadInput: names the file and what is wrong in it.
     """
-    return _COMPARISON.validate_json(read_whole(path, LONGEST_RESULT))
+    return load_saved(path, FORMAT)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from lab.compare.advice import tell
 from lab.compare.figures import ALIKE, PER, LevelFigures, WayFigures
-from lab.compare.intervals import Interval
+from lab.compare.intervals import FEWEST, Interval
 from lab.compare.results import Comparison
 
 LEGEND = (
-    "Medians of the whole answers, with 95 % confidence intervals where there are enough for one (from six on). "
+    f"Medians of the whole answers, with 95 % confidence intervals where there are enough for one (from {FEWEST} on). "
     "A connection is held from the request to the end, lost answers included."
 )
 
@@ -52,10 +52,14 @@ def interval_words(interval: Interval | None, form: str, unit: str = "") -> str:
     """The median or share, and its interval if there is one."""
     if interval is None:
         return "-"
-    value = form.format(interval.value) + unit
+    return f"{form.format(interval.value)}{unit} {_ends(interval, form)}".rstrip()
+
+
+def _ends(interval: Interval, form: str) -> str:
+    """Where the truth lies; empty where there are too few to tell."""
     if interval.low is None or interval.high is None:
-        return value
-    return f"{value} ({form.format(interval.low)} to {form.format(interval.high)})"
+        return ""
+    return f"({form.format(interval.low)} to {form.format(interval.high)})"
 
 
 def lost_words(way: WayFigures) -> str:
@@ -63,6 +67,6 @@ def lost_words(way: WayFigures) -> str:
     if way.lost is None:
         return "-"
     count = sum(loss.count for loss in way.losses)
-    share = interval_words(way.lost, "{:.0%}").partition(" ")[2]
+    share = _ends(way.lost, "{:.0%}")
     lost = f"{count} of {way.lost.count} {share}".rstrip()
     return f"{lost}: {tell(way.losses)}" if way.losses else lost

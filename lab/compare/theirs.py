@@ -13,16 +13,17 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from lab.audit.programme import LONGEST_WAIT, MOST_TOKENS
-from lab.compare.made import Ask, MakeAgain
 from lab.compare.steady import extras, steady_ask
+from lab.compare.turns import Ask, MakeAgain
 from lab.endpoint.address import Endpoint
 from lab.endpoint.allowance import ignores_limit
-from lab.endpoint.asking import Terms, ask_endpoint
+from lab.endpoint.asking import RunTerms, ask_endpoint
 from lab.endpoint.bounds import most_in_all, size_of
 from lab.endpoint.samples import Sample, Setting
-from lab.endpoint.stops import TOO_LARGE, Stop, quoted, stop_of, too_much
+from lab.endpoint.stops import TOO_LARGE, StopReason, quoted, stop_of, too_much
 from lab.errors import BadInput, ExitCode
 from lab.evidence import Evidence, TransportEnd
 from lab.judge.endings import CLEAN_ENDS, OWN_ENDS
@@ -41,7 +42,7 @@ _DISLIKED = frozenset({400, 422})
 class Stopped(Exception):
     """The comparison ends early."""
 
-    def __init__(self, stop: Stop) -> None:
+    def __init__(self, stop: StopReason) -> None:
         super().__init__(stop.problem)
         self.stop = stop
 
@@ -95,7 +96,7 @@ class TheirPath:
     """
 
     endpoint: Endpoint
-    terms: Terms
+    terms: RunTerms
     model: str
     max_tokens: int
     turns: int
@@ -130,10 +131,10 @@ class TheirPath:
         self._kept += size_of(sample.evidence)
         if self._kept > (most := most_in_all(self._made, self.max_tokens)):
             problem = f"the answers so far have more than {most:,} bytes, which is more than a comparison keeps"
-            raise Stopped(Stop(ExitCode.REQUIREMENT_FAILED, problem, TOO_LARGE))
+            raise Stopped(StopReason(ExitCode.REQUIREMENT_FAILED, problem, TOO_LARGE))
         return sample.evidence
 
-    def _again(self, stop: Stop) -> MakeAgain | None:
+    def _again(self, stop: StopReason) -> MakeAgain | None:
         """A short rate limit is waited for once, like the audit's."""
         patience = stop.retry_after
         if patience is None or patience > LONGEST_WAIT or self._waited:
@@ -171,7 +172,7 @@ class TheirPath:
             with_extras=self._with_extras,
         )
         return await ask_endpoint(
-            self.endpoint, Setting(self.endpoint.way, at_once=at_once, stream=stream), ask, self.terms
+            self.endpoint, Setting(self.endpoint.route, at_once=at_once, stream=stream), ask, self.terms
         )
 
 
@@ -179,22 +180,24 @@ def _names(endpoint: Endpoint) -> str:
     return " and ".join(f"{name!r}" for name in extras(endpoint.wire_format.name, stream=True))
 
 
-def _stop_of_check(sample: Sample) -> Stop | None:
+def _stop_of_check(sample: Sample) -> StopReason | None:
     """Why there is nothing to compare; a batch reply that dies on the way is worth comparing."""
     trace = sample.evidence.trace
     if sample.setting.stream:
         if ignores_limit(sample.evidence):
-            return Stop(ExitCode.BAD_INPUT, trace.detail, "Give the length of its answers as --max-tokens.")
+            return StopReason(ExitCode.BAD_INPUT, trace.detail, "Give the length of its answers as --max-tokens.")
         return stop_of(sample, first=True)
-    host = sample.setting.way.url.partition("://")[2].partition("/")[0]
+    host = urlsplit(sample.setting.route.url).netloc
     if trace.end in OWN_ENDS and trace.status is None:
         problem = f"{host}: no batch reply within {trace.ended - trace.started:.0f} s, and the stream had ended"
-        return Stop(ExitCode.REQUIREMENT_FAILED, problem, "If answers take longer than that, raise --longest.")
+        return StopReason(ExitCode.REQUIREMENT_FAILED, problem, "If answers take longer than that, raise --longest.")
     if trace.end is TransportEnd.LEFT:
         return too_much(host, trace)
     if trace.status == 200 and _is_stream(sample.evidence):
         problem = f"{host}: asked for a batch reply, the endpoint answers with a stream"
-        return Stop(ExitCode.REQUIREMENT_FAILED, problem, "There is nothing to compare: audit it with `lab audit`.")
+        return StopReason(
+            ExitCode.REQUIREMENT_FAILED, problem, "There is nothing to compare: audit it with `lab audit`."
+        )
     nothing = trace.status == 200 and trace.end in CLEAN_ENDS and not read(sample.evidence).recognised
     return stop_of(sample, first=nothing)
 

@@ -76,7 +76,7 @@ class _Watch:
             raise BadInput(f"a {kind} does not read its response's bytes, so it cannot be watched", "Use `read`.")
 
 
-class Watched(_Watch, Generic[_Item]):
+class WatchedStream(_Watch, Generic[_Item]):
     """An SDK's stream with an answer at its end; see `lab.consume.sdk`. Made by `watch`."""
 
     def __init__(self, stream: Iterable[_Item], wire_format: str | None, leave_at_marker: bool) -> None:
@@ -99,7 +99,7 @@ class Watched(_Watch, Generic[_Item]):
             raised = None
         raise StopIteration if raised is None else raised
 
-    def __enter__(self) -> Watched[_Item]:
+    def __enter__(self) -> WatchedStream[_Item]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
@@ -121,8 +121,8 @@ class Watched(_Watch, Generic[_Item]):
         self._consumer.close()
 
 
-class AsyncWatched(_Watch, Generic[_Item]):
-    """`Watched` for an asynchronous stream; made by `awatch`."""
+class AsyncWatchedStream(_Watch, Generic[_Item]):
+    """`WatchedStream` for an asynchronous stream; made by `awatch`."""
 
     def __init__(self, stream: AsyncIterable[_Item], wire_format: str | None, leave_at_marker: bool) -> None:
         super().__init__(stream, wire_format, leave_at_marker)
@@ -144,13 +144,13 @@ class AsyncWatched(_Watch, Generic[_Item]):
             raised = None
         raise StopAsyncIteration if raised is None else raised
 
-    async def __aenter__(self) -> AsyncWatched[_Item]:
+    async def __aenter__(self) -> AsyncWatchedStream[_Item]:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> bool:
-        """As `Watched.__exit__`."""
+        """As `WatchedStream.__exit__`."""
         await getattr(self._stream, "close", self._response.aclose)()
         return error is not None and error is self._raised
 
@@ -169,7 +169,9 @@ class AsyncWatched(_Watch, Generic[_Item]):
         self._consumer.close()
 
 
-def watch(stream: Iterable[_Item], *, wire_format: str | None = None, leave_at_marker: bool = True) -> Watched[_Item]:
+def watch(
+    stream: Iterable[_Item], *, wire_format: str | None = None, leave_at_marker: bool = True
+) -> WatchedStream[_Item]:
     """Watch an SDK's stream while the application reads it.
 
     Args:
@@ -180,11 +182,11 @@ def watch(stream: Iterable[_Item], *, wire_format: str | None = None, leave_at_m
     Raises:
         BadInput: it shows no response, was read before, or its URL points to no wire format.
     """
-    return Watched(stream, wire_format, leave_at_marker)
+    return WatchedStream(stream, wire_format, leave_at_marker)
 
 
 def awatch(
     stream: AsyncIterable[_Item], *, wire_format: str | None = None, leave_at_marker: bool = True
-) -> AsyncWatched[_Item]:
+) -> AsyncWatchedStream[_Item]:
     """`watch` for the asynchronous clients; the stream is the awaited one."""
-    return AsyncWatched(stream, wire_format, leave_at_marker)
+    return AsyncWatchedStream(stream, wire_format, leave_at_marker)

@@ -41,12 +41,12 @@ from typing import Any
 from lab.consume._answers import Answer
 from lab.consume._loops import adrive, drive
 from lab.consume._shapes import answer_in, answer_to, aopened, consumer_for, opened, response_of
-from lab.consume._watch import AsyncWatched, Incomplete, Watched, awatch, watch
+from lab.consume._watch import AsyncWatchedStream, Incomplete, WatchedStream, awatch, watch
 
 __all__ = [
-    "AsyncWatched",
+    "AsyncWatchedStream",
     "Incomplete",
-    "Watched",
+    "WatchedStream",
     "answer_to",
     "aread",
     "awatch",

@@ -1,4 +1,4 @@
-"""Endpoints: what a user may write as an address, and the ways that an audit measures.
+"""Endpoints: what a user may write as an address, and the routes that an audit measures.
 
 An address is either the whole endpoint (`https://host/v1/chat/completions`, whose path names the wire format) or a
 base (`https://host/v1` with the format's name). Nothing secret may stand in it: user names and query fields that
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from lab import wire
-from lab.endpoint.samples import DIRECT, PATH, Way
+from lab.endpoint.samples import DIRECT, PATH, Route
 from lab.errors import BadInput
 from lab.wire.format import WireFormat
 
@@ -24,30 +24,30 @@ _LONGEST_ADDRESS = 2048
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One way with the format that it speaks.
+    """One route with the format that it speaks.
 
     Args:
-        way: name and whole address.
+        route: name and whole address.
         wire_format: the dialect.
         origin: scheme, host and port, which the probe connects to.
         target: path and query, as they stand in the request.
     """
 
-    way: Way
+    route: Route
     wire_format: WireFormat
     origin: str
     target: str
 
     @property
     def secure(self) -> bool:
-        """Whether the way is asked over TLS."""
+        """Whether the route is asked over TLS."""
         return self.origin.startswith("https:")
 
 
 def endpoints_of(
     url: str, *, wire_format: str | None = None, direct: str | None = None, hops: Sequence[str] = ()
 ) -> tuple[Endpoint, ...]:
-    """The ways of an audit, the audited one first, then the hops in their order, then the model's own address.
+    """The routes of an audit, the audited one first, then the hops in their order, then the model's own address.
 
     Args:
         url: the audited address.
@@ -60,21 +60,21 @@ def endpoints_of(
     """
     first = endpoint_of(PATH, url, wire_format)
     name = first.wire_format.name
-    ways = [first]
+    routes = [first]
     for entry in hops:
         hop, equals, address = entry.partition("=")
         if not equals or not _HOP_NAME.fullmatch(hop):
             raise BadInput("--hop: not NAME=URL", "Write it like --hop gateway=https://gateway.example.com/v1.")
-        if hop in {PATH, DIRECT} or hop in {endpoint.way.name for endpoint in ways}:
+        if hop in {PATH, DIRECT} or hop in {endpoint.route.name for endpoint in routes}:
             raise BadInput(f"--hop {hop}: that name is taken", "Give each hop a name of its own.")
-        ways.append(endpoint_of(hop, address, name))
+        routes.append(endpoint_of(hop, address, name))
     if direct is not None:
-        ways.append(endpoint_of(DIRECT, direct, name))
-    return tuple(ways)
+        routes.append(endpoint_of(DIRECT, direct, name))
+    return tuple(routes)
 
 
 def endpoint_of(name: str, url: str, wire_format: str | None) -> Endpoint:
-    """One way.
+    """One route.
 
     Raises:
         BadInput: the address makes no sense, or holds what must not stand in it.
@@ -91,7 +91,7 @@ def endpoint_of(name: str, url: str, wire_format: str | None) -> Endpoint:
     path = place.path if whole else _joined(place.path, chosen.path)
     target = f"{path}?{place.query}" if place.query else path
     origin = f"{place.scheme.lower()}://{place.netloc.lower()}"
-    return Endpoint(Way(name, origin + target), chosen, origin, target)
+    return Endpoint(Route(name, origin + target), chosen, origin, target)
 
 
 def _joined(base: str, path: str) -> str:
@@ -154,5 +154,5 @@ def _shown(place: SplitResult) -> str:
 
 
 def hosts(endpoints: Sequence[Endpoint]) -> Mapping[str, str]:
-    """Each way's address by its name."""
-    return {endpoint.way.name: endpoint.way.url for endpoint in endpoints}
+    """Each route's address by its name."""
+    return {endpoint.route.name: endpoint.route.url for endpoint in endpoints}

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.endpoint.bounds import most_lines
-from lab.evidence import Evidence, TransportEnd
+from lab.evidence import EndReason, Evidence
 from lab.probe.body import BodyReader, Piece
 from lab.probe.exchange import Enough
 from lab.probe.framing import Head
@@ -30,9 +30,6 @@ LONGEST_TOKEN = 128
 
 MARGIN = (0.1, 16)
 """Part of the limit, and tokens beside it, by which an answer may be longer: servers count their limits differently."""
-
-IGNORES = "the endpoint ignores the limit on tokens"
-"""How the detail of a trace begins that was ended for this reason."""
 
 
 def most_of(limit: int) -> int:
@@ -61,7 +58,7 @@ class Allowance:
         self._body = BodyReader(self.wire_format, stream=True)
 
     def on_head(self, head: Head) -> None:
-        """The reply's coding is known."""
+        """The reply's content coding is known."""
         self._body = BodyReader(self.wire_format, stream=True, coding=head.coding)
 
     def on_body(self, _at: float, data: bytes) -> None:
@@ -74,8 +71,9 @@ class Allowance:
         self.tokens += at_least(piece)
         self.events += len(piece.events)
         if self.tokens > most_of(self.limit):
-            asked = f"{self.name}: {self.limit:,}"
-            raise Enough(f"{IGNORES} ({asked}): at least {self.tokens:,} came, and the audit stopped reading")
+            what = f"the endpoint ignores the limit on tokens ({self.name}: {self.limit:,})"
+            words = f"{what}: at least {self.tokens:,} came, and the audit stopped reading"
+            raise Enough(words, EndReason.IGNORES_LIMIT)
         # Those that are no part of the answer may stand in a single line.
         if self.events > most_lines(self.limit):
             raise Enough(f"more than {most_lines(self.limit):,} events")
@@ -97,7 +95,7 @@ def tokens_of(evidence: Evidence) -> int:
 
 def ignores_limit(evidence: Evidence) -> bool:
     """Whether the audit left this answer because it was beyond its limit."""
-    return evidence.trace.end is TransportEnd.LEFT and evidence.trace.detail.startswith(IGNORES)
+    return evidence.trace.reason is EndReason.IGNORES_LIMIT
 
 
 def limit_field(ask: Ask, limit: int) -> str:

@@ -25,11 +25,11 @@ _CONNECT = 15.0
 
 
 @dataclass(frozen=True)
-class Terms:
+class RunTerms:
     """What holds for every request of a run.
 
     Args:
-        keys: the secrets of each way.
+        keys: the secrets of each route.
         longest: seconds after which an answer that has not ended is left.
         tls: for https; None for the system's authorities.
         max_tokens: the limit on tokens of each request, beyond which a stream is left; what else may come of an answer
@@ -42,7 +42,7 @@ class Terms:
     max_tokens: int
 
 
-async def ask_endpoint(endpoint: Endpoint, setting: Setting, ask: Ask, terms: Terms) -> Sample:
+async def ask_endpoint(endpoint: Endpoint, setting: Setting, ask: Ask, terms: RunTerms) -> Sample:
     """Make one request and bring back what came, masked.
 
     Args:
@@ -52,7 +52,7 @@ async def ask_endpoint(endpoint: Endpoint, setting: Setting, ask: Ask, terms: Te
         terms: what holds for every request of the run.
     """
     # Header values are plain here, and only here; nothing below keeps the request.
-    secrets = [secret.plain() for secret in terms.keys.of(setting.way.name)]
+    secrets = [secret.plain() for secret in terms.keys.of(setting.route.name)]
     ours = [("User-Agent", f"token-stream-lab/{version('token-stream-lab')}")]
     if setting.accept_encoding:
         ours.append(("Accept-Encoding", setting.accept_encoding))

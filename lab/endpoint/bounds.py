@@ -1,4 +1,4 @@
-"""How much an audit takes of what a stranger sends: bytes and lines of each answer, and bytes of all together.
+"""How much an audit takes of what a foreign endpoint sends: bytes and lines of each answer, and bytes of all together.
 
 An answer with a limit on its tokens has a size that it plainly does not exceed, and a reply to a plan of the lab's too.
 What exceeds it is left and told, so that neither memory nor the time that was stated depends on who answers.

@@ -55,21 +55,21 @@ class Secret:
 
 @dataclass(frozen=True)
 class Keys:
-    """Every secret of one audit, and to which way it goes.
+    """Every secret of one audit, and to which route it goes.
 
     Args:
-        common: for every way that has no key of its own.
-        own: by the way's name.
-        further: other secret headers, for every way.
+        common: for every route that has no key of its own.
+        own: by the route's name.
+        further: other secret headers, for every route.
     """
 
     common: Secret | None = None
     own: Mapping[str, Secret] | None = None
     further: tuple[Secret, ...] = ()
 
-    def of(self, way: str) -> tuple[Secret, ...]:
-        """The secrets that go to this way."""
-        key = (self.own or {}).get(way, self.common)
+    def of(self, route: str) -> tuple[Secret, ...]:
+        """The secrets that go to this route."""
+        key = (self.own or {}).get(route, self.common)
         return (*([key] if key else []), *self.further)
 
     @property
@@ -92,8 +92,8 @@ def read_keys(
 
     Args:
         wire_format: the format's name, which says in which header a key goes.
-        urls: the address of each way by its name; the first is the audited one.
-        key_env: names of variables, `NAME` for all ways or `WAY=NAME` for one.
+        urls: the address of each route by its name; the first is the audited one.
+        key_env: names of variables, `NAME` for all routes or `ROUTE=NAME` for one.
         key_file: a file that holds a key and nothing else.
         header_env: `Header=VARIABLE` for other secret headers.
         environment: the process's variables.
@@ -102,28 +102,28 @@ def read_keys(
         BadInput: a variable or file is missing or unfit, or a key would leave in clear text.
     """
     named = [_named(entry, wire_format, urls, environment) for entry in key_env]
-    own = {way: secret for way, secret in named if way}
+    own = {route: secret for route, secret in named if route}
     common = [_key(wire_format, _from_file(key_file), str(key_file))] if key_file else []
-    common += [secret for way, secret in named if not way]
+    common += [secret for route, secret in named if not route]
     if len(common) > 1:
-        raise BadInput("more than one key for all ways", "Give one --key-env or --key-file, or --key-env WAY=NAME.")
-    for way, url in urls.items():
-        if not common and way not in own and (default := _default(wire_format, url, environment)):
-            own[way] = default
+        raise BadInput("more than one key for all routes", "Give one --key-env or --key-file, or --key-env ROUTE=NAME.")
+    for route, url in urls.items():
+        if not common and route not in own and (default := _default(wire_format, url, environment)):
+            own[route] = default
     keys = Keys(common[0] if common else None, own, tuple(_header(entry, environment) for entry in header_env))
-    for way, url in urls.items():
-        if keys.of(way):
+    for route, url in urls.items():
+        if keys.of(route):
             refuse_clear_text(url)
     return keys
 
 
 def _named(entry: str, wire_format: str, urls: Mapping[str, str], environment: Mapping[str, str]) -> tuple[str, Secret]:
-    """One `--key-env`: the way that it is for, empty for all of them, and the key."""
-    way, _, name = entry.rpartition("=")
-    if way and way not in urls:
+    """One `--key-env`: the route that it is for, empty for all of them, and the key."""
+    route, _, name = entry.rpartition("=")
+    if route and route not in urls:
         # What stands there may be a key that was given by mistake, so it is not repeated.
-        raise BadInput("--key-env: WAY=NAME names no way of this audit", f"There are: {', '.join(urls)}.")
-    return way, _key(wire_format, _from_environment(name, environment, "--key-env"), name)
+        raise BadInput("--key-env: ROUTE=NAME names no route of this audit", f"There are: {', '.join(urls)}.")
+    return route, _key(wire_format, _from_environment(name, environment, "--key-env"), name)
 
 
 def refuse_clear_text(url: str) -> None:

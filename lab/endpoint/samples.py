@@ -1,6 +1,6 @@
-"""What an audit collects: one sample for each exchange, with the way it went and how it was asked.
+"""What an audit collects: one sample for each exchange, with the route it took and how it was asked.
 
-A sample joins the setting (which way, which HTTP version, which coding was offered, how many at once) to
+A sample joins the setting (which route, which HTTP version, which content coding was offered, how many at once) to
 the evidence. The measuring side writes samples and the drawing of conclusions reads them; between the two
 there is nothing else.
 """
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from lab.evidence import Evidence, HttpVersion
 
 PATH, DIRECT = "path", "direct"
-"""The names of the audited way and of the model's own address."""
+"""The names of the audited route and of the model's own address."""
 
 
 @dataclass(frozen=True)
-class Way:
+class Route:
     """One address under audit.
 
     Args:
@@ -33,14 +33,14 @@ class Setting:
     """How one exchange was asked for.
 
     Args:
-        way: which address.
+        route: which address.
         http: the HTTP version that it was made in; where TLS agreed on another than was offered, that one.
         accept_encoding: the value of `Accept-Encoding`; empty where none was sent.
         at_once: how many exchanges ran at the same time, this one included.
         stream: whether a stream was asked for, or a batch reply.
     """
 
-    way: Way
+    route: Route
     http: HttpVersion = HttpVersion.HTTP_1_1
     accept_encoding: str = ""
     at_once: int = 1

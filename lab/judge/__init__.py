@@ -6,22 +6,29 @@ Below stand the evidence, the wire formats and the vocabulary.
 """
 
 from lab.judge.endings import Reading
-from lab.judge.requirements import REQUIREMENTS, Exchanged, Finding, Told, check
+from lab.judge.exchanged import Exchanged, Exchanges
+from lab.judge.requirements import REQUIREMENTS, Observation, Observations, check, observe, observe_all
+from lab.judge.rules import Checked, Reported
 from lab.judge.timeouts import Exposure, TimeoutFinding, blame
 from lab.judge.verdict import Verdict, judge, judge_all, judge_readings
 
 __all__ = [
     "REQUIREMENTS",
+    "Checked",
     "Exchanged",
+    "Exchanges",
     "Exposure",
-    "Finding",
+    "Observation",
+    "Observations",
     "Reading",
+    "Reported",
     "TimeoutFinding",
-    "Told",
     "Verdict",
     "blame",
     "check",
     "judge",
     "judge_all",
     "judge_readings",
+    "observe",
+    "observe_all",
 ]

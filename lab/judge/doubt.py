@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lab.evidence import Evidence
+from lab.evidence import Evidence, TransportEnd
 from lab.judge.endings import WHOLE
 from lab.judge.verdict import Verdict
 from lab.vocabulary import Delivery, Ending
@@ -57,6 +57,8 @@ class Doubt:
 
 def doubt_of(evidence: Evidence, verdict: Verdict) -> Doubt:
     """What about a verdict the lateness of probe and model server can explain."""
+    if evidence.trace.end is TransportEnd.LEFT and evidence.ledger is None and evidence.plan is not None:
+        return Doubt(ending="the request was still on its way when the client left")
     late = lateness(evidence)
     at_any_speed = verdict.ending in _AT_ANY_SPEED or (verdict.ending in _BY_THE_PATH and ended_too_soon(evidence))
     ending = _in_words(evidence) if late > MARGIN and not at_any_speed else ""

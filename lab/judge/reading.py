@@ -53,7 +53,7 @@ class Facts:
         contradiction: the first place at which the reply contradicts itself, in words; empty if it does not.
         unreadable: the first event that broke the wire format, or what could not be decoded.
         recognised: events of the wire format other than unreadable ones.
-        heartbeats: how many of those were heartbeats.
+        beats: when those came that were heartbeats.
         body_bytes: length of the body.
     """
 
@@ -67,8 +67,13 @@ class Facts:
     contradiction: str = ""
     unreadable: str = ""
     recognised: int = 0
-    heartbeats: int = 0
+    beats: tuple[float, ...] = ()
     body_bytes: int = 0
+
+    @property
+    def heartbeats(self) -> int:
+        """How many of the events were heartbeats."""
+        return len(self.beats)
 
     @property
     def received(self) -> int:
@@ -87,6 +92,7 @@ class _Gathering:
 
     arrivals: list[Arrival] = field(default_factory=list)
     piece_times: list[float] = field(default_factory=list)
+    beats: list[float] = field(default_factory=list)
     finish: Finish | None = None
     marker: bool = False
     error: ErrorEvent | None = None
@@ -102,6 +108,8 @@ class _Gathering:
             if isinstance(event, PROGRESS):
                 self.piece_times.append(at)
             match event:
+                case Heartbeat():
+                    self.beats.append(at)
                 case Finish():
                     self.finish = self.finish or event
                 case Marker():
@@ -138,7 +146,7 @@ def read(evidence: Evidence) -> Facts:
         contradiction=gathering.contradiction,
         unreadable=gathering.unreadable or body.trouble,
         recognised=gathering.counts.total() - gathering.counts[Unreadable] - gathering.counts[Contradiction],
-        heartbeats=gathering.counts[Heartbeat],
+        beats=tuple(gathering.beats),
         body_bytes=sum(len(piece.data) for piece in trace.body),
     )
 

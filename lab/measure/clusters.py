@@ -59,19 +59,19 @@ class Cluster:
 
 
 def cluster_of(
-    deaths: Sequence[tuple[float, float]], survived: Iterable[float], waited: Iterable[float] = ()
+    terminations: Sequence[tuple[float, float]], survived: Iterable[float], waited: Iterable[float] = ()
 ) -> Cluster | None:
     """The timeout that explains most of a family's deaths; None if too few agree.
 
     Args:
-        deaths: what was waited at each death, and by how much it may have been seen late, in seconds.
+        terminations: what was waited at each death, and by how much it may have been seen late, in seconds.
         survived: waits that were survived.
         waited: waits that something else cut off.
     """
-    best = _agreeing(deaths, lambda _: TIGHT, AGREEING) or _agreeing(deaths, tolerance, LOOSELY_AGREEING)
+    best = _agreeing(terminations, lambda _: TIGHT, AGREEING) or _agreeing(terminations, tolerance, LOOSELY_AGREEING)
     if not best:
         return None
-    members = sorted(deaths[n] for n in best)
+    members = sorted(terminations[n] for n in best)
     punctual = [(value, late) for value, late in members if late <= TIGHT]
     values = punctual if len(punctual) >= AGREEING else members
     least, most = values[0][0], max(value - late for value, late in values)
@@ -83,17 +83,17 @@ def cluster_of(
         value, uncertainty = (least + most) / 2, (most - least) / 2
     # A whole answer outlived every death by any margin; another death only by more than timeouts differ.
     limit = value + tolerance(value)
-    outlived = sum(each - late > limit for each, late in deaths) + sum(each > limit for each in waited)
+    outlived = sum(each - late > limit for each, late in terminations) + sum(each > limit for each in waited)
     outlived += sum(each > members[-1][0] + LEAST_UNCERTAINTY for each in survived)
     why = f"{outlived} outlived it, so that several ways behind one address may have different ones" if outlived else ""
     return Cluster(value, uncertainty, frozenset(best), why)
 
 
-def _agreeing(deaths: Sequence[tuple[float, float]], width: Callable[[float], float], least: int) -> list[int]:
+def _agreeing(terminations: Sequence[tuple[float, float]], width: Callable[[float], float], least: int) -> list[int]:
     """The most deaths that lie so close together; empty if they are too few to be a timeout's."""
     best: list[int] = []
-    for low, _ in sorted(deaths, reverse=True):
-        members = [n for n, (value, late) in enumerate(deaths) if low <= value <= low + width(low) + late]
+    for low, _ in sorted(terminations, reverse=True):
+        members = [n for n, (value, late) in enumerate(terminations) if low <= value <= low + width(low) + late]
         if len(members) > len(best):
             best = members
-    return best if len(best) >= least and len(best) >= AGREEING_PART * len(deaths) else []
+    return best if len(best) >= least and len(best) >= AGREEING_PART * len(terminations) else []

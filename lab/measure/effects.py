@@ -6,19 +6,20 @@ may have brought about as well is "cannot tell".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
 from lab.evidence import TransportEnd
 from lab.judge.causes import lost, well_before
 from lab.judge.endings import VISIBLE
+from lab.judge.exchanged import Exchanged
 from lab.measure.clusters import tolerance
-from lab.measure.findings import Answer, Effect, Found
-from lab.measure.lives import Life, Made
+from lab.measure.findings import Effect, Found, Holds
+from lab.measure.streams import Stream
 from lab.measure.timeouts import HIDDEN_BELOW, Timeouts
 from lab.plan import FaultKind
-from lab.suite.requests import Role
-from lab.vocabulary import Ending, Watched
+from lab.suite.exchange import Leaving
+from lab.vocabulary import Ending, Requirement, Watched
 
 SOON = 2.0
 """Seconds within which the model server must see that the client has left, for "leaving stops the model"."""
@@ -26,30 +27,32 @@ SOON = 2.0
 _BEFORE_TIMEOUT = 0.3
 
 
-def effects_of(made: Sequence[Made], lives: Sequence[Life], timeouts: Timeouts) -> tuple[Effect, ...]:
+def effects_of(made: Sequence[Exchanged], streams: Sequence[Stream], timeouts: Timeouts) -> tuple[Effect, ...]:
     """Every effect, in the order of the reports."""
     return (
         *_cuts(made),
         *_errors(made),
-        _leaving(made, "leave-lively", "a stream", timeouts.of(Watched.TOTAL).value),
-        _leaving(made, "leave-silent", "a stream without a byte yet", timeouts.of(Watched.FIRST_BYTE).value),
-        _leaving(made, "leave-batch", "a batch reply", timeouts.of(Watched.BATCH_REPLY).value),
+        *(_leaving(made, leaving, timeouts) for leaving in Leaving),
         _retries(made),
         _early_headers(made),
         _first_byte_is(timeouts),
-        _heartbeats(lives, timeouts, Watched.IDLE, "heartbeats-reset-the-idle-timeout", Watched.IDLE),
+        _heartbeats(streams, timeouts, Watched.IDLE, "heartbeats-reset-the-idle-timeout", Watched.IDLE),
         _heartbeats(
-            lives, timeouts, Watched.FIRST_TOKEN, "heartbeats-hold-off-the-first-token-timeout", Watched.FIRST_TOKEN
+            streams, timeouts, Watched.FIRST_TOKEN, "heartbeats-hold-off-the-first-token-timeout", Watched.FIRST_TOKEN
         ),
-        _data_resets(lives, timeouts),
+        _data_resets(streams, timeouts),
     )
 
 
-def _cuts(made: Sequence[Made]) -> Iterable[Effect]:
+def _settling(made: Sequence[Exchanged], requirement: Requirement) -> list[Exchanged]:
+    return [each for each in made if requirement in each.exchange.requirements]
+
+
+def _cuts(made: Sequence[Exchanged]) -> Iterable[Effect]:
     for kind, words in ((FaultKind.FIN, "FIN"), (FaultKind.RST, "RST")):
-        struck = [each for each in made if each.asking.role is Role.CUT and each.reading.fault is kind]
+        struck = [each for each in _settling(made, Requirement.SHOWS_A_CUT_AS_A_CUT) if each.reading.fault is kind]
         for stream, what in ((True, "stream"), (False, "batch reply")):
-            told = [each for each in struck if each.asking.stream is stream]
+            told = [each for each in struck if each.exchange.stream is stream]
             shown = [each for each in told if each.verdict.ending in VISIBLE]
             endings = ", ".join(dict.fromkeys(f"{each.verdict.ending}" for each in told))
             sentence = f"a {what} that the model cut by {words} was visible as such in {len(shown)} of {len(told)}"
@@ -62,82 +65,86 @@ def _cuts(made: Sequence[Made]) -> Iterable[Effect]:
         yield Effect(f"{kind}-tokens-arrive", _all(dead, whole), sentence)
 
 
-def _all(asked: Sequence[Made], held: Sequence[Made]) -> Answer:
+def _all(asked: Sequence[Exchanged], held: Sequence[Exchanged]) -> Holds:
     if not asked:
-        return Answer.UNKNOWN
-    return Answer.YES if len(held) == len(asked) else Answer.NO
+        return Holds.UNKNOWN
+    return Holds.YES if len(held) == len(asked) else Holds.NO
 
 
-def _errors(made: Sequence[Made]) -> Iterable[Effect]:
-    for each in made:
-        if each.asking.role is not Role.ERROR:
-            continue
+def _errors(made: Sequence[Exchanged]) -> Iterable[Effect]:
+    for each in _settling(made, Requirement.PASSES_ERRORS_ON):
         fault = each.reading.fault
         wanted = Ending.MODEL_ERROR_IN_STREAM if fault is FaultKind.ERROR else Ending.MODEL_ERROR_STATUS
         trace, ending = each.evidence.trace, each.verdict.ending
-        answer = Answer.UNKNOWN if fault is None else _yes(ending is wanted)
+        answer = Holds.UNKNOWN if fault is None else _yes(ending is wanted)
         status = "no status" if trace.status is None else f"status {trace.status}"
-        what = "an error event amid a stream" if fault is FaultKind.ERROR else f"an error {each.asking.name[-3:]}"
+        planned = each.exchange.plan.fault
+        status_of = planned.at if planned is not None and planned.kind is FaultKind.STATUS else None
+        what = "an error event amid a stream" if status_of is None else f"an error {status_of}"
         sentence = f"{what} came as {ending} with {status}"
         if fault is FaultKind.STATUS:
             retry = trace.header("retry-after")
             sentence += f", Retry-After {retry}" if retry else ", Retry-After lost"
-        yield Effect(f"{each.asking.name}-passes", answer, sentence)
+        yield Effect(f"{each.exchange.name}-passes", answer, sentence)
 
 
-def _yes(holds: bool) -> Answer:
-    return Answer.YES if holds else Answer.NO
+def _yes(holds: bool) -> Holds:
+    return Holds.YES if holds else Holds.NO
 
 
-def _leaving(made: Sequence[Made], name: str, what: str, timeout: float | None) -> Effect:
-    title = f"leaving-stops-{name.removeprefix('leave-')}"
-    each = _named(made, name)
+_LEFT: Mapping[Leaving, tuple[str, Watched]] = {
+    Leaving.AMID_THE_STREAM: ("a stream", Watched.TOTAL),
+    Leaving.BEFORE_THE_FIRST_TOKEN: ("a stream without a byte yet", Watched.FIRST_BYTE),
+    Leaving.DURING_A_BATCH_REPLY: ("a batch reply", Watched.BATCH_REPLY),
+}
+"""What a client leaves, in words, and the timeout that may end it just then."""
+
+
+def _leaving(made: Sequence[Exchanged], leaving: Leaving, timeouts: Timeouts) -> Effect:
+    title = f"leaving-stops-the-model-{leaving}"
+    what, watched = _LEFT[leaving]
+    timeout = timeouts.of(watched).value
+    each = next((each for each in made if each.exchange.leaving is leaving), None)
     if each is None or each.evidence.ledger is None or each.evidence.trace.end is not TransportEnd.LEFT:
-        return Effect(title, Answer.UNKNOWN, f"the probe could not leave {what}")
+        return Effect(title, Holds.UNKNOWN, f"the probe could not leave {what}")
     trace, ledger = each.evidence.trace, each.evidence.ledger
     if ledger.client_left is None:
         if ledger.finished is None:
-            return Effect(title, Answer.UNKNOWN, f"nobody saw the end of {what}")
+            return Effect(title, Holds.UNKNOWN, f"nobody saw the end of {what}")
         ran = ledger.finished - trace.ended
         sentence = f"the model went on for {ran:.1f} s after the client had left {what}, to its end"
         return Effect(title, _yes(ran <= SOON), sentence, round(ran, 3))
     after = ledger.client_left - trace.ended
     sentence = f"the model server saw the client leave {what} after {max(after, 0):.2f} s"
     if timeout is not None and ledger.client_left - ledger.started >= timeout - _BEFORE_TIMEOUT:
-        return Effect(
-            title, Answer.UNKNOWN, f"{sentence}, which may be the timeout at {timeout:.2f} s", round(after, 3)
-        )
+        return Effect(title, Holds.UNKNOWN, f"{sentence}, which may be the timeout at {timeout:.2f} s", round(after, 3))
     return Effect(title, _yes(after <= SOON), sentence, round(after, 3))
 
 
-def _named(made: Sequence[Made], name: str) -> Made | None:
-    return next((each for each in made if each.asking.name == name), None)
-
-
-def _retries(made: Sequence[Made]) -> Effect:
+def _retries(made: Sequence[Exchanged]) -> Effect:
     twice = [each for each in made if each.evidence.ledger is not None and each.evidence.ledger.attempts > 1]
     known = sum(each.evidence.ledger is not None for each in made)
     if not known:
-        return Effect("generates-once", Answer.UNKNOWN, "no request is known to the ledger")
+        return Effect("generates-once", Holds.UNKNOWN, "no request is known to the ledger")
     if not twice:
-        return Effect("generates-once", Answer.YES, f"each of {known} requests came to the model server once")
+        return Effect("generates-once", Holds.YES, f"each of {known} requests came to the model server once")
     most = max(each.evidence.ledger.attempts for each in twice if each.evidence.ledger is not None)
-    names = ", ".join(sorted({each.asking.name.rstrip("-0123456789") for each in twice}))
+    names = ", ".join(sorted({each.exchange.name.rstrip("-0123456789") for each in twice}))
     sentence = f"{len(twice)} of {known} requests were generated more than once, up to {most} times: {names}"
-    return Effect("generates-once", Answer.NO, sentence, most)
+    return Effect("generates-once", Holds.NO, sentence, most)
 
 
-def _early_headers(made: Sequence[Made]) -> Effect:
+def _early_headers(made: Sequence[Exchanged]) -> Effect:
     leads: list[float] = []
-    for each in made:
+    for each in _settling(made, Requirement.SENDS_HEADERS_AT_ONCE):
         ledger, trace = each.evidence.ledger, each.evidence.trace
-        if each.asking.role is Role.HEADERS and ledger and ledger.tokens and trace.headers_at is not None:
+        if ledger and ledger.tokens and trace.headers_at is not None:
             first = ledger.tokens[0].at
             stalled = trace.stalled(first, trace.headers_at) if trace.headers_at > first else 0.0
             leads.append(first - trace.headers_at + stalled)
     name = "headers-come-before-the-first-token"
     if not leads:
-        return Effect(name, Answer.UNKNOWN, "no exchange shows when early headers come")
+        return Effect(name, Holds.UNKNOWN, "no exchange shows when early headers come")
     best = max(leads)
     words = f"{best:.2f} s before" if best > 0 else f"{-best:.2f} s after"
     return Effect(name, _yes(best > 0), f"headers that the model sent early came {words} the first token left", best)
@@ -148,48 +155,50 @@ def _first_byte_is(timeouts: Timeouts) -> Effect:
     name = "headers-satisfy-the-first-byte-timeout"
     first, token, idle = (timeouts.of(each) for each in (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE))
     if first.found is not Found.TIMEOUT or first.value is None:
-        return Effect(name, Answer.UNKNOWN, "there is no timeout on the first byte that early headers could satisfy")
+        return Effect(name, Holds.UNKNOWN, "there is no timeout on the first byte that early headers could satisfy")
     if token.proven > first.value + tolerance(first.value):
-        return Effect(name, Answer.YES, f"with early headers {token.proven:.1f} s were survived")
+        return Effect(name, Holds.YES, f"with early headers {token.proven:.1f} s were survived")
     if token.value is None:
-        return Effect(name, Answer.UNKNOWN, "the streams with early headers do not tell")
+        return Effect(name, Holds.UNKNOWN, "the streams with early headers do not tell")
     same_as_idle = idle.value is not None and abs(idle.value - token.value) <= tolerance(token.value)
     if abs(token.value - first.value) <= tolerance(first.value) and not same_as_idle:
-        return Effect(name, Answer.NO, f"a stream with early headers ended at {token.value:.2f} s as one without")
+        return Effect(name, Holds.NO, f"a stream with early headers ended at {token.value:.2f} s as one without")
     return Effect(
         name,
-        Answer.UNKNOWN,
+        Holds.UNKNOWN,
         f"after early headers a stream ended at {token.value:.2f} s, as an idle timeout would end it",
     )
 
 
-def _heartbeats(lives: Sequence[Life], timeouts: Timeouts, watched: Watched, name: str, timeout: Watched) -> Effect:
+def _heartbeats(streams: Sequence[Stream], timeouts: Timeouts, watched: Watched, name: str, timeout: Watched) -> Effect:
     found = timeouts.of(timeout)
     if found.found is not Found.TIMEOUT or found.value is None:
-        return Effect(name, Answer.UNKNOWN, "there is no such timeout that heartbeats could reset")
+        return Effect(name, Holds.UNKNOWN, "there is no such timeout that heartbeats could reset")
     limit = found.value + tolerance(found.value)
-    beating = [life for life in lives if life.beating and life.watched is watched and not life.refused]
-    beyond = [life for life in beating if max(life.survived, life.waited) > limit]
+    beating = [stream for stream in streams if stream.beating and stream.watched is watched and not stream.refused]
+    beyond = [stream for stream in beating if max(stream.survived, stream.waited) > limit]
     if beyond:
-        longest = max(max(life.survived, life.waited) for life in beyond)
-        return Effect(name, Answer.YES, f"with heartbeats {longest:.1f} s without a token were survived", longest)
+        longest = max(max(stream.survived, stream.waited) for stream in beyond)
+        return Effect(name, Holds.YES, f"with heartbeats {longest:.1f} s without a token were survived", longest)
     # A timeout on the whole ends them too, heartbeats or not.
     whole = timeouts.of(Watched.TOTAL).value or inf
     at_timeout = [
-        life
-        for life in beating
-        if life.died and abs(life.waited - found.value) <= HIDDEN_BELOW and life.at < whole - HIDDEN_BELOW
+        stream
+        for stream in beating
+        if stream.died and abs(stream.waited - found.value) <= HIDDEN_BELOW and stream.at < whole - HIDDEN_BELOW
     ]
     if 2 * len(at_timeout) > len(beating) and len(at_timeout) > 1:
         sentence = f"{len(at_timeout)} of {len(beating)} streams ended at {found.value:.2f} s in spite of heartbeats"
-        return Effect(name, Answer.NO, sentence)
-    return Effect(name, Answer.UNKNOWN, "the streams with heartbeats ended for other reasons before they could tell")
+        return Effect(name, Holds.NO, sentence)
+    return Effect(name, Holds.UNKNOWN, "the streams with heartbeats ended for other reasons before they could tell")
 
 
-def _data_resets(lives: Sequence[Life], timeouts: Timeouts) -> Effect:
+def _data_resets(streams: Sequence[Stream], timeouts: Timeouts) -> Effect:
     name, idle = "tokens-reset-the-idle-timeout", timeouts.of(Watched.IDLE)
     if idle.found is not Found.TIMEOUT or idle.value is None:
-        return Effect(name, Answer.UNKNOWN, "there is no idle timeout that tokens could reset")
-    longest = max((life.survived or life.waited for life in lives if life.watched is Watched.TOTAL), default=0.0)
+        return Effect(name, Holds.UNKNOWN, "there is no idle timeout that tokens could reset")
+    longest = max(
+        (stream.survived or stream.waited for stream in streams if stream.watched is Watched.TOTAL), default=0.0
+    )
     beyond = longest > idle.value + tolerance(idle.value)
-    return Effect(name, Answer.YES if beyond else Answer.UNKNOWN, f"a lively stream lived for {longest:.1f} s", longest)
+    return Effect(name, Holds.YES if beyond else Holds.UNKNOWN, f"a lively stream lived for {longest:.1f} s", longest)

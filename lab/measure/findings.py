@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from lab.vocabulary import Delivery, Ending, Requirement, Saved, Watched
+from lab.judge.requirements import Observation
+from lab.suite.exchange import Mode
+from lab.vocabulary import Delivery, Ending, Saved, Watched
 
 
 class Found(StrEnum):
@@ -22,7 +24,7 @@ class Found(StrEnum):
     """The exchanges do not tell; the sentence says why."""
 
 
-class Answer(StrEnum):
+class Holds(StrEnum):
     """An answer that may be none."""
 
     YES = "yes"
@@ -30,7 +32,7 @@ class Answer(StrEnum):
     UNKNOWN = "cannot-tell"
 
 
-class DeathKind(StrEnum):
+class TerminationKind(StrEnum):
     """What a stream's death is taken for."""
 
     TIMEOUT = "timeout"
@@ -49,7 +51,7 @@ class TimeoutFound:
         value: in seconds; None where there is none. Of an unknown it is that of a timeout whose kind is not told.
         uncertainty: seconds by which the value may be wrong; where they are too many, no value is named.
         proven: the longest time, in seconds, that an exchange survived of what this timeout watches.
-        deaths: exchanges that it ended.
+        terminations: exchanges that it ended.
         asked: exchanges that were made to find it.
         seen_as: how those deaths look to the client, the most frequent first.
         sentence: the finding in words.
@@ -60,7 +62,7 @@ class TimeoutFound:
     value: float | None
     uncertainty: float
     proven: float
-    deaths: int
+    terminations: int
     asked: int
     seen_as: tuple[str, ...]
     sentence: str
@@ -72,7 +74,7 @@ class TimeoutFound:
 
 
 @dataclass(frozen=True)
-class Death:
+class Termination:
     """One stream that something on the path ended.
 
     Args:
@@ -90,7 +92,7 @@ class Death:
     at: float
     waited: float
     wall: float
-    kind: DeathKind
+    kind: TerminationKind
     ending: Ending
 
 
@@ -106,17 +108,17 @@ class Effect:
     """
 
     name: str
-    answer: Answer
+    answer: Holds
     sentence: str
     value: float | None = None
 
 
 @dataclass(frozen=True)
-class SettingFound:
+class ModeFound:
     """What one way of asking changes.
 
     Args:
-        name: `plain`, `gzip`, `http-2` or `slow-reader`.
+        name: of the way.
         delivery: in lockstep.
         ending: of the exchange that says most.
         version: the HTTP version of the reply.
@@ -126,22 +128,13 @@ class SettingFound:
         sentence: the evidence on delivery in words.
     """
 
-    name: str
+    name: Mode
     delivery: Delivery
     ending: Ending
     version: str
     coding: str
-    changes: Answer
+    changes: Holds
     change: str
-    sentence: str
-
-
-@dataclass(frozen=True)
-class RequirementFound:
-    """Whether the path meets one requirement, in a sentence."""
-
-    requirement: Requirement
-    met: Answer
     sentence: str
 
 
@@ -185,9 +178,10 @@ class ActiveFindings:
         through the audited path itself. wire_format: the dialect. longest: the longest generation to expect, in
         seconds. shortest: timeouts from so many seconds on are told apart; shorter ones are seen, and their kind may
         not be told. seconds: that the audit took. requests: how many exchanges were made. timeouts: one for each thing
-        that a timeout may watch. smallest: the shortest timeout, in seconds; None if none was found. deaths: every
-        stream that died on the path, for the histogram. effects: cuts, errors, leaving, retries, headers, heartbeats.
-        settings: delivery in each way of asking. requirements: one sentence for each. summary: the verdict in one
+        that a timeout may watch. smallest: the shortest timeout, in seconds; None if none was found.
+        terminations: every stream that died on the path, for the histogram. effects: cuts, errors, leaving, retries,
+        headers, heartbeats.
+        modes: delivery in each way of asking. observations: one for each requirement. summary: the verdict in one
         sentence. notes: what a reader should know besides. exchanges: all of them in figures.
     """
 
@@ -201,10 +195,10 @@ class ActiveFindings:
     requests: int
     timeouts: tuple[TimeoutFound, ...]
     smallest: float | None
-    deaths: tuple[Death, ...]
+    terminations: tuple[Termination, ...]
     effects: tuple[Effect, ...]
-    settings: tuple[SettingFound, ...]
-    requirements: tuple[RequirementFound, ...]
+    modes: tuple[ModeFound, ...]
+    observations: tuple[Observation, ...]
     summary: str
     notes: tuple[str, ...]
     exchanges: tuple[StreamResult, ...]

@@ -14,12 +14,13 @@ from statistics import median
 
 from lab.evidence import TransportEnd
 from lab.judge.endings import VISIBLE
-from lab.measure.findings import DeathKind, Found, TimeoutFound
-from lab.measure.lives import Made
+from lab.judge.exchanged import Exchanged
+from lab.measure.findings import Found, TerminationKind, TimeoutFound
 from lab.measure.timeouts import Timeouts
 from lab.plan import FaultKind
-from lab.suite.requests import Asking, Role, refining
-from lab.vocabulary import Ending, Watched
+from lab.suite.exchange import Exchange, Role
+from lab.suite.search import refining
+from lab.vocabulary import Ending, Requirement, Watched
 
 CLEAR_DELAY = 0.3
 """Seconds. A shorter delay is within a timeout's accuracy."""
@@ -28,7 +29,7 @@ _PUNCTUAL = 0.1
 _MOST = 2
 
 
-def delay_of(made: Sequence[Made]) -> float:
+def delay_of(made: Sequence[Exchanged]) -> float:
     """Seconds by which the path shows a cut later than the model made it; 0 where nothing shows that.
 
     One late cut alone may be a busy machine's; and of those that the probe itself may have been late to see, nobody
@@ -37,8 +38,8 @@ def delay_of(made: Sequence[Made]) -> float:
     delays = [
         (each.evidence.trace.ended - each.evidence.ledger.fault_at, each.exposure.late)
         for each in made
-        if each.asking.role is Role.CUT
-        and each.asking.stream
+        if Requirement.SHOWS_A_CUT_AS_A_CUT in each.exchange.requirements
+        and each.exchange.stream
         and each.reading.fault in (FaultKind.FIN, FaultKind.RST)
         and each.evidence.ledger is not None
         and each.evidence.ledger.fault_at is not None
@@ -50,7 +51,7 @@ def delay_of(made: Sequence[Made]) -> float:
     return max(0.0, min(counted)) if len(counted) > 1 else 0.0
 
 
-def follow_ups(made: Sequence[Made], timeouts: Timeouts) -> list[Asking]:
+def follow_ups(made: Sequence[Exchanged], timeouts: Timeouts) -> list[Exchange]:
     """What to ask once more: silences between a timeout's value and what it would be without the path's delay."""
     shifts = [(each, _shift(each, made, timeouts)) for each in timeouts.found]
     return [
@@ -61,7 +62,7 @@ def follow_ups(made: Sequence[Made], timeouts: Timeouts) -> list[Asking]:
     ]
 
 
-def refined(made: Sequence[Made], timeouts: Timeouts) -> Timeouts:
+def refined(made: Sequence[Exchanged], timeouts: Timeouts) -> Timeouts:
     """The timeouts with the path's delay taken off where what was asked once more says so."""
     found = [
         _refined(each, made, shift) if (shift := _shift(each, made, timeouts)) else each for each in timeouts.found
@@ -69,21 +70,23 @@ def refined(made: Sequence[Made], timeouts: Timeouts) -> Timeouts:
     return replace(timeouts, found=tuple(found))
 
 
-def _shift(found: TimeoutFound, made: Sequence[Made], timeouts: Timeouts) -> float:
+def _shift(found: TimeoutFound, made: Sequence[Exchanged], timeouts: Timeouts) -> float:
     """By how many seconds the timeout may be shorter than its deaths show; 0 where they leave no doubt."""
     delay = delay_of(made)
     silent = found.watched in (Watched.IDLE, Watched.FIRST_TOKEN)
     if delay < CLEAR_DELAY or found.found is not Found.TIMEOUT or not silent:
         return 0.0
     names = {
-        death.stream for death in timeouts.deaths if death.watched is found.watched and death.kind is DeathKind.TIMEOUT
+        termination.stream
+        for termination in timeouts.terminations
+        if termination.watched is found.watched and termination.kind is TerminationKind.TIMEOUT
     }
-    shifts = [_shift_of(each, delay) for each in made if each.asking.name in names]
+    shifts = [_shift_of(each, delay) for each in made if each.exchange.name in names]
     shift = median(shifts) if shifts else 0.0
     return shift if shift >= CLEAR_DELAY else 0.0
 
 
-def _shift_of(made: Made, delay: float) -> float:
+def _shift_of(made: Exchanged, delay: float) -> float:
     """By how much sooner one stream may have died: the client saw it `delay` later, the model server perhaps never."""
     trace, ledger = made.evidence.trace, made.evidence.ledger
     if ledger is None or (trace.status or 0) >= 400:
@@ -92,8 +95,8 @@ def _shift_of(made: Made, delay: float) -> float:
     return max(0.0, start + made.exposure.total - (trace.ended - delay))
 
 
-def _refined(found: TimeoutFound, made: Sequence[Made], shift: float) -> TimeoutFound:
-    asked = [each for each in made if each.asking.role is Role.REFINE and each.asking.watched is found.watched]
+def _refined(found: TimeoutFound, made: Sequence[Exchanged], shift: float) -> TimeoutFound:
+    asked = [each for each in made if each.exchange.role is Role.REFINE and each.exchange.watched is found.watched]
     # The model may have come to its end for nobody before the client saw the cut: only a whole answer was survived.
     survived = sum(each.verdict.ending is Ending.COMPLETE for each in asked)
     died = sum(each.verdict.ending in VISIBLE for each in asked)

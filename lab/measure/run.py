@@ -19,33 +19,26 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 
 from lab.endpoint.address import Endpoint
-from lab.endpoint.bounds import planned_bytes, planned_lines
 from lab.endpoint.mask import Mask
 from lab.errors import BadInput, EnvironmentFault
 from lab.evidence import Evidence, Trace, TransportEnd
 from lab.judge.endings import NEVER_OPENED
+from lab.judge.exchanged import Exchanged
 from lab.measure.conclude import Audited, conclude, doubts
+from lab.measure.exchanges import LEFT_BEHIND, SETTLING, SPARE, Address, make
 from lab.measure.findings import ActiveFindings
-from lab.measure.lives import Made
 from lab.plan import make_plan
-from lab.probe.exchange import Patience
-from lab.probe.observe import observe
+from lab.precedence import precedence
 from lab.probe.side_channel import SideChannel, SideChannelFault
-from lab.suite.requests import LEAVE_LENGTH, SHORTEST_TIMEOUT, Asking, Role, over_http_2, search, short, wait_of
-
-SPARE = 30.0
-"""Seconds of patience beyond the planned length."""
-
-SETTLING = 6.0
-"""Seconds that the ledger may take to be finished once an exchange is over."""
+from lab.suite.exchange import Exchange
+from lab.suite.search import SHORTEST_TIMEOUT, over_http_2, search, wait_of
+from lab.suite.settle import one_format
 
 _FIRST = 8
 """Exchanges before the others: with two replicas behind the path, all of them come back to one in 1 of 128 readings."""
 
 LONGEST_SEARCH = 3600.0
 """Seconds; steady streams of an hour have 15,000 tokens each."""
-
-_CONNECT = 15.0
 
 _ANSWERING = 20.0
 """Seconds for what the side channel still has to answer when an exchange is over."""
@@ -82,6 +75,19 @@ class AuditTarget:
         """Where ledger and confirmations go."""
         return self.model_url or side_url_of(self.endpoint)
 
+    @property
+    def address(self) -> Address:
+        """Where exchanges go."""
+        endpoint = self.endpoint
+        return Address(
+            url=endpoint.origin,
+            model_url=self.side_url,
+            wire_format=endpoint.wire_format,
+            path=endpoint.target,
+            headers=self.headers,
+            tls=self.tls if endpoint.secure else None,
+        )
+
 
 def side_url_of(endpoint: Endpoint) -> str:
     """Where the model server's other addresses are, seen through the path.
@@ -92,7 +98,8 @@ def side_url_of(endpoint: Endpoint) -> str:
     path = endpoint.target.partition("?")[0]
     if not path.endswith(endpoint.wire_format.path):
         raise BadInput(
-            f"{endpoint.way.url}: does not end with {endpoint.wire_format.path}, so the ledger's address is not known",
+            f"{endpoint.route.url}: does not end with {endpoint.wire_format.path}, "
+            "so the ledger's address is not known",
             "Give the model server's own address with --model-url.",
         )
     return endpoint.origin + path.removesuffix(endpoint.wire_format.path)
@@ -118,7 +125,7 @@ class ActiveRun:
     target: AuditTarget
     longest: float
     say: Say = silent
-    made: list[Made] = field(default_factory=list)
+    made: list[Exchanged] = field(default_factory=list)
     failed: list[EnvironmentFault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -139,38 +146,38 @@ class ActiveRun:
         """
         target = self.target
         async with SideChannel(target.side_url, headers=target.model_headers, tls=target.model_tls) as channel:
-            check = [Asking(f"first-{number}", Role.SEARCH, make_plan({"tokens": 3})) for number in range(_FIRST)]
+            check = [Exchange(f"first-{number}", make_plan({"tokens": 3})) for number in range(_FIRST)]
             self.say(f"{len(check)} exchanges as a check, for at most {at_most(check):.0f} s")
             await _make_sure(target, channel, check)
             self._began = time.monotonic()
             secure = target.endpoint.secure
-            askings = [*search(self.longest), *short(target.endpoint.wire_format, http_2=secure)]
-            askings += over_http_2(self.longest) if secure else []
-            self._planned = len(askings)
-            words = f"{len(askings)} exchanges at the same time, for some {wait_of(self.longest) + SETTLING:.0f} s"
-            await self._ask(channel, askings, words)
-            if 2 * len(self.failed) > len(askings):
+            exchanges = [*search(self.longest), *one_format(target.endpoint.wire_format, http_2=secure)]
+            exchanges += over_http_2(self.longest) if secure else []
+            self._planned = len(exchanges)
+            words = f"{len(exchanges)} exchanges at the same time, for some {wait_of(self.longest) + SETTLING:.0f} s"
+            await self._ask(channel, exchanges, words)
+            if 2 * len(self.failed) > len(exchanges):
                 raise self.failed[0]
             again = doubts(self.made, self.longest)
             if again:
                 self._planned += len(again)
-                longest = max(asking.plan.length for asking in again)
+                longest = max(exchange.plan.length for exchange in again)
                 words = f"some ends were seen late: {len(again)} exchanges once more, for some {longest:.0f} s"
                 await self._ask(channel, again, words)
 
-    async def _ask(self, channel: SideChannel, askings: Sequence[Asking], words: str) -> None:
+    async def _ask(self, channel: SideChannel, exchanges: Sequence[Exchange], words: str) -> None:
         """Make these at once; whoever answers, it is over by the time that is stated."""
-        most = at_most(askings)
+        most = at_most(exchanges)
         self.say(f"{words}, and at most {most:.0f} s")
         # What is not over then, the findings say.
-        with suppress(TimeoutError):
+        with suppress(TimeoutError), precedence():
             async with asyncio.timeout(most), asyncio.TaskGroup() as group:
-                for asking in askings:
-                    group.create_task(self._keep(channel, asking))
+                for exchange in exchanges:
+                    group.create_task(self._keep(channel, exchange))
 
-    async def _keep(self, channel: SideChannel, asking: Asking) -> None:
+    async def _keep(self, channel: SideChannel, exchange: Exchange) -> None:
         try:
-            self.made.append(await _make(self.target, channel, asking))
+            self.made.append(await _make(self.target, channel, exchange))
         except EnvironmentFault as fault:
             self.failed.append(fault)
 
@@ -178,7 +185,7 @@ class ActiveRun:
         """What follows from the exchanges that are over."""
         target = self.target
         audited = Audited(
-            url=target.endpoint.way.url,
+            url=target.endpoint.route.url,
             model_url=target.side_url,
             through_path=target.model_url is None,
             wire_format=target.endpoint.wire_format.name,
@@ -197,9 +204,15 @@ class ActiveRun:
             yield f"stopped early: {missing} of {self._planned} exchanges were not over"
 
 
-def at_most(askings: Sequence[Asking]) -> float:
+def at_most(exchanges: Sequence[Exchange]) -> float:
     """Seconds after which exchanges are over that are all asked at once, and their ledgers read."""
-    return max(asking.delay + asking.plan.longest for asking in askings) + SPARE + LEAVE_LENGTH + SETTLING + _ANSWERING
+    return (
+        max(exchange.delay + exchange.plan.longest for exchange in exchanges)
+        + SPARE
+        + LEFT_BEHIND
+        + SETTLING
+        + _ANSWERING
+    )
 
 
 async def audit_actively(target: AuditTarget, *, longest: float, say: Say = silent) -> ActiveFindings:
@@ -209,44 +222,22 @@ async def audit_actively(target: AuditTarget, *, longest: float, say: Say = sile
     return run.findings()
 
 
-async def _make(target: AuditTarget, channel: SideChannel, asking: Asking) -> Made:
-    await asyncio.sleep(asking.delay)
-    headers = target.headers
-    if asking.accept_encoding:
-        headers = (*headers, ("Accept-Encoding", asking.accept_encoding))
-    plan = asking.plan
-    patience = plan.length + plan.fault_delay + SPARE
+async def _make(target: AuditTarget, channel: SideChannel, exchange: Exchange) -> Exchanged:
+    await asyncio.sleep(exchange.delay)
     try:
-        evidence = await observe(
-            target.endpoint.origin,
-            target.side_url,
-            target.endpoint.wire_format,
-            plan,
-            stream=asking.stream,
-            headers=headers,
-            patience=Patience(_CONNECT, patience, patience, patience, plan.longest + SPARE),
-            channel=channel,
-            leave_after=asking.leave_after,
-            settling=LEAVE_LENGTH + SETTLING if asking.role is Role.LEAVE else SETTLING,
-            tls=target.tls if target.endpoint.secure else None,
-            http=asking.http,
-            pace=asking.pace,
-            target=target.endpoint.target,
-            limit=planned_bytes(plan),
-            most_lines=planned_lines(plan),
-        )
+        evidence = await make(exchange, target.address, channel)
     except SideChannelFault as fault:
         raise _masked_fault(target, fault) from None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise _no_ledger(target, f"stopped answering: {error}") from error
-    return Made(asking, _masked(evidence, target.mask))
+    return Exchanged.alone(exchange, _masked(evidence, target.mask))
 
 
 def _masked(evidence: Evidence, mask: Mask) -> Evidence:
     return replace(evidence, trace=mask.trace(evidence.trace))
 
 
-async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[Asking]) -> None:
+async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[Exchange]) -> None:
     """Make a few short exchanges, each of which must come back with its ledger.
 
     Raises:
@@ -255,7 +246,7 @@ async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[
     try:
         async with asyncio.timeout(at_most(check)):
             await channel.offset()
-            first = await asyncio.gather(*(_make(target, channel, asking) for asking in check))
+            first = await asyncio.gather(*(_make(target, channel, exchange) for exchange in check))
     except SideChannelFault as fault:
         raise _masked_fault(target, fault) from None
     except aiohttp.ClientResponseError as error:
@@ -269,7 +260,7 @@ async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[
 
 def _not_in_the_ledger(target: AuditTarget, trace: Trace, lost: int, of: int) -> EnvironmentFault:
     """Why exchanges are not in the ledger, as far as one of them tells."""
-    url = target.endpoint.way.url
+    url = target.endpoint.route.url
     if trace.end in NEVER_OPENED or trace.end is TransportEnd.CONNECT_TIMEOUT:
         return EnvironmentFault(
             f"{url}: cannot be reached: {trace.detail or trace.end}", "Look at address and network."
@@ -321,7 +312,7 @@ def _no_ledger(target: AuditTarget, what: str, *, status: int = 0) -> Environmen
     return EnvironmentFault(target.mask.text(f"{place} {what}"), remedy)
 
 
-def _notes(target: AuditTarget, made: Sequence[Made]) -> tuple[str, ...]:
+def _notes(target: AuditTarget, made: Sequence[Exchanged]) -> tuple[str, ...]:
     notes = []
     if target.model_url is None:
         notes.append("the ledger was read and tokens were confirmed through the audited path itself")

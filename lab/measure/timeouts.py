@@ -17,9 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.measure.clusters import AGREEING, LEAST_UNCERTAINTY, TIGHT, Cluster, cluster_of, tolerance
-from lab.measure.findings import Death, DeathKind, Found, TimeoutFound
-from lab.measure.lives import Life
-from lab.suite.requests import SHORTEST_TIMEOUT, STEP
+from lab.measure.findings import Found, Termination, TerminationKind, TimeoutFound
+from lab.measure.streams import Stream
+from lab.suite.search import SHORTEST_TIMEOUT, STEP
 from lab.vocabulary import Watched
 
 HIDDEN_BELOW = 0.5
@@ -35,10 +35,10 @@ _CLEARLY = 0.25
 
 @dataclass(frozen=True)
 class Timeouts:
-    """What the search found: one entry for each thing that a timeout may watch, and every death."""
+    """What the search found: one entry for each thing that a timeout may watch, and every termination."""
 
     found: tuple[TimeoutFound, ...]
-    deaths: tuple[Death, ...]
+    terminations: tuple[Termination, ...]
 
     def of(self, watched: Watched) -> TimeoutFound:
         """The finding on one of them."""
@@ -50,125 +50,135 @@ class Timeouts:
         return min((each.value for each in self.found if each.value is not None), default=None)
 
 
-def find_timeouts(lives: Sequence[Life], longest: float, began: float) -> Timeouts:
+def find_timeouts(streams: Sequence[Stream], longest: float, began: float) -> Timeouts:
     """The path's timeouts up to `longest` seconds.
 
     Args:
-        lives: of the streams of the search; those with heartbeats are no part of it.
+        streams: of the streams of the search; those with heartbeats are no part of it.
         longest: in seconds.
         began: the audit's start on the probe's clock.
     """
-    searched = [life for life in lives if not life.beating]
+    searched = [stream for stream in streams if not stream.beating]
     outage = _outage(searched)
-    kinds: dict[str, DeathKind] = dict.fromkeys(outage, DeathKind.OUTAGE)
+    kinds: dict[str, TerminationKind] = dict.fromkeys(outage, TerminationKind.OUTAGE)
     total = _family(searched, Watched.TOTAL, longest, kinds, ceiling=None)
     ceiling = _ceiling(searched, kinds)
     found = {Watched.TOTAL: total}
     for watched in Watched:
         if watched is not Watched.TOTAL:
             found[watched] = _family(searched, watched, longest, kinds, ceiling)
-    deaths = tuple(_death(life, kinds, began) for life in searched if life.died)
-    return Timeouts(tuple(found[watched] for watched in Watched), deaths)
+    terminations = tuple(_termination(stream, kinds, began) for stream in searched if stream.died)
+    return Timeouts(tuple(found[watched] for watched in Watched), terminations)
 
 
-def _death(life: Life, kinds: Mapping[str, DeathKind], began: float) -> Death:
-    kind = kinds.get(life.name, DeathKind.UNKNOWN)
-    return Death(life.name, life.watched, life.at, life.waited, life.wall - began, kind, life.ending)
+def _termination(stream: Stream, kinds: Mapping[str, TerminationKind], began: float) -> Termination:
+    kind = kinds.get(stream.name, TerminationKind.UNKNOWN)
+    return Termination(stream.name, stream.watched, stream.at, stream.waited, stream.wall - began, kind, stream.ending)
 
 
-def _outage(lives: Sequence[Life]) -> frozenset[str]:
+def _outage(streams: Sequence[Stream]) -> frozenset[str]:
     """The streams of several families that died in one moment, if they were most of those that ran.
 
     Deaths that the probe was late to see all come at once, at the end of its stall: they show no outage.
     """
     best: frozenset[str] = frozenset()
-    seen = [life for life in lives if life.died and life.late <= _SEEN_AT_ONCE]
+    seen = [stream for stream in streams if stream.died and stream.late <= _SEEN_AT_ONCE]
     for first in seen:
         since, until = first.wall, first.wall + _MOMENT
-        dead = [life for life in seen if since <= life.wall <= until]
-        ran = [life for life in lives if life.wall - life.at < since <= life.wall]
-        if len(dead) > len(best) and _is_outage(dead, ran, len(lives)):
-            best = frozenset(life.name for life in dead)
+        dead = [stream for stream in seen if since <= stream.wall <= until]
+        ran = [stream for stream in streams if stream.wall - stream.at < since <= stream.wall]
+        if len(dead) > len(best) and _is_outage(dead, ran, len(streams)):
+            best = frozenset(stream.name for stream in dead)
     return best
 
 
-def _is_outage(dead: Sequence[Life], ran: Sequence[Life], all_of_them: int) -> bool:
+def _is_outage(dead: Sequence[Stream], ran: Sequence[Stream], all_of_them: int) -> bool:
     """Most of many streams, of several families and different ages: a timeout's last victims are few or of one age."""
-    families, ages = {life.watched for life in dead}, [life.at for life in dead]
+    families, ages = {stream.watched for stream in dead}, [stream.at for stream in dead]
     most = len(dead) >= OUTAGE_PART * len(ran) and 2 * len(ran) > all_of_them
     # The streams of a family began apart: an outage ends each at another age, a timeout all at the same.
     fellows = sum(
         any(
-            each is not life and each.watched is life.watched and abs(each.at - life.at) <= _SEEN_AT_ONCE
+            each is not stream and each.watched is stream.watched and abs(each.at - stream.at) <= _SEEN_AT_ONCE
             for each in dead
         )
-        for life in dead
+        for stream in dead
     )
     apart = max(ages) - min(ages) > tolerance(min(ages)) and 2 * fellows < len(dead)
     return most and len(families) >= AGREEING and apart
 
 
-def _ceiling(lives: Sequence[Life], kinds: Mapping[str, DeathKind]) -> float | None:
+def _ceiling(streams: Sequence[Stream], kinds: Mapping[str, TerminationKind]) -> float | None:
     """The age at which the streams that never wait die; also where the kind of that timeout is not told."""
-    steady = [life for life in lives if life.watched is Watched.TOTAL]
-    died = [life for life in steady if life.died and kinds.get(life.name) is not DeathKind.OUTAGE]
-    cluster = _cluster(died, (life.survived for life in steady))
+    steady = [stream for stream in streams if stream.watched is Watched.TOTAL]
+    died = [stream for stream in steady if stream.died and kinds.get(stream.name) is not TerminationKind.OUTAGE]
+    cluster = _cluster(died, (stream.survived for stream in steady))
     return cluster.value if cluster is not None and not cluster.contradicted and cluster.certain else None
 
 
 def _family(
-    lives: Sequence[Life], watched: Watched, longest: float, kinds: dict[str, DeathKind], ceiling: float | None
+    streams: Sequence[Stream],
+    watched: Watched,
+    longest: float,
+    kinds: dict[str, TerminationKind],
+    ceiling: float | None,
 ) -> TimeoutFound:
     """One family's finding; notes in `kinds` what its deaths are taken for."""
-    family = [life for life in lives if life.watched is watched and not life.refused]
-    died = [life for life in family if life.died]
-    at_ceiling = {life.name for life in died if ceiling is not None and life.at >= ceiling - HIDDEN_BELOW}
-    own = [life for life in died if life.name not in at_ceiling and life.name not in kinds]
-    others = [life.waited - life.late for life in died if kinds.get(life.name) is DeathKind.OUTAGE]
-    others += [_waited_until(ceiling, life) for life in died if ceiling is not None and life.name in at_ceiling]
-    survived = [*(life.survived for life in family), *others]
-    cluster = _cluster(own, (life.survived for life in family), others)
-    kinds.update(dict.fromkeys(at_ceiling, DeathKind.TIMEOUT))
-    tally = _Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, ceiling, lives)
+    family = [stream for stream in streams if stream.watched is watched and not stream.refused]
+    died = [stream for stream in family if stream.died]
+    at_ceiling = {stream.name for stream in died if ceiling is not None and stream.at >= ceiling - HIDDEN_BELOW}
+    own = [stream for stream in died if stream.name not in at_ceiling and stream.name not in kinds]
+    others = [stream.waited - stream.late for stream in died if kinds.get(stream.name) is TerminationKind.OUTAGE]
+    others += [_waited_until(ceiling, stream) for stream in died if ceiling is not None and stream.name in at_ceiling]
+    survived = [*(stream.survived for stream in family), *others]
+    cluster = _cluster(own, (stream.survived for stream in family), others)
+    kinds.update(dict.fromkeys(at_ceiling, TerminationKind.TIMEOUT))
+    tally = _Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, ceiling, streams)
     members = [] if cluster is None else [own[n] for n in sorted(cluster.members)]
-    doubted = cluster is None or cluster.contradicted or _from_the_request(watched, members, lives)
+    doubted = cluster is None or cluster.contradicted or _from_the_request(watched, members, streams)
     if not doubted:
-        kinds.update(dict.fromkeys((life.name for life in members), DeathKind.TIMEOUT))
+        kinds.update(dict.fromkeys((stream.name for stream in members), TerminationKind.TIMEOUT))
     # Agreeing deaths that others outlived may be a timeout on one of several ways.
-    rest = [life for life in own if life.name not in kinds and life not in members]
-    kinds.update({life.name: DeathKind.FAULT for life in rest if not tally.holding and _outlived(life, family, lives)})
+    rest = [stream for stream in own if stream.name not in kinds and stream not in members]
+    kinds.update(
+        {
+            stream.name: TerminationKind.FAULT
+            for stream in rest
+            if not tally.holding and _outlived(stream, family, streams)
+        }
+    )
     return tally.without(cluster) if cluster is None or doubted else tally.with_timeout(cluster, members)
 
 
-def _waited_until(ceiling: float, life: Life) -> float:
+def _waited_until(ceiling: float, stream: Stream) -> float:
     """The wait that a stream had survived when the timeout on the whole struck.
 
     Some servers look at that timeout only when they write the next token: the silence up to there was survived by
     nobody.
     """
-    return min(life.waited - life.late, ceiling - (life.at - life.waited))
+    return min(stream.waited - stream.late, ceiling - (stream.at - stream.waited))
 
 
-def _cluster(died: Sequence[Life], survived: Iterable[float], waited: Iterable[float] = ()) -> Cluster | None:
+def _cluster(died: Sequence[Stream], survived: Iterable[float], waited: Iterable[float] = ()) -> Cluster | None:
     """As `cluster_of`; deaths that agree in the time of day and not in what they waited are one event's."""
-    cluster = cluster_of([(life.waited, life.late) for life in died], survived, waited)
+    cluster = cluster_of([(stream.waited, stream.late) for stream in died], survived, waited)
     if cluster is None or cluster.contradicted:
         return cluster
     members = [died[n] for n in cluster.members]
-    walls, waits = [life.wall for life in members], [life.waited for life in members]
+    walls, waits = [stream.wall for stream in members], [stream.waited for stream in members]
     if max(walls) - min(walls) <= TIGHT < max(waits) - min(waits):
         return replace(cluster, contradicted="all of them in one moment")
     return cluster
 
 
-def _outlived(life: Life, family: Sequence[Life], lives: Sequence[Life]) -> bool:
+def _outlived(stream: Stream, family: Sequence[Stream], streams: Sequence[Stream]) -> bool:
     """Whether others waited clearly longer, and others lived clearly longer, so that no timeout ended this one."""
     waited = max(max(other.survived, other.waited - other.late) for other in family)
-    lived = max(other.at - other.late for other in lives)
-    return waited > life.waited + tolerance(life.waited) and lived > life.at + tolerance(life.at)
+    lived = max(other.at - other.late for other in streams)
+    return waited > stream.waited + tolerance(stream.waited) and lived > stream.at + tolerance(stream.at)
 
 
-def _from_the_request(watched: Watched, members: Sequence[Life], lives: Sequence[Life]) -> bool:
+def _from_the_request(watched: Watched, members: Sequence[Stream], streams: Sequence[Stream]) -> bool:
     """Whether the deaths may be those of a timeout on something else: the whole, or what a holding hop hands on.
 
     To tell them from a timeout on the whole, a lively stream must have lived longer. And where silences amid streams
@@ -176,17 +186,17 @@ def _from_the_request(watched: Watched, members: Sequence[Life], lives: Sequence
     """
     if watched is Watched.TOTAL:
         return False
-    lived = max((life.at - life.late for life in lives if life.watched is Watched.TOTAL), default=0.0)
-    if sum(life.at < lived - _CLEARLY for life in members) < AGREEING:
+    lived = max((stream.at - stream.late for stream in streams if stream.watched is Watched.TOTAL), default=0.0)
+    if sum(stream.at < lived - _CLEARLY for stream in members) < AGREEING:
         return True
     if watched is not Watched.IDLE or not _mostly_held(members):
         return False
-    ages, waits = [life.at for life in members], [life.waited for life in members]
+    ages, waits = [stream.at for stream in members], [stream.waited for stream in members]
     return max(ages) - min(ages) <= max(waits) - min(waits) + LEAST_UNCERTAINTY
 
 
-def _mostly_held(lives: Sequence[Life]) -> bool:
-    return 2 * sum(life.held for life in lives) > len(lives)
+def _mostly_held(streams: Sequence[Stream]) -> bool:
+    return 2 * sum(stream.held for stream in streams) > len(streams)
 
 
 NAMES: Mapping[Watched, str] = {
@@ -204,18 +214,18 @@ class _Tally:
     """One family, counted, from which its finding is written."""
 
     watched: Watched
-    family: Sequence[Life]
-    own: Sequence[Life]
+    family: Sequence[Stream]
+    own: Sequence[Stream]
     at_ceiling: set[str]
     survived: float
     longest: float
     ceiling: float | None
-    lives: Sequence[Life]
+    streams: Sequence[Stream]
 
     @property
     def _scattered(self) -> str:
         """Words on the deaths that no timeout explains; empty without any."""
-        faults = sum(_outlived(life, self.family, self.lives) for life in self.own)
+        faults = sum(_outlived(stream, self.family, self.streams) for stream in self.own)
         others = len(self.own) - faults
         words = f"; {faults} of {len(self.family)} died scattered, which are faults and no timeout" if faults else ""
         return words + (f"; {others} of {len(self.family)} died, too few that agree to tell of what" if others else "")
@@ -225,7 +235,7 @@ class _Tally:
         """Whether most deaths came while the path held tokens back: a hop's timeout then saw other times than ours."""
         return _mostly_held(self.own)
 
-    def with_timeout(self, cluster: Cluster, members: Sequence[Life]) -> TimeoutFound:
+    def with_timeout(self, cluster: Cluster, members: Sequence[Stream]) -> TimeoutFound:
         where = NAMES[self.watched]
         if not cluster.certain:
             early, after = max(0.0, cluster.value - cluster.uncertainty), cluster.value + cluster.uncertainty
@@ -300,16 +310,16 @@ class _Tally:
         )
 
     def _made(
-        self, found: Found, sentence: str, cluster: Cluster | None = None, members: Sequence[Life] = ()
+        self, found: Found, sentence: str, cluster: Cluster | None = None, members: Sequence[Stream] = ()
     ) -> TimeoutFound:
-        looks = Counter(life.looks for life in members)
+        looks = Counter(stream.looks for stream in members)
         return TimeoutFound(
             watched=self.watched,
             found=found,
             value=None if cluster is None else round(cluster.value, 3),
             uncertainty=0.0 if cluster is None else round(cluster.uncertainty, 3),
             proven=round(self.survived, 3),
-            deaths=len(members),
+            terminations=len(members),
             asked=len(self.family),
             seen_as=tuple(look for look, _ in looks.most_common()),
             sentence=sentence,

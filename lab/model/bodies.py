@@ -25,7 +25,7 @@ _STEP = 256 * 2**10
 _GZIP = ("gzip", "x-gzip")
 
 
-class Refused(Exception):
+class BodyRefused(Exception):
     """A body that is not taken.
 
     Args:
@@ -46,15 +46,15 @@ async def read_body(request: web.Request, share: Share) -> bytes:
         Full: there is no room for it.
     """
     if (request.content_length or 0) > LARGEST:
-        raise Refused(413, f"the body is larger than {LARGEST} bytes")
+        raise BodyRefused(413, f"the body is larger than {LARGEST} bytes")
     inflater = _Inflater(request.headers.get("Content-Encoding", "").strip().lower())
     try:
         async with asyncio.timeout(SECONDS):
             body = await _read(request, inflater, share)
     except TimeoutError:
-        raise Refused(408, f"the body did not come within {SECONDS:g} s") from None
+        raise BodyRefused(408, f"the body did not come within {SECONDS:g} s") from None
     except web.RequestPayloadError as error:
-        raise Refused(400, f"the body cannot be read: {error}") from None
+        raise BodyRefused(400, f"the body cannot be read: {error}") from None
     inflater.close()
     return body
 
@@ -66,7 +66,7 @@ async def _read(request: web.Request, inflater: _Inflater, share: Share) -> byte
         async for data in request.content.iter_any():
             for piece in inflater.feed(data):
                 if len(body) + len(piece) > LARGEST:
-                    raise Refused(413, f"the body is larger than {LARGEST} bytes")
+                    raise BodyRefused(413, f"the body is larger than {LARGEST} bytes")
                 share.take(len(piece))
                 body += piece
                 if inflater.coded:
@@ -76,11 +76,11 @@ async def _read(request: web.Request, inflater: _Inflater, share: Share) -> byte
 
 
 class _Inflater:
-    """Undoes one content coding, in small pieces; raises `Refused` for what it cannot undo."""
+    """Undoes one content coding, in small pieces; raises `BodyRefused` for what it cannot undo."""
 
     def __init__(self, coding: str) -> None:
         if coding not in ("", "identity", "deflate", *_GZIP):
-            raise Refused(415, "Content-Encoding: must be gzip, deflate or identity")
+            raise BodyRefused(415, "Content-Encoding: must be gzip, deflate or identity")
         self.coded = coding not in ("", "identity")
         self._coding = coding
         self._zlib: zlib._Decompress | None = None
@@ -100,15 +100,15 @@ class _Inflater:
                 if not data and len(piece) < _STEP:
                     break
         except zlib.error:
-            raise Refused(400, "Content-Encoding: the body is not what this header says") from None
+            raise BodyRefused(400, "Content-Encoding: the body is not what this header says") from None
         # What stands behind the end is found in the one or the other.
         if data or self._zlib.unused_data:
-            raise Refused(400, "Content-Encoding: bytes stand behind the end of the body")
+            raise BodyRefused(400, "Content-Encoding: bytes stand behind the end of the body")
 
     def close(self) -> None:
         """The body has ended."""
         if self._zlib is not None and not self._zlib.eof:
-            raise Refused(400, "Content-Encoding: the body ends too early")
+            raise BodyRefused(400, "Content-Encoding: the body ends too early")
 
     def _window(self, data: bytes) -> int:
         """The argument to zlib: 16 + 15 for gzip's header, 15 for zlib's own, -15 for the clients that leave it out."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from lab.evidence import Hold, Ledger, Written
-from lab.model.lockstep import Lockstep
+from lab.model.lockstep import Confirmations
 from lab.pulse import Pulse
 
 TOKEN_BYTES, HOLD_BYTES, BEAT_BYTES = 12, 13, 8
@@ -44,7 +44,7 @@ class Record:
     request: str
     attempt: int
     http_version: str
-    lockstep: Lockstep
+    lockstep: Confirmations
     started: float
     door: int = 0
     headers_at: float | None = None
@@ -141,7 +141,7 @@ class Book:
         """Begin the record of a request that arrived at `started`; a known id makes it a further attempt."""
         attempts = self._requests.setdefault(request, _Attempts())
         attempts.count += 1
-        record = Record(request, attempts.count, http_version, Lockstep(hold), started)
+        record = Record(request, attempts.count, http_version, Confirmations(hold), started)
         attempts.kept.append(record)
         attempts.running[record] = None
         self._kept += 1

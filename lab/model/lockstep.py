@@ -16,7 +16,7 @@ LATER = 10
 """How many times shorter a hold is once one has run out."""
 
 
-class Lockstep:
+class Confirmations:
     """The confirmations of one reply; lives as long as its record in the ledger.
 
     Args:

@@ -39,7 +39,7 @@ from aiohttp import web
 
 from lab.model.aside import Aside
 from lab.model.background import Background, Response
-from lab.model.bodies import Refused, read_body
+from lab.model.bodies import BodyRefused, read_body
 from lab.model.connections import Connections
 from lab.model.documents import error_reply, write_document
 from lab.model.guard import Guard
@@ -165,7 +165,7 @@ class ModelServer:
                 if background:
                     opened = self._background.open(script, _version(request), arrived, stream=asked.stream)
                     response, schedule = await opened
-            except Refused as error:
+            except BodyRefused as error:
                 reply = error_reply(wire, error.status, str(error))
                 reply.force_close()
                 return reply
@@ -190,11 +190,15 @@ class ModelServer:
         body = await read_body(request, share)
         arrived = time.monotonic()
         name = self._read_name(request)
-        get = request.method == "GET"
-        asked = Asked(f"lab?{request.query_string}", stream=True) if get else wire.read_ask(body)
+        header = request.headers.get(PLAN_HEADER)
+        if request.method == "GET":
+            # Beside a plan in the header, the query is the page's own.
+            asked = Asked("lab" if header is not None else f"lab?{request.query_string}", stream=True)
+        else:
+            asked = wire.read_ask(body)
         # The body is needed no more.
         share.give_back()
-        return name, arrived, asked, _read_plan(request.headers.get(PLAN_HEADER), asked.model)
+        return name, arrived, asked, _read_plan(header, asked.model)
 
     async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
         if script.short:

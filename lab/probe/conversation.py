@@ -14,9 +14,9 @@ from contextlib import suppress
 from math import inf
 from typing import cast
 
-from lab.evidence import HttpVersion, Read, Trace, TransportEnd
+from lab.evidence import EndReason, HttpVersion, Read, Trace, TransportEnd
 from lab.probe import connect
-from lab.probe.framing import Head, ReplyParser, Request
+from lab.probe.framing import Head, HttpRequest, ReplyParser
 from lab.probe.gauge import Gauge
 from lab.probe.http1 import Http1
 from lab.probe.http2 import Http2
@@ -49,7 +49,7 @@ class Conversation(asyncio.BufferedProtocol):
         tls: the client's end of TLS; None for a plain connection.
     """
 
-    def __init__(self, request: Request, terms: Terms, http: HttpVersion, tls: Tls | None = None) -> None:
+    def __init__(self, request: HttpRequest, terms: Terms, http: HttpVersion, tls: Tls | None = None) -> None:
         self._request, self._terms, self._tls = request, terms, tls
         self._parser: ReplyParser | None = None
         self._written = b""
@@ -68,6 +68,7 @@ class Conversation(asyncio.BufferedProtocol):
         self._ended = 0.0
         self._end: TransportEnd | None = None
         self._detail = ""
+        self._reason: EndReason | None = None
         self._transport: asyncio.Transport | None = None
         self._failure: Exception | None = None
         self._over = asyncio.Event()
@@ -105,12 +106,13 @@ class Conversation(asyncio.BufferedProtocol):
             framing=head.framing,
             reads=tuple(self._reads),
             body=tuple(self._body),
+            reason=self._reason,
         )
 
-    def end(self, end: TransportEnd, detail: str) -> None:
+    def end(self, end: TransportEnd, detail: str, reason: EndReason | None = None) -> None:
         """Note how it ended; only the first end counts."""
         if self._end is None:
-            self._end, self._detail, self._ended = end, detail, time.monotonic()
+            self._end, self._detail, self._reason, self._ended = end, detail, reason, time.monotonic()
             self._over.set()
 
     def lose(self, exc: Exception, rest: bytes) -> None:
@@ -121,7 +123,8 @@ class Conversation(asyncio.BufferedProtocol):
         if self._parser is None:
             self.end(TransportEnd.RESET, f"{words} {_HANDSHAKE}")
         else:
-            self.end(TransportEnd.RESET, _joined(words, self._parser.closed().detail))
+            closed = self._parser.closed()
+            self.end(TransportEnd.RESET, _joined(words, closed.detail), closed.reason)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BufferedProtocol`."""
@@ -193,7 +196,7 @@ class Conversation(asyncio.BufferedProtocol):
         self._send_owed()
         if tls is not None and tls.trouble:
             # What fails before the first byte of a reply is the connection's making, whatever the moment.
-            self.end(TransportEnd.RESET if self._came else TransportEnd.TLS_FAILED, tls.trouble)
+            self.end(TransportEnd.RESET if self._came else TransportEnd.TLS_FAILED, tls.trouble, tls.reason)
         elif tls is not None and tls.finished:
             self._close("")
 
@@ -219,7 +222,7 @@ class Conversation(asyncio.BufferedProtocol):
         if pieces:
             self._keep(at, b"".join(pieces))
         if parser.ended is not None:
-            self.end(parser.ended.end, parser.ended.detail)
+            self.end(parser.ended.end, parser.ended.detail, parser.ended.reason)
         # Endless headers, pings, and a byte at a time have no body to speak of.
         elif self._came + _READ_COST * self._count > 2 * self._terms.limit + 2**20:
             self.end(TransportEnd.LEFT, f"more than {self._came:,} bytes of reply in {self._count:,} reads")
@@ -232,7 +235,7 @@ class Conversation(asyncio.BufferedProtocol):
             try:
                 self._terms.on_body(at, kept)
             except Enough as enough:
-                self.end(TransportEnd.LEFT, str(enough))
+                self.end(TransportEnd.LEFT, str(enough), enough.reason)
         if self._gauge.excess:
             self.end(TransportEnd.LEFT, self._gauge.excess)
 
@@ -242,7 +245,7 @@ class Conversation(asyncio.BufferedProtocol):
             self.end(TransportEnd.NO_REPLY, f"closed {_HANDSHAKE}")
             return
         closed = self._parser.closed()
-        self.end(closed.end, _joined(closed.detail, detail))
+        self.end(closed.end, _joined(closed.detail, detail), closed.reason)
 
     def _rest(self, count: int, pace: float) -> None:
         """Read nothing until so many bytes are due."""
@@ -276,9 +279,9 @@ class Conversation(asyncio.BufferedProtocol):
     def _deadline(self) -> tuple[float, TransportEnd]:
         """When the probe ends it as things stand, and what that would be called."""
         total = self._began + self._terms.patience.total
-        return min(self._testbed(), (self._leave_at, TransportEnd.LEFT), (total, TransportEnd.TOTAL_TIMEOUT))
+        return min(self._stage(), (self._leave_at, TransportEnd.LEFT), (total, TransportEnd.TOTAL_TIMEOUT))
 
-    def _testbed(self) -> tuple[float, TransportEnd]:
+    def _stage(self) -> tuple[float, TransportEnd]:
         patience = self._terms.patience
         if self._parser is None:
             return self._began + patience.connect, TransportEnd.CONNECT_TIMEOUT

@@ -32,7 +32,7 @@ from math import inf
 from lab.evidence import HttpVersion, Trace, TransportEnd
 from lab.probe import connect
 from lab.probe.conversation import Conversation
-from lab.probe.framing import Request
+from lab.probe.framing import HttpRequest
 from lab.probe.terms import LIMIT, Enough, OnBody, OnHead, Patience, Terms, ignore
 from lab.probe.tls import Tls, default_context
 from lab.pulse import Pulse
@@ -82,12 +82,13 @@ async def exchange(
         BadInput: the address cannot be read.
     """
     place = connect.place_of(url, ask.path)
-    request = Request(
+    request = HttpRequest(
         scheme="https" if place.secure else "http",
         authority=place.authority,
         target=place.target,
         headers=(*ask.headers, *headers),
         body=ask.body,
+        method=ask.method,
     )
     terms = Terms(patience or Patience(), on_head, on_body, leave_after, limit, most_lines, pace)
     layer = Tls(tls or default_context(), place.host, http) if place.secure else None

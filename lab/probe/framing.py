@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lab.evidence import TransportEnd
+from lab.evidence import EndReason, TransportEnd
 
 LARGEST_HEAD = 256 * 1024
 """Bytes of headers that are read: some gateways send tens of kilobytes, and none sends more than this."""
 
 
 @dataclass(frozen=True)
-class Request:
-    """A POST request before it is written in either version.
+class HttpRequest:
+    """A request before it is written in either version.
 
     Args:
         scheme: `http` or `https`.
@@ -26,6 +26,7 @@ class Request:
         target: path and query.
         headers: without Host and Content-Length; kept out of any message, for a key may stand there.
         body: the content.
+        method: such as `POST`.
     """
 
     scheme: str
@@ -33,6 +34,12 @@ class Request:
     target: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
+    method: str = "POST"
+
+    @property
+    def length(self) -> tuple[tuple[str, str], ...]:
+        """The header that tells the body's length; a GET without a body has none."""
+        return () if self.method == "GET" and not self.body else (("Content-Length", str(len(self.body))),)
 
 
 @dataclass(frozen=True)
@@ -51,27 +58,27 @@ class Head:
 
 
 @dataclass(frozen=True)
-class End:
-    """How the reply ended, and what there is to say about it."""
+class ReplyEnd:
+    """How the reply ended, what there is to say about it, and what is known of it."""
 
     end: TransportEnd
     detail: str = ""
+    reason: EndReason | None = None
 
 
 class ReplyParser(Protocol):
     """Parses the one reply to one request.
 
     `head` is None until the headers are whole; `ended` is None until the bytes themselves say that the reply is
-    over, well or badly; `interim` counts 1xx replies, which are skipped; `heard` is True once the last `feed` brought
+    over, well or badly; `heard` is True once the last `feed` brought
     anything of the reply, and False where it was the connection's own business.
     """
 
     head: Head | None
-    ended: End | None
-    interim: int
+    ended: ReplyEnd | None
     heard: bool
 
-    def write_request(self, request: Request) -> bytes:
+    def write_request(self, request: HttpRequest) -> bytes:
         """Serialise the request with whatever the version wants in front of it."""
         ...
 
@@ -83,6 +90,6 @@ class ReplyParser(Protocol):
         """What the protocol owes the other side by now."""
         ...
 
-    def closed(self) -> End:
+    def closed(self) -> ReplyEnd:
         """The other side sent FIN before `ended`: say what that means at this place."""
         ...

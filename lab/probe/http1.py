@@ -5,7 +5,7 @@ from __future__ import annotations
 import h11
 
 from lab.evidence import TransportEnd
-from lab.probe.framing import LARGEST_HEAD, End, Head, Request
+from lab.probe.framing import LARGEST_HEAD, Head, HttpRequest, ReplyEnd
 
 
 class Http1:
@@ -14,16 +14,15 @@ class Http1:
     def __init__(self) -> None:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
         self.head: Head | None = None
-        self.ended: End | None = None
-        self.interim = 0
+        self.ended: ReplyEnd | None = None
         self.heard = True
         self._trailing = 0
 
-    def write_request(self, request: Request) -> bytes:
+    def write_request(self, request: HttpRequest) -> bytes:
         """See `ReplyParser`."""
-        headers = [("Host", request.authority), *request.headers, ("Content-Length", str(len(request.body)))]
+        headers = [("Host", request.authority), *request.headers, *request.length]
         events = (
-            h11.Request(method="POST", target=request.target, headers=headers),
+            h11.Request(method=request.method, target=request.target, headers=headers),
             h11.Data(data=request.body),
             h11.EndOfMessage(),
         )
@@ -42,13 +41,13 @@ class Http1:
         """Nothing: HTTP/1.1 owes no answers."""
         return b""
 
-    def closed(self) -> End:
+    def closed(self) -> ReplyEnd:
         """See `ReplyParser`."""
         if self.ended is not None:
             return self.ended
         if self.head is None:
-            return End(TransportEnd.NO_REPLY)
-        return End(TransportEnd.CLOSED if self.head.framing == "close" else TransportEnd.SHORT_FIN)
+            return ReplyEnd(TransportEnd.NO_REPLY)
+        return ReplyEnd(TransportEnd.CLOSED if self.head.framing == "close" else TransportEnd.SHORT_FIN)
 
     def _advance(self) -> list[bytes]:
         pieces: list[bytes] = []
@@ -56,8 +55,8 @@ class Http1:
             while True:
                 event = self._h11.next_event()
                 if isinstance(event, h11.InformationalResponse):
-                    self.interim += 1
-                elif isinstance(event, h11.Response):
+                    continue
+                if isinstance(event, h11.Response):
                     self.head = _read_head(event)
                 elif isinstance(event, h11.Data):
                     pieces.append(bytes(event.data))
@@ -67,12 +66,12 @@ class Http1:
                 else:
                     return pieces
         except h11.RemoteProtocolError as error:
-            self.ended = End(TransportEnd.NOT_HTTP, str(error))
+            self.ended = ReplyEnd(TransportEnd.NOT_HTTP, str(error))
             return pieces
 
     def _end_whole(self, trailing: int) -> None:
         self._trailing += trailing
-        self.ended = End(TransportEnd.FRAMED, f"{self._trailing} bytes after the end" if self._trailing else "")
+        self.ended = ReplyEnd(TransportEnd.FRAMED, f"{self._trailing} bytes after the end" if self._trailing else "")
 
 
 def _read_head(reply: h11.Response) -> Head:
@@ -81,7 +80,7 @@ def _read_head(reply: h11.Response) -> Head:
 
 
 def _framing(status: int, headers: tuple[tuple[str, str], ...]) -> str:
-    """RFC 9112, section 6.3, for a reply to POST."""
+    """RFC 9112, section 6.3, for a reply to GET or POST."""
     names = dict(headers)
     if "transfer-encoding" in names:
         return "chunked"

@@ -10,6 +10,7 @@ read here. What strict clients reject in headers is let through: the probe measu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import h2.config
 import h2.connection
@@ -17,22 +18,25 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+from hyperframe.exceptions import HyperframeError
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    RstStreamFrame,
+    SettingsFrame,
+)
 
-from lab.evidence import TransportEnd
-from lab.probe.framing import LARGEST_HEAD, End, Head, Request
-
-NO_SETTINGS = "in place of SETTINGS"
-"""In the detail of an end: the other side spoke, and what it spoke is no HTTP/2 (RFC 9113, section 3.4)."""
-NO_FRAME = "no frame of HTTP/2 came"
-"""In the detail of an end: the connection was over before the other side had said that it speaks HTTP/2."""
+from lab.evidence import EndReason, TransportEnd
+from lab.probe.framing import LARGEST_HEAD, Head, HttpRequest, ReplyEnd
 
 _STREAM = 1
 _FRAME_HEAD = 9
 # What a peer may send that was never told of more.
 _LARGEST_FRAME = 2**14
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _GOAWAY, _CONTINUATION = 0, 1, 3, 4, 7, 9
-_END_STREAM, _PADDED = 0x01, 0x08
-_OF_A_REPLY = frozenset({_DATA, _HEADERS, _RST_STREAM, _CONTINUATION})
+_OF_A_REPLY = (DataFrame, HeadersFrame, RstStreamFrame, ContinuationFrame)
 
 # The largest window that there is: flow control never holds a stream because of the probe.
 _LARGEST_WINDOW = 2**31 - 1
@@ -43,6 +47,10 @@ _QUOTED = 100
 _CONNECTION_HEADERS = frozenset(
     {"connection", "host", "http2-settings", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
 )
+
+
+class _NotHttp2(h2.exceptions.ProtocolError):
+    """The other side began with something else than SETTINGS (RFC 9113, section 3.4)."""
 
 
 class Http2:
@@ -72,25 +80,24 @@ class Http2:
         )
         self._h2.decoder.max_header_list_size = LARGEST_HEAD
         self.head: Head | None = None
-        self.ended: End | None = None
-        self.interim = 0
+        self.ended: ReplyEnd | None = None
         self.heard = False
         self._frames = _Frames()
         self._unsent = b""
         self._goaway = ""
 
-    def write_request(self, request: Request) -> bytes:
+    def write_request(self, request: HttpRequest) -> bytes:
         """See `ReplyParser`; a body beyond the other side's window follows with `to_send`."""
         self._h2.initiate_connection()
         if self._window > _USUAL_WINDOW:
             self._h2.increment_flow_control_window(self._window - _USUAL_WINDOW)
         headers = [
-            (":method", "POST"),
+            (":method", request.method),
             (":scheme", request.scheme),
             (":authority", request.authority),
             (":path", request.target),
             *((name.lower(), value) for name, value in request.headers if name.lower() not in _CONNECTION_HEADERS),
-            ("content-length", str(len(request.body))),
+            *((name.lower(), value) for name, value in request.length),
         ]
         self._h2.send_headers(_STREAM, headers, end_stream=not request.body)
         self._unsent = request.body
@@ -103,10 +110,10 @@ class Http2:
             return []
         pieces: list[bytes] = []
         try:
-            for kind, stream, frame in self._frames.cut(data):
-                self.heard = self.heard or (stream == _STREAM and kind in _OF_A_REPLY)
-                if kind == _GOAWAY:
-                    self._take_goaway(frame)
+            for head, frame in self._frames.cut(data):
+                self.heard = self.heard or (head.stream_id == _STREAM and isinstance(head, _OF_A_REPLY))
+                if isinstance(head, GoAwayFrame):
+                    self._take_goaway(head, frame[_FRAME_HEAD:])
                 else:
                     for event in self._h2.receive_data(frame):
                         self._take(event, pieces)
@@ -114,9 +121,11 @@ class Http2:
                     break
         except h2.exceptions.InvalidBodyLengthError as error:
             words = f"END_STREAM after {error.actual_length} of {error.expected_length} bytes"
-            self.ended = End(TransportEnd.SHORT_FIN, words)
+            self.ended = ReplyEnd(TransportEnd.SHORT_FIN, words)
         except h2.exceptions.ProtocolError as error:
-            self.ended = End(TransportEnd.NOT_HTTP, f"HTTP/2: {error}" if str(error) else type(error).__name__)
+            words = f"HTTP/2: {error}" if str(error) else type(error).__name__
+            reason = EndReason.NO_HTTP_2 if isinstance(error, _NotHttp2) else None
+            self.ended = ReplyEnd(TransportEnd.NOT_HTTP, words, reason)
         return pieces
 
     def to_send(self) -> bytes:
@@ -129,21 +138,19 @@ class Http2:
             self._h2.send_data(_STREAM, part, end_stream=not self._unsent)
         return self._h2.data_to_send()
 
-    def closed(self) -> End:
+    def closed(self) -> ReplyEnd:
         """See `ReplyParser`."""
         if self.ended is not None:
             return self.ended
         if not self._frames.begun:
-            return End(TransportEnd.NO_REPLY, NO_FRAME)
-        return End(TransportEnd.NO_REPLY if self.head is None else TransportEnd.SHORT_FIN, self._goaway)
+            return ReplyEnd(TransportEnd.NO_REPLY, "no frame of HTTP/2 came", EndReason.NO_HTTP_2)
+        return ReplyEnd(TransportEnd.NO_REPLY if self.head is None else TransportEnd.SHORT_FIN, self._goaway)
 
     def _over(self) -> bool:
         return self.ended is not None
 
     def _take(self, event: h2.events.Event, pieces: list[bytes]) -> None:
         match event:
-            case h2.events.InformationalResponseReceived():
-                self.interim += 1
             case h2.events.ResponseReceived(headers=headers):
                 self.head = _read_head(headers or [])
             case h2.events.DataReceived(data=data, flow_controlled_length=length):
@@ -151,18 +158,18 @@ class Http2:
                     pieces.append(data)
                 self._h2.acknowledge_received_data(length or 0, _STREAM)
             case h2.events.StreamEnded():
-                self.ended = End(TransportEnd.FRAMED)
+                self.ended = ReplyEnd(TransportEnd.FRAMED)
             case h2.events.StreamReset(error_code=code):
-                self.ended = End(TransportEnd.RESET, f"RST_STREAM with {_error_name(code or 0)}")
+                self.ended = ReplyEnd(TransportEnd.RESET, f"RST_STREAM with {_error_name(code or 0)}")
 
-    def _take_goaway(self, frame: bytes) -> None:
+    def _take_goaway(self, frame: GoAwayFrame, body: bytes) -> None:
         """The other side takes no more streams; ours goes on if it was taken."""
-        payload = frame[_FRAME_HEAD:]
-        last, code = (int.from_bytes(payload[start : start + 4], "big") for start in (0, 4))
-        said = payload[8 : 8 + _QUOTED].decode("utf-8", "replace")
-        self._goaway = f"GOAWAY with {_error_name(code)}" + (f": {said}" if said else "")
-        if last & (2**31 - 1) < _STREAM and self.head is None:
-            self.ended = End(TransportEnd.NO_REPLY, self._goaway)
+        with _as_protocol_error():
+            frame.parse_body(memoryview(body))
+        said = frame.additional_data[:_QUOTED].decode("utf-8", "replace")
+        self._goaway = f"GOAWAY with {_error_name(frame.error_code)}" + (f": {said}" if said else "")
+        if frame.last_stream_id < _STREAM and self.head is None:
+            self.ended = ReplyEnd(TransportEnd.NO_REPLY, self._goaway)
 
 
 class _Frames:
@@ -175,20 +182,18 @@ class _Frames:
         self._buffer = bytearray()
         self.begun = False
 
-    def cut(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Kind, stream and bytes of each frame that the next bytes make possible.
+    def cut(self, data: bytes) -> Iterator[tuple[Frame, bytes]]:
+        """Each frame that the next bytes make possible: what its header says, and all its bytes.
 
         Raises:
             h2.exceptions.ProtocolError: they are no frames.
         """
         self._buffer += data
         while len(self._buffer) >= _FRAME_HEAD:
-            size, kind, flags = int.from_bytes(self._buffer[:3], "big"), self._buffer[3], self._buffer[4]
-            stream = int.from_bytes(self._buffer[5:9], "big") & (2**31 - 1)
-            self._check(size, kind)
+            head, size = self._head()
             here = len(self._buffer) - _FRAME_HEAD
-            if kind == _DATA and not flags & _PADDED:
-                yield from self._cut_data(size, flags, stream, min(size, here))
+            if isinstance(head, DataFrame) and "PADDED" not in head.flags:
+                yield from self._cut_data(head, size, min(size, here))
                 if here < size:
                     return
             elif here < size:
@@ -196,9 +201,9 @@ class _Frames:
             else:
                 frame = bytes(self._buffer[: _FRAME_HEAD + size])
                 del self._buffer[: _FRAME_HEAD + size]
-                yield kind, stream, frame
+                yield head, frame
 
-    def _cut_data(self, size: int, flags: int, stream: int, here: int) -> Iterator[tuple[int, int, bytes]]:
+    def _cut_data(self, head: DataFrame, size: int, here: int) -> Iterator[tuple[Frame, bytes]]:
         """So much of a DATA frame as is here, and its end as a frame of its own."""
         payload = bytes(self._buffer[_FRAME_HEAD : _FRAME_HEAD + here])
         if here < size:
@@ -208,22 +213,30 @@ class _Frames:
         else:
             del self._buffer[: _FRAME_HEAD + size]
         if payload:
-            yield _DATA, stream, _data_frame(payload, 0, stream)
-        if here == size and (flags & _END_STREAM or not size):
-            yield _DATA, stream, _data_frame(b"", flags, stream)
+            yield head, DataFrame(head.stream_id, payload).serialize()
+        if here == size and ("END_STREAM" in head.flags or not size):
+            yield head, DataFrame(head.stream_id, flags=head.flags).serialize()
 
-    def _check(self, size: int, kind: int) -> None:
-        """The first frame must be SETTINGS, and none may be larger than what was allowed."""
-        if not self.begun and kind != _SETTINGS:
+    def _head(self) -> tuple[Frame, int]:
+        """The next frame's header and its length: the first must be SETTINGS, none larger than what was allowed."""
+        if not self.begun and self._buffer[3] != SettingsFrame.type:
             said = bytes(self._buffer[:_QUOTED]).split(b"\r\n")[0].decode("latin-1")
-            raise h2.exceptions.ProtocolError(f"the other side began with {said!r} {NO_SETTINGS}")
+            raise _NotHttp2(f"the other side began with {said!r} in place of SETTINGS")
         self.begun = True
+        with _as_protocol_error():
+            head, size = Frame.parse_frame_header(memoryview(bytes(self._buffer[:_FRAME_HEAD])))
         if size > _LARGEST_FRAME:
             raise h2.exceptions.ProtocolError(f"a frame of {size} bytes")
+        return head, size
 
 
-def _data_frame(payload: bytes, flags: int, stream: int) -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes((_DATA, flags)) + stream.to_bytes(4, "big") + payload
+@contextmanager
+def _as_protocol_error() -> Iterator[None]:
+    """What hyperframe cannot read breaks the protocol."""
+    try:
+        yield
+    except HyperframeError as error:
+        raise h2.exceptions.ProtocolError(str(error)) from None
 
 
 def _read_head(pairs: Iterable[tuple[str | bytes, str | bytes]]) -> Head:

@@ -14,7 +14,7 @@ from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan
 from lab.probe.exchange import LIMIT, Patience, exchange, ignore
 from lab.probe.lockstep import Lockstep
 from lab.probe.side_channel import SideChannel
-from lab.wire.format import WireFormat
+from lab.wire.format import Ask, WireFormat
 
 # What a proxy may take to tell the model server that the client has gone, beyond any machine's delay.
 SETTLING = 5.0
@@ -37,7 +37,7 @@ async def observe(
     tls: ssl.SSLContext | None = None,
     http: HttpVersion = HttpVersion.HTTP_1_1,
     pace: float | None = None,
-    target: str | None = None,
+    ask: Ask | None = None,
     request: str | None = None,
     limit: int = LIMIT,
     most_lines: float = inf,
@@ -58,7 +58,7 @@ async def observe(
         tls: as for `exchange`.
         http: the same.
         pace: the same.
-        target: path and query of the endpoint; None for the wire format's own path.
+        ask: the request; None for the one that a client of the wire format makes.
         request: the request's id, which no other has; None for a made-up one.
         limit: as for `exchange`.
         most_lines: the same.
@@ -68,8 +68,7 @@ async def observe(
         SideChannelFault: what answers there is no model server of the lab's.
     """
     request = request or uuid.uuid4().hex
-    ask = wire_format.ask("lab", stream=stream, max_tokens=max(plan.tokens, 1))
-    ask = ask if target is None else replace(ask, path=target)
+    ask = ask or wire_format.ask("lab", stream=stream, max_tokens=max(plan.tokens, 1))
     ours = ((PLAN_HEADER, plan.to_query()), (REQUEST_HEADER, request))
     async with AsyncExitStack() as stack:
         side = await stack.enter_async_context(SideChannel(model_url)) if channel is None else channel

@@ -6,11 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
+from lab.evidence import EndReason
 from lab.probe.framing import Head
 
 
 class Enough(Exception):
-    """Raised by `OnBody`: the probe leaves, and the trace is what came till then, with these words as its detail."""
+    """Raised by `OnBody`: the probe leaves, and the trace is what came till then.
+
+    Args:
+        detail: the trace's.
+        reason: the trace's.
+    """
+
+    def __init__(self, detail: str, reason: EndReason | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 OnHead = Callable[[Head], None]

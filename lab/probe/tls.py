@@ -13,17 +13,23 @@ import ssl
 from contextlib import suppress
 from functools import cache
 
-from lab.evidence import HttpVersion
+from lab.evidence import EndReason, HttpVersion
 
 _OFFERED = {HttpVersion.HTTP_1_1: ["http/1.1"], HttpVersion.HTTP_2: ["h2", "http/1.1"]}
 _READ_SIZE = 64 * 1024
+
+# OpenSSL's codes for what a certificate is not verified for: `X509_V_ERR_...` of its x509_vfy.h.
+_EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 10, 62, 64
+# OpenSSL's names for what it makes of bytes that are no record of TLS.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 
 
 class Tls:
     """The client's end of one TLS connection.
 
     `established` turns True with the end of the handshake, `finished` when the other side said that it closes
-    (close_notify), and `trouble` says what is wrong with certificate, handshake or records, in words.
+    (close_notify), and `trouble` says what is wrong with certificate, handshake or records, in words; `reason` says it
+    for whoever has to act on it.
 
     Args:
         context: certificates and versions; its list of protocols is overwritten with what `http` offers.
@@ -39,6 +45,7 @@ class Tls:
         self.established = False
         self.finished = False
         self.trouble = ""
+        self.reason: EndReason | None = None
 
     @property
     def http(self) -> HttpVersion:
@@ -61,7 +68,7 @@ class Tls:
         except ssl.SSLZeroReturnError:
             self.finished = True
         except ssl.SSLError as error:
-            self.trouble = _words(error)
+            self.trouble, self.reason = _words(error), reason_of(error)
         return b"".join(parts)
 
     def write(self, data: bytes) -> None:
@@ -90,3 +97,21 @@ def _words(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return str(error.verify_message)
     return (error.reason or str(error)).replace("_", " ").lower()
+
+
+def reason_of(error: ssl.SSLError) -> EndReason | None:
+    """What is known of a failure of TLS beyond its words; None where that is nothing."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code == _EXPIRED:
+            return EndReason.CERTIFICATE_EXPIRED
+        other_name = error.verify_code in (_OTHER_HOST, _OTHER_ADDRESS)
+        return EndReason.CERTIFICATE_NAME if other_name else EndReason.CERTIFICATE
+    # Python has no names for what is younger than itself: then the same words stand in the message.
+    name = (error.reason or str(error)).upper().replace(" ", "_")
+    if any(known in name for known in _NO_TLS):
+        return EndReason.NO_TLS
+    if "NO_APPLICATION_PROTOCOL" in name:
+        return EndReason.NO_COMMON_PROTOCOL
+    if "CERTIFICATE_EXPIRED" in name:
+        return EndReason.CERTIFICATE_EXPIRED
+    return EndReason.CERTIFICATE if "CERTIFICATE" in name else None

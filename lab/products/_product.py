@@ -151,6 +151,7 @@ class Product:
         prepare: shell commands to be run in a container before it.
         at_home: a configuration and the folder that its process may write to, to what it is where there is no
             container: it listens on loopback only, and writes into that folder or to its standard outputs.
+        threads: how many threads and processes one of it may start, beside those for each core.
     """
 
     name: str
@@ -170,6 +171,7 @@ class Product:
     writable: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
     at_home: AtHome = lambda text, _: text
+    threads: int = 32
 
     @property
     def folder(self) -> Path:

@@ -19,10 +19,6 @@ OTHERS: Mapping[str, Signs] = MappingProxyType(
             (re.compile(r"<hr><center>openresty(?:/([\w.]+))?</center>"),),
         ),
         "Istio": Signs((header("server", r"^istio-envoy"),)),
-        "Caddy": Signs((header("server", rf"^caddy{VERSION}"), header("via", r"\bcaddy\b"))),
-        "Apache httpd": Signs(
-            (header("server", rf"^apache{VERSION}"),), (re.compile(r"<address>Apache(?:/([\w.]+))?"),)
-        ),
         "Traefik": Signs(pages=(re.compile(r"\A(?:Gateway Timeout|Bad Gateway|404 page not found)\s*\Z"),)),
         "Varnish": Signs(
             (header("x-varnish"), header("via", r"\bvarnish\b(?:.*Varnish/([\d.]+))?")),

@@ -21,20 +21,20 @@ from lab.vocabulary import Ending, Group, Variant
 ANSWER = Plan(tokens=14, ttft=0.6, interval=0.26, seed=82)
 """The answer: four seconds, the same in every pane."""
 QUICK = Plan(tokens=60, ttft=0.6, interval=0.058, seed=82)
-"""The answer for proxies that have no page to fill: faster than HAProxy's hold of 0.2 s, so that its clumps show."""
+"""The answer for proxies that have no page to fill: faster than HAProxy's hold of 0.2 s, so that its bursts show."""
 DIES_AFTER = 6
 """Tokens that the model server writes before it dies, in the second half of the page."""
 
 _LAST_BREATH = 0.3
-"""Seconds from the last token to the death: a browser drops what it has not read when the connection fails."""
+"""Seconds from the last token to the crash: a browser drops what it has not read when the connection fails."""
 
 DIRECT = "direct"
 """The key of the path without a proxy."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to the model server, as the page shows it.
+class RaceRoute:
+    """One route to the model server, as the page shows it.
 
     Args:
         key: the case's id, or `DIRECT`.
@@ -60,8 +60,8 @@ class Pair:
         scenario: the scenario's id.
         title: the scenario's title.
         buffers: whether the broken variant holds the stream back, rather than doing something else to it.
-        broken: the way of the second pane.
-        fixed: the way of the other two.
+        broken: the route of the second pane.
+        fixed: the route of the other two.
         plan: the answer, the same in every pane.
     """
 
@@ -69,38 +69,38 @@ class Pair:
     scenario: str
     title: str
     buffers: bool
-    broken: Way
-    fixed: Way
+    broken: RaceRoute
+    fixed: RaceRoute
     plan: Plan
 
 
 @dataclass(frozen=True)
-class Death:
-    """A way on which the model server dies in the middle.
+class Crash:
+    """A route on which the model server dies in the middle.
 
     Args:
-        way: the way.
+        route: the route.
         plan: the answer with its fault.
         hidden: whether the client is to get a clean end, and not a cut.
         title: what happens, in a few words.
     """
 
-    way: Way
+    route: RaceRoute
     plan: Plan
     hidden: bool
     title: str
 
 
 @dataclass(frozen=True)
-class Programme:
+class Races:
     """All that the page offers, and the cases that must stand on the testbed for it."""
 
     pairs: tuple[Pair, ...]
-    deaths: tuple[Death, ...]
+    crashes: tuple[Crash, ...]
     cases: tuple[Case, ...]
 
 
-def programme(scenarios: Sequence[Scenario]) -> Programme:
+def races(scenarios: Sequence[Scenario]) -> Races:
     """Find what can be raced: everything that buffers, the recommended configurations, and no proxy at all."""
     found = [
         (scenario, broken, fixed)
@@ -109,15 +109,13 @@ def programme(scenarios: Sequence[Scenario]) -> Programme:
         for broken, fixed in _pairs_of(scenario)
     ]
     found.sort(key=lambda each: (_place(each[1]), each[0].order))
-    direct = Way(DIRECT, "no proxy")
+    direct = RaceRoute(DIRECT, "no proxy")
     pairs = [_pair(*each) for each in found]
     pairs.append(Pair(DIRECT, "", "Straight to the model server", False, direct, direct, QUICK))
-    deaths = [*_hidden_deaths(scenarios), *_visible_deaths(found)]
-    deaths.sort(key=lambda each: (not each[1].hidden, _place(each[0])))
-    staged = [*(case for _, *both in found for case in both), *(case for case, _ in deaths)]
-    return Programme(
-        tuple(pairs), tuple(death for _, death in deaths), tuple({each.id: each for each in staged}.values())
-    )
+    crashes = [*_hidden_crashes(scenarios), *_visible_crashes(found)]
+    crashes.sort(key=lambda each: (not each[1].hidden, _place(each[0])))
+    staged = [*(case for _, *both in found for case in both), *(case for case, _ in crashes)]
+    return Races(tuple(pairs), tuple(crash for _, crash in crashes), tuple({each.id: each for each in staged}.values()))
 
 
 def _pairs_of(scenario: Scenario) -> Iterator[tuple[Case, Case]]:
@@ -139,36 +137,36 @@ def _pair(scenario: Scenario, broken: Case, fixed: Case) -> Pair:
         scenario.id,
         scenario.title,
         scenario.group is Group.BUFFERING,
-        _way(broken, fixed),
-        _way(fixed, broken),
+        _route(broken, fixed),
+        _route(fixed, broken),
         ANSWER if broken.proxy.product.page else QUICK,
     )
 
 
-def _way(case: Case, other: Case | None = None) -> Way:
+def _route(case: Case, other: Case | None = None) -> RaceRoute:
     lines = read_words(case.config).splitlines()
     others = read_words((other or case).config).splitlines()
     blocks = difflib.SequenceMatcher(None, others, lines, autojunk=False).get_opcodes()
     marked = [index for tag, _, _, start, end in blocks if tag != "equal" for index in range(start, end)]
     title = f"{case.proxy.id}, {case.title or case.variant}"
-    return Way(case.id, title, "/".join(case.config.parts[-3:]), tuple(lines), tuple(marked))
+    return RaceRoute(case.id, title, "/".join(case.config.parts[-3:]), tuple(lines), tuple(marked))
 
 
-def _hidden_deaths(scenarios: Sequence[Scenario]) -> Iterator[tuple[Case, Death]]:
+def _hidden_crashes(scenarios: Sequence[Scenario]) -> Iterator[tuple[Case, Crash]]:
     """Where a scenario shows that the client gets half an answer with a clean end."""
     for scenario in scenarios:
         for case in scenario.cases:
             hidden = case.symptom.get("fin")
             if case.label == Variant.BROKEN and hidden and hidden.ending is Ending.SILENTLY_TRUNCATED:
                 framing = next(each.plan.framing for each in case.exchanges if each.family == "fin")
-                yield case, Death(_way(case), _dying(framing), True, scenario.title)
+                yield case, Crash(_route(case), _dying(framing), True, scenario.title)
 
 
-def _visible_deaths(found: Sequence[tuple[Scenario, Case, Case]]) -> Iterator[tuple[Case, Death]]:
+def _visible_crashes(found: Sequence[tuple[Scenario, Case, Case]]) -> Iterator[tuple[Case, Crash]]:
     """The recommended configurations, all of which show a cut as a cut."""
     for scenario, _, fixed in found:
         if scenario.group is Group.RECOMMENDED:
-            yield fixed, Death(_way(fixed), _dying(Framing.AUTO), False, "The proxy shows the cut")
+            yield fixed, Crash(_route(fixed), _dying(Framing.AUTO), False, "The proxy shows the cut")
 
 
 def _dying(framing: Framing) -> Plan:

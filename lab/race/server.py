@@ -1,10 +1,10 @@
 """The web application behind the page: its files, what can be raced, the relays and their verdicts.
 
     GET  /                 the page; what it needs stands below /static/, and the reports' colours in /palette.css
-    GET  /programme        the pairs and deaths with their configuration files, as JSON
-    POST /race/streamed    {"run": "...", "way": "..."}: the proxy's own reply, see `lab.race.relay`
+    GET  /races        the pairs and crashes with their configuration files, as JSON
+    POST /race/streamed    {"run": "...", "route": "..."}: the proxy's own reply, see `lab.race.relay`
     POST /race/batch       the same answer in one piece
-    POST /race/death       a stream of which the model server writes only the first part
+    POST /race/crash       a stream of which the model server writes only the first part
     POST /race/again       the same stream with a model server that lives
     GET  /verdict/RUN      what the lab's consumer made of that reply, once it is over
 
@@ -32,13 +32,13 @@ from lab.model.browsers import is_loopback, refusal
 from lab.model.connections import Connections
 from lab.model.reply import WrittenReply
 from lab.plan import Plan
-from lab.race.panes import ANSWER, DIES_AFTER, Programme
+from lab.race.panes import ANSWER, DIES_AFTER, Races
 from lab.race.relay import relay
 from lab.reports.style import PALETTE
 
 STATIC = Path(__file__).parent / "static"
 AddressOf = Callable[[str], str]
-"""From a way's key to the URL at which its proxy listens; raises `LabError` where the proxy is not up."""
+"""From a route's key to the URL at which its proxy listens; raises `LabError` where the proxy is not up."""
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -75,18 +75,18 @@ class RaceServer:
 
     Args:
         offered: what can be raced.
-        address_of: where each way's proxy listens.
+        address_of: where each route's proxy listens.
         host: the address to listen on.
         port: the port; 0 takes a free one.
     """
 
-    def __init__(self, offered: Programme, address_of: AddressOf, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, offered: Races, address_of: AddressOf, host: str = "127.0.0.1", port: int = 0) -> None:
         self._offered = offered
         self._address_of = address_of
         self._host, self._port = host, port
         self._verdicts: OrderedDict[str, asyncio.Future[Answer]] = OrderedDict()
-        self._answers = {way.key: pair.plan for pair in offered.pairs for way in (pair.broken, pair.fixed)}
-        self._deaths = {death.way.key: death.plan for death in offered.deaths}
+        self._answers = {route.key: pair.plan for pair in offered.pairs for route in (pair.broken, pair.fixed)}
+        self._crashes = {crash.route.key: crash.plan for crash in offered.crashes}
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
         self._connections: Connections | None = None
 
@@ -119,31 +119,31 @@ class RaceServer:
         app.router.add_get("/", _page)
         app.router.add_get("/palette.css", _palette)
         app.router.add_static("/static/", STATIC)
-        app.router.add_get("/programme", self._programme)
-        again = dict.fromkeys(self._deaths, ANSWER)
+        app.router.add_get("/races", self._races)
+        again = dict.fromkeys(self._crashes, ANSWER)
         app.router.add_post("/race/streamed", self._racing(self._answers, stream=True))
         app.router.add_post("/race/batch", self._racing(self._answers, stream=False))
-        app.router.add_post("/race/death", self._racing(self._deaths, stream=True))
+        app.router.add_post("/race/crash", self._racing(self._crashes, stream=True))
         app.router.add_post("/race/again", self._racing(again, stream=True))
         app.router.add_get("/verdict/{run}", self._verdict)
         return app
 
-    async def _programme(self, _: web.Request) -> web.Response:
+    async def _races(self, _: web.Request) -> web.Response:
         pairs = [asdict(pair) | {"plan": _facts(pair.plan)} for pair in self._offered.pairs]
-        deaths = [asdict(death) | {"plan": _facts(death.plan)} for death in self._offered.deaths]
-        return web.json_response({"pairs": pairs, "deaths": deaths, "diesAfter": DIES_AFTER})
+        crashes = [asdict(crash) | {"plan": _facts(crash.plan)} for crash in self._offered.crashes]
+        return web.json_response({"pairs": pairs, "crashes": crashes, "diesAfter": DIES_AFTER})
 
     def _racing(
         self, plans: Mapping[str, Plan], *, stream: bool
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """A handler that relays one reply, to the plan of the way that the request names."""
+        """A handler that relays one reply, to the plan of the route that the request names."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
                 async with asyncio.timeout(_ASK_SECONDS):
                     body = await request.text()
-                run, way = _read_ask(body)
-                plan, url = plans[way], self._address_of(way)
+                run, route = _read_ask(body)
+                plan, url = plans[route], self._address_of(route)
             except TimeoutError:
                 return web.json_response({"problem": "the request never came to its end"}, status=408)
             except (ValueError, LookupError) as error:
@@ -203,7 +203,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
 
 
 def _read_ask(body: str) -> tuple[str, str]:
-    """The run and the way that a request names.
+    """The run and the route that a request names.
 
     Raises:
         ValueError: it names none, or not as the page does.
@@ -212,12 +212,12 @@ def _read_ask(body: str) -> tuple[str, str]:
         fields = json.loads(body)
     except RecursionError:
         raise ValueError("the body is nested too deep") from None
-    if not isinstance(fields, dict) or not isinstance(fields.get("way"), str):
-        raise ValueError("way: a key from /programme is required")
+    if not isinstance(fields, dict) or not isinstance(fields.get("route"), str):
+        raise ValueError("route: a key from /races is required")
     run = fields.get("run")
     if not isinstance(run, str) or not _RUN.fullmatch(run):
         raise ValueError("run: letters, digits and hyphens are required")
-    return run, fields["way"]
+    return run, fields["route"]
 
 
 async def _page(_: web.Request) -> web.FileResponse:

@@ -43,6 +43,7 @@ _AS_REQUIRED = {
     Variant.FIXED: Phrase("verified", "verified", "✓", Tone.GOOD),
     Variant.NOT_AFFECTED: Phrase("not affected, shown", "not affected", "✓", Tone.GOOD),
     Variant.REAL_DEFAULTS: Phrase("measured", "measured", "●", Tone.MEASURED),
+    Variant.MEASURED: Phrase("measured", "measured", "●", Tone.MEASURED),
 }
 
 _OTHERWISE = {
@@ -107,7 +108,7 @@ def case_id(scenario: ScenarioResult, proxy: ProxyResult, case: CaseResult) -> s
 def tally(cases: Iterable[CaseResult]) -> list[tuple[Phrase, int]]:
     """How often each phrase occurs, in the order of the tables, without those that never do."""
     counts = Counter(phrase_of(case) for case in cases)
-    order = [*_AS_REQUIRED.values(), *_OTHERWISE.values()]
+    order = dict.fromkeys([*_AS_REQUIRED.values(), *_OTHERWISE.values()])
     return [(phrase, counts[phrase]) for phrase in order if counts[phrase]]
 
 

@@ -13,29 +13,25 @@ import asyncio
 import time
 import traceback
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
 
-from lab.catalogue import Case, Exchange
+from lab.catalogue import Case
 from lab.errors import LabError, SetUpFault, Unavailable
 from lab.evidence import Evidence
 from lab.files import read_words
-from lab.probe.exchange import Patience
-from lab.probe.observe import observe
+from lab.judge import Exchanged
+from lab.measure.exchanges import Address, make
+from lab.measure.many import Starts
 from lab.probe.side_channel import SideChannel
 from lab.results import CaseResult
 from lab.scenarios.records import exchange_result
-from lab.scenarios.starts import Starts
 from lab.scenarios.strays import StrayTraffic, check_own, mark_of
-from lab.scenarios.verdicts import Played, conclude
+from lab.scenarios.verdicts import conclude
+from lab.suite.exchange import Exchange
 from lab.testbed.testbed import Testbed
 from lab.vocabulary import Outcome
-from lab.wire import format_named
-
-SPARE = 30.0
-"""Seconds of patience beyond the planned length: no reply that is due comes later, on any machine."""
 
 
 @dataclass(frozen=True)
@@ -89,30 +85,16 @@ def judged(performance: Performance) -> CaseResult:
 
 async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts: Starts) -> tuple[Evidence, ...]:
     await testbed.ready(case.id)
+    address = Address(testbed.url(case.id), testbed.model_url)
 
     async def one(each: Exchange) -> Evidence:
         await starts.turn()
-        return await _observe(each, case, testbed, channel)
+        return await make(each, address, channel, f"{mark_of(case.id)}-{uuid.uuid4().hex}")
 
     evidence = await asyncio.gather(*(one(each) for each in case.exchanges))
     for each, seen in zip(case.exchanges, evidence, strict=True):
         check_own(each.name, case.id, seen, testbed.told_only)
     return tuple(evidence)
-
-
-async def _observe(each: Exchange, case: Case, testbed: Testbed, channel: SideChannel) -> Evidence:
-    patience = each.plan.length + SPARE
-    return await observe(
-        testbed.url(case.id),
-        testbed.model_url,
-        format_named(each.wire_format),
-        each.plan,
-        stream=each.stream,
-        headers=(("Accept-Encoding", each.accept_encoding),) if each.accept_encoding else (),
-        patience=Patience(headers=patience, first_token=patience, middle=patience),
-        channel=channel,
-        request=f"{mark_of(case.id)}-{uuid.uuid4().hex}",
-    )
 
 
 def _config_name(case: Case) -> str:
@@ -121,7 +103,7 @@ def _config_name(case: Case) -> str:
 
 def _with_verdict(performance: Performance) -> CaseResult:
     case = performance.case
-    played: Sequence[Played] = Played.judged(case.exchanges, performance.evidence)
+    played = Exchanged.together(case.exchanges, performance.evidence)
     conclusion = conclude(case, played)
     return CaseResult(
         label=case.label,

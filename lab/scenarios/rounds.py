@@ -13,22 +13,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from lab.catalogue import Case
-from lab.precedence import precedence
+from lab.measure.many import Starts, at_once, longest_of
 from lab.probe.side_channel import SideChannel
 from lab.results import CaseResult
 from lab.scenarios.play import Performance, judged, perform
-from lab.scenarios.starts import Starts, longest_first
 from lab.testbed.testbed import Testbed
 from lab.vocabulary import Outcome, Precedence
 
-AT_ONCE = 250
-"""Cases in flight: more than the lab ships, and a bound for catalogues of any size."""
 
-
-class Listener(Protocol):
+class RunListener(Protocol):
     """Hears how a run goes; called in the run's own event loop, so it must not block."""
 
     def say(self, line: str) -> None:
@@ -54,18 +51,20 @@ class Rounds:
     `results` are those so far, by the case's id; `precedence` is how the probe came to run before others.
     """
 
-    def __init__(self, testbed: Testbed, listener: Listener) -> None:
+    def __init__(self, testbed: Testbed, listener: RunListener) -> None:
         self.results: dict[str, CaseResult] = {}
         self.precedence = Precedence.NONE
-        self._stage = testbed
+        self._testbed = testbed
         self._listener = listener
         self._starts = Starts()
 
     async def play(self, cases: Sequence[Case]) -> None:
         """Play them all; never raises for a fault of one."""
-        async with SideChannel(self._stage.model_url) as channel:
+        async with SideChannel(self._testbed.model_url) as channel:
             busy: list[tuple[Case, CaseResult]] = []
-            for performance in await self._perform(longest_first(cases), channel):
+            for performance in await self._perform(
+                sorted(cases, key=lambda case: -longest_of(case.exchanges)), channel
+            ):
                 result = judged(performance)
                 if result.outcome is Outcome.INCONCLUSIVE:
                     busy.append((performance.case, result))
@@ -81,15 +80,16 @@ class Rounds:
 
     async def _perform(self, cases: Sequence[Case], channel: SideChannel) -> list[Performance]:
         """Make the exchanges of these cases, all of them at once."""
-        free = asyncio.Semaphore(AT_ONCE)
 
         async def one(case: Case) -> Performance:
-            async with free:
-                performance = await perform(case, self._stage, channel, self._starts)
+            performance = await perform(case, self._testbed, channel, self._starts)
             self._listener.played(case)
             return performance
 
-        with precedence() as self.precedence:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(case)) for case in cases]
-        return [task.result() for task in tasks]
+        performances, self.precedence = await at_once([partial(one, case) for case in cases])
+        return performances
+
+
+def longest_first(cases: Sequence[Case]) -> list[Case]:
+    """The cases in the order in which they are to begin."""
+    return sorted(cases, key=lambda case: -longest_of(case.exchanges))

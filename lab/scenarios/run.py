@@ -18,8 +18,7 @@ from lab.catalogue import Scenario
 from lab.errors import EnvironmentFault
 from lab.results import FORMAT_VERSION, CaseResult, ImageResult, ProxyResult, Results, ScenarioResult
 from lab.scenarios.consumers import check_consumers
-from lab.scenarios.rounds import Listener, Rounds
-from lab.scenarios.starts import longest_first
+from lab.scenarios.rounds import Rounds, RunListener, longest_first
 from lab.testbed.supply import Supply, Used, choose, started
 from lab.testbed.testbed import Target
 from lab.vocabulary import Outcome, Precedence
@@ -62,7 +61,7 @@ class _Diary:
 
 
 async def run_lab(
-    scenarios: Sequence[Scenario], listener: Listener, supply: Supply | None = None, *, real_defaults: bool = False
+    scenarios: Sequence[Scenario], listener: RunListener, supply: Supply | None = None, *, real_defaults: bool = False
 ) -> Results:
     """Run every case of the scenarios given, on a testbed of their own.
 

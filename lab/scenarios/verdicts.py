@@ -14,15 +14,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-from lab.catalogue import Case, Exchange
+from lab.catalogue import Case
 from lab.catalogue.schema import SymptomTable
 from lab.consume import Answer, Complete, Failed, Partial, Refused
 from lab.durations import write_duration
-from lab.evidence import Evidence
-from lab.judge import Exchanged, Reading, Told, Verdict, check, judge_readings
-from lab.judge.doubt import Doubt, doubt_of, spared
+from lab.judge import REQUIREMENTS, Exchanged, Reported, Verdict, check, observe, observe_all
+from lab.judge.doubt import Doubt, spared
 from lab.judge.timeouts import tolerance
 from lab.products.remedies import tested_remedy
 from lab.results import FindingResult
@@ -31,26 +29,6 @@ from lab.vocabulary import Cause, Ending, Outcome, Requirement, Trouble, Variant
 
 EARLY = 0.35
 """Seconds by which a timeout may fire before its time."""
-
-
-@dataclass(frozen=True)
-class Played:
-    """One exchange of a case, with its evidence and its verdict."""
-
-    exchange: Exchange
-    exchanged: Exchanged
-
-    @staticmethod
-    def judged(exchanges: Sequence[Exchange], evidence: Sequence[Evidence]) -> tuple[Played, ...]:
-        """Judge the exchanges of one case together."""
-        readings = [Reading.of(each) for each in evidence]
-        judged = zip(exchanges, readings, judge_readings(readings), strict=True)
-        return tuple(Played(exchange, Exchanged(reading, verdict)) for exchange, reading, verdict in judged)
-
-    @cached_property
-    def doubt(self) -> Doubt:
-        """What about its verdict may be the lab's own lateness."""
-        return doubt_of(self.exchanged.evidence, self.exchanged.verdict)
 
 
 @dataclass(frozen=True)
@@ -76,10 +54,14 @@ class _Found:
     doubt: str = ""
 
 
-def conclude(case: Case, played: Sequence[Played]) -> Conclusion:
+def conclude(case: Case, played: Sequence[Exchanged]) -> Conclusion:
     """The outcome of one case."""
-    expected_to_fail = case.variant in (Variant.BROKEN, Variant.REAL_DEFAULTS)
-    judged = _symptoms(case, played) if expected_to_fail else [*_requirements(case, played), *_tested(played)]
+    if case.variant in (Variant.BROKEN, Variant.REAL_DEFAULTS):
+        judged = [*_symptoms(case, played), *_expected(case, played)]
+    elif case.variant is Variant.MEASURED:
+        judged = [*_expected(case, played), *_measured(case, played)]
+    else:
+        judged = [*_requirements(case, played), *_expected(case, played), *_tested(played)]
     found = [*judged, *_shown(case, played)]
     findings = tuple(each.result for each in found)
     unmet = [each for each in found if not each.result.met]
@@ -100,10 +82,10 @@ def _too_busy(busy: str) -> FindingResult:
     )
 
 
-def _tested(played: Iterable[Played]) -> Iterator[_Found]:
+def _tested(played: Iterable[Exchanged]) -> Iterator[_Found]:
     """Each exchange that did not put its path to the test; nothing where all did."""
     for each in played:
-        why = spared(each.exchanged.evidence)
+        why = spared(each.evidence)
         if why:
             requirement = f"{each.exchange.name}: the path is put to the test."
             yield _Found(FindingResult(False, requirement, "silences as long as planned", why), why)
@@ -114,21 +96,40 @@ def _reasons(doubts: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {doubt}" for name, doubt in doubts.items() if doubt)
 
 
-def _requirements(case: Case, played: Sequence[Played]) -> Iterator[_Found]:
+def _requirements(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
     """Every requirement that the case's exchanges speak of, each over its own exchanges."""
-    for requirement, mine in _by_requirement(played):
-        exchanges, doubts = _exchanges(mine), _doubts(requirement, mine)
+    for requirement, exchanges in _by_requirement(played):
+        if requirement in case.expects:
+            continue
         for consumer in case.consumers or ("",):
-            told = _told(case, consumer, exchanges)
-            finding = check(requirement, exchanges, told)
-            # What is left without the doubtful ones may fail by itself.
-            sound = check(requirement, {name: each for name, each in exchanges.items() if not doubts[name]}, told)
-            says = f"{_short(consumer)}: {finding.requirement}" if consumer else finding.requirement
-            remedy = "" if finding.met or consumer else _remedy(case, requirement)
+            observed = observe(requirement, exchanges, _reports(case, consumer, exchanges))
+            says = f"{_short(consumer)}: {observed.sentence}" if consumer else observed.sentence
+            remedy = "" if observed.met or consumer else _remedy(case, requirement)
             yield _Found(
-                FindingResult(finding.met, says, finding.expected, finding.actual, finding.up_to, remedy),
-                "" if sound.conclusive and not sound.met else _reasons(doubts),
+                FindingResult(
+                    observed.met, says, observed.expected, observed.actual, observed.up_to, remedy, requirement
+                ),
+                observed.doubt,
             )
+
+
+def _expected(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
+    """What the scenario knows of requirements beforehand, besides its symptoms."""
+    observed = observe_all(played)
+    for requirement, state in case.expects.items():
+        each = observed.get(requirement)
+        words = "no exchange settles it" if each is None else each.words
+        met = each is not None and each.state is state
+        result = FindingResult(met, REQUIREMENTS[requirement].sentence, state.value, words, about=requirement)
+        yield _Found(result, "" if each is None else each.doubt)
+
+
+def _measured(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
+    """What was observed of all else, whatever it is."""
+    for requirement, each in observe_all(played).items():
+        if requirement not in case.expects:
+            result = FindingResult(True, each.sentence, "anything", each.words, each.up_to, about=requirement)
+            yield _Found(result)
 
 
 _TROUBLES: Mapping[Requirement, Trouble] = {
@@ -140,6 +141,9 @@ _TROUBLES: Mapping[Requirement, Trouble] = {
     Requirement.SHOWS_A_CUT_AS_A_CUT: Trouble.HIDDEN_CUT,
     Requirement.DELIVERS_WHAT_WAS_SENT: Trouble.HOLDING,
     Requirement.MOVES_THE_FIRST_TOKEN_FORWARD: Trouble.HOLDING,
+    Requirement.SENDS_HEADERS_AT_ONCE: Trouble.HOLDING,
+    Requirement.PASSES_HEARTBEATS_ON: Trouble.HOLDING,
+    Requirement.STOPS_WHEN_THE_CLIENT_LEAVES: Trouble.GOES_ON,
 }
 
 
@@ -149,10 +153,10 @@ def _remedy(case: Case, requirement: Requirement) -> str:
     return "" if trouble is None else tested_remedy(case.proxy.product.title, trouble)
 
 
-def _shown(case: Case, played: Sequence[Played]) -> Iterator[_Found]:
+def _shown(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
     """Whether the exchanges are what the case claims, so that it does not pass for want of it."""
     for flag in case.shows:
-        without = [each for each in played if flag not in each.exchanged.verdict.flags]
+        without = [each for each in played if flag not in each.verdict.flags]
         names = ", ".join(each.exchange.name for each in without)
         actual = f"not {flag}: {names}" if without else f"{flag}: all {len(played)} exchanges"
         doubts = {each.exchange.name: each.doubt.ending for each in without}
@@ -162,43 +166,45 @@ def _shown(case: Case, played: Sequence[Played]) -> Iterator[_Found]:
         )
 
 
-def _told(case: Case, consumer: str, exchanges: Mapping[str, Exchanged]) -> dict[str, Told]:
+def _reports(case: Case, consumer: str, exchanges: Mapping[str, Exchanged]) -> dict[str, Reported]:
     if not consumer:
         return {}
     read = consumer_named(consumer, case.config.parents[1])
-    return {name: _tell(replay(read, each.evidence)) for name, each in exchanges.items()}
+    return {name: _reported(replay(read, each.evidence)) for name, each in exchanges.items()}
 
 
-def _tell(answer: Answer | None) -> Told:
+def _reported(answer: Answer | None) -> Reported:
     match answer:
         case Complete():
-            return Told("complete", answer.tokens)
+            return Reported("complete", answer.tokens)
         case Partial():
-            return Told("partial", answer.tokens)
+            return Reported("partial", answer.tokens)
         case Refused():
-            return Told("refused", 0)
+            return Reported("refused", 0)
         case Failed():
-            return Told("failed", 0)
-    return Told("nothing", 0)
+            return Reported("failed", 0)
+    return Reported("nothing", 0)
 
 
-def _symptoms(case: Case, played: Sequence[Played]) -> Iterator[_Found]:
+def _symptoms(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
     """The symptom in each exchange that has one, and the requirement that these break."""
     concerned = [each for each in played if each.exchange.family in case.symptom]
     for family, symptom in case.symptom.items():
+        if not symptom.model_fields_set:
+            continue
         mine = [_symptom(each, symptom) for each in concerned if each.exchange.family == family]
         yield from mine if len(mine) == 1 else _summed_up(family, symptom, mine)
-    for requirement, group in _by_requirement(concerned):
-        exchanges = _exchanges(group)
+    for requirement, exchanges in _by_requirement(concerned, most=1):
+        criterion = REQUIREMENTS[requirement]
         for consumer in case.consumers or ("",):
-            finding = check(requirement, exchanges, _told(case, consumer, exchanges))
+            found = check(requirement, exchanges, _reports(case, consumer, exchanges))
             result = FindingResult(
-                finding.conclusive and not finding.met,
-                f"{_short(consumer) or case.proxy.id} breaks: {finding.requirement}",
-                f"not: {finding.expected}",
-                finding.actual,
+                found.conclusive and not found.met,
+                f"{_short(consumer) or case.proxy.id} breaks: {criterion.sentence}",
+                f"not: {found.expected}",
+                found.actual,
             )
-            yield _Found(result, _reasons(_doubts(requirement, group)))
+            yield _Found(result, _reasons({name: criterion.doubt(each.doubt) for name, each in exchanges.items()}))
 
 
 def _summed_up(family: str, symptom: SymptomTable, found: Sequence[_Found]) -> Iterator[_Found]:
@@ -217,27 +223,20 @@ def _summed_up(family: str, symptom: SymptomTable, found: Sequence[_Found]) -> I
     yield from unmet
 
 
-def _by_requirement(played: Iterable[Played]) -> Iterator[tuple[Requirement, list[Played]]]:
-    """The exchanges by the requirement that judges them, in the order of the first of each."""
-    groups: dict[Requirement, list[Played]] = {}
+def _by_requirement(
+    played: Iterable[Exchanged], most: int | None = None
+) -> Iterator[tuple[Requirement, dict[str, Exchanged]]]:
+    """The exchanges by the requirements, or the first of these, that judge them; in the order of the first of each."""
+    groups: dict[Requirement, dict[str, Exchanged]] = {}
     for each in played:
-        groups.setdefault(each.exchange.requirement, []).append(each)
+        for requirement in each.exchange.requirements[:most]:
+            groups.setdefault(requirement, {})[each.name] = each
     yield from groups.items()
 
 
-def _exchanges(played: Iterable[Played]) -> dict[str, Exchanged]:
-    return {each.exchange.name: each.exchanged for each in played}
-
-
-def _doubts(requirement: Requirement, played: Iterable[Played]) -> dict[str, str]:
-    """By exchange, why what this requirement looks at may be the lab's own lateness; empty where it cannot be."""
-    of_delivery = requirement is Requirement.DELIVERS_TOKENS_AS_THEY_COME
-    return {each.exchange.name: each.doubt.delivery if of_delivery else each.doubt.ending for each in played}
-
-
-def _symptom(each: Played, symptom: SymptomTable) -> _Found:
+def _symptom(each: Exchanged, symptom: SymptomTable) -> _Found:
     """Hold one exchange against what the scenario says that it shows."""
-    exchange, verdict = each.exchange, each.exchanged.verdict
+    exchange, verdict = each.exchange, each.verdict
     if symptom.longer_than is not None and exchange.plan.length < symptom.longer_than:
         symptom = SymptomTable(ending=Ending.COMPLETE)
     wrong = [name for name, expected, actual in _fields(symptom, each) if expected != actual]
@@ -258,7 +257,7 @@ def _symptom(each: Played, symptom: SymptomTable) -> _Found:
     return _Found(result, _excuse(each, wrong))
 
 
-def _excuse(each: Played, wrong: Iterable[str]) -> str:
+def _excuse(each: Exchanged, wrong: Iterable[str]) -> str:
     """Why lateness may have made all those fields wrong, in words; empty if any of them is wrong for good."""
     doubts = [_doubt_of_field(each.doubt, name) for name in wrong]
     return _reasons({each.exchange.name: "; ".join(dict.fromkeys(doubts))}) if all(doubts) else ""
@@ -288,8 +287,8 @@ def _unproven_timeout(symptom: SymptomTable, verdict: Verdict) -> str:
     return f" That proves no {symptom.cause}: it may be a {others[0]}; add an exchange that outlives it."
 
 
-def _fields(symptom: SymptomTable, each: Played) -> Iterator[tuple[str, object, object]]:
-    verdict, trace = each.exchanged.verdict, each.exchanged.evidence.trace
+def _fields(symptom: SymptomTable, each: Exchanged) -> Iterator[tuple[str, object, object]]:
+    verdict, trace = each.verdict, each.evidence.trace
     actual = {
         "delivery": verdict.delivery,
         "ending": verdict.ending,

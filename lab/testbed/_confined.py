@@ -23,19 +23,21 @@ _MEMORY = 256 * _MIB
 _MEMORY_EACH = 128 * _MIB
 """For each process of the lab's in it, with all its children; a busy Envoy has some 60 MiB."""
 _PROCESSES = 64
-_PROCESSES_EACH = 32
 _PROCESSES_A_CORE = 4
 """Beside the others for each: products start a thread or a process for each core, some of them more."""
 _LOG = {"max-size": "16m", "max-file": "2"}
 
 
-def confinement(*, capabilities: Sequence[str] = (), writable: Sequence[str] = (), programs: int = 1) -> dict[str, Any]:
+def confinement(
+    *, capabilities: Sequence[str] = (), writable: Sequence[str] = (), programs: int = 1, threads: int = 32
+) -> dict[str, Any]:
     """Arguments of docker-py's `create` and `run`.
 
     Args:
         capabilities: of Linux, without `CAP_`.
         writable: folders beside `TEMPORARY` that can be written to; whatever the image has there cannot be seen.
         programs: how many processes of the lab's the container is to hold.
+        threads: what each of them may start, threads and processes together, beside those that it starts for each core.
     """
     memory = _MEMORY + programs * _MEMORY_EACH
     return {
@@ -47,6 +49,6 @@ def confinement(*, capabilities: Sequence[str] = (), writable: Sequence[str] = (
         "mem_limit": memory,
         # The same: no swap beside it.
         "memswap_limit": memory,
-        "pids_limit": _PROCESSES + programs * (_PROCESSES_EACH + _PROCESSES_A_CORE * (os.cpu_count() or 1)),
+        "pids_limit": _PROCESSES + programs * (threads + _PROCESSES_A_CORE * (os.cpu_count() or 1)),
         "log_config": LogConfig(type=LogConfig.types.JSON, config=dict(_LOG)),
     }

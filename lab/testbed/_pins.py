@@ -15,10 +15,9 @@ IMAGES = FOLDER / "images.json"
 def digest_of(reference: str) -> str | None:
     """The digest of an official image, such as `sha256:41b1…`; None where none is known yet.
 
-    Raises:
-        KeyError: no line of `images.json` is about it.
+    A product whose image has no line is pulled by its tag, so that adding one needs no line here.
     """
-    digest: str | None = json.loads(IMAGES.read_text())[reference]
+    digest: str | None = json.loads(IMAGES.read_text()).get(reference)
     return digest
 
 

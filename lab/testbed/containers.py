@@ -180,7 +180,10 @@ class Containers:
     def _new_proxy(self, pod: Pod, network: Network, folder: Path) -> Container:
         product = pod.proxy.product
         settings = confinement(
-            capabilities=product.capabilities, writable=product.writable, programs=len(pod.instances)
+            capabilities=product.capabilities,
+            writable=product.writable,
+            programs=len(pod.instances),
+            threads=product.threads,
         )
         command = ("/bin/sh", f"{_plan.ROOT}/start.sh")
         ports = [instance.port for instance in pod.instances]

@@ -34,11 +34,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class Ask:
-    """A request as the probe sends it: path, headers and body."""
+    """A request as the probe sends it: path, headers, body and method."""
 
     path: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    method: str = "POST"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class WireFormat(Protocol):
     stream_type: str
     """The content type of a streamed reply."""
     has_marker: bool
-    """False where no terminal marker is standard, so that a stranger's clean end may be a truncation."""
+    """False where no terminal marker is standard, so that a foreign endpoint's clean end may be a truncation."""
     numbered: bool
     """Whether each event carries its own number, so that no two of them are alike but for their text."""
 

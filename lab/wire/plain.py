@@ -33,7 +33,7 @@ class PlainFormat:
     numbered = False
 
     def ask(self, model: str, *, stream: bool, max_tokens: int, prompt: str = "Count.") -> Ask:
-        """See `WireFormat.ask`; what a stranger's endpoint reads of it, nobody knows."""
+        """See `WireFormat.ask`; what a foreign endpoint reads of it, nobody knows."""
         body = {"model": model, "prompt": prompt, "stream": stream, "max_tokens": max_tokens}
         headers = (
             ("Content-Type", "application/json"),

@@ -23,7 +23,7 @@ WORDS = (  # noqa: SIM905 - sixty words read better in a row
     "thistle timber valley velvet willow winter"
 ).split()
 
-# Numbers have a length: a stranger's thousands of digits are more than Python converts.
+# Numbers have a length: a foreign endpoint's thousands of digits are more than Python converts.
 _TOKEN = re.compile(r"⟨(?P<tag>[0-9a-f]{4}):(?P<number>\d{1,20})@(?P<time>\d{1,20})(?P<unit>ms|us)⟩")
 
 

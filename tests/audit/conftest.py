@@ -1,4 +1,4 @@
-"""A stranger's endpoint for the tests of the command: an aiohttp server on a loop of its own thread."""
+"""A foreign endpoint for the tests of the command: an aiohttp server on a loop of its own thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import trustme
 from aiohttp import web
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Stranger = Callable[..., str]
+Foreign = Callable[..., str]
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def _serving(answer: Answer, tls: ssl.SSLContext | None) -> Iterator[str]:
 
 
 @pytest.fixture
-def stranger() -> Iterator[Stranger]:
+def foreign() -> Iterator[Foreign]:
     """Starts an endpoint that answers every POST as it is told, and gives its address."""
     with ExitStack() as stack:
         yield lambda answer, tls=None: stack.enter_context(_serving(answer, tls))

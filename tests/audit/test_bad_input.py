@@ -21,7 +21,7 @@ from lab.cli import main
 from lab.endpoint.bounds import most_bytes
 from lab.errors import ExitCode
 
-from .conftest import Answer, Stranger
+from .conftest import Answer, Foreign
 
 pytestmark = pytest.mark.usefixtures("own_signals")
 
@@ -81,10 +81,10 @@ REPLIES = {
 
 @pytest.mark.parametrize(("answer", "code", "told"), REPLIES.values(), ids=REPLIES)
 def test_a_reply_that_is_no_stream(
-    audit: Audit, stranger: Stranger, tmp_path: Path, answer: Answer, code: int, told: str
+    audit: Audit, foreign: Foreign, tmp_path: Path, answer: Answer, code: int, told: str
 ) -> None:
     """One request, one message with a remedy, and the files."""
-    found, out, err = audit(stranger(answer))
+    found, out, err = audit(foreign(answer))
     assert found == code
     assert told in " ".join((out + err).split())
     assert "Traceback" not in out + err
@@ -109,16 +109,16 @@ def test_a_server_of_another_protocol(audit: Audit) -> None:
     assert "what comes back is no HTTP: b'SSH-2.0-OpenSSH_9.6" in err
 
 
-def test_what_ends_an_audit_is_said_once(audit: Audit, stranger: Stranger) -> None:
+def test_what_ends_an_audit_is_said_once(audit: Audit, foreign: Foreign) -> None:
     """Where it is the verdict, it stands in the first line and not again in the next."""
-    _, out, _ = audit(stranger(replying(200, WHOLE, "application/json")))
+    _, out, _ = audit(foreign(replying(200, WHOLE, "application/json")))
     assert out.count("the endpoint does not stream") == 1
     assert "Ended early, after 1 of" in out
 
 
-def test_binary_is_counted_and_not_quoted(audit: Audit, stranger: Stranger) -> None:
+def test_binary_is_counted_and_not_quoted(audit: Audit, foreign: Foreign) -> None:
     """Nobody reads anything out of 10,240 bytes of rubbish."""
-    _, _, err = audit(stranger(REPLIES["binary"][0]))
+    _, _, err = audit(foreign(REPLIES["binary"][0]))
     assert "10,240 bytes that are no text" in err
     assert "\N{REPLACEMENT CHARACTER}" not in err
 
@@ -137,7 +137,7 @@ def test_a_name_that_is_not_found(audit: Audit) -> None:
     assert "expired.invalid: the name cannot be found" in err
 
 
-def test_a_certificate_that_does_not_verify(audit: Audit, stranger: Stranger, certified: ssl.SSLContext) -> None:
+def test_a_certificate_that_does_not_verify(audit: Audit, foreign: Foreign, certified: ssl.SSLContext) -> None:
     """Nothing is sent; the message names the option for an authority of one's own."""
     asked: list[str] = []
 
@@ -145,7 +145,7 @@ def test_a_certificate_that_does_not_verify(audit: Audit, stranger: Stranger, ce
         asked.append(request.path)
         return web.Response(body=END, content_type="text/event-stream")
 
-    code, _, err = audit(stranger(answer, certified))
+    code, _, err = audit(foreign(answer, certified))
     assert code == ExitCode.NO_ENVIRONMENT
     assert "no verified TLS connection" in err
     assert "--ca-file" in err
@@ -160,23 +160,23 @@ def test_a_certificate_that_does_not_verify(audit: Audit, stranger: Stranger, ce
     ],
 )
 def test_a_certificate_that_is_out_of_date_or_anothers(
-    audit: Audit, stranger: Stranger, authority: trustme.CA, tmp_path: Path, name: str, ends: datetime, advice: str
+    audit: Audit, foreign: Foreign, authority: trustme.CA, tmp_path: Path, name: str, ends: datetime, advice: str
 ) -> None:
     """Each has a remedy of its own, even where the authority is known."""
     (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name, not_before=datetime(2019, 1, 1, tzinfo=UTC), not_after=ends).configure_cert(context)
-    code, _, err = audit(stranger(steady, context), "--ca-file", str(tmp_path / "ca.pem"))
+    code, _, err = audit(foreign(steady, context), "--ca-file", str(tmp_path / "ca.pem"))
     assert code == ExitCode.NO_ENVIRONMENT
     assert advice in err
 
 
 def test_an_authority_of_ones_own(
-    audit: Audit, stranger: Stranger, certified: ssl.SSLContext, authority: trustme.CA, tmp_path: Path
+    audit: Audit, foreign: Foreign, certified: ssl.SSLContext, authority: trustme.CA, tmp_path: Path
 ) -> None:
     """With --ca-file the same endpoint is audited, over HTTP/1.1 and with an offer of HTTP/2."""
     (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
-    url = stranger(steady, certified)
+    url = foreign(steady, certified)
     code, _, err = audit(url, "--ca-file", str(tmp_path / "ca.pem"), "--at-once", "1")
     results = load(tmp_path / "out" / "audit.json")
     assert code in (ExitCode.AS_REQUIRED, ExitCode.REQUIREMENT_FAILED), err
@@ -196,7 +196,7 @@ async def steady(request: web.Request) -> web.StreamResponse:
 
 
 def test_an_endpoint_that_never_ends(
-    audit: Audit, stranger: Stranger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    audit: Audit, foreign: Foreign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The audit leaves when the longest answer should be over, and says how to give it longer."""
     monkeypatch.setattr(cli_audit, "LEAST_PATIENCE", 1.0)
@@ -208,7 +208,7 @@ def test_an_endpoint_that_never_ends(
             await reply.write(TEXT % b"word ")
             await asyncio.sleep(0.02)
 
-    code, out, err = audit(stranger(forever), "--longest", "500ms")
+    code, out, err = audit(foreign(forever), "--longest", "500ms")
     results = load(tmp_path / "out" / "audit.json")
     assert code == ExitCode.REQUIREMENT_FAILED
     assert "had not ended after" in results.stopped
@@ -217,7 +217,7 @@ def test_an_endpoint_that_never_ends(
     assert results.samples[0].events > 0
 
 
-def test_an_endpoint_that_sends_no_end_of_bytes(audit: Audit, stranger: Stranger, tmp_path: Path) -> None:
+def test_an_endpoint_that_sends_no_end_of_bytes(audit: Audit, foreign: Foreign, tmp_path: Path) -> None:
     """Megabyte after megabyte in one event: the audit leaves at its limit."""
 
     async def flood(request: web.Request) -> web.StreamResponse:
@@ -227,7 +227,7 @@ def test_an_endpoint_that_sends_no_end_of_bytes(audit: Audit, stranger: Stranger
         while True:
             await reply.write(b"x" * 2**20)
 
-    code, _, _ = audit(stranger(flood))
+    code, _, _ = audit(foreign(flood))
     assert code == ExitCode.REQUIREMENT_FAILED
     assert (
         f"more than {most_bytes(600):,} bytes of body came for one answer"
@@ -235,26 +235,26 @@ def test_an_endpoint_that_sends_no_end_of_bytes(audit: Audit, stranger: Stranger
     )
 
 
-def test_megabyte_events_are_read(audit: Audit, stranger: Stranger, tmp_path: Path) -> None:
+def test_megabyte_events_are_read(audit: Audit, foreign: Foreign, tmp_path: Path) -> None:
     """Three events of a megabyte each are unusual and no fault of the audit."""
     body = TEXT % (b"x" * 2**20) * 3 + END
-    url = stranger(replying(200, body, "text/event-stream"))
+    url = foreign(replying(200, body, "text/event-stream"))
     # So much text is more than 600 tokens in any vocabulary.
     code, _, err = audit(url, "--at-once", "1", "--max-tokens", "25000")
     assert code in (ExitCode.AS_REQUIRED, ExitCode.REQUIREMENT_FAILED), err
     assert [sample.events for sample in load(tmp_path / "out" / "audit.json").samples] == [3, 3]
 
 
-def test_gzip_that_nobody_asked_for_is_named(audit: Audit, stranger: Stranger, tmp_path: Path) -> None:
+def test_gzip_that_nobody_asked_for_is_named(audit: Audit, foreign: Foreign, tmp_path: Path) -> None:
     """HTTP allows it and the audit can read it; other clients cannot, so it is a warning with a remedy."""
     body = gzip.compress(TEXT * 5 % ((b"word ",) * 5) + END)
-    code, out, _ = audit(stranger(replying(200, body, "text/event-stream", Content_Encoding="gzip")), "--at-once", "1")
+    code, out, _ = audit(foreign(replying(200, body, "text/event-stream", Content_Encoding="gzip")), "--at-once", "1")
     assert code == ExitCode.AS_REQUIRED
-    assert "warning: path: replies come compressed (gzip) though no coding was offered" in out
-    assert {sample.coding for sample in load(tmp_path / "out" / "audit.json").samples} == {"gzip"}
+    assert "warning: path: replies come compressed (gzip) though no content coding was offered" in out
+    assert {sample.content_coding for sample in load(tmp_path / "out" / "audit.json").samples} == {"gzip"}
 
 
-def test_a_rate_limit_in_the_middle_keeps_what_was_learnt(audit: Audit, stranger: Stranger, tmp_path: Path) -> None:
+def test_a_rate_limit_in_the_middle_keeps_what_was_learnt(audit: Audit, foreign: Foreign, tmp_path: Path) -> None:
     """A verdict is drawn from the answers before it, and nobody can take the audit for a pass."""
     asked: list[str] = []
 
@@ -262,7 +262,7 @@ def test_a_rate_limit_in_the_middle_keeps_what_was_learnt(audit: Audit, stranger
         asked.append(request.path)
         return await (steady(request) if len(asked) < 3 else replying(429, ERROR, "application/json")(request))
 
-    code, out, err = audit(stranger(answer), "--runs", "3")
+    code, out, err = audit(foreign(answer), "--runs", "3")
     results = load(tmp_path / "out" / "audit.json")
     assert code in (ExitCode.NO_ENVIRONMENT, ExitCode.REQUIREMENT_FAILED)
     assert len(asked) == 3
@@ -302,17 +302,17 @@ def test_a_file_of_authorities_that_holds_none(audit: Audit, tmp_path: Path) -> 
 class TestTheOtherScheme:
     """Plain HTTP where TLS is spoken, and the reverse: the remedy is the scheme, not a certificate or a format."""
 
-    def test_tls_on_a_port_of_plain_http(self, audit: Audit, stranger: Stranger) -> None:
+    def test_tls_on_a_port_of_plain_http(self, audit: Audit, foreign: Foreign) -> None:
         """The server answers a handshake with HTTP, which OpenSSL calls a wrong version number."""
-        code, _, err = audit(stranger(steady).replace("http://", "https://"))
+        code, _, err = audit(foreign(steady).replace("http://", "https://"))
         assert code == ExitCode.NO_ENVIRONMENT
         assert "No TLS is spoken on that port: write http://" in " ".join(err.split())
         assert "Renew" not in err
 
-    def test_plain_http_on_nginx_s_port_of_tls(self, audit: Audit, stranger: Stranger) -> None:
+    def test_plain_http_on_nginx_s_port_of_tls(self, audit: Audit, foreign: Foreign) -> None:
         """Nginx says so in a page with status 400."""
         page = b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>"
-        code, _, err = audit(stranger(replying(400, page, "text/html")))
+        code, _, err = audit(foreign(replying(400, page, "text/html")))
         assert code == ExitCode.BAD_INPUT
         assert "TLS is spoken on that port" in err
         assert "Write https://" in err
@@ -332,9 +332,9 @@ class TestTheOtherScheme:
         assert "write https://" in err
 
 
-def test_an_error_at_once_has_one_remedy(audit: Audit, stranger: Stranger) -> None:
+def test_an_error_at_once_has_one_remedy(audit: Audit, foreign: Foreign) -> None:
     """The first line is the failure; it is not told again below with another remedy, least of all a timeout's."""
-    code, out, _ = audit(stranger(replying(500, b"boom", "text/plain")))
+    code, out, _ = audit(foreign(replying(500, b"boom", "text/plain")))
     assert code == ExitCode.REQUIREMENT_FAILED
     assert "FAILURE" not in out
     assert "timeout" not in out

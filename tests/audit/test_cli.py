@@ -21,7 +21,7 @@ from lab.audit.results import load
 from lab.cli import main
 from lab.errors import ExitCode
 
-from .conftest import Stranger
+from .conftest import Foreign
 from .test_bad_input import END, TEXT, steady
 
 pytestmark = pytest.mark.usefixtures("own_signals")
@@ -136,7 +136,7 @@ ECHOES = [
 
 @pytest.mark.parametrize("answer", ECHOES, ids=lambda answer: answer.__name__)
 def test_no_key_is_written_anywhere(
-    stranger: Stranger,
+    foreign: Foreign,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -146,7 +146,7 @@ def test_no_key_is_written_anywhere(
     monkeypatch.setenv("MY_KEY", KEY)
     monkeypatch.setenv("MY_GATE", GATE)
     options = ["--key-env", "MY_KEY", "--header-env", "X-Gate=MY_GATE", "--out", str(tmp_path)]
-    main(["audit", stranger(answer), *options])
+    main(["audit", foreign(answer), *options])
     said = capsys.readouterr()
     written = everything_written(tmp_path) + said.out + said.err
     assert "MY_KEY" in said.err
@@ -155,7 +155,7 @@ def test_no_key_is_written_anywhere(
             assert spelt not in written
 
 
-def test_a_fault_of_the_lab_shows_no_key(stranger: Stranger, tmp_path: Path) -> None:
+def test_a_fault_of_the_lab_shows_no_key(foreign: Foreign, tmp_path: Path) -> None:
     """A traceback of something that should never happen has no values in it."""
     script = (
         "import sys, lab.endpoint.asking as asking\n"
@@ -164,7 +164,7 @@ def test_a_fault_of_the_lab_shows_no_key(stranger: Stranger, tmp_path: Path) -> 
         "asking.exchange = broken\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
-    given = ["audit", stranger(steady), "--key-env", "MY_KEY", "--out", str(tmp_path)]
+    given = ["audit", foreign(steady), "--key-env", "MY_KEY", "--out", str(tmp_path)]
     environment = {**os.environ, "MY_KEY": KEY}
     ended = subprocess.run(
         [sys.executable, "-c", script, *given], env=environment, capture_output=True, text=True, check=False, timeout=60
@@ -173,8 +173,8 @@ def test_a_fault_of_the_lab_shows_no_key(stranger: Stranger, tmp_path: Path) -> 
     assert KEY[:14] not in ended.stdout + ended.stderr + everything_written(tmp_path)
 
 
-def test_the_vendors_key_is_not_sent_to_a_stranger(
-    stranger: Stranger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_vendors_key_is_not_sent_to_a_foreign_endpoint(
+    foreign: Foreign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The variable is set in many shells; only its vendor may have it."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -184,13 +184,13 @@ def test_the_vendors_key_is_not_sent_to_a_stranger(
         seen.extend([*request.headers.values(), await request.text(), request.path_qs])
         return web.Response(body=TEXT % b"word" + END, content_type="text/event-stream")
 
-    main(["audit", stranger(answer), "--runs", "1", "--out", str(tmp_path)])
+    main(["audit", foreign(answer), "--runs", "1", "--out", str(tmp_path)])
     assert seen
     assert KEY not in "".join(seen)
 
 
 def test_the_cost_is_stated_before_the_first_request(
-    stranger: Stranger, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    foreign: Foreign, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """When the first request arrives, the user has already read what it can cost at most."""
     read: list[str] = []
@@ -200,13 +200,13 @@ def test_the_cost_is_stated_before_the_first_request(
             read.append(capfd.readouterr().err)
         return await steady(request)
 
-    main(["audit", stranger(answer), "--runs", "2", "--max-tokens", "50", "--out", str(tmp_path)])
+    main(["audit", foreign(answer), "--runs", "2", "--max-tokens", "50", "--out", str(tmp_path)])
     assert "7 requests of at most 50 tokens each: at most 350 tokens" in read[0]
 
 
-def test_a_steady_endpoint_passes(stranger: Stranger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_steady_endpoint_passes(foreign: Foreign, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 0, the verdict on the first line, and the files."""
-    code = main(["audit", stranger(steady), "--out", str(tmp_path)])
+    code = main(["audit", foreign(steady), "--out", str(tmp_path)])
     first = capsys.readouterr().out.splitlines()[0]
     assert code == ExitCode.AS_REQUIRED
     assert first.startswith("Nothing is known to be wrong")
@@ -217,14 +217,14 @@ def test_a_steady_endpoint_passes(stranger: Stranger, tmp_path: Path, capsys: py
 
 @pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])
 def test_what_nobody_can_tell_is_on_the_first_line(
-    stranger: Stranger, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], code: int
+    foreign: Foreign, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], code: int
 ) -> None:
     """One piece of text shows nothing of delivery: that is said at once, and only --strict makes a failure of it."""
 
     async def answer(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=TEXT % b"word" + END, content_type="text/event-stream")
 
-    found = main(["audit", stranger(answer), "--runs", "1", *options, "--out", str(tmp_path)])
+    found = main(["audit", foreign(answer), "--runs", "1", *options, "--out", str(tmp_path)])
     first, second, *_ = capsys.readouterr().out.splitlines()
     assert found == code
     assert first.startswith("Nothing is known to be wrong, but the audit cannot tell how tokens are delivered.")
@@ -232,45 +232,45 @@ def test_what_nobody_can_tell_is_on_the_first_line(
 
 
 @pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])
-def test_a_way_that_cannot_be_measured_is_on_the_first_lines(
-    stranger: Stranger, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], code: int
+def test_a_route_that_cannot_be_measured_is_on_the_first_lines(
+    foreign: Foreign, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], code: int
 ) -> None:
     """A model's own address that refuses the key leaves the comparison undone, which is no mere note."""
 
     async def refused(_request: web.Request) -> web.StreamResponse:
         return web.Response(status=401, text="no")
 
-    given = ["audit", stranger(steady), "--direct", stranger(refused), "--runs", "1", "--at-once", "1"]
+    given = ["audit", foreign(steady), "--direct", foreign(refused), "--runs", "1", "--at-once", "1"]
     found = main([*given, *options, "--out", str(tmp_path)])
     head = capsys.readouterr().out.partition("\n\n")[0]
     assert found == code
-    assert "what the path adds, as not every way could be measured" in head.splitlines()[0]
+    assert "what the path adds, as not every route could be measured" in head.splitlines()[0]
     assert "Direct could not be measured: " in head
     assert "401, the key is missing" in head
 
 
 def test_how_long_it_may_take_is_said_before_the_first_request(
-    stranger: Stranger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    foreign: Foreign, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Three rounds of 150 s, as 100 s is the longest answer, and the one wait that a rate limit may bring: 470 s."""
-    given = ["audit", stranger(steady), "--runs", "1", "--longest", "100s"]
+    given = ["audit", foreign(steady), "--runs", "1", "--longest", "100s"]
     main([*given, "--out", str(tmp_path)])
     said = capsys.readouterr().err
     assert said.index("takes at most 8 min: 150 s for an answer that does not end") < said.index("request 1 of")
 
 
-def test_an_endpoint_that_cuts_fails(stranger: Stranger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_endpoint_that_cuts_fails(foreign: Foreign, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A clean end without the terminal marker is exit code 1, on the first line."""
 
     async def answer(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=TEXT % b"word " * 3, content_type="text/event-stream")
 
-    code = main(["audit", stranger(answer), "--runs", "1", "--out", str(tmp_path)])
+    code = main(["audit", foreign(answer), "--runs", "1", "--out", str(tmp_path)])
     assert code == ExitCode.REQUIREMENT_FAILED
     assert capsys.readouterr().out.splitlines()[0].startswith("The path fails. Delivery: ")
 
 
-def test_ctrl_c_keeps_what_was_learnt(stranger: Stranger, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_was_learnt(foreign: Foreign, tmp_path: Path) -> None:
     """Files of the finished answers, and the exit code that a shell expects."""
     second = threading.Event()
     asked: list[str] = []
@@ -281,7 +281,7 @@ def test_ctrl_c_keeps_what_was_learnt(stranger: Stranger, tmp_path: Path) -> Non
             second.set()
         return await steady(request)
 
-    given = ["audit", stranger(answer), "--runs", "20", "--out", str(tmp_path)]
+    given = ["audit", foreign(answer), "--runs", "20", "--out", str(tmp_path)]
     lab = subprocess.Popen(
         [sys.executable, "-m", "lab", *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""Mutated recordings through everything that reads a stranger's bytes: no crash, no hang, bounded memory.
+"""Mutated recordings through everything that reads foreign bytes: no crash, no hang, bounded memory.
 
 `LAB_FUZZ_INPUTS=100000` asks for as many inputs as a release is tested with; without it there are 20,000. The same
 seed gives the same inputs, and a failure names the number of its input.
@@ -22,11 +22,11 @@ import pytest
 
 from lab.audit.conclude.findings import conclude
 from lab.audit.conclude.measured import measure
-from lab.endpoint.samples import Sample, Setting, Way
+from lab.endpoint.samples import Route, Sample, Setting
 from lab.endpoint.stops import stop_of
 from lab.evidence import Evidence, Read, Trace, TransportEnd
 from lab.probe.body import BodyReader
-from lab.probe.framing import Request
+from lab.probe.framing import HttpRequest
 from lab.probe.http1 import Http1
 from lab.wire import FORMATS
 from lab.wire.events import FinishReason
@@ -122,7 +122,7 @@ def samples() -> Iterator[Sample]:
     source = random.Random(20261124)
     known = recordings()
     bodies = [raw for _, _, raw in known]
-    ways = [Way("path", "https://h/v1"), Way("direct", "https://d/v1"), Way("gate", "https://g/v1")]
+    routes = [Route("path", "https://h/v1"), Route("direct", "https://d/v1"), Route("gate", "https://g/v1")]
     for _ in range(INPUTS):
         wire, stream, raw = source.choice(known)
         coding, body = encoded(source, mutated(source, raw, bodies))
@@ -140,7 +140,7 @@ def samples() -> Iterator[Sample]:
             reads=reads,
             body=reads,
         )
-        setting = Setting(source.choice(ways), accept_encoding=source.choice(("", "gzip")), stream=stream)
+        setting = Setting(source.choice(routes), accept_encoding=source.choice(("", "gzip")), stream=stream)
         yield Sample(setting, Evidence(wire.name, stream, trace))
 
 
@@ -200,7 +200,7 @@ def test_mutated_heads_are_parsed(size: int) -> None:
     raw = head + b"5\r\nhello\r\n0\r\n\r\n"
     for number in range(max(200, INPUTS // 20)):
         parser = Http1()
-        parser.write_request(Request("http", "h", "/", body=b"{}"))
+        parser.write_request(HttpRequest("http", "h", "/", body=b"{}"))
         data = mutated(source, raw, [raw])
         try:
             with alarm(SLOWEST):

@@ -27,7 +27,7 @@ from lab.endpoint.samples import Sample
 from lab.errors import ExitCode
 from lab.evidence import Evidence, TransportEnd
 
-from .stranger import sample
+from .foreign import sample
 
 pytestmark = pytest.mark.usefixtures("own_signals")
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from lab.cli import main
 
-from .conftest import Answer, Stranger
+from .conftest import Answer, Foreign
 
 pytestmark = pytest.mark.usefixtures("own_signals")
 
@@ -45,10 +45,10 @@ ANSWERS = {
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.parametrize("command", [["audit"], ["compare", "--concurrency", "1"]], ids=["audit", "compare"])
 def test_no_word_of_an_endpoint_acts(
-    stranger: Stranger, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], answer: Answer
+    foreign: Foreign, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], answer: Answer
 ) -> None:
     """Neither in the terminal nor on the page; nothing fails over them, and none of them passes for the lab's own."""
-    code = main([*command, stranger(answer), "--runs", "1", "--out", str(tmp_path)])
+    code = main([*command, foreign(answer), "--runs", "1", "--out", str(tmp_path)])
     told = capsys.readouterr()
     assert code in (1, 2, 3)
     assert "Traceback" not in told.err

@@ -20,7 +20,7 @@ from lab.endpoint.keys import Keys
 from lab.endpoint.samples import Sample
 from lab.vocabulary import Delivery
 
-from .conftest import Answer, Stranger
+from .conftest import Answer, Foreign
 from .test_bad_input import END, TEXT
 
 TOKENS, INTERVAL = 60, 0.04
@@ -46,8 +46,8 @@ class Meeting:
                 await asyncio.sleep(0.005)
 
 
-def writing(clump: int, meeting: Meeting | None = None) -> Answer:
-    """An endpoint that hands tokens on in clumps of a size; 1 is one that streams."""
+def writing(burst: int, meeting: Meeting | None = None) -> Answer:
+    """An endpoint that hands tokens on in bursts of a size; 1 is one that streams."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         reply = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -55,9 +55,9 @@ def writing(clump: int, meeting: Meeting | None = None) -> Answer:
         if meeting is not None:
             meeting.arrived += 1
             await meeting.until(lambda: meeting.asleep)
-        for _ in range(0, TOKENS, clump):
-            await asyncio.sleep(INTERVAL * clump)
-            await reply.write(TEXT % b"word " * clump)
+        for _ in range(0, TOKENS, burst):
+            await asyncio.sleep(INTERVAL * burst)
+            await reply.write(TEXT % b"word " * burst)
         await reply.write(END)
         if meeting is not None:
             meeting.written.release()
@@ -80,9 +80,9 @@ async def asked(url: str, *beside: Callable[[], None]) -> list[Sample]:
 def finding(samples: Sequence[Sample], direct: Sequence[Sample] = ()) -> DeliveryFinding:
     """What an audit says of the samples; `direct` ones are those of the model's own address."""
     control = [
-        replace(one, setting=replace(one.setting, way=replace(one.setting.way, name="direct"))) for one in direct
+        replace(one, setting=replace(one.setting, route=replace(one.setting.route, name="direct"))) for one in direct
     ]
-    (group,) = [each for each in conclude([*samples, *control], longest=None).groups if each.way == "path"]
+    (group,) = [each for each in conclude([*samples, *control], longest=None).groups if each.route == "path"]
     return group.delivery
 
 
@@ -92,7 +92,7 @@ def wide_awake(sample: Sample) -> Sample:
     return replace(sample, evidence=replace(sample.evidence, trace=trace))
 
 
-def test_a_probe_that_slept_through_the_answers_blames_nobody(stranger: Stranger) -> None:
+def test_a_probe_that_slept_through_the_answers_blames_nobody(foreign: Foreign) -> None:
     """All tokens lie in the sockets when the probe wakes; the times alone would be called a batch, for certain."""
     meeting = Meeting()
 
@@ -107,8 +107,8 @@ def test_a_probe_that_slept_through_the_answers_blames_nobody(stranger: Stranger
         samples, _ = await asyncio.gather(asked(url), nap())
         return samples
 
-    samples = asyncio.run(asked_by_a_sleeper(stranger(writing(1, meeting))))
-    control = asyncio.run(asked(stranger(writing(1))))
+    samples = asyncio.run(asked_by_a_sleeper(foreign(writing(1, meeting))))
+    control = asyncio.run(asked(foreign(writing(1))))
     for direct in ((), control):
         assert finding([wide_awake(each) for each in samples], direct).delivery is Delivery.BATCHED
         assert finding(samples, direct).confidence is Confidence.CANNOT_TELL
@@ -134,12 +134,12 @@ def napping_every(period: float, nap: float) -> Callable[[], None]:
 @pytest.mark.busy
 @pytest.mark.usefixtures("busy")
 @pytest.mark.parametrize("nap", [0.0, 0.15, 0.28], ids=["awake", "half asleep", "nearly asleep"])
-def test_no_wrong_word_on_a_busy_machine(stranger: Stranger, nap: float) -> None:
+def test_no_wrong_word_on_a_busy_machine(foreign: Foreign, nap: float) -> None:
     """Beside four busy processes, and with a loop that sleeps evenly: streaming is no buffer, a hold no streaming."""
     beside = [napping_every(0.3, nap)] if nap else []
-    streams = asyncio.run(asked(stranger(writing(1)), *beside))
-    holds = asyncio.run(asked(stranger(writing(5)), *beside))
-    control = asyncio.run(asked(stranger(writing(1)), *beside))
+    streams = asyncio.run(asked(foreign(writing(1)), *beside))
+    holds = asyncio.run(asked(foreign(writing(5)), *beside))
+    control = asyncio.run(asked(foreign(writing(1)), *beside))
     for direct in ((), control):
         assert finding(streams, direct).delivery in (Delivery.INCREMENTAL, Delivery.UNPROVEN)
         assert finding(holds, direct).delivery in (Delivery.COALESCED, Delivery.BATCHED, Delivery.UNPROVEN)

@@ -1,4 +1,4 @@
-"""The audit on every side of every scenario, as if it were a stranger's endpoint: right, or "cannot tell"; never wrong.
+"""The audit on every side of every scenario, as if it were a foreign endpoint: right, or "cannot tell"; never wrong.
 
 The truth is known to the test alone. How a route delivers, exchanges in lockstep tell, which are made before anything
 keeps the machine busy, few at a time, and again where the probe was late: what a configuration does to a stream does
@@ -11,25 +11,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from busy import busy_processes
 
 from lab.audit.conclude.findings import Conclusions, Confidence, DeliveryFinding, conclude
-from lab.catalogue import Case, Exchange, discover, shipped_scenarios
-from lab.endpoint.samples import Sample, Setting, Way
+from lab.catalogue import Case, discover, shipped_scenarios
+from lab.endpoint.samples import Route, Sample, Setting
 from lab.evidence import Evidence
 from lab.judge import judge
+from lab.measure.exchanges import Address, make
 from lab.plan import Plan
-from lab.probe.exchange import Patience
-from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
+from lab.suite.exchange import Exchange
 from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Delivery, Ending, Variant
-from lab.wire import format_named
 
 pytestmark = [pytest.mark.engine, pytest.mark.grid, pytest.mark.busy]
 
@@ -44,8 +43,6 @@ TRUTHS = 4
 MOST_UNKNOWN = 0.02
 """Of the routes, whose delivery nothing may tell, so that the audit's word on them is neither right nor wrong."""
 
-SPARE = 30.0
-"""Seconds of patience beyond the planned length."""
 
 TOKENS, INTERVAL = 60, 0.04
 """A generation as it comes from a real model of some size: 25 tokens a second."""
@@ -61,7 +58,7 @@ Beyond it "cannot tell" is the right word."""
 
 
 @dataclass(frozen=True)
-class Route:
+class AuditedRoute:
     """One exchange of one side, asked as an audit asks, with the truth beside it."""
 
     name: str
@@ -73,8 +70,9 @@ class Route:
     def deliveries(self) -> set[Delivery]:
         """Every word that the ground truth allows: by lockstep, and by the ledger of each sample; empty if unknown.
 
-        A buffer of pages batches the short answer of the lockstep and clumps the longer one of the samples. Which of
-        the two it was, their ledgers tell; where the probe was too late for that, both words are true of the path.
+        A buffer of pages batches the short answer of the lockstep and sends the longer one of the samples in bursts.
+        Which of the two it was, their ledgers tell; where the probe was too late for that, both words are true of the
+        path.
         """
         told = {judge(each).delivery for each in self.evidence} - {Delivery.UNPROVEN}
         held = HELD if self.truth in HELD and not told else set()
@@ -98,18 +96,18 @@ class Route:
 
     def delivery(self, *, with_direct: bool) -> DeliveryFinding:
         """What the audit says of the path's delivery."""
-        (group,) = [each for each in self.audited(with_direct=with_direct).groups if each.way == "path"]
+        (group,) = [each for each in self.audited(with_direct=with_direct).groups if each.route == "path"]
         return group.delivery
 
     def audited(self, *, with_direct: bool) -> Conclusions:
         """The audit's conclusions, from the traces alone."""
-        ways = [("path", self.evidence), *([("direct", self.direct)] if with_direct else [])]
+        routes = [("path", self.evidence), *([("direct", self.direct)] if with_direct else [])]
         samples = [
             Sample(
-                Setting(Way(name, "http://stranger"), stream=each.stream),
+                Setting(Route(name, "http://foreign"), stream=each.stream),
                 Evidence(each.wire_format, each.stream, each.trace),
             )
-            for name, found in ways
+            for name, found in routes
             for each in found
         ]
         return conclude(samples, longest=None)
@@ -120,13 +118,13 @@ BUSY = {"free": 0, "two-busy-processes": 2}
 
 
 @pytest.fixture(scope="module")
-def asked(images_in_use: Mapping[str, ImageInUse]) -> Mapping[str, list[Route]]:
+def asked(images_in_use: Mapping[str, ImageInUse]) -> Mapping[str, list[AuditedRoute]]:
     """All routes, asked on the machine as it is, and beside two busy processes."""
     return asyncio.run(_ask_all(images_in_use))
 
 
 @pytest.fixture(params=BUSY)
-def routes(request: pytest.FixtureRequest, asked: Mapping[str, list[Route]]) -> list[Route]:
+def routes(request: pytest.FixtureRequest, asked: Mapping[str, list[AuditedRoute]]) -> list[AuditedRoute]:
     """All routes in one of the two states of the machine."""
     return asked[request.param]
 
@@ -139,7 +137,7 @@ class Asker:
     channel: SideChannel
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     few: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRUTHS_AT_ONCE))
-    direct: dict[tuple[str, ...], asyncio.Future[list[Evidence]]] = field(default_factory=dict)
+    direct: dict[Exchange, asyncio.Future[list[Evidence]]] = field(default_factory=dict)
 
     async def truth(self, case: Case, exchange: Exchange) -> Delivery:
         """How the route delivers, in lockstep; unproven only where that came of every attempt."""
@@ -151,14 +149,14 @@ class Asker:
                 return found
         return Delivery.UNPROVEN
 
-    async def route(self, case: Case, exchange: Exchange, truth: Delivery) -> Route:
+    async def route(self, case: Case, exchange: Exchange, truth: Delivery) -> AuditedRoute:
         """One exchange of one side, with its control and its truth."""
         plan = like_a_generation(exchange.plan)
-        key = (exchange.wire_format, str(exchange.stream), exchange.accept_encoding, plan.to_query())
+        key = replace(exchange, plan=plan, name="", family="", requirements=())
         if key not in self.direct:
             self.direct[key] = asyncio.ensure_future(self._samples(self.testbed.model_url, exchange, plan))
         samples = await self._samples(self.testbed.url(case.id), exchange, plan)
-        return Route(f"{case.id}::{exchange.family}", tuple(samples), tuple(await self.direct[key]), truth)
+        return AuditedRoute(f"{case.id}::{exchange.family}", tuple(samples), tuple(await self.direct[key]), truth)
 
     async def _samples(self, url: str, exchange: Exchange, plan: Plan) -> list[Evidence]:
         async def gated() -> Evidence:
@@ -168,26 +166,17 @@ class Asker:
         return await asyncio.gather(*(gated() for _ in range(SAMPLES)))
 
     async def _one(self, url: str, exchange: Exchange, plan: Plan) -> Evidence:
-        patience = plan.length + SPARE
-        return await observe(
-            url,
-            self.testbed.model_url,
-            format_named(exchange.wire_format),
-            plan,
-            stream=exchange.stream,
-            headers=(("Accept-Encoding", exchange.accept_encoding),) if exchange.accept_encoding else (),
-            patience=Patience(headers=patience, first_token=patience, middle=patience),
-            channel=self.channel,
-        )
+        address = Address(url, self.testbed.model_url)
+        return await make(replace(exchange, plan=plan), address, self.channel)
 
 
-async def _ask_all(images: Mapping[str, ImageInUse]) -> Mapping[str, list[Route]]:
+async def _ask_all(images: Mapping[str, ImageInUse]) -> Mapping[str, list[AuditedRoute]]:
     cases = [each for scenario in discover(shipped_scenarios()) for each in scenario.cases]
     cases = [each for each in cases if each.variant is not Variant.REAL_DEFAULTS]
     # Of a batch of random lengths one is enough: all of them are asked for as many tokens here.
-    families = [(one, {each.family: each for each in one.exchanges}.values()) for one in cases]
+    families = [(one, {each.family: each for each in one.exchanges if not each.leave_after}.values()) for one in cases]
     every = [(one, each) for one, found in families for each in found]
-    asked: dict[str, list[Route]] = {}
+    asked: dict[str, list[AuditedRoute]] = {}
     async with (
         Testbed([Target(each.id, each.proxy, each.config) for each in cases], Containers(images)) as testbed,
         SideChannel(testbed.model_url) as channel,
@@ -209,7 +198,7 @@ def like_a_generation(plan: Plan) -> Plan:
 
 
 @pytest.mark.parametrize("with_direct", [False, True], ids=["alone", "with-direct"])
-def test_delivery_is_right_or_cannot_be_told(routes: list[Route], *, with_direct: bool) -> None:
+def test_delivery_is_right_or_cannot_be_told(routes: list[AuditedRoute], *, with_direct: bool) -> None:
     """No route's delivery is called what it is not, and where it cannot be told there is a reason."""
     found = [(route, route.delivery(with_direct=with_direct)) for route in routes if route.deliveries]
     assert found
@@ -220,14 +209,14 @@ def test_delivery_is_right_or_cannot_be_told(routes: list[Route], *, with_direct
     ] == []
 
 
-def test_the_truth_is_known_of_nearly_every_route(routes: list[Route]) -> None:
+def test_the_truth_is_known_of_nearly_every_route(routes: list[AuditedRoute]) -> None:
     """What the test does not know itself it cannot hold against the audit, so that must be next to nothing."""
     unknown = [route.name for route in routes if not route.deliveries]
     assert routes
     assert len(unknown) <= MOST_UNKNOWN * len(routes), unknown
 
 
-def test_endings_are_right_or_cannot_be_told(routes: list[Route]) -> None:
+def test_endings_are_right_or_cannot_be_told(routes: list[AuditedRoute]) -> None:
     """No answer's ending is called what it is not, and where it cannot be told there is a reason."""
     wrong = []
     for route in routes:
@@ -240,14 +229,14 @@ def test_endings_are_right_or_cannot_be_told(routes: list[Route]) -> None:
     assert wrong == []
 
 
-def test_every_ending_of_a_format_with_a_marker_is_decided(routes: list[Route]) -> None:
+def test_every_ending_of_a_format_with_a_marker_is_decided(routes: list[AuditedRoute]) -> None:
     """The scenarios speak formats whose marker tells an end from a cut, so nothing stays open."""
     endings = [each.ending for route in routes for each in route.audited(with_direct=False).samples]
     assert endings
     assert [each for each in endings if each.ending is None] == []
 
 
-def held_to_a_word(routes: list[Route], truth: Delivery) -> list[Route]:
+def held_to_a_word(routes: list[AuditedRoute], truth: Delivery) -> list[AuditedRoute]:
     """The routes that do just this and of which all tokens came to a probe that was awake; there must be some."""
     awake = [route for route in routes if route.whole and route.awake]
     found = [route for route in awake if route.deliveries == {truth}]
@@ -255,21 +244,21 @@ def held_to_a_word(routes: list[Route], truth: Delivery) -> list[Route]:
     return found
 
 
-def test_most_batches_are_recognised(routes: list[Route]) -> None:
+def test_most_batches_are_recognised(routes: list[AuditedRoute]) -> None:
     """With the model's own address as a control, routes that held sixty tokens to the end are called batched."""
     held = held_to_a_word(routes, Delivery.BATCHED)
     decided = [route for route in held if route.delivery(with_direct=True).delivery is Delivery.BATCHED]
     assert 2 * len(decided) >= len(held), [(route.name, route.delivery(with_direct=True).reason) for route in held]
 
 
-def test_clumps_are_recognised(routes: list[Route]) -> None:
-    """With that control some routes that clump sixty tokens are called coalesced; late reading hides the others."""
-    clumped = held_to_a_word(routes, Delivery.COALESCED)
-    found = {route.delivery(with_direct=True).delivery for route in clumped}
+def test_bursts_are_recognised(routes: list[AuditedRoute]) -> None:
+    """With that control some routes that send sixty tokens are called coalesced; late reading hides the others."""
+    in_bursts = held_to_a_word(routes, Delivery.COALESCED)
+    found = {route.delivery(with_direct=True).delivery for route in in_bursts}
     assert Delivery.COALESCED in found
 
 
-def test_a_path_that_streams_long_answers_is_recognised(routes: list[Route]) -> None:
+def test_a_path_that_streams_long_answers_is_recognised(routes: list[AuditedRoute]) -> None:
     """Of the routes that handed sixty tokens on at once, some are called incremental; late reading hides the others."""
     free = held_to_a_word(routes, Delivery.INCREMENTAL)
     decided = [route for route in free if route.delivery(with_direct=True).delivery is Delivery.INCREMENTAL]

@@ -22,18 +22,18 @@ from rich.console import Console
 
 from lab.audit.programme import OFFERED, Wish
 from lab.audit.results import AuditResults, load
-from lab.cli.audit import Options, audit_and_report
+from lab.cli.audit import AuditOptions, audit_and_report
 from lab.endpoint.versions import unspoken
 from lab.errors import BadInput, ExitCode
-from lab.evidence import HttpVersion, Read, TransportEnd
+from lab.evidence import EndReason, HttpVersion, Read, TransportEnd
 from lab.products import PROXIES
 from lab.testbed.containers import Containers, Reach
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Delivery, Ending
 
-from .conftest import Stranger
-from .stranger import sample
+from .conftest import Foreign
+from .foreign import sample
 from .test_bad_input import END, TEXT
 
 BOTH = tuple(HttpVersion)
@@ -97,7 +97,7 @@ def _audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: trustme.C
         out = io.StringIO()
         wish = Wish(runs=2, at_once=at_once, http=http)
         to = tmp_path / base.partition(":")[0]
-        options = Options(url=f"{base}/v1/chat/completions", to=to, model=f"lab?{plan}", wish=wish)
+        options = AuditOptions(url=f"{base}/v1/chat/completions", to=to, model=f"lab?{plan}", wish=wish)
         code = audit_and_report(options, {}, out=Console(file=out, width=200), err=Console(file=io.StringIO()))
         return code, out.getvalue(), load(to / "audit.json")
 
@@ -254,50 +254,41 @@ def test_such_an_endpoint_asked_in_1_1_alone_is_bad_input(audit: Audit) -> None:
     assert "--http 2" in caught.value.remedy
 
 
-def test_a_plain_server_is_no_failure_of_its_http_1_1(audit: Audit, stranger: Stranger) -> None:
+def test_a_plain_server_is_no_failure_of_its_http_1_1(audit: Audit, foreign: Foreign) -> None:
     """The preface of HTTP/2 gets 400 from aiohttp, and that says nothing against its streams."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=TEXT % b"word " * 9 + END, content_type="text/event-stream")
 
-    code, text, results = audit(stranger(answer).removesuffix("/v1/chat/completions"), "", BOTH)
+    code, text, results = audit(foreign(answer).removesuffix("/v1/chat/completions"), "", BOTH)
     assert (code, results.stopped) == (ExitCode.AS_REQUIRED, ""), text
     assert "path does not speak HTTP/2: " in results.notes[0]
 
 
 SETTINGS = h2_peer.settings()
 SAID = {
-    "another protocol": (
-        HttpVersion.HTTP_2,
-        TransportEnd.NOT_HTTP,
-        "HTTP/2: began with 'SSH' in place of SETTINGS",
-        b"",
-    ),
-    "closed at once": (HttpVersion.HTTP_2, TransportEnd.NO_REPLY, "no frame of HTTP/2 came", b""),
-    "reset at once": (HttpVersion.HTTP_2, TransportEnd.RESET, "reset by peer; no frame of HTTP/2 came", b""),
-    # In the words of OpenSSL 3, against `openssl s_server -alpn h2`.
-    "ALPN refused": (
-        HttpVersion.HTTP_1_1,
-        TransportEnd.TLS_FAILED,
-        "[ssl] tlsv1 alert no application protocol ( ssl.c:1006)",
-        b"",
-    ),
-    "frames": (HttpVersion.HTTP_1_1, TransportEnd.NOT_HTTP, "illegal status line", SETTINGS),
+    "another protocol": (HttpVersion.HTTP_2, TransportEnd.NOT_HTTP, EndReason.NO_HTTP_2, b""),
+    "closed at once": (HttpVersion.HTTP_2, TransportEnd.NO_REPLY, EndReason.NO_HTTP_2, b""),
+    "reset at once": (HttpVersion.HTTP_2, TransportEnd.RESET, EndReason.NO_HTTP_2, b""),
+    "ALPN refused": (HttpVersion.HTTP_1_1, TransportEnd.TLS_FAILED, EndReason.NO_COMMON_PROTOCOL, b""),
+    "frames": (HttpVersion.HTTP_1_1, TransportEnd.NOT_HTTP, None, SETTINGS),
 }
 NOT_SAID = {
-    "died after its settings": (HttpVersion.HTTP_2, TransportEnd.NO_REPLY, "", b""),
-    "a broken frame": (HttpVersion.HTTP_2, TransportEnd.NOT_HTTP, "HTTP/2: a frame of 16777215 bytes", b""),
-    "a bad certificate": (HttpVersion.HTTP_1_1, TransportEnd.TLS_FAILED, "certificate has expired", b""),
-    "no HTTP at all": (HttpVersion.HTTP_1_1, TransportEnd.NOT_HTTP, "illegal status line", b"SSH-2.0-OpenSSH"),
-    "nobody there": (HttpVersion.HTTP_2, TransportEnd.REFUSED, "Connection refused", b""),
+    "died after its settings": (HttpVersion.HTTP_2, TransportEnd.NO_REPLY, None, b""),
+    "a broken frame": (HttpVersion.HTTP_2, TransportEnd.NOT_HTTP, None, b""),
+    "a bad certificate": (HttpVersion.HTTP_1_1, TransportEnd.TLS_FAILED, EndReason.CERTIFICATE_EXPIRED, b""),
+    "no HTTP at all": (HttpVersion.HTTP_1_1, TransportEnd.NOT_HTTP, None, b"SSH-2.0-OpenSSH"),
+    "nobody there": (HttpVersion.HTTP_2, TransportEnd.REFUSED, None, b""),
 }
 
 
 @pytest.mark.parametrize("name", [*SAID, *NOT_SAID])
 def test_what_tells_that_a_version_is_not_spoken(name: str) -> None:
     """Only what no server of the version does; a path that breaks is not excused by it."""
-    http, end, detail, read = {**SAID, **NOT_SAID}[name]
+    http, end, reason, read = {**SAID, **NOT_SAID}[name]
     made = sample([], status=0, end=end)
-    trace = replace(made.evidence.trace, detail=detail, version="", reads=(Read(51.0, read),) if read else ())
+    trace = replace(
+        made.evidence.trace, detail="the words", reason=reason, version="", reads=(Read(51.0, read),) if read else ()
+    )
     made = replace(made, setting=replace(made.setting, http=http), evidence=replace(made.evidence, trace=trace))
     assert bool(unspoken(made)) is (name in SAID)

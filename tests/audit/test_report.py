@@ -19,8 +19,8 @@ from lab.audit.conclude.measured import measure
 from lab.audit.report.page import audit_page
 from lab.audit.report.rows import COLUMNS, exit_code, headline, rows
 from lab.audit.report.text import print_audit
-from lab.audit.results import FORMAT_VERSION, AuditResults, WayResult, load, save
-from lab.endpoint.samples import Sample, Setting, Way
+from lab.audit.results import FORMAT_VERSION, AuditResults, RouteResult, load, save
+from lab.endpoint.samples import Route, Sample, Setting
 from lab.errors import BadInput, ExitCode
 from lab.evidence import Evidence, HttpVersion, Read, Trace, TransportEnd
 from lab.wire import format_named
@@ -32,18 +32,18 @@ REPLY = Reply("r", "m")
 NASTY = "<script>alert(1)</script>\x1b[31m"
 
 
-def sample(way: str, times: list[float], *, marker: bool = True, coding: str = "") -> Sample:
+def sample(route: str, times: list[float], *, marker: bool = True, coding: str = "") -> Sample:
     """A reply whose pieces of text came at these times."""
     body = [Read(at, WIRE.text(REPLY, f"word{NASTY} ")) for at in times]
     if marker:
         end = WIRE.finish(REPLY, FinishReason.STOP, len(times)) + WIRE.marker(REPLY)
         body.append(Read(times[-1] + 0.01, end))
-    server = (("server", f"nginx/1.26.0 {NASTY}"),) if way == "path" else ()
+    server = (("server", f"nginx/1.26.0 {NASTY}"),) if route == "path" else ()
     headers = (("content-type", "text/event-stream"), *server)
     trace = Trace(
         0.0, times[-1] + 0.02, TransportEnd.FRAMED, "", 200, "1.1", headers, 0.001, "chunked", tuple(body), tuple(body)
     )
-    setting = Setting(Way(way, f"https://{way}/v1"), HttpVersion.HTTP_1_1, coding)
+    setting = Setting(Route(route, f"https://{route}/v1"), HttpVersion.HTTP_1_1, coding)
     return Sample(setting, Evidence(WIRE.name, True, trace))
 
 
@@ -58,7 +58,7 @@ def results_of(samples: list[Sample], **more: object) -> AuditResults:
         lab_version="0",
         started="2026-11-24T10:00:00+00:00",
         wall_seconds=12.0,
-        ways=tuple(WayResult(way, f"https://{way}/v1") for way in ("path", "direct")),
+        routes=tuple(RouteResult(route, f"https://{route}/v1") for route in ("path", "direct")),
         wire_format=WIRE.name,
         model="default",
         longest=600.0,
@@ -101,7 +101,7 @@ class TestSaved:
             ("nonsense", "no JSON document"),
             ("[]", "no JSON document"),
             ('{"format_version": 99}', "format_version is 99"),
-            (json.dumps({"format_version": FORMAT_VERSION, "ways": 1}), "audit.json: "),
+            (json.dumps({"format_version": FORMAT_VERSION, "routes": 1}), "audit.json: "),
         ],
     )
     def test_a_bad_file_is_named(self, tmp_path: Path, raw: str | None, told: str) -> None:
@@ -122,8 +122,8 @@ class TestText:
         assert "Endings: 3 silently-truncated." in headline(held)
         assert exit_code(held) is ExitCode.REQUIREMENT_FAILED
 
-    def test_a_row_for_each_way_and_setting(self) -> None:
-        """The audited way first, each row with all columns."""
+    def test_a_row_for_each_route_and_setting(self) -> None:
+        """The audited route first, each row with all columns."""
         found = rows(
             results_of([sample("path", STEADY)] * 2 + [sample("path", STEADY, coding="gzip"), sample("direct", STEADY)])
         )
@@ -154,11 +154,11 @@ class TestText:
         """A hundred and twenty columns hold a heading, and each row on one line of its own."""
         figures = text_of(held, 120).partition("FAILURE")[0].partition("\n\n")[2]
         lines = [line for line in figures.splitlines() if line]
-        assert lines[0].split()[:3] == ["Way", "HTTP", "Coding"]
+        assert lines[0].split()[:3] == ["Route", "HTTP", "Coding"]
         assert [line.split()[0] for line in lines[1:]] == ["path", "direct"]
 
     def test_what_an_endpoint_says_cannot_move_the_cursor(self, held: AuditResults) -> None:
-        """No control character of a stranger's reaches the terminal."""
+        """No control character of a foreign endpoint reaches the terminal."""
         assert "\x1b" not in text_of(held)
 
     def test_why_it_ended_early(self) -> None:
@@ -177,7 +177,7 @@ class TestText:
 
 
 class TestPage:
-    def test_strangers_words_are_escaped(self, held: AuditResults) -> None:
+    def test_foreign_words_are_escaped(self, held: AuditResults) -> None:
         """Nothing that came from outside is markup."""
         page = audit_page(held)
         assert "<script" not in page

@@ -30,9 +30,9 @@ THREE = endpoints_of(
 
 class TestProgramme:
     def test_the_first_round_is_one_plain_request(self) -> None:
-        """The check costs one answer, over the way that was asked about."""
+        """The check costs one answer, over the route that was asked about."""
         (check,) = make_programme(THREE, Wish()).rounds[0]
-        assert check.endpoint.way.name == "path"
+        assert check.endpoint.route.name == "path"
         assert (check.setting.http, check.setting.accept_encoding, check.setting.at_once) == (
             HttpVersion.HTTP_1_1,
             "",
@@ -54,10 +54,10 @@ class TestProgramme:
         asked = Counter((one.setting.http, one.setting.accept_encoding) for requests in rounds for one in requests)
         assert asked == {(version, coding): 2 for version in HttpVersion for coding in ("", OFFERED)}
 
-    def test_the_ways_take_turns(self) -> None:
-        """A model that is slow for an hour is slow for all ways."""
+    def test_the_routes_take_turns(self) -> None:
+        """A model that is slow for an hour is slow for all routes."""
         rounds = make_programme(THREE, Wish(runs=2, at_once=1)).rounds
-        assert [requests[0].endpoint.way.name for requests in rounds[:6]] == ["path", "gate", "direct"] * 2
+        assert [requests[0].endpoint.route.name for requests in rounds[:6]] == ["path", "gate", "direct"] * 2
 
     def test_a_version_can_be_chosen(self) -> None:
         """--http 2 asks in HTTP/2 only, in clear text too."""
@@ -66,11 +66,11 @@ class TestProgramme:
 
     @pytest.mark.parametrize("max_tokens", [1500, 4000, 12_000])
     def test_an_expensive_wish_is_reduced_and_says_so(self, max_tokens: int) -> None:
-        """Settings are left out, the audited way's last, until the bound holds."""
+        """Settings are left out, the audited route's last, until the bound holds."""
         programme = make_programme(THREE, Wish(max_tokens=max_tokens))
         assert programme.tokens <= MOST_TOKENS
         assert programme.left_out
-        assert programme.rounds[0][0].endpoint.way.name == "path"
+        assert programme.rounds[0][0].endpoint.route.name == "path"
 
     def test_the_least_programme_is_one_request_a_way(self) -> None:
         """One answer longer than the bound is asked for nevertheless: the user named its length."""
@@ -81,7 +81,7 @@ class TestProgramme:
 
 @pytest_asyncio.fixture
 async def model() -> AsyncIterator[ModelServer]:
-    """The lab's own model server, as a stranger's endpoint."""
+    """The lab's own model server, as a foreign endpoint."""
     async with ModelServer() as server:
         yield server
 
@@ -92,7 +92,7 @@ async def _said() -> list[str]:
 
 
 def run_of(url: str, said: list[str], *, model: str = MODEL, keys: Keys | None = None, **more: object) -> Run:
-    """A run over one way, and more of the same as `hops` and `direct`."""
+    """A run over one route, and more of the same as `hops` and `direct`."""
     wish = more.pop("wish", Wish(runs=2, at_once=3))
     endpoints = endpoints_of(url, **more)  # type: ignore[arg-type]
     programme = make_programme(endpoints, wish)  # type: ignore[arg-type]
@@ -119,15 +119,15 @@ class TestRun:
         assert {read(sample.evidence).received for sample in run.samples} == {8}
 
     async def test_a_dead_hop_is_left_out(self, model: ModelServer, said: list[str]) -> None:
-        """The other ways go on, and it is said why that one is missing."""
+        """The other routes go on, and it is said why that one is missing."""
         url = f"{model.base_url}/v1/chat/completions"
         run = run_of(url, said, hops=["gone=http://127.0.0.1:1/v1"], direct=url)
         await run.run()
         assert run.stop is None
         assert len(run.unmeasured) == 1
         assert run.unmeasured[0].startswith("gone could not be measured: 127.0.0.1:1: the connection cannot be opened")
-        ways = Counter(sample.setting.way.name for sample in run.samples)
-        assert ways == {"path": 7, "direct": 7, "gone": 1}
+        routes = Counter(sample.setting.route.name for sample in run.samples)
+        assert routes == {"path": 7, "direct": 7, "gone": 1}
 
     async def test_what_was_learnt_survives_cancelling(self, model: ModelServer, said: list[str]) -> None:
         """Whoever stops the run in the middle has every finished sample."""

@@ -1,4 +1,4 @@
-"""The whole command on a real path: nginx before the model server, as a stranger would audit it."""
+"""The whole command on a real path: nginx before the model server, as an audit from outside finds it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from lab.audit.programme import Wish
 from lab.audit.results import AuditResults, load
 from lab.catalogue import load_scenario, shipped_scenarios
-from lab.cli.audit import Options, audit_and_report
+from lab.cli.audit import AuditOptions, audit_and_report
 from lab.errors import ExitCode
 from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
@@ -43,7 +43,7 @@ async def testbed(images_in_use: Mapping[str, ImageInUse]) -> AsyncIterator[Test
 async def audit(url: str, plan: str, to: Path, direct: str | None = None) -> tuple[int, str, AuditResults]:
     """Run the command in a thread, since it has a loop of its own; gives exit code, text and results."""
     out = io.StringIO()
-    options = Options(
+    options = AuditOptions(
         url=f"{url}/v1/chat/completions", to=to, model=f"lab?{plan}", direct=direct, wish=Wish(runs=2, at_once=2)
     )
     console = Console(file=out, width=200)
@@ -67,15 +67,16 @@ async def test_a_path_that_holds_is_named_with_the_fix(testbed: Testbed, tmp_pat
     assert (tmp_path / "audit.html").exists()
 
 
-async def test_a_death_that_becomes_a_clean_end_is_seen_as_truncated(testbed: Testbed, tmp_path: Path) -> None:
+async def test_a_termination_that_becomes_a_clean_end_is_seen_as_truncated(testbed: Testbed, tmp_path: Path) -> None:
     """The client cannot see the cut; the audit knows the format's marker and does."""
     code, _, results = await audit(testbed.url("broken"), "tokens=80&interval=5ms&fault=fin@40", tmp_path)
     assert code == ExitCode.REQUIREMENT_FAILED
     assert {sample.ending for sample in results.samples} == {Ending.SILENTLY_TRUNCATED}
 
 
+@pytest.mark.grid
 async def test_the_recommended_configuration_passes(testbed: Testbed, tmp_path: Path) -> None:
-    """The snippet that is shipped is one that a stranger's audit finds nothing wrong with."""
+    """The snippet that is shipped is one that the audit from outside finds nothing wrong with."""
     plan = "tokens=80&interval=25ms"
     code, text, results = await audit(testbed.url("fixed"), plan, tmp_path, testbed.model_url)
     assert results.conclusions is not None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lab.catalogue import Waits, discover, shipped_scenarios, with_waits
+from lab.catalogue import discover, shipped_scenarios, with_waits
 from lab.catalogue.scenario import Case, Scenario
 from lab.errors import BadInput
+from lab.suite.settle import Waits
 from lab.vocabulary import Variant
 
 ALL = Waits(longest=90.0, first_token=80.0, gap=70.0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.clients import environments
-from lab.clients.environments import CURRENT, NPM, CannotInstall, Environment, Program, command, prepare
+from lab.clients.environments import CURRENT, NPM, CannotInstall, Environment, SystemProgram, command, prepare
 
 
 @pytest.fixture(name="wheel")
@@ -76,7 +76,7 @@ def test_only_what_is_locked_is_installed(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     commands: list[list[str]] = []
     monkeypatch.setattr(environments, "_run", lambda command, _: commands.append(command))
-    monkeypatch.setattr(Program, "find", lambda _: "node")
+    monkeypatch.setattr(SystemProgram, "find", lambda _: "node")
     folder = prepare(environment)
     assert set(words) <= set(commands[-1])
     if environment is NPM:
@@ -97,7 +97,7 @@ def test_what_pip_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_missing_program_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no such browser nothing is installed, and the reason says how to get one."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    environment = Environment("browser", ("playwright==1",), Program(("no-such-browser",), ("it",)))
+    environment = Environment("browser", ("playwright==1",), SystemProgram(("no-such-browser",), ("it",)))
     with pytest.raises(CannotInstall, match=r"no no-such-browser on this machine; try: apt-get install it"):
         prepare(environment)
     assert not environment.folder.exists()

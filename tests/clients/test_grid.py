@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.clients.environments import Program
+from lab.clients.environments import SystemProgram
 from lab.clients.grid import Cell, Grid, measure
-from lab.clients.outcome import Told
+from lab.clients.outcome import ClientReport
 from lab.clients.results import NOT_RAISED, page, save
 from lab.clients.table import CLIENTS, ENDINGS
 from lab.model.server import ModelServer
@@ -34,7 +34,7 @@ def test_every_cell_was_measured(client: str, grid: Grid) -> None:
     """No cell of an installed client is empty, and the model server had the request of each."""
     cells = [cell for cell in grid.cells if cell.client == client]
     assert grid.skipped.get(client) is None
-    assert [cell.ending for cell in cells if cell.told is None or not cell.attempts] == []
+    assert [cell.ending for cell in cells if cell.reported is None or not cell.attempts] == []
     assert len(cells) == len(ENDINGS)
 
 
@@ -42,13 +42,13 @@ def test_every_cell_was_measured(client: str, grid: Grid) -> None:
 def test_a_whole_answer_is_told_as_one(client: str, cells: Cells) -> None:
     """Ten of ten tokens, asked for once, without a complaint."""
     cell = cells[client, "complete"]
-    assert (cell.told, tokens_of(cell), cell.attempts) == (Told.COMPLETE, 10, 1)
+    assert (cell.reported, tokens_of(cell), cell.attempts) == (ClientReport.COMPLETE, 10, 1)
 
 
 @pytest.mark.parametrize("client", [name for name in NAMES if "+consume" in name])
 def test_no_silent_loss_through_the_consumer(client: str, cells: Cells) -> None:
     """Through `lab.consume` every ending that can be known is told."""
-    lost = [ending.name for ending in ENDINGS if ending.knowable and cells[client, ending.name].told in NOT_RAISED]
+    lost = [ending.name for ending in ENDINGS if ending.knowable and cells[client, ending.name].reported in NOT_RAISED]
     assert lost == []
 
 
@@ -56,9 +56,11 @@ def test_no_silent_loss_through_the_consumer(client: str, cells: Cells) -> None:
 def test_a_clean_early_end_is_silent_to_a_loop(ending: str, cells: Cells) -> None:
     """The SDKs and the loops end in peace and without a reason; only LiteLLM's newer release raises."""
     bare = [client for client in NAMES if client.startswith(("openai-3", "anthropic-2", "langchain", "httpx"))]
-    told = {client: cells[client, ending].told for client in bare if "+consume" not in client}
-    assert set(told.values()) == {Told.NO_REASON}, told
-    assert {cells[f"litellm-1.110-{vendor}", ending].told for vendor in ("openai", "anthropic")} == {Told.ERROR}
+    told = {client: cells[client, ending].reported for client in bare if "+consume" not in client}
+    assert set(told.values()) == {ClientReport.NO_REASON}, told
+    assert {cells[f"litellm-1.110-{vendor}", ending].reported for vendor in ("openai", "anthropic")} == {
+        ClientReport.ERROR
+    }
 
 
 @pytest.mark.parametrize("client", ["litellm-1.106-openai", "litellm-1.106-anthropic"])
@@ -67,25 +69,25 @@ def test_a_client_that_makes_up_its_reason_is_silent_to_checks(client: str, cell
     for ending in NO_WORD:
         cell = cells[client, ending]
         assert cell.seen is not None
-        assert (cell.told, cell.seen.finish, tokens_of(cell)) == (Told.SILENT, "stop", 5)
+        assert (cell.reported, cell.seen.finish, tokens_of(cell)) == (ClientReport.SILENT, "stop", 5)
 
 
 @pytest.mark.parametrize(
     ("client", "cut", "early", "event", "refused"),
     [
-        ("vercel-ai", Told.ERROR, Told.REASON_ONLY, Told.REASON_ONLY, Told.ON_ASKING),
-        ("vercel-ai-onerror", Told.ERROR, Told.REASON_ONLY, Told.ERROR, Told.ERROR),
-        ("vercel-ai-full", Told.ERROR, Told.REASON_ONLY, Told.ERROR, Told.ERROR),
+        ("vercel-ai", ClientReport.ERROR, ClientReport.REASON_ONLY, ClientReport.REASON_ONLY, ClientReport.ON_ASKING),
+        ("vercel-ai-onerror", ClientReport.ERROR, ClientReport.REASON_ONLY, ClientReport.ERROR, ClientReport.ERROR),
+        ("vercel-ai-full", ClientReport.ERROR, ClientReport.REASON_ONLY, ClientReport.ERROR, ClientReport.ERROR),
     ],
 )
 def test_the_ai_sdk_tells_by_where_one_listens(
-    client: str, cut: Told, early: Told, event: Told, refused: Told, cells: Cells
+    client: str, cut: ClientReport, early: ClientReport, event: ClientReport, refused: ClientReport, cells: Cells
 ) -> None:
     """A cut raises in every loop; an error event and a refusal only reach `onError` and the full stream."""
-    assert {cells[client, ending].told for ending in ("fin", "rst")} == {cut}
-    assert {cells[client, ending].told for ending in NO_WORD} == {early}
-    assert cells[client, "error event"].told is event
-    assert {cells[client, ending].told for ending in REFUSED} == {refused}
+    assert {cells[client, ending].reported for ending in ("fin", "rst")} == {cut}
+    assert {cells[client, ending].reported for ending in NO_WORD} == {early}
+    assert cells[client, "error event"].reported is event
+    assert {cells[client, ending].reported for ending in REFUSED} == {refused}
     assert {cells[client, ending].attempts for ending in REFUSED} == {3}
 
 
@@ -93,9 +95,9 @@ def test_the_ai_sdk_tells_by_where_one_listens(
 def test_a_page_that_closes_its_event_source_is_told_of_everything(cells: Cells) -> None:
     """The marker closes it, an error closes it, a clean early end is an error to it, and it never asks again."""
     client = "chromium-eventsource"
-    told = {ending.name: cells[client, ending.name].told for ending in ENDINGS if ending.knowable}
+    told = {ending.name: cells[client, ending.name].reported for ending in ENDINGS if ending.knowable}
     assert [ending for ending, word in told.items() if word in NOT_RAISED] == []
-    assert {told[ending] for ending in (*NO_WORD, *REFUSED, "freeze", "error event")} == {Told.ERROR}
+    assert {told[ending] for ending in (*NO_WORD, *REFUSED, "freeze", "error event")} == {ClientReport.ERROR}
     assert {cells[client, ending].attempts for ending in ("complete", *NO_WORD, *REFUSED)} == {1}
 
 
@@ -103,7 +105,7 @@ def test_a_page_that_closes_its_event_source_is_told_of_everything(cells: Cells)
 def test_a_page_that_only_listens_asks_for_ever(cells: Cells) -> None:
     """Whatever the ending, nothing is told; a whole answer is asked for again and stands there twice."""
     client = "chromium-eventsource-naive"
-    assert {cells[client, ending.name].told for ending in ENDINGS} == {Told.UNENDING}
+    assert {cells[client, ending.name].reported for ending in ENDINGS} == {ClientReport.UNENDING}
     assert tokens_of(cells[client, "complete"]) == 20
     assert {cells[client, ending].attempts for ending in ("complete", "length", "error event", *NO_WORD)} == {2}
     assert {cells[client, ending].attempts for ending in (*REFUSED, "freeze")} == {1}
@@ -116,7 +118,7 @@ def test_chromium_asks_twice_where_a_warm_connection_closes_without_a_byte(cells
     Now and then a busy machine has no warm connection to give, and then Chromium asks once too.
     """
     seen = [cells[client, ending] for client in ("chromium-fetch", "chromium-eventsource") for ending in AT_THE_START]
-    assert {cell.told for cell in seen} == {Told.ERROR}
+    assert {cell.reported for cell in seen} == {ClientReport.ERROR}
     assert {1, 2} >= {cell.attempts for cell in seen}
     assert 2 in {cell.attempts for cell in seen}
     assert {cells["node-fetch", ending].attempts for ending in AT_THE_START} == {1}
@@ -142,7 +144,7 @@ async def test_a_driver_that_cannot_start_is_named() -> None:
     broken = replace(CLIENTS[0], environment=None, driver="missing.py")
     async with ModelServer() as server:
         grid = await measure([broken], ENDINGS[:1], {"direct": server.base_url}, server.base_url)
-    assert [cell.told for cell in grid.cells] == [None]
+    assert [cell.reported for cell in grid.cells] == [None]
     assert "missing.py" in grid.skipped[broken.name]
 
 
@@ -150,7 +152,7 @@ async def test_a_missing_browser_is_a_skipped_row_with_its_remedy() -> None:
     """Without a Chromium the row is named with the command that brings one, on the page as well."""
     chromium = next(client for client in CLIENTS if client.name == "chromium-fetch")
     assert chromium.environment is not None
-    nowhere = replace(chromium.environment, program=Program(("no-such-browser",), ("chromium",)))
+    nowhere = replace(chromium.environment, program=SystemProgram(("no-such-browser",), ("chromium",)))
     async with ModelServer() as server:
         grid = await measure(
             [replace(chromium, environment=nowhere)], ENDINGS[:1], {"direct": server.base_url}, server.base_url

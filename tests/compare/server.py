@@ -1,4 +1,4 @@
-"""A stranger's endpoint, written with nothing of the lab's: raw asyncio, HTTP/1.1 by hand, OpenAI's chat format.
+"""A foreign endpoint, written with nothing of the lab's: raw asyncio, HTTP/1.1 by hand, OpenAI's chat format.
 
 What it takes for an answer is known to the test that starts it. It runs on a loop of its own thread, as the command
 under test has one of its own too.

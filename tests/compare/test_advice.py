@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.compare.advice import Answer, Choice, Need, advise
+from lab.compare.advice import Choice, Need, RuleAnswer, advise
 from lab.compare.answers import Unit
 from lab.compare.figures import LevelFigures, Loss, WayFigures
 from lab.compare.intervals import Interval, share_interval
@@ -71,7 +71,7 @@ def test_a_timeout_that_ends_batch_replies_decides_for_streaming_even_in_a_pipel
     """Where silence is fatal, tokens keep the connection alive, whoever reads them."""
     advice = advise([level(batch=way(False, losses=(FIRST_BYTE,)))], Need(person_waits=False, half_is_useful=False))
     assert advice.choice is Choice.STREAM
-    assert advice.rulings[-1].answer is Answer.YES
+    assert advice.rulings[-1].answer is RuleAnswer.YES
     assert "5 to first-byte-timeout at 2.00 s" in advice.rulings[-1].because
 
 
@@ -93,13 +93,13 @@ def test_one_lost_batch_reply_can_be_chance() -> None:
     """The intervals of one of twelve and of none of twelve overlap: it is said, and decides nothing."""
     found = advise([level(batch=way(False, losses=(Loss(Ending.CUT, 1),)))], Need(person_waits=False))
     assert found.choice is Choice.BATCH
-    assert found.rulings[2].answer is Answer.CANNOT_TELL
+    assert found.rulings[2].answer is RuleAnswer.CANNOT_TELL
 
 
 def test_one_lost_stream_is_no_pattern() -> None:
     """A path is to be mended for what it does again; a single cut may be anybody's."""
     once, twice = (way(True, losses=(Loss(Ending.CUT, count),)) for count in (1, 2))
-    assert advise([level(once)], Need()).rulings[0].answer is Answer.CANNOT_TELL
+    assert advise([level(once)], Need()).rulings[0].answer is RuleAnswer.CANNOT_TELL
     assert advise([level(once)], Need()).choice is Choice.STREAM
     assert advise([level(twice)], Need()).choice is Choice.MEND_THE_PATH
 
@@ -110,21 +110,21 @@ def test_what_the_endpoint_refused_is_held_against_no_way(stream: bool) -> None:
     refused = way(stream, losses=(Loss("model-error-status 503", 9, refused=True),))
     found = advise([level(refused) if stream else level(batch=refused)], Need(person_waits=False))
     assert found.choice is Choice.BATCH
-    assert found.rulings[0].answer is Answer.YES
+    assert found.rulings[0].answer is RuleAnswer.YES
 
 
 def test_a_stream_that_comes_all_at_once_is_a_batch_reply_with_more_to_go_wrong() -> None:
     """Over a path that buffers, the first text comes when the batch reply does."""
     found = advise([level(stream=way(True, first=3.95), sooner=Interval(0.01, -0.02, 0.03, COUNT))], Need())
     assert found.choice is Choice.BATCH
-    assert found.rulings[-1].answer is Answer.NO
+    assert found.rulings[-1].answer is RuleAnswer.NO
 
 
 @pytest.mark.parametrize("sooner", [Interval(0.3, 0.1, 0.6, COUNT), Interval(0.9, None, None, 2), None])
 def test_where_the_gain_cannot_be_told_neither_can_the_choice_that_hangs_on_it(sooner: Interval | None) -> None:
     """A reader who waits gains by the first text if it comes early: whether it does, more runs must show."""
     found = advise([level(sooner=sooner)], Need())
-    assert [ruling.answer for ruling in found.rulings if "first text" in ruling.question] == [Answer.CANNOT_TELL]
+    assert [ruling.answer for ruling in found.rulings if "first text" in ruling.question] == [RuleAnswer.CANNOT_TELL]
     assert found.choice is Choice.CANNOT_TELL
     assert advise([level(sooner=sooner)], Need(person_waits=False)).choice is Choice.BATCH
 
@@ -132,15 +132,17 @@ def test_where_the_gain_cannot_be_told_neither_can_the_choice_that_hangs_on_it(s
 @pytest.mark.parametrize(
     ("slower", "answer"),
     [
-        (Interval(0.0, -0.02, 0.03, COUNT), Answer.YES),
-        (Interval(0.5, 0.4, 0.6, COUNT), Answer.NO),
-        (Interval(-0.5, -0.6, -0.4, COUNT), Answer.NO),
-        (Interval(0.05, -0.3, 0.4, COUNT), Answer.CANNOT_TELL),
-        (Interval(0.0, None, None, 3), Answer.CANNOT_TELL),
-        (None, Answer.CANNOT_TELL),
+        (Interval(0.0, -0.02, 0.03, COUNT), RuleAnswer.YES),
+        (Interval(0.5, 0.4, 0.6, COUNT), RuleAnswer.NO),
+        (Interval(-0.5, -0.6, -0.4, COUNT), RuleAnswer.NO),
+        (Interval(0.05, -0.3, 0.4, COUNT), RuleAnswer.CANNOT_TELL),
+        (Interval(0.0, None, None, 3), RuleAnswer.CANNOT_TELL),
+        (None, RuleAnswer.CANNOT_TELL),
     ],
 )
-def test_whether_both_take_the_same_time_is_measured_and_not_believed(slower: Interval | None, answer: Answer) -> None:
+def test_whether_both_take_the_same_time_is_measured_and_not_believed(
+    slower: Interval | None, answer: RuleAnswer
+) -> None:
     """Within a tenth beyond doubt is the same; outside beyond doubt is not; else nobody can tell."""
     found = advise([level(slower=slower)], Need())
     assert [ruling.answer for ruling in found.rulings if "same time" in ruling.question] == [answer]
@@ -159,7 +161,7 @@ def test_a_longer_generation_than_was_tried_is_said_to_be_open() -> None:
     """A survived silence of 4 s says nothing of ten minutes."""
     found = advise([level()], Need(longest=600.0))
     ruling = found.rulings[1]
-    assert ruling.answer is Answer.CANNOT_TELL
+    assert ruling.answer is RuleAnswer.CANNOT_TELL
     assert "4.0 s" in ruling.because
     assert "600s" in ruling.because
 

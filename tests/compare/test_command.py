@@ -19,7 +19,7 @@ from lab.evidence import Evidence
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from lab.compare.made import Ask
+    from lab.compare.turns import Ask
 
 
 def subject(answer: Callable[[int, bool], Evidence]) -> Subject:

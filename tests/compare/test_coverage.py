@@ -9,7 +9,7 @@ from judge.builder import Build
 
 from lab.compare.figures import LevelFigures, figures
 from lab.compare.intervals import share_interval
-from lab.compare.made import Made, Turn
+from lab.compare.turns import Generation, Turn
 
 BATCHES = 400
 
@@ -21,7 +21,7 @@ def comparison(draw: random.Random, slower: float) -> LevelFigures:
         for stream in (True, False):
             total = (1 + slower if stream else 1.0) * draw.lognormvariate(0.0, 0.3)
             build = Build(stream=stream, whole=10, interval=total / 10, delay=0.0, has_ledger=False, has_plan=False)
-            turns.append(Turn((Made(number, stream, 1, build.evidence()),), total))
+            turns.append(Turn((Generation(number, stream, 1, build.evidence()),), total))
     (level,) = figures(turns)
     return level
 

@@ -5,7 +5,7 @@ from judge.builder import START, Build
 from lab.compare.answers import Unit
 from lab.compare.figures import Loss, figures
 from lab.compare.intervals import Interval
-from lab.compare.made import Made, Turn
+from lab.compare.turns import Generation, Turn
 from lab.evidence import TransportEnd
 from lab.vocabulary import Cause, Ending
 from lab.wire.events import FinishReason
@@ -16,7 +16,7 @@ ONE_SECOND = Build(whole=10, interval=0.1)
 def turn(stream: bool, *builds: Build, first: int = 0, seconds: float = 1.0) -> Turn:
     """All requests of one way, numbered from `first`."""
     made = [
-        Made(number, stream, len(builds), build.but(stream=stream).evidence())
+        Generation(number, stream, len(builds), build.but(stream=stream).evidence())
         for number, build in enumerate(builds, first)
     ]
     return Turn(tuple(made), seconds)
@@ -109,7 +109,7 @@ def test_batch_replies_that_died_of_silence_are_put_down_to_a_timeout() -> None:
 
 
 def test_a_loss_without_a_cause_is_called_by_its_ending() -> None:
-    """A stranger's reply that ends cleanly without a marker has no cause that the evidence carries."""
+    """A foreign reply that ends cleanly without a marker has no cause that the evidence carries."""
     silent = Build(whole=10, marker=False, reason=None, has_ledger=False, has_plan=False)
     (level,) = figures([turn(True, silent), turn(False, ONE_SECOND)])
     assert level.stream.losses == (Loss(Ending.SILENTLY_TRUNCATED, 1),)

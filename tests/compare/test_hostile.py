@@ -11,11 +11,11 @@ from probe.fault_server import CHUNKED, HEAD, FaultServer, Peer, chunk
 
 from lab import cli
 from lab.cli.compare import MAX_TOKENS
-from lab.compare.made import make_all
 from lab.compare.results import load
 from lab.compare.theirs import Stopped, TheirPath
+from lab.compare.turns import make_all
 from lab.endpoint.address import endpoint_of
-from lab.endpoint.asking import Terms
+from lab.endpoint.asking import RunTerms
 from lab.endpoint.bounds import most_bytes, most_in_all, most_lines
 from lab.endpoint.keys import Keys
 from lab.endpoint.samples import PATH, Sample
@@ -81,7 +81,7 @@ async def test_answers_together_have_a_bound(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("lab.compare.theirs.ask_endpoint", answer)
     endpoint = endpoint_of(PATH, "http://127.0.0.1:1/v1/chat/completions", None)
-    path = TheirPath(endpoint, Terms(Keys(), 30.0, None, 50), "m", 50, 100, lambda _: None)
+    path = TheirPath(endpoint, RunTerms(Keys(), 30.0, None, 50), "m", 50, 100, lambda _: None)
     with pytest.raises(Stopped, match="more than a comparison keeps"):
         await make_all(path._ask, (1,), 50, lambda _: None)
     assert (made - 1) * len(big) <= most_in_all(made, 50) < made * len(big)

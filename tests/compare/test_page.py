@@ -69,16 +69,16 @@ def test_the_advice_stands_before_the_figures_and_all_figures_are_drawn(comparis
     assert page.index(comparison.advice.sentence.split(",")[0]) < page.index("<figure>")
     found = charts(comparison.levels)
     assert [chart.id for chart in found] == ["total", "held", "rate", "lost", "bytes"]
-    assert all([group.name for group in chart.groups] == ["1 at once", "2 at once"] for chart in found)
+    assert all([level.name for level in chart.levels] == ["1 at once", "2 at once"] for chart in found)
     assert page.count('role="img"') == 5
 
 
 def test_bars_are_as_long_as_what_they_stand_for(comparison: Comparison) -> None:
     """Of a stream of 1 s with text from 0.1 s on, a tenth is pale; half of the batch replies reach to half."""
     total, _, _, lost, _ = charts(comparison.levels)
-    bar = total.groups[0].bars[0]
+    bar = total.levels[0].bars[0]
     assert bar.wait / bar.length == pytest.approx(0.1, abs=0.01)
-    streamed, batch = lost.groups[1].bars
+    streamed, batch = lost.levels[1].bars
     assert streamed.length == 0
     last = lost.ticks[-1]
     assert batch.length / last.at == pytest.approx(50 / float(last.label.rstrip("%")), abs=0.01)
@@ -91,8 +91,8 @@ def test_no_place_lies_outside_the_picture(comparison: Comparison) -> None:
         places = [tick.at for tick in chart.ticks]
         places += [
             place
-            for group in chart.groups
-            for bar in group.bars
+            for level in chart.levels
+            for bar in level.bars
             for place in (bar.wait, bar.length, bar.low, bar.high)
             if place is not None
         ]

@@ -1,4 +1,4 @@
-"""Every wire format, before the lab's own model server as if it were a stranger's."""
+"""Every wire format, before the lab's own model server as if it were a foreign one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest_asyncio
 
 from lab.compare.answers import Unit
 from lab.compare.figures import figures
-from lab.compare.made import Turn, make_all
 from lab.compare.theirs import TheirPath
+from lab.compare.turns import Turn, make_all
 from lab.endpoint.address import endpoint_of
-from lab.endpoint.asking import Terms
+from lab.endpoint.asking import RunTerms
 from lab.endpoint.keys import Keys
 from lab.endpoint.samples import PATH
 from lab.model.server import ModelServer
@@ -32,7 +32,7 @@ async def test_every_format_is_compared(model: ModelServer, name: str) -> None:
     said: list[str] = []
     path = TheirPath(
         endpoint_of(PATH, model.base_url + FORMATS[name].path, name),
-        Terms(Keys(), 30.0, None, 50),
+        RunTerms(Keys(), 30.0, None, 50),
         "lab?tokens=6&interval=10ms",
         50,
         2,

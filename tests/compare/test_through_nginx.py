@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from rich.console import Console
 
-from lab.cli.compare import Options, compare_and_report, subject_of
+from lab.cli.compare import CompareOptions, compare_and_report, subject_of
 from lab.compare.advice import Choice
 from lab.compare.results import Comparison, load
 from lab.errors import ExitCode
@@ -84,13 +84,14 @@ async def testbed(
 
 async def compare(url: str, to: Path, **more: Any) -> tuple[int, Comparison]:
     """Run the command's work in a thread, since it has a loop of its own; gives exit code and results."""
-    options = Options(url=f"{url}/v1/chat/completions", **more)
+    options = CompareOptions(url=f"{url}/v1/chat/completions", **more)
     subject = subject_of(options, {}, lambda _: None)
     quiet = Console(file=io.StringIO())
     code = await asyncio.to_thread(compare_and_report, subject, options.extent, options.need, to, out=quiet, err=quiet)
     return code, load(to / "compare.json")
 
 
+@pytest.mark.grid
 async def test_a_timeout_that_ends_batch_replies_is_found_and_streaming_recommended(
     testbed: Testbed, tmp_path: Path
 ) -> None:

@@ -51,6 +51,11 @@ class Build:
     attempts: int = 1
     stalls: tuple[Stall, ...] = ()
     model_stalls: tuple[Stall, ...] = ()
+    headers_at: float | None = None
+    heartbeats: tuple[float, ...] = ()
+    """When the model server sent them."""
+    beats: tuple[float, ...] = ()
+    """When they came."""
     on_its_way: float = 0.0
     """Seconds that the request took to the model server."""
     plan: dict[str, object] = field(default_factory=dict)
@@ -91,7 +96,7 @@ class Build:
             status=self.status or None,
             version="1.1" if has_reply else "",
             headers=(self.headers if self.headers is not None else headers) if has_reply else (),
-            headers_at=(body[0].at if body else ended) if has_reply else None,
+            headers_at=self._headers_at(body[0].at if body else ended) if has_reply else None,
             framing="chunked" if has_reply else "",
             reads=tuple(body) if body or not has_reply else (Read(ended, b"HTTP/1.1 ..."),),
             body=tuple(body),
@@ -99,6 +104,9 @@ class Build:
         )
         plan = self.the_plan if self.has_plan else None
         return Evidence(self.wire_format, self.stream, trace, plan, self._ledger(ended) if self.has_ledger else None)
+
+    def _headers_at(self, first: float) -> float:
+        return first if self.headers_at is None else self.headers_at
 
     def token(self, number: int) -> str:
         """A token's text."""
@@ -115,7 +123,8 @@ class Build:
             reads.append(Read(at, (wire.opening(REPLY) if index == 0 else b"") + wire.text(REPLY, text, index + 1)))
         end = wire.finish(REPLY, self.reason, len(sent)) if self.reason else b""
         end += (wire.marker(REPLY) if self.marker else b"") + self.tail
-        return [*reads, Read(at + 0.001, end)] if end else reads
+        reads += [Read(at + 0.001, end)] if end else []
+        return sorted([*reads, *(Read(beat, wire.heartbeat()) for beat in self.beats)], key=lambda read: read.at)
 
     def _batch(self) -> list[Read]:
         numbers = range(1, self.whole + 1) if self.sent is None else self.sent
@@ -137,6 +146,7 @@ class Build:
             headers_at=tokens[0].at if tokens else None,
             tokens=tokens,
             holds=self.holds,
+            heartbeats=self.heartbeats,
             fault=self.fault,
             fault_at=fault_at,
             finished=ended if self.finished else None,

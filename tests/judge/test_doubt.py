@@ -91,6 +91,13 @@ def test_what_was_over_before_or_came_after_is_of_no_account() -> None:
     assert doubt(CUT.but(stalls=outside, model_stalls=outside)) == NOBODY_LATE
 
 
+def test_who_leaves_before_the_request_has_arrived_has_shown_nothing() -> None:
+    """A machine that is too busy to carry a request for half a second says nothing of the path."""
+    left = Build(sent=(), reason=None, marker=False, end=TransportEnd.LEFT, ended=START + 0.5)
+    assert doubt(left.but(has_ledger=False)).ending == "the request was still on its way when the client left"
+    assert doubt(left) == NOBODY_LATE
+
+
 def test_no_wait_explains_a_token_that_came_twice() -> None:
     """What is corrupt is so at any speed."""
     corrupt = Build(sent=(1, 2, 2, 3), stalls=ASLEEP)

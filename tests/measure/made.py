@@ -5,10 +5,10 @@ from __future__ import annotations
 import zlib
 
 from lab.evidence import Evidence, Ledger, Read, Stall, Trace, TransportEnd, Written
-from lab.measure.lives import Made
+from lab.judge import Exchanged
 from lab.model.schedule import make_schedule
 from lab.plan import Headers
-from lab.suite.requests import Asking
+from lab.suite.exchange import Exchange
 from lab.wire import format_named
 from lab.wire.format import Asked
 
@@ -21,7 +21,7 @@ BEGAN = 1000.0
 
 
 def played(
-    asking: Asking,
+    asking: Exchange,
     *,
     cut: float | None = None,
     seen: float | None = None,
@@ -32,7 +32,7 @@ def played(
     version: str = "1.1",
     coding: str = "",
     stalls: tuple[Stall, ...] = (),
-) -> Made:
+) -> Exchanged:
     """One exchange; every time is in seconds from its request.
 
     Args:
@@ -86,4 +86,4 @@ def played(
         finished=own if cut is None else None if finished is None else start + finished,
         client_left=None if left is None else start + left,
     )
-    return Made(asking, Evidence("openai-chat", asking.stream, trace, plan, ledger))
+    return Exchanged.alone(asking, Evidence("openai-chat", asking.stream, trace, plan, ledger))

@@ -67,11 +67,11 @@ def test_the_audit_of_a_clear_path_writes_its_files_and_never_the_secret(served:
         (["--active"], {"LAB_SECRET": "short"}, 2, "LAB_SECRET: a secret has 16 characters or more"),
         (["--active", "--secret-file", "/no/such/file"], {}, 2, "/no/such/file"),
         (["--active", "--longest", "0.1s"], {"LAB_SECRET": SECRET}, 2, "--longest"),
-        (["--active", "--direct", "http://127.0.0.1:1"], {}, 2, "--active: measures one way"),
+        (["--active", "--direct", "http://127.0.0.1:1"], {}, 2, "--active: measures one route"),
         (["--active", "--model-url", "127.0.0.1:1"], {}, 2, "--model-url"),
         (["--model-url", "http://127.0.0.1:1"], {}, 2, "--active"),
     ],
-    ids=["no-secret", "short-secret", "no-file", "too-short", "two-ways", "no-url", "not-active"],
+    ids=["no-secret", "short-secret", "no-file", "too-short", "two-routes", "no-url", "not-active"],
 )
 def test_bad_usage_is_told_in_one_message(
     served: str, tmp_path: Path, options: list[str], variables: dict[str, str], code: int, words: str

@@ -7,13 +7,14 @@ import time
 import pytest
 
 from lab.evidence import Evidence, Ledger, Read, Stall, Trace, TransportEnd, Written
+from lab.judge import Exchanged
 from lab.measure.conclude import Audited, conclude, doubts
-from lab.measure.findings import Answer
-from lab.measure.lives import Made
 from lab.model.schedule import make_schedule
 from lab.plan import Headers
-from lab.suite.requests import Asking, Role, search, short
-from lab.vocabulary import Requirement, Watched
+from lab.suite.exchange import Exchange, Role
+from lab.suite.search import search
+from lab.suite.settle import one_format
+from lab.vocabulary import Requirement, State, Watched
 from lab.wire import format_named
 from lab.wire.format import Asked
 
@@ -24,12 +25,12 @@ CHAT = format_named("openai-chat")
 NOW = time.monotonic()
 
 
-def played(timeout: float) -> list[Made]:
+def played(timeout: float) -> list[Exchanged]:
     """The whole search over a path that ends every wait for the first byte at that many seconds."""
     return [_played(each, timeout) for each in search(LONGEST) if each.role is Role.SEARCH]
 
 
-def _played(asking: Asking, timeout: float) -> Made:
+def _played(asking: Exchange, timeout: float) -> Exchanged:
     start, plan = NOW + asking.delay, asking.plan
     first = plan.due(1)
     if asking.watched in (Watched.FIRST_BYTE, Watched.BATCH_REPLY) and first > timeout:
@@ -59,23 +60,23 @@ def _played(asking: Asking, timeout: float) -> Made:
             tokens=tuple(Written(number, start + step.offset) for step in steps for number in step.tokens),
             finished=reads[-1].at,
         )
-    return Made(asking, Evidence("openai-chat", asking.stream, trace, plan, ledger))
+    return Exchanged.alone(asking, Evidence("openai-chat", asking.stream, trace, plan, ledger))
 
 
 @pytest.mark.parametrize(
-    ("timeout", "met"), [(3.0, Answer.NO), (5.0, Answer.NO), (5.6, Answer.YES), (60.0, Answer.YES)]
+    ("timeout", "state"), [(3.0, State.NOT_MET), (5.0, State.NOT_MET), (5.6, State.MET), (60.0, State.MET)]
 )
-def test_a_timeout_no_longer_than_the_longest_answer_breaks_the_requirement(timeout: float, met: Answer) -> None:
+def test_a_timeout_no_longer_than_the_longest_answer_breaks_the_requirement(timeout: float, state: State) -> None:
     """One of just that length ends some of the answers; a longer one, or none, ends none."""
     audited = Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0)
     findings = conclude(audited, played(timeout))
-    by_name = {each.requirement: each for each in findings.requirements}
-    assert by_name[Requirement.WAITS_FOR_THE_FIRST_TOKEN].met is met
-    assert by_name[Requirement.WAITS_FOR_BATCH_REPLIES].met is met
-    assert by_name[Requirement.SURVIVES_SILENCE].met is Answer.YES
-    assert by_name[Requirement.LETS_LONG_ANSWERS_FINISH].met is Answer.YES
-    # Nothing was asked that could tell of deaths.
-    assert by_name[Requirement.SHOWS_A_CUT_AS_A_CUT].met is Answer.UNKNOWN
+    by_name = {each.requirement: each for each in findings.observations}
+    assert by_name[Requirement.WAITS_FOR_THE_FIRST_TOKEN].state is state
+    assert by_name[Requirement.WAITS_FOR_BATCH_REPLIES].state is state
+    assert by_name[Requirement.SURVIVES_SILENCE].state is State.MET
+    assert by_name[Requirement.LETS_LONG_ANSWERS_FINISH].state is State.MET
+    # Nothing was asked that could tell of terminations.
+    assert by_name[Requirement.SHOWS_A_CUT_AS_A_CUT].state is State.INCONCLUSIVE
     assert findings.smallest == (pytest.approx(timeout, abs=0.01) if timeout < 6 else None)
     assert ("shorter than the longest answer of 5 s" in findings.summary) is (timeout < LONGEST)
 
@@ -104,30 +105,32 @@ def test_an_end_of_every_stream_breaks_the_requirement_whatever_it_is() -> None:
     findings = conclude(
         Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0), seen
     )
-    told = {each.requirement: each for each in findings.requirements}
-    assert told[Requirement.LETS_LONG_ANSWERS_FINISH].met is Answer.NO
-    assert "every stream ended 0.50 s after its request" in told[Requirement.LETS_LONG_ANSWERS_FINISH].sentence
-    assert told[Requirement.SURVIVES_SILENCE].met is Answer.UNKNOWN
+    told = {each.requirement: each for each in findings.observations}
+    assert told[Requirement.LETS_LONG_ANSWERS_FINISH].state is State.NOT_MET
+    assert "every stream ended 0.50 s after its request" in told[Requirement.LETS_LONG_ANSWERS_FINISH].actual
+    assert told[Requirement.SURVIVES_SILENCE].state is State.INCONCLUSIVE
     assert findings.smallest == pytest.approx(0.5, abs=0.01)
 
 
-@pytest.mark.parametrize(("end", "met"), [(TransportEnd.FRAMED, Answer.NO), (TransportEnd.SHORT_FIN, Answer.UNKNOWN)])
-def test_a_path_that_ends_streams_as_if_they_were_over_hides_its_cuts(end: TransportEnd, met: Answer) -> None:
+@pytest.mark.parametrize(
+    ("end", "state"), [(TransportEnd.FRAMED, State.NOT_MET), (TransportEnd.SHORT_FIN, State.INCONCLUSIVE)]
+)
+def test_a_path_that_ends_streams_as_if_they_were_over_hides_its_cuts(end: TransportEnd, state: State) -> None:
     """A total timeout of 2 s whose cut has a proper last chunk breaks the requirement."""
     cut = [
         made.played(each, cut=2.0, end=end) for each in search(LONGEST) if each.watched is Watched.TOTAL and each.stream
     ]
     findings = conclude(Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0), cut)
-    assert {each.requirement: each for each in findings.requirements}[Requirement.SHOWS_A_CUT_AS_A_CUT].met is met
+    assert {each.requirement: each for each in findings.observations}[Requirement.SHOWS_A_CUT_AS_A_CUT].state is state
 
 
 def test_stream_and_batch_are_not_compared_where_a_timeout_ended_one() -> None:
     """A batch reply that a timeout ended is that timeout's doing: no verdict on the first token is drawn from it."""
-    asked = {each.name: each for each in short(made.CHAT, http_2=False)}
+    asked = {each.name: each for each in one_format(made.CHAT, http_2=False)}
     stream = made.played(asked["stream"])
     ended = made.played(asked["batch"], cut=1.5, left=1.5, end=TransportEnd.NO_REPLY)
     audited = Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0)
-    for batch, met in ((ended, Answer.UNKNOWN), (made.played(asked["batch"]), Answer.YES)):
+    for batch, state in ((ended, State.INCONCLUSIVE), (made.played(asked["batch"]), State.MET)):
         findings = conclude(audited, [stream, batch])
-        told = {each.requirement: each for each in findings.requirements}[Requirement.MOVES_THE_FIRST_TOKEN_FORWARD]
-        assert told.met is met, told
+        told = {each.requirement: each for each in findings.observations}[Requirement.MOVES_THE_FIRST_TOKEN_FORWARD]
+        assert told.state is state, told

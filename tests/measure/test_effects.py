@@ -8,28 +8,31 @@ from dataclasses import replace
 import pytest
 
 from lab.evidence import Stall, TransportEnd
+from lab.judge import Exchanged
 from lab.measure.effects import effects_of
-from lab.measure.findings import Answer, Effect
-from lab.measure.lives import Made, lives_of
+from lab.measure.findings import Effect, Holds
+from lab.measure.streams import streams_of
 from lab.measure.timeouts import Timeouts, find_timeouts
-from lab.suite.requests import Role, search, short
+from lab.suite.exchange import Role
+from lab.suite.search import search
+from lab.suite.settle import one_format
 from lab.vocabulary import Watched
 
 from .made import BEGAN, CHAT, played
 
 LONGEST = 4.0
-SHORT = {each.name: each for each in short(CHAT, http_2=False)}
+SHORT = {each.name: each for each in one_format(CHAT, http_2=False)}
 SEARCH = search(LONGEST)
 
 
-def effect(name: str, made: Sequence[Made], timeouts: Timeouts | None = None) -> Effect:
+def effect(name: str, made: Sequence[Exchanged], timeouts: Timeouts | None = None) -> Effect:
     """One effect of these exchanges."""
-    lives = lives_of(made)
-    found = timeouts or find_timeouts(lives, LONGEST, BEGAN)
-    return next(each for each in effects_of(made, lives, found) if each.name == name)
+    streams = streams_of(made)
+    found = timeouts or find_timeouts(streams, LONGEST, BEGAN)
+    return next(each for each in effects_of(made, streams, found) if each.name == name)
 
 
-def left(name: str, *, noticed: float | None, finished: float | None = None) -> Made:
+def left(name: str, *, noticed: float | None, finished: float | None = None) -> Exchanged:
     """A stream that the probe left after a second, and what the model server saw of it."""
     return played(SHORT[name], cut=1.0, end=TransportEnd.LEFT, left=noticed, finished=finished)
 
@@ -37,18 +40,20 @@ def left(name: str, *, noticed: float | None, finished: float | None = None) -> 
 @pytest.mark.parametrize(
     ("noticed", "finished", "answer", "value"),
     [
-        (1.3, None, Answer.YES, 0.3),
-        (4.5, None, Answer.NO, 3.5),
-        (None, 8.0, Answer.NO, 7.0),
-        (None, None, Answer.UNKNOWN, None),
+        (1.3, None, Holds.YES, 0.3),
+        (4.5, None, Holds.NO, 3.5),
+        (None, 8.0, Holds.NO, 7.0),
+        (None, None, Holds.UNKNOWN, None),
     ],
     ids=["at-once", "late", "to-its-end", "nobody-saw"],
 )
 def test_leaving_stops_the_model_within_two_seconds(
-    noticed: float | None, finished: float | None, answer: Answer, value: float | None
+    noticed: float | None, finished: float | None, answer: Holds, value: float | None
 ) -> None:
     """Left after 1 s: what the model server saw, and when, decides."""
-    told = effect("leaving-stops-silent", [left("leave-silent", noticed=noticed, finished=finished)])
+    told = effect(
+        "leaving-stops-the-model-before-the-first-token", [left("leave-silent", noticed=noticed, finished=finished)]
+    )
     assert told.answer is answer
     assert told.value == (None if value is None else pytest.approx(value))
 
@@ -60,8 +65,8 @@ def test_a_stop_that_a_timeout_may_have_brought_is_not_told() -> None:
         for each in SEARCH
         if each.role is Role.SEARCH and each.watched is not Watched.IDLE
     ]
-    told = effect("leaving-stops-silent", [*dying, left("leave-silent", noticed=3.0)])
-    assert told.answer is Answer.UNKNOWN
+    told = effect("leaving-stops-the-model-before-the-first-token", [*dying, left("leave-silent", noticed=3.0)])
+    assert told.answer is Holds.UNKNOWN
     assert "may be the timeout at 3.00 s" in told.sentence
 
 
@@ -70,12 +75,12 @@ def test_a_request_that_came_twice_is_counted() -> None:
     once, often = played(SHORT["stream"]), played(SHORT["batch"])
     assert often.evidence.ledger is not None
     again = replace(often.evidence.ledger, attempt=3, attempts=3)
-    made = [once, Made(often.asking, replace(often.evidence, ledger=again))]
+    made = [once, Exchanged.alone(often.exchange, replace(often.evidence, ledger=again))]
     told = effect("generates-once", made)
-    assert (told.answer, told.value) == (Answer.NO, 3)
+    assert (told.answer, told.value) == (Holds.NO, 3)
     assert told.sentence == "1 of 2 requests were generated more than once, up to 3 times: batch"
-    assert effect("generates-once", [once]).answer is Answer.YES
-    assert effect("generates-once", []).answer is Answer.UNKNOWN
+    assert effect("generates-once", [once]).answer is Holds.YES
+    assert effect("generates-once", []).answer is Holds.UNKNOWN
 
 
 def test_headers_before_the_first_token() -> None:
@@ -83,15 +88,17 @@ def test_headers_before_the_first_token() -> None:
     early = played(SHORT["early-headers-1"])
     assert effect("headers-come-before-the-first-token", [early]).value == pytest.approx(0.9)
     held = replace(early.evidence.trace, headers_at=BEGAN + 1.0)
-    late = Made(early.asking, replace(early.evidence, trace=held))
-    assert effect("headers-come-before-the-first-token", [late]).answer is Answer.NO
+    late = Exchanged.alone(early.exchange, replace(early.evidence, trace=held))
+    assert effect("headers-come-before-the-first-token", [late]).answer is Holds.NO
     assert effect("headers-come-before-the-first-token", [late]).value == pytest.approx(-0.1)
     slept = replace(held, stalls=(Stall(BEGAN + 0.1, BEGAN + 1.0),))
-    told = effect("headers-come-before-the-first-token", [Made(early.asking, replace(early.evidence, trace=slept))])
+    told = effect(
+        "headers-come-before-the-first-token", [Exchanged.alone(early.exchange, replace(early.evidence, trace=slept))]
+    )
     assert told.value == pytest.approx(0.0)
 
 
-def cut_by_the_model(name: str, *, end: TransportEnd) -> Made:
+def cut_by_the_model(name: str, *, end: TransportEnd) -> Exchanged:
     """A stream that the model cut 1.25 s after the request, 0.8 s after its tenth token."""
     return played(SHORT[name], cut=1.25, faulted=True, end=end)
 
@@ -99,34 +106,36 @@ def cut_by_the_model(name: str, *, end: TransportEnd) -> Made:
 @pytest.mark.parametrize(
     ("ends", "answer"),
     [
-        ((TransportEnd.SHORT_FIN, TransportEnd.SHORT_FIN), Answer.YES),
-        ((TransportEnd.SHORT_FIN, TransportEnd.FRAMED), Answer.NO),
+        ((TransportEnd.SHORT_FIN, TransportEnd.SHORT_FIN), Holds.YES),
+        ((TransportEnd.SHORT_FIN, TransportEnd.FRAMED), Holds.NO),
     ],
     ids=["both-shown", "one-hidden"],
 )
-def test_a_cut_must_be_visible_each_time(ends: tuple[TransportEnd, ...], answer: Answer) -> None:
+def test_a_cut_must_be_visible_each_time(ends: tuple[TransportEnd, ...], answer: Holds) -> None:
     """One that looks like the answer's own end is enough for a no."""
-    made = [cut_by_the_model(f"fin-amid-{n}", end=end) for n, end in zip((10, 5), ends, strict=True)]
+    made = [cut_by_the_model(name, end=end) for name, end in zip(("death-fin", "death-fin-early"), ends, strict=True)]
     told = effect("fin-visible-stream", made)
     assert told.answer is answer
-    assert effect("rst-visible-stream", made).answer is Answer.UNKNOWN
+    assert effect("rst-visible-stream", made).answer is Holds.UNKNOWN
 
 
 def test_tokens_from_well_before_a_cut_are_counted() -> None:
     """Ten tokens were written, and the path handed on the first six."""
-    whole = cut_by_the_model("rst-amid-10", end=TransportEnd.RESET)
+    whole = cut_by_the_model("death-rst", end=TransportEnd.RESET)
     trace = whole.evidence.trace
-    some = Made(whole.asking, replace(whole.evidence, trace=replace(trace, reads=trace.reads[:6], body=trace.body[:6])))
-    assert effect("rst-tokens-arrive", [whole]).answer is Answer.YES
+    some = Exchanged.alone(
+        whole.exchange, replace(whole.evidence, trace=replace(trace, reads=trace.reads[:6], body=trace.body[:6]))
+    )
+    assert effect("rst-tokens-arrive", [whole]).answer is Holds.YES
     told = effect("rst-tokens-arrive", [whole, some])
-    assert told.answer is Answer.NO
+    assert told.answer is Holds.NO
     assert told.sentence == "of the tokens written before a RST, 16 of 20 came"
 
 
 @pytest.mark.parametrize(
-    ("beating", "answer"), [(None, Answer.YES), (2.0, Answer.NO)], ids=["survived", "ended-all-the-same"]
+    ("beating", "answer"), [(None, Holds.YES), (2.0, Holds.NO)], ids=["survived", "ended-all-the-same"]
 )
-def test_heartbeats_reset_an_idle_timeout_or_do_not(beating: float | None, answer: Answer) -> None:
+def test_heartbeats_reset_an_idle_timeout_or_do_not(beating: float | None, answer: Holds) -> None:
     """Silences end at 2 s; filled with heartbeats they last, or end at 2 s as well."""
     made = []
     for each in SEARCH:

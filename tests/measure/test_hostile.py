@@ -16,10 +16,12 @@ from lab.endpoint.address import endpoint_of
 from lab.endpoint.bounds import planned_bytes, planned_lines
 from lab.endpoint.mask import Mask
 from lab.errors import EnvironmentFault
+from lab.measure import exchanges
 from lab.measure import run as module
 from lab.measure.run import ActiveRun, AuditTarget, at_most, audit_actively
 from lab.plan import Plan, make_plan
-from lab.suite.requests import Asking, Role, search
+from lab.suite.exchange import Exchange, Role
+from lab.suite.search import search
 from lab.wire import FORMATS
 from lab.wire.format import Reply
 
@@ -50,8 +52,10 @@ def target_of(url: str) -> AuditTarget:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """An audit that has hardly any patience beyond what it planned."""
-    for name in ("SPARE", "SETTLING", "_ANSWERING"):
+    monkeypatch.setattr(module, "_ANSWERING", 0.2)
+    for name in ("SPARE", "SETTLING"):
         monkeypatch.setattr(module, name, 0.2)
+        monkeypatch.setattr(exchanges, name, 0.2)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -73,7 +77,7 @@ async def test_what_is_not_over_by_the_stated_time_is_left(monkeypatch: pytest.M
     """Whatever holds exchanges up: the bound that was stated ends them, and the findings say how many were not over."""
     said: list[str] = []
     run = ActiveRun(target_of("http://127.0.0.1:1"), 1.5, said.append)
-    askings = [Asking(f"own-{number}", Role.SEARCH, Plan(tokens=1)) for number in range(3)]
+    askings = [Exchange(f"own-{number}", Plan(tokens=1), role=Role.SEARCH) for number in range(3)]
     run._planned = len(askings)
 
     async def never(*_: object) -> None:

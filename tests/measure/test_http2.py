@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from lab.endpoint.address import endpoint_of
-from lab.measure.findings import ActiveFindings, Answer, Found, SettingFound
+from lab.measure.findings import ActiveFindings, Found, Holds, ModeFound
 from lab.measure.run import AuditTarget, audit_actively
 from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
@@ -46,9 +46,9 @@ async def audits(posts: list[Target], images: Images, authority: trustme.CA) -> 
         return await asyncio.gather(*(audit(post) for post in posts))
 
 
-def ways(findings: ActiveFindings) -> dict[str, SettingFound]:
+def ways(findings: ActiveFindings) -> dict[str, ModeFound]:
     """The ways of asking by name."""
-    return {each.name: each for each in findings.settings}
+    return {each.name: each for each in findings.modes}
 
 
 async def test_what_http_2_and_compression_change_is_told(images_in_use: Images, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ async def test_what_http_2_and_compression_change_is_told(images_in_use: Images,
 
     over_2 = ways(by_timeout)["http-2"]
     assert (over_2.version, over_2.delivery) == ("2", Delivery.INCREMENTAL)
-    assert over_2.changes is Answer.YES, over_2.change
+    assert over_2.changes is Holds.YES, over_2.change
     for words in ("before the first byte", "on silence amid a stream"):
         assert f"a timeout {words}, where HTTP/1.1 survives" in over_2.change, over_2.change
     assert "on the whole" not in over_2.change
@@ -74,8 +74,8 @@ async def test_what_http_2_and_compression_change_is_told(images_in_use: Images,
 
     squeezed, over_2 = ways(by_gzip)["gzip"], ways(by_gzip)["http-2"]
     told = (squeezed.coding, squeezed.delivery, squeezed.changes)
-    assert told == ("gzip", Delivery.INCREMENTAL, Answer.NO), by_gzip.settings
-    assert over_2.changes is Answer.NO, over_2.change
+    assert told == ("gzip", Delivery.INCREMENTAL, Holds.NO), by_gzip.modes
+    assert over_2.changes is Holds.NO, over_2.change
     assert "the same timeouts (first-byte, idle, total)" in over_2.change
     assert "a cut by FIN or RST is visible" in over_2.change
 

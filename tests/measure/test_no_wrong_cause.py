@@ -36,10 +36,11 @@ from pathlib import Path
 import pytest
 
 from lab.endpoint.address import endpoint_of
-from lab.measure.findings import ActiveFindings, Answer, DeathKind, Found, TimeoutFound
+from lab.measure.findings import ActiveFindings, Found, Holds, TerminationKind, TimeoutFound
 from lab.measure.run import AuditTarget, audit_actively
-from lab.suite.requests import wait_of
-from lab.vocabulary import Requirement, Watched
+from lab.suite.exchange import Leaving
+from lab.suite.search import wait_of
+from lab.vocabulary import Requirement, State, Watched
 
 from .relay import NEVER, TIMEOUTS, Nature, Why, draw_nature
 
@@ -129,23 +130,28 @@ def wrong_deaths(findings: ActiveFindings, nature: Nature, ended: Mapping[tuple[
     """Deaths that were taken for what they were not."""
     plans = {each.name: (each.plan, each.stream) for each in findings.exchanges}
     # The relay began before the audit did, so the outage's time is told by those whom it ended.
-    outage = [death.wall for death in findings.deaths if ended.get(plans[death.stream]) is Why.OUTAGE]
+    outage = [
+        termination.wall for termination in findings.terminations if ended.get(plans[termination.stream]) is Why.OUTAGE
+    ]
     mistakes = []
-    for death in findings.deaths:
-        why = ended.get(plans[death.stream])
-        near = min(abs(death.at - nature.total), abs(death.waited - truth(nature)[death.watched])) <= CLOSE
-        near = near or abs(death.at - nature.first) <= CLOSE
-        match death.kind:
-            case DeathKind.TIMEOUT:
+    for termination in findings.terminations:
+        why = ended.get(plans[termination.stream])
+        near = (
+            min(abs(termination.at - nature.total), abs(termination.waited - truth(nature)[termination.watched]))
+            <= CLOSE
+        )
+        near = near or abs(termination.at - nature.first) <= CLOSE
+        match termination.kind:
+            case TerminationKind.TIMEOUT:
                 right = why in TIMEOUTS or near
-            case DeathKind.FAULT:
+            case TerminationKind.FAULT:
                 right = why in (Why.FAULT, Why.OUTAGE)
-            case DeathKind.OUTAGE:
-                right = any(abs(death.wall - wall) <= CLOSE for wall in outage)
-            case DeathKind.UNKNOWN:
+            case TerminationKind.OUTAGE:
+                right = any(abs(termination.wall - wall) <= CLOSE for wall in outage)
+            case TerminationKind.UNKNOWN:
                 right = True
         if not right:
-            mistakes.append(f"{death} was ended by {why}")
+            mistakes.append(f"{termination} was ended by {why}")
     return mistakes
 
 
@@ -155,11 +161,11 @@ def wrong_effects(findings: ActiveFindings, nature: Nature) -> list[str]:
     A lazy one does not where it ended the exchange itself in the moment in which the client left.
     """
     never = {
-        "heartbeats-reset-the-idle-timeout": Answer.NO if nature.beats_count else Answer.YES,
-        "generates-once": Answer.NO,
+        "heartbeats-reset-the-idle-timeout": Holds.NO if nature.beats_count else Holds.YES,
+        "generates-once": Holds.NO,
     }
     if not nature.lazy:
-        never |= dict.fromkeys((f"leaving-stops-{what}" for what in ("lively", "silent", "batch")), Answer.NO)
+        never |= dict.fromkeys((f"leaving-stops-the-model-{leaving}" for leaving in Leaving), Holds.NO)
     return [f"{each}" for each in findings.effects if each.answer is never.get(each.name)]
 
 
@@ -179,13 +185,13 @@ def wrong_requirements(findings: ActiveFindings, nature: Nature) -> list[str]:
     }
     cuts_clean = nature.cut == "clean" and min(nature.idle, nature.total) < LONGEST - SAME
     mistakes = []
-    for each in findings.requirements:
+    for each in findings.observations:
         if each.requirement is Requirement.SHOWS_A_CUT_AS_A_CUT and nature.cut == "clean":
-            mistakes += [f"{each}, though the path hides its cuts"] if cuts_clean and each.met is Answer.YES else []
+            mistakes += [f"{each}, though the path hides its cuts"] if cuts_clean and each.state is State.MET else []
             continue
         value = values.get(each.requirement, NEVER)
-        wrong = each.met is Answer.NO and value > LONGEST + SAME
-        wrong |= each.met is Answer.YES and value < LONGEST - SAME
+        wrong = each.state is State.NOT_MET and value > LONGEST + SAME
+        wrong |= each.state is State.MET and value < LONGEST - SAME
         mistakes += [f"{each}, is {value}"] if wrong else []
     return mistakes
 

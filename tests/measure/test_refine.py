@@ -7,32 +7,39 @@ from collections.abc import Sequence
 import pytest
 
 from lab.evidence import Stall, TransportEnd
-from lab.measure.findings import Death, DeathKind, Found, TimeoutFound
-from lab.measure.lives import Made
+from lab.judge import Exchanged
+from lab.measure.findings import Found, Termination, TerminationKind, TimeoutFound
 from lab.measure.refine import delay_of, follow_ups, refined
 from lab.measure.timeouts import Timeouts
 from lab.plan import make_plan
-from lab.suite.requests import Asking, Role, refining
-from lab.vocabulary import Ending, Watched
+from lab.suite.exchange import Exchange, Role
+from lab.suite.search import refining
+from lab.vocabulary import Ending, Requirement, Watched
 
 from .made import BEGAN, played
 
+CUT = (Requirement.SHOWS_A_CUT_AS_A_CUT,)
 SILENT = [
-    Asking(f"silent-{n}", Role.SEARCH, make_plan({"tokens": 3, "interval": 0.25, "gaps": "2@8s"}), Watched.IDLE)
+    Exchange(
+        f"silent-{n}",
+        make_plan({"tokens": 3, "interval": 0.25, "gaps": "2@8s"}),
+        role=Role.SEARCH,
+        watched=Watched.IDLE,
+    )
     for n in (1, 2, 3)
 ]
 
 
-def cut_by_the_model(seen: Sequence[float], stalls: tuple[Stall, ...] = ()) -> list[Made]:
+def cut_by_the_model(seen: Sequence[float], stalls: tuple[Stall, ...] = ()) -> list[Exchanged]:
     """Streams that the model cuts 1.25 s after the request, and that the probe sees end at those times."""
     plan = make_plan({"tokens": 20, "interval": 0.05, "fault": "fin@10", "fault_delay": 0.8})
-    askings = [Asking(f"fin-amid-{n}", Role.CUT, plan) for n in range(len(seen))]
+    askings = [Exchange(f"fin-amid-{n}", plan, requirements=CUT) for n in range(len(seen))]
     return [
         played(each, cut=1.25, seen=at, faulted=True, stalls=stalls) for each, at in zip(askings, seen, strict=True)
     ]
 
 
-def silences(*, seen: float, left: float | None = None) -> list[Made]:
+def silences(*, seen: float, left: float | None = None) -> list[Exchanged]:
     """Three streams that a timeout ended amid their silence, as the probe saw it and as the model server did."""
     return [played(each, cut=seen, left=left) for each in SILENT]
 
@@ -43,8 +50,10 @@ def timeouts(watched: Watched = Watched.IDLE, value: float = 3.0, found: Found =
         TimeoutFound(each, Found.NONE, None, 0.0, 9.0, 0, 6, (), "none") for each in Watched if each is not watched
     ]
     one = TimeoutFound(watched, found, value, 0.05, 2.0, 3, 6, ("cut",), "a timeout")
-    deaths = tuple(Death(each.name, watched, value, value, value, DeathKind.TIMEOUT, Ending.CUT) for each in SILENT)
-    return Timeouts((one, *others), deaths)
+    terminations = tuple(
+        Termination(each.name, watched, value, value, value, TerminationKind.TIMEOUT, Ending.CUT) for each in SILENT
+    )
+    return Timeouts((one, *others), terminations)
 
 
 def idle(found: Timeouts) -> TimeoutFound:
@@ -80,7 +89,13 @@ def test_an_end_of_the_probes_own_tells_no_delay() -> None:
     """A cut that the path never showed ended by the probe's patience."""
     plan = make_plan({"tokens": 20, "interval": 0.05, "fault": "fin@10", "fault_delay": 0.8})
     made = [
-        played(Asking(f"fin-{n}", Role.CUT, plan), cut=1.25, seen=31.0, faulted=True, end=TransportEnd.MIDDLE_TIMEOUT)
+        played(
+            Exchange(f"fin-{n}", plan, requirements=CUT),
+            cut=1.25,
+            seen=31.0,
+            faulted=True,
+            end=TransportEnd.MIDDLE_TIMEOUT,
+        )
         for n in range(2)
     ]
     assert delay_of(made) == 0.0
@@ -105,7 +120,7 @@ def test_half_the_delay_below_the_timeout_is_asked_once_more() -> None:
     ],
     ids=["no-delay", "the-model-saw-it-sooner", "no-timeout", "not-a-silence"],
 )
-def test_nothing_is_asked_where_nothing_is_in_doubt(made: list[Made], found: Timeouts) -> None:
+def test_nothing_is_asked_where_nothing_is_in_doubt(made: list[Exchanged], found: Timeouts) -> None:
     """No delay; a ledger that tells the time by itself; no timeout; a timeout that lateness does not move."""
     assert follow_ups(made, found) == []
     assert refined(made, found) == found

@@ -22,10 +22,10 @@ from lab.cli.active import Active, target_of
 from lab.endpoint.address import Endpoint, endpoint_of
 from lab.endpoint.keys import Keys
 from lab.errors import BadInput, EnvironmentFault
-from lab.measure.findings import ActiveFindings, Answer, Found
+from lab.measure.findings import ActiveFindings, Found, Holds
 from lab.measure.run import ActiveRun, AuditTarget, audit_actively, side_url_of
 from lab.model.server import ModelServer
-from lab.vocabulary import Delivery, Requirement, Watched
+from lab.vocabulary import Delivery, Requirement, State, Watched
 
 SECRET = "correct-horse-battery"
 LONGEST = 1.5
@@ -105,10 +105,10 @@ async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
     findings = await audit_actively(AuditTarget(endpoint(model.base_url)), longest=LONGEST)
     assert {found.found for found in findings.timeouts} == {Found.NONE}
     assert all(found.proven >= LONGEST for found in findings.timeouts)
-    assert [each.requirement for each in findings.requirements] == list(Requirement)
-    not_met = {each.requirement for each in findings.requirements if each.met is not Answer.YES}
+    assert [each.requirement for each in findings.observations] == list(Requirement)
+    not_met = {each.requirement for each in findings.observations if each.state is not State.MET}
     assert not_met == {Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE}
-    assert {each.delivery for each in findings.settings} == {Delivery.INCREMENTAL}
+    assert {each.delivery for each in findings.modes} == {Delivery.INCREMENTAL}
     assert findings.through_path
     # Plain data: what is saved can be read again.
     adapter = TypeAdapter(ActiveFindings)
@@ -116,13 +116,14 @@ async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
     assert lines_of(findings)[0] == findings.summary
 
 
+@pytest.mark.grid
 async def test_a_gateway_that_asks_twice_and_stays_is_found_out(model: ModelServer) -> None:
     """A POST that is generated twice, and a model that is not stopped when the client leaves."""
     async with Gateway([model.base_url], twice=True, stays=True) as gateway:
         findings = await audit_actively(AuditTarget(endpoint(gateway.url), model_url=model.base_url), longest=LONGEST)
     answers = {each.name: each.answer for each in findings.effects}
-    assert answers["generates-once"] is Answer.NO
-    assert answers["leaving-stops-silent"] is Answer.NO
+    assert answers["generates-once"] is Holds.NO
+    assert answers["leaving-stops-the-model-before-the-first-token"] is Holds.NO
 
 
 @pytest.mark.parametrize(
@@ -207,12 +208,12 @@ async def test_everything_may_go_over_tls_and_below_a_base_path() -> None:
         target = target_of(place, Active(), Keys(), contexts, {"LAB_SECRET": SECRET})
         findings = await audit_actively(target, longest=LONGEST)
     assert findings.model_url == gateway.url
-    deliveries = {each.name: each.delivery for each in findings.settings}
+    deliveries = {each.name: each.delivery for each in findings.modes}
     assert deliveries.keys() == {"plain", "gzip", "http-2", "slow-reader"}
     assert deliveries["plain"] is Delivery.INCREMENTAL
-    changes = {each.name: (each.changes, each.change) for each in findings.settings}
-    assert changes["http-2"] == (Answer.NO, "the path does not speak HTTP/2: every reply came over HTTP/1.1")
-    assert changes["gzip"] == (Answer.NO, "the path does not compress: every reply came without a content coding")
+    changes = {each.name: (each.changes, each.change) for each in findings.modes}
+    assert changes["http-2"] == (Holds.NO, "the path does not speak HTTP/2: every reply came over HTTP/1.1")
+    assert changes["gzip"] == (Holds.NO, "the path does not compress: every reply came without a content coding")
 
 
 async def test_what_was_learnt_is_kept_when_it_is_stopped(model: ModelServer) -> None:
@@ -226,13 +227,13 @@ async def test_what_was_learnt_is_kept_when_it_is_stopped(model: ModelServer) ->
     task = asyncio.create_task(run.run())
     await begun.wait()
     async with asyncio.timeout(30):
-        while not any(made.asking.name == "plain-1" for made in run.made):  # noqa: ASYNC110 - a list tells nobody
+        while not any(made.exchange.name == "plain-1" for made in run.made):  # noqa: ASYNC110 - a list tells nobody
             await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     findings = run.findings()
-    assert findings.settings
+    assert findings.modes
     assert any(note.startswith("stopped early") for note in findings.notes)
     assert all(found.found is not Found.NONE for found in findings.timeouts)
 
@@ -264,7 +265,7 @@ def test_a_path_without_a_known_base_needs_the_model_url() -> None:
 
 
 async def test_the_histogram_and_the_timeouts_are_printed(model: ModelServer) -> None:
-    """A gateway with a first-byte timeout: its value stands in the text, with a bar of deaths."""
+    """A gateway with a first-byte timeout: its value stands in the text, with a bar of terminations."""
     async with Gateway([model.base_url], timeout=1.2) as gateway:
         findings = await audit_actively(AuditTarget(endpoint(gateway.url), model_url=model.base_url), longest=2.0)
     first = next(each for each in findings.timeouts if each.watched is Watched.FIRST_BYTE)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from lab.audit.report.active_text import change_words, deaths_words, histogram, reply_words
-from lab.measure.findings import Answer, Death, DeathKind, SettingFound
+from lab.measure.findings import Holds, ModeFound, Termination, TerminationKind
+from lab.suite.exchange import Mode
 from lab.vocabulary import Delivery, Ending, Watched
 
 
-def death(kind: DeathKind, waited: float) -> Death:
+def death(kind: TerminationKind, waited: float) -> Termination:
     """One stream that died after so many seconds of waiting."""
-    return Death("x", Watched.IDLE, waited, waited, waited, kind, Ending.CUT)
+    return Termination("x", Watched.IDLE, waited, waited, waited, kind, Ending.CUT)
 
 
 DEATHS = (
-    *(death(DeathKind.TIMEOUT, at) for at in (60.0, 60.01, 60.3)),
-    death(DeathKind.FAULT, 17.2),
-    death(DeathKind.UNKNOWN, 41.0),
+    *(death(TerminationKind.TIMEOUT, at) for at in (60.0, 60.01, 60.3)),
+    death(TerminationKind.FAULT, 17.2),
+    death(TerminationKind.UNKNOWN, 41.0),
 )
 
 
@@ -34,21 +35,21 @@ def test_the_histogram_has_a_bar_for_each_time_with_its_letters() -> None:
     assert [bar.split() for bar in bars] == [["15", "s", "x", "1"], ["40", "s", "?", "1"], ["60", "s", "###", "3"]]
 
 
-def setting(name: str, changes: Answer, version: str = "1.1", coding: str = "") -> SettingFound:
+def setting(name: Mode, changes: Holds, version: str = "1.1", coding: str = "") -> ModeFound:
     """One way of asking."""
-    return SettingFound(name, Delivery.INCREMENTAL, Ending.COMPLETE, version, coding, changes, "as it is", "evidence")
+    return ModeFound(name, Delivery.INCREMENTAL, Ending.COMPLETE, version, coding, changes, "as it is", "evidence")
 
 
 def test_what_a_way_of_asking_changes_begins_with_the_answer() -> None:
     """A change is told as it is; none and no answer are said to be that."""
-    assert change_words(setting("gzip", Answer.YES)) == "as it is"
-    assert change_words(setting("gzip", Answer.NO)) == "nothing: as it is"
-    assert change_words(setting("gzip", Answer.UNKNOWN)) == "cannot tell: as it is"
-    assert change_words(setting("plain", Answer.UNKNOWN)) == "as it is"
+    assert change_words(setting(Mode.GZIP, Holds.YES)) == "as it is"
+    assert change_words(setting(Mode.GZIP, Holds.NO)) == "nothing: as it is"
+    assert change_words(setting(Mode.GZIP, Holds.UNKNOWN)) == "cannot tell: as it is"
+    assert change_words(setting(Mode.PLAIN, Holds.UNKNOWN)) == "as it is"
 
 
 def test_version_and_coding_of_a_reply() -> None:
     """What the reply came with, and that none came."""
-    assert reply_words(setting("gzip", Answer.NO, coding="gzip")) == "HTTP/1.1, gzip"
-    assert reply_words(setting("http-2", Answer.NO, version="2")) == "HTTP/2"
-    assert reply_words(setting("http-2", Answer.NO, version="")) == "no reply"
+    assert reply_words(setting(Mode.GZIP, Holds.NO, coding="gzip")) == "HTTP/1.1, gzip"
+    assert reply_words(setting(Mode.HTTP_2, Holds.NO, version="2")) == "HTTP/2"
+    assert reply_words(setting(Mode.HTTP_2, Holds.NO, version="")) == "no reply"

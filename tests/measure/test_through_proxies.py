@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from lab.endpoint.address import endpoint_of
-from lab.measure.findings import ActiveFindings, Answer, Found
+from lab.measure.findings import ActiveFindings, Found, Holds
 from lab.measure.run import AuditTarget, audit_actively
 from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
-from lab.vocabulary import Requirement, Watched
+from lab.vocabulary import Requirement, State, Watched
 
 from . import proxies
 
@@ -55,7 +55,7 @@ def assert_none(findings: ActiveFindings, watched: Watched) -> None:
     assert found.proven >= LONGEST, told(findings)
 
 
-def answer(findings: ActiveFindings, name: str) -> Answer:
+def answer(findings: ActiveFindings, name: str) -> Holds:
     """The answer on one effect."""
     return next(each.answer for each in findings.effects if each.name == name)
 
@@ -78,8 +78,8 @@ async def test_each_proxys_timeouts_are_found(images_in_use: Images, tmp_path: P
             assert_timeout(findings, watched, value)
         assert findings.smallest is not None
         assert abs(findings.smallest - value) <= 0.5
-        assert answer(findings, "heartbeats-reset-the-idle-timeout") is Answer.YES
-        assert answer(findings, "generates-once") is Answer.YES
+        assert answer(findings, "heartbeats-reset-the-idle-timeout") is Holds.YES
+        assert answer(findings, "generates-once") is Holds.YES
     assert_none(by_nginx, Watched.TOTAL)
     assert_none(by_haproxy, Watched.TOTAL)
     assert_timeout(by_envoy, Watched.TOTAL, total)
@@ -139,7 +139,7 @@ async def test_a_hop_that_asks_again_is_found_out(images_in_use: Images, tmp_pat
     posts = [proxies.post(tmp_path, "haproxy", "haproxy-3.0", proxies.haproxy(server, retries=True))]
     async with Testbed(posts, Containers(images_in_use)) as testbed:
         findings = await audit(testbed, "haproxy")
-    assert answer(findings, "generates-once") is Answer.NO
+    assert answer(findings, "generates-once") is Holds.NO
     for watched in SILENCES:
         assert_timeout(findings, watched, server)
 
@@ -152,8 +152,8 @@ async def test_what_the_default_nginx_does_to_a_death(images_in_use: Images, tmp
     posts = [proxies.post(tmp_path, "nginx", "nginx-1.26", text)]
     async with Testbed(posts, Containers(images_in_use)) as testbed:
         findings = await audit(testbed, "nginx")
-    assert answer(findings, "fin-visible-stream") is Answer.NO
-    met = {each.requirement: each.met for each in findings.requirements}
-    assert met[Requirement.SHOWS_A_CUT_AS_A_CUT] is Answer.NO
-    assert met[Requirement.DELIVERS_TOKENS_AS_THEY_COME] is Answer.NO
-    assert met[Requirement.LETS_LONG_ANSWERS_FINISH] is Answer.YES
+    assert answer(findings, "fin-visible-stream") is Holds.NO
+    state = {each.requirement: each.state for each in findings.observations}
+    assert state[Requirement.SHOWS_A_CUT_AS_A_CUT] is State.NOT_MET
+    assert state[Requirement.DELIVERS_TOKENS_AS_THEY_COME] is State.NOT_MET
+    assert state[Requirement.LETS_LONG_ANSWERS_FINISH] is State.MET

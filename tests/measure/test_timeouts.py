@@ -1,4 +1,4 @@
-"""The rules of the timeout search, on lives that are written down."""
+"""The rules of the timeout search, on streams that are written down."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from dataclasses import replace
 import pytest
 
 from lab.measure.clusters import cluster_of
-from lab.measure.findings import DeathKind, Found
-from lab.measure.lives import Life
+from lab.measure.findings import Found, TerminationKind
+from lab.measure.streams import Stream
 from lab.measure.timeouts import find_timeouts, is_round
 from lab.vocabulary import Ending, Watched
 
 LONGEST = 10.0
 
 
-def life(watched: Watched, at: float, *, died: bool = True, waited: float | None = None, begun: float = 0.0) -> Life:
+def stream(
+    watched: Watched, at: float, *, died: bool = True, waited: float | None = None, begun: float = 0.0
+) -> Stream:
     """A stream that waited since its request, unless `waited` says how long."""
     wait = at if waited is None else waited
-    return Life(
+    return Stream(
         name=f"{watched}-{begun}-{at}-{wait}",
         watched=watched,
         beating=False,
@@ -35,12 +37,12 @@ def life(watched: Watched, at: float, *, died: bool = True, waited: float | None
     )
 
 
-def family(watched: Watched, at: float, *, died: bool = True, of: int = 6) -> list[Life]:
+def family(watched: Watched, at: float, *, died: bool = True, of: int = 6) -> list[Stream]:
     """Streams that began half a second apart and lived equally long."""
-    return [life(watched, at + n / 1e3, died=died, begun=n / 2) for n in range(of)]
+    return [stream(watched, at + n / 1e3, died=died, begun=n / 2) for n in range(of)]
 
 
-def alive(*watched: Watched) -> list[Life]:
+def alive(*watched: Watched) -> list[Stream]:
     """Families of which none died."""
     return [each for some in watched for each in family(some, 11.0, died=False)]
 
@@ -49,41 +51,41 @@ OTHERS = (Watched.FIRST_TOKEN, Watched.IDLE, Watched.BATCH_REPLY)
 
 
 def test_deaths_at_one_wait_that_nothing_outlived_are_a_timeout() -> None:
-    """The value is that of the early deaths, and the other families have none."""
-    lives = [*family(Watched.FIRST_BYTE, 4.0), *alive(Watched.TOTAL, *OTHERS)]
-    timeouts = find_timeouts(lives, LONGEST, 1000)
+    """The value is that of the early terminations, and the other families have none."""
+    streams = [*family(Watched.FIRST_BYTE, 4.0), *alive(Watched.TOTAL, *OTHERS)]
+    timeouts = find_timeouts(streams, LONGEST, 1000)
     first = timeouts.of(Watched.FIRST_BYTE)
-    assert (first.found, first.deaths) == (Found.TIMEOUT, 6)
+    assert (first.found, first.terminations) == (Found.TIMEOUT, 6)
     assert first.value == pytest.approx(4.0, abs=0.01)
     assert timeouts.of(Watched.IDLE).found is Found.NONE
     assert timeouts.smallest == first.value
-    assert {death.kind for death in timeouts.deaths} == {DeathKind.TIMEOUT}
+    assert {termination.kind for termination in timeouts.terminations} == {TerminationKind.TIMEOUT}
 
 
 def test_scattered_deaths_are_faults_and_no_timeout() -> None:
     """Where others outlive them, they are called faults, and no value is named."""
-    scattered = [life(Watched.FIRST_BYTE, at, begun=at) for at in (1.0, 3.1, 5.5)]
-    lives = [*scattered, *alive(Watched.FIRST_BYTE, Watched.TOTAL, *OTHERS)]
-    timeouts = find_timeouts(lives, LONGEST, 1000)
+    scattered = [stream(Watched.FIRST_BYTE, at, begun=at) for at in (1.0, 3.1, 5.5)]
+    streams = [*scattered, *alive(Watched.FIRST_BYTE, Watched.TOTAL, *OTHERS)]
+    timeouts = find_timeouts(streams, LONGEST, 1000)
     assert timeouts.of(Watched.FIRST_BYTE).found is Found.NONE
     assert timeouts.smallest is None
-    assert [death.kind for death in timeouts.deaths] == [DeathKind.FAULT] * 3
+    assert [termination.kind for termination in timeouts.terminations] == [TerminationKind.FAULT] * 3
 
 
 def test_a_fault_before_the_timeout_moves_no_value() -> None:
     """One stream that died sooner is a fault; the timeout is where the others agree."""
-    lives = [*family(Watched.IDLE, 6.0), life(Watched.IDLE, 2.0), *alive(Watched.TOTAL, Watched.FIRST_BYTE)]
-    timeouts = find_timeouts(lives, LONGEST, 1000)
+    streams = [*family(Watched.IDLE, 6.0), stream(Watched.IDLE, 2.0), *alive(Watched.TOTAL, Watched.FIRST_BYTE)]
+    timeouts = find_timeouts(streams, LONGEST, 1000)
     assert timeouts.of(Watched.IDLE).value == pytest.approx(6.0, abs=0.01)
-    assert [death.kind for death in timeouts.deaths].count(DeathKind.FAULT) == 1
+    assert [termination.kind for termination in timeouts.terminations].count(TerminationKind.FAULT) == 1
 
 
 def test_agreeing_deaths_that_others_outlived_are_not_told() -> None:
     """Several ways behind one address may have different timeouts: cannot tell, and neither timeout nor fault."""
-    lives = [*family(Watched.IDLE, 3.0), *alive(Watched.IDLE, Watched.TOTAL)]
-    timeouts = find_timeouts(lives, LONGEST, 1000)
+    streams = [*family(Watched.IDLE, 3.0), *alive(Watched.IDLE, Watched.TOTAL)]
+    timeouts = find_timeouts(streams, LONGEST, 1000)
     assert timeouts.of(Watched.IDLE).found is Found.UNKNOWN
-    assert {death.kind for death in timeouts.deaths} == {DeathKind.UNKNOWN}
+    assert {termination.kind for termination in timeouts.terminations} == {TerminationKind.UNKNOWN}
 
 
 def test_an_end_below_a_second_is_not_told_apart() -> None:
@@ -105,120 +107,122 @@ def test_a_short_timeout_that_lively_streams_outlive_is_told() -> None:
     assert timeouts.smallest == timeouts.of(Watched.IDLE).value
 
 
-def late(lives: list[Life], seconds: float) -> list[Life]:
+def late(streams: list[Stream], seconds: float) -> list[Stream]:
     """The same streams, seen that many seconds too late, because the probe did not run."""
     return [
         replace(each, at=each.at + seconds, waited=each.waited + seconds, late=seconds, wall=each.wall + seconds)
-        for each in lives
+        for each in streams
     ]
 
 
 def test_deaths_that_were_all_seen_late_name_no_value() -> None:
     """A timeout of 2 s seen at 4 s is somewhere between both, which is no measurement."""
-    lives = [*late(family(Watched.FIRST_BYTE, 2.0), 2.0), *alive(Watched.TOTAL, *OTHERS)]
-    found = find_timeouts(lives, LONGEST, 1000).of(Watched.FIRST_BYTE)
+    streams = [*late(family(Watched.FIRST_BYTE, 2.0), 2.0), *alive(Watched.TOTAL, *OTHERS)]
+    found = find_timeouts(streams, LONGEST, 1000).of(Watched.FIRST_BYTE)
     assert (found.found, found.value, found.too_late) == (Found.UNKNOWN, None, True)
     assert "the probe itself was late" in found.sentence
 
 
 def test_what_was_seen_late_is_told_once_it_was_asked_again() -> None:
-    """Six more deaths, seen in time, tell the value that the first six did not."""
+    """Six more terminations, seen in time, tell the value that the first six did not."""
     again = [replace(each, name=f"{each.name}-again") for each in family(Watched.FIRST_BYTE, 2.0)]
-    lives = [*late(family(Watched.FIRST_BYTE, 2.0), 2.0), *again, *alive(Watched.TOTAL, *OTHERS)]
-    found = find_timeouts(lives, LONGEST, 1000).of(Watched.FIRST_BYTE)
+    streams = [*late(family(Watched.FIRST_BYTE, 2.0), 2.0), *again, *alive(Watched.TOTAL, *OTHERS)]
+    found = find_timeouts(streams, LONGEST, 1000).of(Watched.FIRST_BYTE)
     assert (found.found, found.value) == (Found.TIMEOUT, pytest.approx(2.0, abs=0.01))
 
 
 def test_two_timeouts_that_strike_in_one_moment_are_no_outage() -> None:
     """Of those that die in that half second each family's agree in their age: 3.5 s and 2 s are timeouts."""
     ages = {Watched.TOTAL: 3.5, Watched.FIRST_BYTE: 2.0, Watched.BATCH_REPLY: 2.0}
-    lives = [
-        replace(life(watched, age, begun=3.5 - age + n / 10), name=f"{watched}-{n}")
+    streams = [
+        replace(stream(watched, age, begun=3.5 - age + n / 10), name=f"{watched}-{n}")
         for watched, age in ages.items()
         for n in range(4)
     ]
-    timeouts = find_timeouts(lives, LONGEST, 1000)
-    assert DeathKind.OUTAGE not in {death.kind for death in timeouts.deaths}
+    timeouts = find_timeouts(streams, LONGEST, 1000)
+    assert TerminationKind.OUTAGE not in {termination.kind for termination in timeouts.terminations}
     assert timeouts.of(Watched.TOTAL).value == pytest.approx(3.5, abs=0.01)
     assert timeouts.of(Watched.FIRST_BYTE).value == pytest.approx(2.0, abs=0.01)
 
 
 def test_deaths_of_one_moment_and_of_different_ages_are_no_timeout() -> None:
     """Four lively streams that an event ended within a second of age, when most others were dead of something else."""
-    lives = [life(Watched.TOTAL, 5.5 - n / 4, begun=n / 4) for n in range(4)]
-    timeouts = find_timeouts([*lives, *family(Watched.FIRST_BYTE, 1.8)], LONGEST, 1000)
+    streams = [stream(Watched.TOTAL, 5.5 - n / 4, begun=n / 4) for n in range(4)]
+    timeouts = find_timeouts([*streams, *family(Watched.FIRST_BYTE, 1.8)], LONGEST, 1000)
     assert timeouts.of(Watched.TOTAL).found is Found.UNKNOWN
     assert "in one moment" in timeouts.of(Watched.TOTAL).sentence
-    assert DeathKind.TIMEOUT not in {death.kind for death in timeouts.deaths if death.watched is Watched.TOTAL}
+    assert TerminationKind.TIMEOUT not in {
+        termination.kind for termination in timeouts.terminations if termination.watched is Watched.TOTAL
+    }
 
 
 def test_a_lively_stream_that_was_seen_late_lived_no_longer() -> None:
     """The total timeout's victims died at 2 s, one seen at 4 s: no timeout on the first byte is told from it."""
     steady = family(Watched.TOTAL, 2.0)
-    lives = [*steady[:2], *late(steady[2:], 2.0), *family(Watched.FIRST_BYTE, 2.0)]
-    timeouts = find_timeouts(lives, LONGEST, 1000)
+    streams = [*steady[:2], *late(steady[2:], 2.0), *family(Watched.FIRST_BYTE, 2.0)]
+    timeouts = find_timeouts(streams, LONGEST, 1000)
     assert timeouts.of(Watched.FIRST_BYTE).found is not Found.TIMEOUT
 
 
 def test_a_fault_among_a_total_timeouts_victims_is_no_outage() -> None:
     """All began within half a second and died at 1.4 s; one of another age makes no outage of it."""
     begun = {watched: n / 10 for n, watched in enumerate(Watched)}
-    lives = [
-        replace(life(watched, 1.4, begun=begun[watched] + n / 100), name=f"{watched}-{n}")
+    streams = [
+        replace(stream(watched, 1.4, begun=begun[watched] + n / 100), name=f"{watched}-{n}")
         for watched in Watched
         for n in range(4)
     ]
-    lives.append(life(Watched.IDLE, 0.2, begun=1.2))
-    timeouts = find_timeouts(lives, LONGEST, 1000)
-    assert DeathKind.OUTAGE not in {death.kind for death in timeouts.deaths}
+    streams.append(stream(Watched.IDLE, 0.2, begun=1.2))
+    timeouts = find_timeouts(streams, LONGEST, 1000)
+    assert TerminationKind.OUTAGE not in {termination.kind for termination in timeouts.terminations}
     assert timeouts.of(Watched.TOTAL).value == pytest.approx(1.4, abs=0.01)
 
 
 def test_three_punctual_deaths_tell_the_value_whatever_the_late_ones_say() -> None:
     """Half of them seen 2 s late do not move a timeout of 2 s."""
-    deaths = family(Watched.FIRST_BYTE, 2.0)
-    lives = [*deaths[:3], *late(deaths[3:], 2.0), *alive(Watched.TOTAL, *OTHERS)]
-    found = find_timeouts(lives, LONGEST, 1000).of(Watched.FIRST_BYTE)
-    assert (found.found, found.deaths) == (Found.TIMEOUT, 6)
+    terminations = family(Watched.FIRST_BYTE, 2.0)
+    streams = [*terminations[:3], *late(terminations[3:], 2.0), *alive(Watched.TOTAL, *OTHERS)]
+    found = find_timeouts(streams, LONGEST, 1000).of(Watched.FIRST_BYTE)
+    assert (found.found, found.terminations) == (Found.TIMEOUT, 6)
     assert found.value == pytest.approx(2.0, abs=0.01)
     assert found.uncertainty <= 0.1
 
 
 def test_deaths_that_a_stall_brings_together_are_no_outage() -> None:
     """What died one by one while the probe slept is seen at once when it wakes."""
-    lives = [
-        replace(life(watched, 6.0 - n / 2, begun=n / 2), name=f"{watched}-{n}", late=3.0)
+    streams = [
+        replace(stream(watched, 6.0 - n / 2, begun=n / 2), name=f"{watched}-{n}", late=3.0)
         for watched in (Watched.TOTAL, Watched.FIRST_BYTE, Watched.IDLE)
         for n in range(6)
     ]
-    timeouts = find_timeouts(lives, LONGEST, 1000)
-    assert DeathKind.OUTAGE not in {death.kind for death in timeouts.deaths}
+    timeouts = find_timeouts(streams, LONGEST, 1000)
+    assert TerminationKind.OUTAGE not in {termination.kind for termination in timeouts.terminations}
     assert all(found.found is Found.UNKNOWN for found in timeouts.found)
 
 
-@pytest.mark.parametrize(("deaths", "told"), [([4.2, 4.6, 4.9], False), ([4.1, 4.4, 4.7, 5.0], True)])
-def test_deaths_that_agree_loosely_must_be_more(deaths: list[float], told: bool) -> None:
+@pytest.mark.parametrize(("terminations", "told"), [([4.2, 4.6, 4.9], False), ([4.1, 4.4, 4.7, 5.0], True)])
+def test_deaths_that_agree_loosely_must_be_more(terminations: list[float], told: bool) -> None:
     """Three that lie most of a second apart may be faults; four in a family are a timeout that looks once a second."""
-    lives = [life(Watched.FIRST_BYTE, at, begun=n * 0.7) for n, at in enumerate(deaths)]
-    timeouts = find_timeouts([*lives, *alive(Watched.TOTAL, *OTHERS)], LONGEST, 1000)
+    streams = [stream(Watched.FIRST_BYTE, at, begun=n * 0.7) for n, at in enumerate(terminations)]
+    timeouts = find_timeouts([*streams, *alive(Watched.TOTAL, *OTHERS)], LONGEST, 1000)
     assert (timeouts.of(Watched.FIRST_BYTE).found is Found.TIMEOUT) is told
 
 
 def test_nothing_is_hidden_behind_a_timeout_that_nobody_waited_for() -> None:
     """Two silences ended at 1.9 s, too few to tell of what; nobody waited up to the total timeout of 3.1 s."""
-    silent = [life(Watched.IDLE, 1.9, begun=n) for n in range(2)]
-    at_the_end = [life(Watched.IDLE, 3.1, waited=1.6, begun=0.3)]
-    lives = [*family(Watched.TOTAL, 3.1), *silent, *at_the_end, *family(Watched.FIRST_BYTE, 3.1)]
-    timeouts = find_timeouts(lives, LONGEST, 1000)
+    silent = [stream(Watched.IDLE, 1.9, begun=n) for n in range(2)]
+    at_the_end = [stream(Watched.IDLE, 3.1, waited=1.6, begun=0.3)]
+    streams = [*family(Watched.TOTAL, 3.1), *silent, *at_the_end, *family(Watched.FIRST_BYTE, 3.1)]
+    timeouts = find_timeouts(streams, LONGEST, 1000)
     assert timeouts.of(Watched.FIRST_BYTE).found is Found.HIDDEN
     assert timeouts.of(Watched.IDLE).found is Found.UNKNOWN
 
 
 def test_a_timeout_on_the_whole_hides_the_longer_ones() -> None:
     """Streams that wait die at the age at which lively ones die: no other timeout is named."""
-    silent = [life(Watched.IDLE, 5.0, waited=5.0 - lead, begun=lead) for lead in (0.0, 0.7, 1.4, 2.1)]
-    lives = [*family(Watched.TOTAL, 5.0), *family(Watched.FIRST_BYTE, 5.0), *silent]
-    timeouts = find_timeouts(lives, LONGEST, 1000)
+    silent = [stream(Watched.IDLE, 5.0, waited=5.0 - lead, begun=lead) for lead in (0.0, 0.7, 1.4, 2.1)]
+    streams = [*family(Watched.TOTAL, 5.0), *family(Watched.FIRST_BYTE, 5.0), *silent]
+    timeouts = find_timeouts(streams, LONGEST, 1000)
     assert timeouts.of(Watched.TOTAL).value == pytest.approx(5.0, abs=0.01)
     for watched in (Watched.FIRST_BYTE, Watched.IDLE):
         assert timeouts.of(watched).found is Found.HIDDEN
@@ -226,30 +230,30 @@ def test_a_timeout_on_the_whole_hides_the_longer_ones() -> None:
 
 def test_a_timeout_on_the_whole_that_is_looked_at_with_the_next_token_only_survives_no_longer_silence() -> None:
     """Silences of up to 9.5 s end at the next token, and every answer at 6 s: nothing beyond those was survived."""
-    silent = [life(Watched.IDLE, wait + 0.5, waited=wait, begun=wait) for wait in (7.0, 8.0, 9.0, 9.5)]
-    short = [life(Watched.IDLE, 6.5, waited=3.0, died=False)]
-    lives = [*family(Watched.TOTAL, 6.0), *silent, *short, *alive(Watched.FIRST_BYTE, *OTHERS[::2])]
-    idle = find_timeouts(lives, LONGEST, 1000).of(Watched.IDLE)
+    silent = [stream(Watched.IDLE, wait + 0.5, waited=wait, begun=wait) for wait in (7.0, 8.0, 9.0, 9.5)]
+    short = [stream(Watched.IDLE, 6.5, waited=3.0, died=False)]
+    streams = [*family(Watched.TOTAL, 6.0), *silent, *short, *alive(Watched.FIRST_BYTE, *OTHERS[::2])]
+    idle = find_timeouts(streams, LONGEST, 1000).of(Watched.IDLE)
     assert idle.found is Found.HIDDEN
     assert idle.proven == pytest.approx(5.5, abs=0.01)
 
 
 def test_an_outage_is_no_timeout_on_the_whole() -> None:
     """Everything that dies in one moment, at different ages, died of one event."""
-    lives = [
-        replace(life(watched, 6.0 - n / 2, begun=n / 2), name=f"{watched}-{n}")
+    streams = [
+        replace(stream(watched, 6.0 - n / 2, begun=n / 2), name=f"{watched}-{n}")
         for watched in (Watched.TOTAL, Watched.FIRST_BYTE, Watched.IDLE)
         for n in range(6)
     ]
-    timeouts = find_timeouts(lives, LONGEST, 1000)
-    assert {death.kind for death in timeouts.deaths} == {DeathKind.OUTAGE}
+    timeouts = find_timeouts(streams, LONGEST, 1000)
+    assert {termination.kind for termination in timeouts.terminations} == {TerminationKind.OUTAGE}
     assert all(found.found is Found.UNKNOWN for found in timeouts.found)
 
 
 def test_where_the_path_holds_tokens_back_total_and_first_byte_are_not_told_apart() -> None:
     """The value is named, the kind is not."""
-    lives = [replace(each, held=True) for each in family(Watched.TOTAL, 5.0)]
-    found = find_timeouts([*lives, *family(Watched.FIRST_BYTE, 5.0)], LONGEST, 1000)
+    streams = [replace(each, held=True) for each in family(Watched.TOTAL, 5.0)]
+    found = find_timeouts([*streams, *family(Watched.FIRST_BYTE, 5.0)], LONGEST, 1000)
     assert found.of(Watched.TOTAL).found is Found.UNKNOWN
     assert found.smallest == pytest.approx(5.0, abs=0.01)
 
@@ -257,22 +261,22 @@ def test_where_the_path_holds_tokens_back_total_and_first_byte_are_not_told_apar
 def test_silences_that_end_at_one_age_behind_a_holding_hop_are_no_idle_timeout() -> None:
     """No hop saw the tokens before the silence, so its timeout began with the request."""
     silent = [
-        replace(life(Watched.IDLE, 5.0, waited=5.0 - lead, begun=lead), held=True) for lead in (0.0, 0.1, 0.7, 0.8)
+        replace(stream(Watched.IDLE, 5.0, waited=5.0 - lead, begun=lead), held=True) for lead in (0.0, 0.1, 0.7, 0.8)
     ]
     timeouts = find_timeouts([*silent, *alive(Watched.TOTAL)], LONGEST, 1000)
     assert timeouts.of(Watched.IDLE).found is Found.UNKNOWN
 
 
-@pytest.mark.parametrize("deaths", [[2.0, 2.1], [1.0, 3.0, 5.0, 7.0], [1.0, 2.5, 2.6, 4.0, 9.0]])
-def test_too_few_agreeing_deaths_are_no_cluster(deaths: list[float]) -> None:
+@pytest.mark.parametrize("terminations", [[2.0, 2.1], [1.0, 3.0, 5.0, 7.0], [1.0, 2.5, 2.6, 4.0, 9.0]])
+def test_too_few_agreeing_deaths_are_no_cluster(terminations: list[float]) -> None:
     """Three must agree, and most of them."""
-    assert cluster_of([(death, 0.0) for death in deaths], []) is None
+    assert cluster_of([(termination, 0.0) for termination in terminations], []) is None
 
 
 def test_a_death_that_was_seen_late_still_agrees() -> None:
     """The probe's own lateness is taken off before two deaths are compared."""
-    deaths = [(3.0, 0.0), (3.1, 0.0), (6.0, 2.9)]
-    cluster = cluster_of(deaths, [])
+    terminations = [(3.0, 0.0), (3.1, 0.0), (6.0, 2.9)]
+    cluster = cluster_of(terminations, [])
     assert cluster is not None
     assert (cluster.value, cluster.contradicted) == (3.0, "")
 
@@ -285,9 +289,9 @@ def test_round_numbers_are_said_to_be_round(value: float, round_: bool) -> None:
 
 def test_deaths_close_together_that_a_whole_answer_just_outlived_are_no_timeout() -> None:
     """Faults may lie within a second of one another; a stream that came through shortly after them says so."""
-    faults = [life(Watched.TOTAL, at, begun=at) for at in (5.48, 5.76, 5.91)]
-    through = [replace(life(Watched.TOTAL, 6.3, died=False), name=f"through-{n}") for n in range(2)]
+    faults = [stream(Watched.TOTAL, at, begun=at) for at in (5.48, 5.76, 5.91)]
+    through = [replace(stream(Watched.TOTAL, 6.3, died=False), name=f"through-{n}") for n in range(2)]
     timeouts = find_timeouts([*faults, *through, *alive(Watched.FIRST_BYTE)], 4.0, 1000)
     assert timeouts.of(Watched.TOTAL).found is not Found.TIMEOUT
     assert timeouts.smallest is None
-    assert DeathKind.TIMEOUT not in {death.kind for death in timeouts.deaths}
+    assert TerminationKind.TIMEOUT not in {termination.kind for termination in timeouts.terminations}

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from lab.evidence import Hold
-from lab.model.lockstep import Lockstep
+from lab.model.lockstep import Confirmations
 from lab.model.server import ModelServer
 
 from .raw import connect, exchange, request
@@ -85,7 +85,7 @@ async def test_a_batch_reply_has_nothing_to_hold(server: ModelServer) -> None:
 
 async def test_a_confirmation_that_came_early_is_no_wait() -> None:
     """The hold says when the confirmation came, which is before it was asked for."""
-    lockstep = Lockstep(60)
+    lockstep = Confirmations(60)
     lockstep.confirm(3)
     first, second = await lockstep.hold(2), await lockstep.hold(3)
     assert first.confirmed
@@ -94,7 +94,7 @@ async def test_a_confirmation_that_came_early_is_no_wait() -> None:
 
 async def test_a_confirmation_of_an_earlier_token_releases_nothing() -> None:
     """Token 1 is no answer to the hold for token 2."""
-    lockstep = Lockstep(60)
+    lockstep = Confirmations(60)
     waiting = asyncio.ensure_future(lockstep.hold(2))
     await asyncio.sleep(0)
     lockstep.confirm(1)
@@ -106,7 +106,7 @@ async def test_a_confirmation_of_an_earlier_token_releases_nothing() -> None:
 
 async def test_after_a_hold_that_ran_out_a_confirmation_counts_again() -> None:
     """A path that delivers late is late, not dead."""
-    lockstep = Lockstep(0.01)
+    lockstep = Confirmations(0.01)
     assert not (await lockstep.hold(1)).confirmed
     lockstep.confirm(2)
     assert (await lockstep.hold(2)).confirmed

@@ -215,6 +215,13 @@ async def test_an_event_source_may_get_a_plain_stream(server: ModelServer) -> No
     assert (await exchange(server.base_url, (ask % ("HEAD", "")).encode())).status == 405
 
 
+async def test_beside_a_plan_in_the_header_the_query_is_the_pages_own(server: ModelServer) -> None:
+    """An application's endpoint has parameters of its own, which are no plan."""
+    ask = b"GET /v1/sse?from=page HTTP/1.1\r\nHost: lab\r\nX-Lab-Plan: tokens=2&interval=1ms\r\n\r\n"
+    seen = await exchange(server.base_url, ask)
+    assert (seen.status, seen.whole, seen.numbers) == (200, True, [1, 2])
+
+
 async def test_a_body_that_is_no_json_is_refused(server: ModelServer) -> None:
     """As the vendors do."""
     seen = await exchange(server.base_url, request(max_tokens=5).replace(b'{"model"', b'{"model;', 1))

@@ -14,7 +14,7 @@ import pytest
 from lab.evidence import HttpVersion, Trace, TransportEnd
 from lab.probe.conversation import Conversation
 from lab.probe.exchange import Patience, exchange
-from lab.probe.framing import Request
+from lab.probe.framing import HttpRequest
 from lab.probe.terms import Terms
 from lab.wire.format import Ask
 
@@ -294,7 +294,7 @@ def test_what_came_before_the_request_met_the_reset_is_kept(run: Run) -> None:
         poll.register(sock, 0)
         assert poll.poll(20_000), "the reset never came"
         sock.setblocking(False)
-        conversation = Conversation(Request("http", "x", "/"), Terms(), HttpVersion.HTTP_1_1)
+        conversation = Conversation(HttpRequest("http", "x", "/"), Terms(), HttpVersion.HTTP_1_1)
         await asyncio.get_running_loop().create_connection(lambda: conversation, sock=sock)
         await conversation.run()
         return conversation.trace()
@@ -344,7 +344,7 @@ def _end_of_file(sock: socket.socket) -> Trace:
         def get_extra_info(self, name: str, default: object = None) -> object:
             return sock if name == "socket" else default
 
-    conversation = Conversation(Request("http", "x", "/"), Terms(), HttpVersion.HTTP_1_1)
+    conversation = Conversation(HttpRequest("http", "x", "/"), Terms(), HttpVersion.HTTP_1_1)
     conversation.connection_made(Transport())
     conversation.eof_received()
     return conversation.trace()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.evidence import TransportEnd
-from lab.probe.framing import End, Request
+from lab.probe.framing import HttpRequest, ReplyEnd
 from lab.probe.http1 import Http1
 
 from .fault_server import CHUNKED, CLOSE, chunk, length
@@ -30,7 +30,7 @@ REPLIES = {
 def parser() -> Http1:
     """A parser whose request has been sent."""
     fresh = Http1()
-    fresh.write_request(Request("http", "x", "/"))
+    fresh.write_request(HttpRequest("http", "x", "/"))
     return fresh
 
 
@@ -47,8 +47,8 @@ def test_where_reads_are_cut_changes_nothing(name: str, seed: int, cuts: int) ->
             pieces += reply.feed(data[start:end])
     assert reply.head is not None
     assert (reply.head.status, reply.head.framing, b"".join(pieces)) == (200, framing, body)
-    assert reply.ended == (End(TransportEnd.FRAMED) if done else None)
-    assert reply.closed() == End(fin)
+    assert reply.ended == (ReplyEnd(TransportEnd.FRAMED) if done else None)
+    assert reply.closed() == ReplyEnd(fin)
 
 
 @given(st.binary(max_size=200))
@@ -66,7 +66,7 @@ def test_long_headers_are_read(size: int) -> None:
     """Headers of tens of kilobytes, as gateways with many cookies send, are no trouble."""
     reply = parser()
     reply.feed(b"HTTP/1.1 200 OK\r\nX: " + b"y" * size + b"\r\nContent-Length: 0\r\n\r\n")
-    assert reply.ended == End(TransportEnd.FRAMED)
+    assert reply.ended == ReplyEnd(TransportEnd.FRAMED)
 
 
 def test_bytes_after_the_end_are_counted_over_all_reads() -> None:
@@ -74,4 +74,4 @@ def test_bytes_after_the_end_are_counted_over_all_reads() -> None:
     reply = parser()
     reply.feed(length(2) + b"ok123")
     reply.feed(b"45")
-    assert reply.ended == End(TransportEnd.FRAMED, "5 bytes after the end")
+    assert reply.ended == ReplyEnd(TransportEnd.FRAMED, "5 bytes after the end")

@@ -6,9 +6,9 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.evidence import TransportEnd
-from lab.probe.framing import End, Request
-from lab.probe.http2 import NO_FRAME, NO_SETTINGS, Http2
+from lab.evidence import EndReason, TransportEnd
+from lab.probe.framing import HttpRequest, ReplyEnd
+from lab.probe.http2 import Http2
 
 from . import h2_peer
 from .h2_peer import SENT, WHOLE, data, headers, ping, reset
@@ -17,7 +17,7 @@ from .h2_peer import SENT, WHOLE, data, headers, ping, reset
 def parser() -> Http2:
     """A parser whose request has been sent."""
     fresh = Http2()
-    fresh.write_request(Request("http", "x", "/", (), b"{}"))
+    fresh.write_request(HttpRequest("http", "x", "/", (), b"{}"))
     return fresh
 
 
@@ -59,7 +59,7 @@ def test_no_bytes_make_it_raise(noise: bytes, begun: bool) -> None:
     reply.feed((h2_peer.settings() if begun else b"") + noise)
     reply.feed(b"more")
     reply.to_send()
-    assert isinstance(reply.closed(), End)
+    assert isinstance(reply.closed(), ReplyEnd)
 
 
 @given(seed=st.integers(0, 2**32))
@@ -73,17 +73,17 @@ def test_no_mutation_of_a_reply_makes_it_raise(seed: int) -> None:
     reply = parser()
     reply.feed(bytes(sent))
     reply.to_send()
-    assert isinstance(reply.closed(), End)
+    assert isinstance(reply.closed(), ReplyEnd)
 
 
 def test_an_end_tells_whether_the_other_side_ever_spoke_http_2() -> None:
     """Closed before its SETTINGS, or other bytes in their place: it may not speak it at all; after them it does."""
-    assert parser().closed() == End(TransportEnd.NO_REPLY, NO_FRAME)
+    assert parser().closed() == ReplyEnd(TransportEnd.NO_REPLY, "no frame of HTTP/2 came", EndReason.NO_HTTP_2)
     greeted = parser()
     greeted.feed(HELLO)
-    assert greeted.closed() == End(TransportEnd.NO_REPLY, "")
+    assert greeted.closed() == ReplyEnd(TransportEnd.NO_REPLY, "")
     other = parser()
     other.feed(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     assert other.ended is not None
     assert other.ended.end is TransportEnd.NOT_HTTP
-    assert NO_SETTINGS in other.ended.detail
+    assert other.ended.reason is EndReason.NO_HTTP_2

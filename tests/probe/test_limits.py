@@ -19,7 +19,7 @@ from lab.evidence import HttpVersion, Trace, TransportEnd
 from lab.probe.codings import ContentDecoder
 from lab.probe.conversation import Conversation
 from lab.probe.exchange import Enough, Patience, exchange
-from lab.probe.framing import Request
+from lab.probe.framing import HttpRequest
 from lab.probe.terms import Terms
 from lab.wire.format import Ask
 
@@ -140,7 +140,7 @@ def test_tiny_events_are_left_at_the_limit_of_lines(piece: bytes) -> None:
 
 async def test_a_byte_at_a_time_is_left_before_it_fills_the_memory() -> None:
     """What a read costs beside its bytes counts too, so that their number has a bound."""
-    conversation = Conversation(Request("http", "x", "/"), Terms(limit=SIZE), HttpVersion.HTTP_1_1)
+    conversation = Conversation(HttpRequest("http", "x", "/"), Terms(limit=SIZE), HttpVersion.HTTP_1_1)
     sent = chain(CHUNKED, cycle(chunk(b"x")))
     most = (2 * SIZE + 2**20) // 128 + 1
     for _ in range(most):

@@ -83,7 +83,7 @@ def posts(folder: Path, authority: trustme.CA) -> Sequence[Target]:
 
 
 async def judged(url: str, query: str, http: HttpVersion, tls: ssl.SSLContext) -> tuple[Evidence, Verdict]:
-    """One exchange, judged as a stranger's endpoint would be."""
+    """One exchange, judged as a foreign endpoint would be."""
     headers = [(PLAN_HEADER, plan_from_query(query).to_query()), (REQUEST_HEADER, uuid.uuid4().hex)]
     ask = CHAT.ask("lab", stream=True, max_tokens=20)
     given = [*headers, ("Accept-Encoding", "gzip")]

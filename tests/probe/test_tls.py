@@ -10,9 +10,10 @@ from collections.abc import Callable
 import pytest
 import trustme
 
-from lab.evidence import HttpVersion, Trace, TransportEnd
+from lab.evidence import EndReason, HttpVersion, Trace, TransportEnd
 from lab.probe.conversation import NO_CLOSE_NOTIFY
 from lab.probe.exchange import Patience, exchange
+from lab.probe.tls import reason_of
 from lab.wire.format import Ask
 
 from .conftest import Run, server_context
@@ -35,12 +36,17 @@ def expired(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert("127.0.0.1", not_before=LONG_AGO - datetime.timedelta(days=9), not_after=LONG_AGO)
 
 
-BAD: dict[str, tuple[Callable[[trustme.CA], trustme.LeafCert], str]] = {
-    "expired": (expired, "certificate has expired"),
-    "for another host": (lambda authority: authority.issue_cert("example.org"), "IP address mismatch"),
+BAD: dict[str, tuple[Callable[[trustme.CA], trustme.LeafCert], str, EndReason]] = {
+    "expired": (expired, "certificate has expired", EndReason.CERTIFICATE_EXPIRED),
+    "for another host": (
+        lambda authority: authority.issue_cert("example.org"),
+        "IP address mismatch",
+        EndReason.CERTIFICATE_NAME,
+    ),
     "of an unknown authority": (
         lambda _: trustme.CA().issue_cert("127.0.0.1"),
         "unable to get local issuer certificate",
+        EndReason.CERTIFICATE,
     ),
 }
 
@@ -51,13 +57,32 @@ def test_a_certificate_that_does_not_verify_gets_no_request(
     run: Run, name: str, http: HttpVersion, authority: trustme.CA, trusting: ssl.SSLContext
 ) -> None:
     """The words are those of the verification, and the server never saw what would have been asked."""
-    make, words = BAD[name]
+    make, words, reason = BAD[name]
     seen: list[bytes] = []
     with FaultServer(lambda peer: seen.append(peer.read_request()), server_context(make(authority))) as server:
         trace = run(exchange(server.url, ASK, headers=[("Authorization", "Bearer k")], tls=trusting, http=http))
     assert (trace.end, trace.status, trace.reads, seen) == (TransportEnd.TLS_FAILED, None, (), [])
     assert words in trace.detail
+    assert trace.reason is reason
     assert server.failures, "the server was not told"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        # Python 3.11's own for what OpenSSL 3 answers to `openssl s_server -alpn h2`, and to plain HTTP.
+        ("[SSL] tlsv1 alert no application protocol (_ssl.c:1006)", EndReason.NO_COMMON_PROTOCOL),
+        ("[SSL] record layer failure (_ssl.c:1006)", EndReason.NO_TLS),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", EndReason.NO_TLS),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required", EndReason.CERTIFICATE),
+        ("[SSL] unsupported protocol (_ssl.c:1006)", None),
+    ],
+)
+def test_what_openssl_says_is_known_by_its_name(words: str, reason: EndReason | None) -> None:
+    """Also where Python has no name for it, so that it stands in the message alone."""
+    error = ssl.SSLError(1, words)
+    error.reason = None  # type: ignore[assignment]  # as it is there
+    assert reason_of(error) is reason
 
 
 def test_a_certificate_is_verified_unless_something_else_is_said(run: Run, certified: ssl.SSLContext) -> None:

@@ -94,8 +94,13 @@ def test_two_configurations_of_nginx_share_no_pid_file() -> None:
     assert command("/posts/8001/fixed.conf")[-1] != command("/posts/8002/fixed.conf")[-1]
 
 
-def test_the_version_is_read_from_what_the_binary_prints(product: Product) -> None:
-    """The version in reports is the one that the binary printed."""
-    printed, version = PRINTED[product.name]
-    assert product.read_version(printed) == version
-    assert product.read_version("command not found") is None
+@pytest.mark.parametrize("name", PRINTED)
+def test_the_version_is_read_from_what_the_binary_prints(name: str) -> None:
+    """The version in reports is the one that the binary printed; each run reads it of every image that it uses."""
+    printed, version = PRINTED[name]
+    assert PRODUCTS[name].read_version(printed) == version
+
+
+def test_what_is_no_version_is_not_read_as_one(product: Product) -> None:
+    """A binary that does not start has no version."""
+    assert product.read_version("sh: 1: command not found") is None

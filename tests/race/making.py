@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Self
 from urllib.parse import urlsplit
 
-from lab.race.panes import ANSWER, DIRECT, Pair, Programme, Way
+from lab.race.panes import ANSWER, DIRECT, Pair, RaceRoute, Races
 from lab.race.server import RaceServer
 
 LIMIT = 30.0
@@ -116,14 +116,14 @@ async def scripted(script: Script) -> AsyncIterator[str]:
         server.close()
 
 
-def offered() -> Programme:
-    """Nothing but the direct way."""
-    direct = Way(DIRECT, "no proxy")
-    return Programme((Pair(DIRECT, "", "direct", False, direct, direct, ANSWER),), (), ())
+def offered() -> Races:
+    """Nothing but the direct route."""
+    direct = RaceRoute(DIRECT, "no proxy")
+    return Races((Pair(DIRECT, "", "direct", False, direct, direct, ANSWER),), (), ())
 
 
 @asynccontextmanager
 async def racing(address: str) -> AsyncIterator[RaceServer]:
-    """A race server, every way of which leads to that address."""
+    """A race server, every route of which leads to that address."""
     async with asyncio.timeout(LIMIT), RaceServer(offered(), lambda _: address) as server:
         yield server

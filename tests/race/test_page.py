@@ -123,7 +123,7 @@ async def test_the_switches_change_what_is_raced(page: Page) -> None:
     assert await page.locator("#held details").is_hidden()
 
 
-async def test_clumps_show(page: Page) -> None:
+async def test_bursts_show(page: Page) -> None:
     """HAProxy as installed hands on every token, but several at a time: fewer pieces than on the clean path."""
     await page.select_option("#proxy", "haproxy-3.2")
     await page.click("#start")
@@ -132,7 +132,7 @@ async def test_clumps_show(page: Page) -> None:
     assert 1 < held < clean
 
 
-async def test_a_hidden_death_is_shown_as_whole_by_one_and_told_by_the_other(page: Page) -> None:
+async def test_a_hidden_crash_is_shown_as_whole_by_one_and_told_by_the_other(page: Page) -> None:
     """A clean end on half an answer: one pane has its tick, the other the reason; asked again it is whole."""
     await page.click("#die")
     await finished(page, "dying")
@@ -145,10 +145,10 @@ async def test_a_hidden_death_is_shown_as_whole_by_one_and_told_by_the_other(pag
     assert len((await page.inner_text("#handled .words")).split()) == ANSWER.tokens
 
 
-async def test_a_visible_death_reaches_the_browser_as_an_error(page: Page) -> None:
+async def test_a_visible_crash_reaches_the_browser_as_an_error(page: Page) -> None:
     """Through a recommended configuration the browser's own fetch fails, and the consumer says cut."""
-    visible = await page.locator("#death option", has_text="nginx-1.26, recommended").get_attribute("value")
-    await page.select_option("#death", visible)
+    visible = await page.locator("#crash option", has_text="nginx-1.26, recommended").get_attribute("value")
+    await page.select_option("#crash", visible)
     await page.click("#die")
     await finished(page, "dying")
     assert "swallowed the error" in await page.inner_text("#naive .outcome")
@@ -162,7 +162,7 @@ both_widths = pytest.mark.parametrize("look", [{"viewport": DESK}, {"viewport": 
 async def test_no_configuration_is_wider_than_its_pane(page: Page) -> None:
     """Whatever is chosen, with the configurations open: long lines scroll inside, and nothing juts out of its pane."""
     await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    for select, within in (("#proxy", "#pair"), ("#death", "")):
+    for select, within in (("#proxy", "#pair"), ("#crash", "")):
         for value in await values(page, select):
             await page.select_option(select, value)
             for inner in await values(page, within) if within else [""]:

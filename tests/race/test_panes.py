@@ -5,19 +5,19 @@ import pytest
 from lab.catalogue import discover, shipped_scenarios
 from lab.model.schedule import make_schedule
 from lab.products import PROXIES
-from lab.race.panes import ANSWER, DIES_AFTER, DIRECT, Pair, programme
+from lab.race.panes import ANSWER, DIES_AFTER, DIRECT, Pair, races
 from lab.race.relay import WIRE_FORMAT
 from lab.wire import format_named
 from lab.wire.format import Asked
 
-OFFERED = programme(discover(shipped_scenarios()))
+OFFERED = races(discover(shipped_scenarios()))
 BEHIND_PROXIES = [pair for pair in OFFERED.pairs if pair.proxy != DIRECT]
 
 NGINX_PAGE = 4096
 
 
 def test_every_proxy_can_be_raced_and_no_proxy_too() -> None:
-    """Each release is offered, and the direct way as the last."""
+    """Each release is offered, and the direct route as the last."""
     assert {pair.proxy for pair in OFFERED.pairs} == {*PROXIES, DIRECT}
     assert OFFERED.pairs[-1].proxy == DIRECT
 
@@ -32,24 +32,25 @@ def test_the_page_opens_with_the_stream_that_nginx_holds_in_its_defaults() -> No
 def test_what_differs_is_marked(pair: Pair) -> None:
     """Without its marked lines each case is the same text."""
     cases = [
-        [line for index, line in enumerate(way.lines) if index not in way.marked] for way in (pair.broken, pair.fixed)
+        [line for index, line in enumerate(route.lines) if index not in route.marked]
+        for route in (pair.broken, pair.fixed)
     ]
     assert cases[0] == cases[1]
     assert pair.broken.marked or pair.fixed.marked
 
 
-def test_every_way_is_put_on_the_stage_once() -> None:
+def test_every_route_is_put_on_the_testbed_once() -> None:
     """No pane leads nowhere, and no proxy is started for nothing."""
-    ways = {way.key for pair in OFFERED.pairs for way in (pair.broken, pair.fixed)} | {
-        d.way.key for d in OFFERED.deaths
+    routes = {route.key for pair in OFFERED.pairs for route in (pair.broken, pair.fixed)} | {
+        d.route.key for d in OFFERED.crashes
     }
-    assert sorted(case.id for case in OFFERED.cases) == sorted(ways - {DIRECT})
+    assert sorted(case.id for case in OFFERED.cases) == sorted(routes - {DIRECT})
 
 
 def test_every_proxy_shows_a_cut_and_every_proxy_can_be_made_to_hide_one() -> None:
     """The switch of the second half: visible everywhere, hidden at least where the model server itself hides it."""
     for hidden in (True, False):
-        proxies = {death.way.key.split("::")[1] for death in OFFERED.deaths if death.hidden is hidden}
+        proxies = {crash.route.key.split("::")[1] for crash in OFFERED.crashes if crash.hidden is hidden}
         assert proxies == set(PROXIES)
 
 
@@ -68,8 +69,8 @@ def test_every_answer_is_a_short_race(pair: Pair) -> None:
     assert (pair.plan == ANSWER) is pair.proxy.startswith("nginx")
 
 
-def test_the_death_is_in_the_middle_of_the_same_answer() -> None:
+def test_the_crash_is_in_the_middle_of_the_same_answer() -> None:
     """The plans differ by the fault and its delay and, where the model server hides it, by the framing."""
     assert 0 < DIES_AFTER < ANSWER.tokens
-    for death in OFFERED.deaths:
-        assert death.plan.model_copy(update={"fault": None, "fault_delay": 0.0, "framing": ANSWER.framing}) == ANSWER
+    for crash in OFFERED.crashes:
+        assert crash.plan.model_copy(update={"fault": None, "fault_delay": 0.0, "framing": ANSWER.framing}) == ANSWER

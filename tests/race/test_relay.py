@@ -17,7 +17,7 @@ from lab.wire.format import Reply
 
 from .making import HEAD, LAST_CHUNK, Browser, Peer, offered, racing, scripted
 
-ASK = {"run": "one", "way": DIRECT}
+ASK = {"run": "one", "route": DIRECT}
 WIRE = format_named("openai-chat")
 TOKEN = WIRE.text(Reply("lab-1", "lab"), "harbour ")
 
@@ -147,11 +147,11 @@ async def test_the_whole_answer_is_complete(kind: str) -> None:
 @pytest.mark.parametrize(
     ("body", "word"),
     [
-        ([], b"way"),
-        ({"way": DIRECT}, b"run"),
-        ({"run": "../x", "way": DIRECT}, b"run"),
-        ({"run": ["x"], "way": DIRECT}, b"run"),
-        ({"run": "x", "way": "\ud800"}, b"race"),
+        ([], b"route"),
+        ({"route": DIRECT}, b"run"),
+        ({"run": "../x", "route": DIRECT}, b"run"),
+        ({"run": ["x"], "route": DIRECT}, b"run"),
+        ({"run": "x", "route": "\ud800"}, b"race"),
     ],
 )
 async def test_a_request_that_makes_no_sense_is_refused(body: object, word: bytes) -> None:
@@ -178,7 +178,7 @@ async def test_a_request_that_does_not_come_to_its_end_is_refused(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/static/race.js", "/programme", "/race/streamed", "/race/batch", "/verdict/one", "/no/such/thing"]
+    "path", ["/", "/static/race.js", "/races", "/race/streamed", "/race/batch", "/verdict/one", "/no/such/thing"]
 )
 @pytest.mark.parametrize("headers", ["Origin: https://evil.example", "Host: evil.example"])
 async def test_another_sites_page_gets_nothing(path: str, headers: str) -> None:
@@ -214,10 +214,10 @@ async def test_a_page_that_is_open_to_others_is_open_to_all() -> None:
         assert (await page.reply()).startswith(b"HTTP/1.1 200")
 
 
-async def test_a_death_without_a_plan_is_refused() -> None:
-    """Only the ways of the programme can be died on."""
+async def test_a_crash_without_a_plan_is_refused() -> None:
+    """Only the routes of the races can be died on."""
     async with racing("http://127.0.0.1:1") as server:
-        reply = await (await Browser.ask(server.url, "/race/death", ASK)).reply()
+        reply = await (await Browser.ask(server.url, "/race/crash", ASK)).reply()
     assert reply.startswith(b"HTTP/1.1 400")
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from judge.builder import Build
 
-from lab.catalogue import Case, Exchange
+from lab.catalogue import Case
 from lab.catalogue.schema import SymptomTable
+from lab.judge import Exchanged
 from lab.products import PROXIES
 from lab.results import FindingResult
-from lab.scenarios.verdicts import Played, conclude
+from lab.scenarios.verdicts import conclude
+from lab.suite.exchange import Exchange
 from lab.vocabulary import Flag, Outcome, Requirement, Variant
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
@@ -36,8 +38,7 @@ def make_case(
             plan=build.the_plan,
             stream=build.stream,
             wire_format=build.wire_format,
-            accept_encoding="",
-            requirement=requirement,
+            requirements=(requirement,),
         )
         for name, build in builds.items()
     )
@@ -65,6 +66,7 @@ def concluded(
     shows: tuple[Flag, ...] = (),
 ) -> tuple[Outcome, tuple[FindingResult, ...]]:
     """The outcome of such a case, and its findings."""
-    testbed = make_case(case, requirement, builds, symptom=symptom, consumers=consumers, shows=shows)
-    conclusion = conclude(testbed, Played.judged(testbed.exchanges, [build.evidence() for build in builds.values()]))
+    made = make_case(case, requirement, builds, symptom=symptom, consumers=consumers, shows=shows)
+    evidence = [build.evidence() for build in builds.values()]
+    conclusion = conclude(made, Exchanged.together(made.exchanges, evidence))
     return conclusion.outcome, conclusion.findings

@@ -49,6 +49,7 @@ def test_a_refused_configuration_costs_its_own_case_only(tmp_path: Path, engine:
     assert left_by(engine, process.pid) == []
 
 
+@pytest.mark.soak
 def test_an_engine_that_dies_while_playing_costs_no_result(
     tmp_path: Path, engine: docker.DockerClient, relay: Relay
 ) -> None:
@@ -93,6 +94,7 @@ def test_an_engine_that_dies_while_starting_is_told(tmp_path: Path, engine: dock
     assert left_by(engine, process.pid) == []
 
 
+@pytest.mark.soak
 def test_a_model_server_that_dies_costs_only_what_was_not_finished(tmp_path: Path, engine: docker.DockerClient) -> None:
     """The finished cases keep their verdicts, the others blame no proxy, and the exit code is 3."""
     write_scenario(tmp_path / "all" / "good")

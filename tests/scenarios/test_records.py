@@ -4,10 +4,10 @@ import pytest
 from judge.builder import Build
 
 from lab.evidence import TransportEnd
+from lab.judge import Exchanged
 from lab.plan import plan_from_query
 from lab.results import ExchangeResult
 from lab.scenarios.records import exchange_result
-from lab.scenarios.verdicts import Played
 from lab.vocabulary import Ending, Requirement, Variant
 
 from .scenes import make_case
@@ -16,7 +16,7 @@ from .scenes import make_case
 def record(build: Build) -> ExchangeResult:
     """What is kept of one exchange."""
     (exchange,) = make_case(Variant.FIXED, Requirement.SURVIVES_SILENCE, {"gap": build}).exchanges
-    (played,) = Played.judged([exchange], [build.evidence()])
+    (played,) = Exchanged.together([exchange], [build.evidence()])
     return exchange_result(played)
 
 

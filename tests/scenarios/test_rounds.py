@@ -12,6 +12,7 @@ import pytest
 from judge.builder import Build
 
 from lab.catalogue import Case
+from lab.measure import many
 from lab.results import CaseResult
 from lab.scenarios import rounds
 from lab.scenarios.play import Performance
@@ -84,8 +85,8 @@ class Theatre:
 async def play(monkeypatch: pytest.MonkeyPatch, **outcomes: list[Outcome]) -> tuple[Theatre, dict[str, CaseResult]]:
     """Both rounds over cases with these outcomes; the results by label."""
     theatre = Theatre(outcomes)
-    for name in ("perform", "judged", "precedence"):
-        monkeypatch.setattr(rounds, name, getattr(theatre, name))
+    for module, name in ((rounds, "perform"), (rounds, "judged"), (many, "precedence")):
+        monkeypatch.setattr(module, name, getattr(theatre, name))
     one = make_case(Variant.FIXED, Requirement.SURVIVES_SILENCE, {"gap": Build()})
     both = Rounds(cast(Testbed, theatre), theatre)
     await both.play([replace(one, label=label) for label in outcomes])

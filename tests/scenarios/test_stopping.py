@@ -9,6 +9,7 @@ import docker
 import docker.errors
 import docker.models.containers
 import pytest
+from markers import grid
 from own_scenario import LONG, write_scenario
 from processes import IMAGES, PLAY, START, await_line, end_of, left_by, messages, running
 
@@ -18,6 +19,8 @@ from lab.testbed.images import MODEL, ImageInUse
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("images_in_use")]
 
+STOPS = [(phase, *stop) for phase in (IMAGES, START, PLAY) for stop in ((signal.SIGINT, 130), (signal.SIGTERM, 143))]
+
 
 @pytest.fixture
 def scenarios(tmp_path: Path) -> Path:
@@ -26,8 +29,10 @@ def scenarios(tmp_path: Path) -> Path:
     return tmp_path / "all"
 
 
-@pytest.mark.parametrize("phase", [IMAGES, START, PLAY])
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("phase", "number", "exit_code"),
+    grid(STOPS, quick=[(IMAGES, signal.SIGTERM, 143), (START, signal.SIGINT, 130), (PLAY, signal.SIGINT, 130)]),
+)
 def test_a_stopped_run_leaves_nothing(
     scenarios: Path, engine: docker.DockerClient, phase: str, number: signal.Signals, exit_code: int
 ) -> None:

@@ -270,7 +270,7 @@ async def test_a_consumers_own_fault_costs_its_own_case_only(tmp_path: Path) -> 
             config=tmp_path / "nginx" / "broken.conf",
             consumers=("mine.py:read",),
             exchanges=tuple(
-                replace(each, requirement=Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE) for each in case.exchanges
+                replace(each, requirements=(Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE,)) for each in case.exchanges
             ),
         )
 

@@ -72,3 +72,9 @@ def test_nothing_gets_the_engines_socket(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(_containers.testcontainers_config, "ryuk_disabled", False)
     _containers.settle()
     assert _containers.testcontainers_config.ryuk_disabled
+
+
+def test_a_product_that_takes_a_thread_for_each_stream_has_room_for_them() -> None:
+    """What a product says that it needs counts once for each of its processes."""
+    few, many = confinement(programs=3, threads=32), confinement(programs=3, threads=200)
+    assert many["pids_limit"] - few["pids_limit"] == 3 * (200 - 32)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from lab.audit.conclude.confidence import Confidence, EndingFinding
 from lab.audit.conclude.control import SAMPLES, other_lengths
-from lab.audit.conclude.ending import CLOCK_SLACK
-from lab.audit.conclude.signs import Measured
+from lab.audit.conclude.ending import TIMEOUT_SLACK
+from lab.audit.conclude.metrics import Measured
 from lab.judge.endings import Reading, main_type
 from lab.vocabulary import Ending
 from lab.wire import format_named
@@ -24,7 +24,7 @@ _OWN = "the model's own address"
 
 @dataclass(frozen=True)
 class Ended:
-    """One answer: its signs, how it was read, and how it ended by itself."""
+    """One answer: its metrics, how it was read, and how it ended by itself."""
 
     measured: Measured
     reading: Reading
@@ -40,7 +40,7 @@ def against_control(group: Sequence[Ended], direct: Sequence[Ended]) -> list[End
     """The endings of one setting, each as sure as the comparison with the model's own address leaves it.
 
     Args:
-        group: the answers of one way and setting.
+        group: the answers of one route and setting.
         direct: those of the model's own address, asked alike; empty where there are none.
     """
     own = [one for one in direct if one.whole]
@@ -73,9 +73,9 @@ def _limit(whole: Sequence[Ended], own: Sequence[Ended]) -> str:
     """What ends all answers of the path before all of the model's own; empty if nothing is seen to."""
     if len(whole) < SAMPLES:
         return ""
-    times, counts = [one.measured.signs.total for one in whole], [one.measured.signs.tokens for one in whole]
-    all_times, all_counts = [one.measured.signs.total for one in own], [one.measured.signs.tokens for one in own]
-    slack = max(CLOCK_SLACK[0], CLOCK_SLACK[1] * min(times))
+    times, counts = [one.measured.metrics.total for one in whole], [one.measured.metrics.tokens for one in whole]
+    all_times, all_counts = [one.measured.metrics.total for one in own], [one.measured.metrics.tokens for one in own]
+    slack = max(TIMEOUT_SLACK[0], TIMEOUT_SLACK[1] * min(times))
     if max(counts) >= min(all_counts) - 1:
         return ""
     longer = f"while all from {_OWN} are longer ({min(all_counts)} events or more, {min(all_times):.2f} s or more)"
@@ -88,8 +88,8 @@ def _limit(whole: Sequence[Ended], own: Sequence[Ended]) -> str:
 
 def differences(group: Sequence[Ended], direct: Sequence[Ended]) -> Iterable[str]:
     """What the path changes in the replies, in sentences for a reader, with no verdict on delivery or ending."""
-    streams = [one for one in group if one.reading.evidence.stream and one.measured.signs.tokens]
-    own = [one for one in direct if one.reading.evidence.stream and one.measured.signs.tokens]
+    streams = [one for one in group if one.reading.evidence.stream and one.measured.metrics.tokens]
+    own = [one for one in direct if one.reading.evidence.stream and one.measured.metrics.tokens]
     for one in streams:
         yield from _wrong_type(one, own)
     whole, theirs = [one for one in streams if one.whole], [one for one in own if one.whole]

@@ -54,16 +54,23 @@ class EndingFinding:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong on a way.
+    """Something that is wrong on a route.
 
     Args:
         severity: whether it fails the audit.
-        way: the way's name.
+        route: the route's name.
         sentence: what is wrong, with numbers.
         remedy: what to change; with the lines of a tested configuration where the product is known.
+        asked: how it was asked, in words, where that matters; else empty.
     """
 
     severity: Severity
-    way: str
+    route: str
     sentence: str
     remedy: str
+    asked: str = ""
+
+    @property
+    def whole_sentence(self) -> str:
+        """Route, how it was asked, and what is wrong."""
+        return f"{self.route} ({self.asked}): {self.sentence}" if self.asked else f"{self.route}: {self.sentence}"

@@ -1,8 +1,8 @@
 """How the tokens came, from several samples of one setting, with the model's own address as a control if there is one.
 
-Strategy. A path that holds does so in every sample, so a batch or clumps count only where all samples that can tell
-agree, and at least two do. Separate moments prove that nothing was held for longer than the time between them; they
-must stand in most samples, and in all of them for `certain`, which needs the control as well (see
+Strategy. A path that holds does so in every sample, so a batch or bursts count only where all samples that can tell
+agree, and at least two do. Bursts that lie apart prove that nothing was held for longer than the time between them;
+they must stand in most samples, and in all of them for `certain`, which needs the control as well (see
 `lab.audit.conclude.control`). Without it three things stay open, and the reason says which: a model that answers in
 one piece, a model that writes in even steps, and a path that holds the whole answer and replays it.
 A hold by size shows itself: bursts that stick to a size in bytes and end inside events are not a model's.
@@ -25,7 +25,7 @@ from lab.audit.conclude.control import (
     other_lengths,
     usable,
 )
-from lab.audit.conclude.signs import Measured, samples_in_words
+from lab.audit.conclude.metrics import Measured, samples_in_words
 from lab.judge.gaps import (
     CLUMP,
     CLUMP_GAP,
@@ -42,45 +42,45 @@ from lab.judge.gaps import (
 from lab.vocabulary import Delivery
 
 MOST_OF_THEM = 0.5
-"""Part of the samples that are long enough, of which at least so many must show separate moments."""
+"""Part of the samples that are long enough, of which at least so many must show bursts that lie apart."""
 
 
 def delivery_finding(group: Sequence[Measured], direct: Sequence[Measured] = ()) -> DeliveryFinding:
     """How the tokens of one setting came.
 
     Args:
-        group: the samples of one way and setting.
+        group: the samples of one route and setting.
         direct: samples of the model's own address, asked alike; empty where there are none.
     """
-    told = [one for one in group if one.signs.tokens]
-    if not told:
+    telling = [one for one in group if one.metrics.tokens]
+    if not telling:
         return DeliveryFinding(Delivery.NONE, Confidence.CERTAIN, f"no token came in {samples_in_words(group)}")
-    if not told[0].signs.stream:
+    if not telling[0].metrics.stream:
         return DeliveryFinding(Delivery.BATCHED, Confidence.CERTAIN, "one document, as asked for")
     control = usable(direct)
-    held = held_against(told, control) or _held_by_size(told)
+    held = held_against(telling, control) or _held_by_size(telling)
     if held is not None:
-        return DeliveryFinding(held.delivery, held.confidence, held.reason + _extras(told))
-    found = [delivery_by_gaps(one.pattern, events_a_read(control)) for one in told]
+        return DeliveryFinding(held.delivery, held.confidence, held.reason + _extras(telling))
+    found = [delivery_by_gaps(one.pattern, events_a_read(control)) for one in telling]
     words = {delivery for delivery, _ in found if delivery is not Delivery.UNPROVEN}
     if len(words) > 1:
         reasons = [reason for delivery, reason in found if delivery in words]
         listed = " and ".join(sorted(words))
         return _cannot_tell(f"the samples differ: {listed}, for example {reasons[0]}; and {reasons[-1]}")
     if words == {Delivery.INCREMENTAL}:
-        return _incremental(told, found, control)
-    return _held_by_times(told, found)
+        return _incremental(telling, found, control)
+    return _held_by_times(telling, found)
 
 
-def _held_by_size(told: Sequence[Measured]) -> DeliveryFinding | None:
+def _held_by_size(telling: Sequence[Measured]) -> DeliveryFinding | None:
     """What shows, without any control, that something hands on whole buffers; None if nothing does."""
-    stuck = [one for one in told if one.signs.sticky and one.signs.whole < WHOLE_SHARE]
+    stuck = [one for one in telling if one.metrics.sticky and one.metrics.whole < WHOLE_SHARE]
     slow = [
         one
         for one in stuck
-        if one.signs.gaps_between_moments.median >= CLUMP_GAP and one.signs.tokens >= CLUMP * one.signs.moments
+        if one.metrics.gap_between_bursts >= CLUMP_GAP and one.metrics.tokens >= CLUMP * one.metrics.bursts
     ]
-    if len(slow) < max(SAMPLES, len(told)):
+    if len(slow) < max(SAMPLES, len(telling)):
         return None
     reason = (
         f"{numbers_of(slow[0].pattern)}, and so in {samples_in_words(slow)}: bursts of whole buffers that end inside "
@@ -90,35 +90,37 @@ def _held_by_size(told: Sequence[Measured]) -> DeliveryFinding | None:
 
 
 def _incremental(
-    told: Sequence[Measured], found: Sequence[tuple[Delivery, str]], control: Sequence[Measured]
+    telling: Sequence[Measured], found: Sequence[tuple[Delivery, str]], control: Sequence[Measured]
 ) -> DeliveryFinding:
-    """What separate moments prove: everything with a control that is alike, most of it without."""
+    """What bursts that lie apart prove: everything with a control that is alike, most of it without."""
     shown = [reason for delivery, reason in found if delivery is Delivery.INCREMENTAL]
-    able = [one for one in told if one.signs.tokens >= FEW and one.signs.total >= LEAST_TOTAL]
-    reason = f"{shown[0]}, in {len(shown)} of {samples_in_words(told)}"
+    able = [one for one in telling if one.metrics.tokens >= FEW and one.metrics.total >= LEAST_TOTAL]
+    reason = f"{shown[0]}, in {len(shown)} of {samples_in_words(telling)}"
     if len(shown) < MOST_OF_THEM * len(able):
         other = next(why for delivery, why in found if delivery is Delivery.UNPROVEN)
-        return _cannot_tell(f"only {len(shown)} of {samples_in_words(told)} shows separate moments; another: {other}")
-    doubt = doubt_of(told, control) if control else _replay_possible(told)
+        return _cannot_tell(
+            f"only {len(shown)} of {samples_in_words(telling)} shows enough bursts that lie apart; another: {other}"
+        )
+    doubt = doubt_of(telling, control) if control else _replay_possible(telling)
     if doubt:
-        return _cannot_tell(f"{numbers_of(told[0].pattern)}, one after another, but {doubt}")
+        return _cannot_tell(f"{numbers_of(telling[0].pattern)}, one after another, but {doubt}")
     if not control:
         caveat = "a constant delay, a lag of one token, or a replay of what was held leaves no sign"
         return DeliveryFinding(Delivery.INCREMENTAL, Confidence.LIKELY, f"{reason}; {caveat}")
-    late, lengths = lateness(told, control), other_lengths(told, control)
+    late, lengths = lateness(telling, control), other_lengths(telling, control)
     when = f"the first token comes {abs(late):.2f} s {'later' if late >= 0 else 'earlier'} than from the model's own"
-    alike = len(shown) == len(told) >= SAMPLES and len(control) >= SAMPLES
+    alike = len(shown) == len(telling) >= SAMPLES and len(control) >= SAMPLES
     sure = alike and not lengths and late <= SHORT_HOLD + noise(control)
     words = f"{reason}; {when}; a lag of one token leaves no sign{f'; {lengths}' if lengths else ''}"
     return DeliveryFinding(Delivery.INCREMENTAL, Confidence.CERTAIN if sure else Confidence.LIKELY, words)
 
 
-def _replay_possible(told: Sequence[Measured]) -> str:
+def _replay_possible(telling: Sequence[Measured]) -> str:
     """Whether the first token may have waited for the whole answer; empty if it came too soon for that.
 
     Who holds all and replays it no slower than the model wrote it takes no longer for that than it held it.
     """
-    first, span = median(one.pattern.first for one in told), median(one.pattern.span for one in told)
+    first, span = median(one.pattern.first for one in telling), median(one.pattern.span for one in telling)
     if first <= span:
         return ""
     return (
@@ -127,26 +129,26 @@ def _replay_possible(told: Sequence[Measured]) -> str:
     )
 
 
-def _held_by_times(told: Sequence[Measured], found: Sequence[tuple[Delivery, str]]) -> DeliveryFinding:
-    """What a batch or clumps in all samples show, without a control that settles it."""
-    clumped = [one for one in told if evenly_clumped(one.pattern)]
+def _held_by_times(telling: Sequence[Measured], found: Sequence[tuple[Delivery, str]]) -> DeliveryFinding:
+    """What a batch or bursts in all samples show, without a control that settles it."""
+    in_bursts = [one for one in telling if evenly_clumped(one.pattern)]
     batched = [reason for delivery, reason in found if delivery is Delivery.BATCHED]
     # Answers that are written at different paces show together what no single one does.
-    varying = vary([clump for one in clumped for clump in one.pattern.clumps[:-1]])
-    if clumped and varying and not batched:
-        return _all_or_none(told, [f"{numbers_of(one.pattern)}: {CLUMPS_OF_A_TIMER}" for one in clumped])
+    varying = vary([burst for one in in_bursts for burst in one.pattern.clumps[:-1]])
+    if in_bursts and varying and not batched:
+        return _all_or_none(telling, [f"{numbers_of(one.pattern)}: {CLUMPS_OF_A_TIMER}" for one in in_bursts])
     if batched:
-        return _all_or_none(told, batched, batch=True)
-    return _cannot_tell(next(why for delivery, why in found if delivery is Delivery.UNPROVEN) + _extras(told))
+        return _all_or_none(telling, batched, batch=True)
+    return _cannot_tell(next(why for delivery, why in found if delivery is Delivery.UNPROVEN) + _extras(telling))
 
 
-def _all_or_none(told: Sequence[Measured], reasons: Sequence[str], *, batch: bool = False) -> DeliveryFinding:
-    if len(reasons) < max(SAMPLES, len(told)):
-        return _cannot_tell(f"{reasons[0]}, but only {len(reasons)} of {samples_in_words(told)} shows it")
+def _all_or_none(telling: Sequence[Measured], reasons: Sequence[str], *, batch: bool = False) -> DeliveryFinding:
+    if len(reasons) < max(SAMPLES, len(telling)):
+        return _cannot_tell(f"{reasons[0]}, but only {len(reasons)} of {samples_in_words(telling)} shows it")
     word = Delivery.BATCHED if batch else Delivery.COALESCED
     other = "a model that answers in one piece" if batch else "a model that writes uneven amounts in even steps"
-    grown = _growing(told) if batch else ""
-    reason = f"{reasons[0]}, and so in {samples_in_words(told)}{grown}{_extras(told)}; {other} looks the same"
+    grown = _growing(telling) if batch else ""
+    reason = f"{reasons[0]}, and so in {samples_in_words(telling)}{grown}{_extras(telling)}; {other} looks the same"
     return DeliveryFinding(word, Confidence.LIKELY, reason)
 
 
@@ -154,10 +156,10 @@ def _cannot_tell(reason: str) -> DeliveryFinding:
     return DeliveryFinding(Delivery.UNPROVEN, Confidence.CANNOT_TELL, reason)
 
 
-def _growing(told: Sequence[Measured]) -> str:
+def _growing(telling: Sequence[Measured]) -> str:
     """Whether longer answers have a later first token, which a buffer does and a slow start does not."""
-    short = min(told, key=lambda one: one.signs.tokens).signs
-    long = max(told, key=lambda one: one.signs.tokens).signs
+    short = min(telling, key=lambda one: one.metrics.tokens).metrics
+    long = max(telling, key=lambda one: one.metrics.tokens).metrics
     if long.tokens < 1.5 * short.tokens:
         return ""
     if short.first_token is None or long.first_token is None or long.first_token < 1.25 * short.first_token:
@@ -168,13 +170,13 @@ def _growing(told: Sequence[Measured]) -> str:
     )
 
 
-def _extras(told: Sequence[Measured]) -> str:
+def _extras(telling: Sequence[Measured]) -> str:
     """Sizes and grids that most samples share."""
     parts = []
-    sticky = [one.signs.sticky for one in told if one.signs.sticky]
-    if 2 * len(sticky) > len(told):
+    sticky = [one.metrics.sticky for one in telling if one.metrics.sticky]
+    if 2 * len(sticky) > len(telling):
         parts.append(f"bursts stick to {min(sticky):,} bytes")
-    grids = [one.signs.grid for one in told if one.signs.grid]
-    if 2 * len(grids) > len(told):
-        parts.append(f"moments lie on a grid of {min(grids) * 1e3:.0f} ms")
+    grids = [one.metrics.grid for one in telling if one.metrics.grid]
+    if 2 * len(grids) > len(telling):
+        parts.append(f"bursts begin on a grid of {min(grids) * 1e3:.0f} ms")
     return "".join(f"; {part}" for part in parts)

@@ -1,4 +1,4 @@
-"""How each answer ended, as far as its client can know, and what the deaths of several have in common.
+"""How each answer ended, as far as its client can know, and what the terminations of several have in common.
 
 The judge's table of endings gives the word; this module says how far it can be trusted where there is no plan and
 no ledger. Three things no client can see: a marker that was put on a prefix, text that was changed on the
@@ -6,7 +6,7 @@ way, and, in a format without a marker, the difference between an end and a clea
 by itself; what the model's own address shows of it is for `lab.audit.conclude.compare`. A reply that repeats itself
 (OpenAI's Responses) can contradict itself, and then it is `corrupt` for certain.
 
-Deaths at one time are a timeout's, deaths after one number of events are the model's or those of a limit on size.
+Terminations at one time are a timeout's; those after one number of events are the model's, or a limit on size.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from lab.judge.timeouts import Exposure, blame, exposure_of
 from lab.vocabulary import Cause, Ending
 from lab.wire import format_named
 
-CLOCK_SLACK = (0.5, 0.02)
-"""Seconds, and part of the value, whichever is more, within which deaths by one timeout lie."""
+TIMEOUT_SLACK = (0.5, 0.02)
+"""Seconds, and part of the value, whichever is more, within which terminations by one timeout lie."""
 
-DEATHS = 2
-"""Deaths without which nothing looks like a timeout: one alone lies on a timeout of any value."""
+TERMINATIONS = 2
+"""Terminations without which nothing looks like a timeout: one alone lies on a timeout of any value."""
 
 _QUOTED = 120
 """Characters of an error's message that are shown."""
@@ -63,36 +63,36 @@ _REASONS: Mapping[Ending, tuple[Confidence, str]] = {
 
 @dataclass(frozen=True)
 class TimeoutGuess:
-    """What the deaths on one way have in common.
+    """What the terminations on one route have in common.
 
     Args:
-        way: the way's name.
-        deaths: seconds from the request at which answers died.
+        route: the route's name.
+        terminations: seconds from the request at which answers died.
         cause: the kind of timeout that fits; None where none does or they are too few.
         value: the timeout's value in seconds.
         sentence: the finding in words.
     """
 
-    way: str
-    deaths: tuple[float, ...]
+    route: str
+    terminations: tuple[float, ...]
     cause: Cause | None
     value: float | None
     sentence: str
 
 
-def strangers(evidence: Evidence) -> Reading:
-    """The evidence as that of a stranger's endpoint: no plan, no ledger, no faith in numbers in the text."""
+def read_as_foreign(evidence: Evidence) -> Reading:
+    """The evidence as that of a foreign endpoint: no plan, no ledger, no faith in numbers in the text."""
     bare = replace(evidence, plan=None, ledger=None, confirmed={})
     return Reading(bare, replace(read(bare), spoilt="", whole=None))
 
 
 def ending_finding(evidence: Evidence) -> EndingFinding:
     """How one answer ended, and how sure that is."""
-    return ending_of_reading(strangers(evidence))
+    return ending_of_reading(read_as_foreign(evidence))
 
 
 def ending_of_reading(reading: Reading) -> EndingFinding:
-    """The same for an answer that has been read as a stranger's."""
+    """The same for an answer that has been read as a foreign endpoint's."""
     evidence = reading.evidence
     ending = ending_of(reading)
     seconds = max(reading.trace.ended - reading.trace.started, 0)
@@ -121,33 +121,33 @@ def ending_of_reading(reading: Reading) -> EndingFinding:
     return EndingFinding(ending, confidence, f"{status}{after}; {why}", seconds, reading.trace.status)
 
 
-def timeout_guess(way: str, readings: Sequence[Reading]) -> TimeoutGuess | None:
-    """What the deaths on one way have in common; None where nothing died."""
+def timeout_guess(route: str, readings: Sequence[Reading]) -> TimeoutGuess | None:
+    """What the terminations on one route have in common; None where nothing died."""
     exposures = [_exposure(reading) for reading in readings]
-    deaths = [exposure for exposure in exposures if exposure.died]
-    if not deaths:
+    terminations = [exposure for exposure in exposures if exposure.died]
+    if not terminations:
         return None
-    times = tuple(sorted(death.total for death in deaths))
+    times = tuple(sorted(termination.total for termination in terminations))
     listed = ", ".join(f"{time:.2f}" for time in times[:6]) + (", ..." if len(times) > 6 else "")
-    if len(deaths) < DEATHS:
+    if len(terminations) < TERMINATIONS:
         sentence = f"one answer died, after {listed} s: a timeout or a fault, one alone tells nothing"
-        return TimeoutGuess(way, times, None, None, sentence)
+        return TimeoutGuess(route, times, None, None, sentence)
     found = blame(exposures)
-    counted = _counted([reading for reading, each in zip(readings, exposures, strict=True) if each.died], deaths)
+    counted = _counted([reading for reading, each in zip(readings, exposures, strict=True) if each.died], terminations)
     if counted and found.cause in (None, Cause.TOTAL_TIMEOUT):
-        return TimeoutGuess(way, times, None, None, f"{len(times)} answers died after {listed} s, {counted}")
-    if found.cause is None or not _agree(found.cause, deaths):
+        return TimeoutGuess(route, times, None, None, f"{len(times)} answers died after {listed} s, {counted}")
+    if found.cause is None or not _agree(found.cause, terminations):
         sentence = f"{len(times)} answers died after {listed} s: no one timeout fits, so these look like faults"
-        return TimeoutGuess(way, times, None, None, sentence)
+        return TimeoutGuess(route, times, None, None, sentence)
     sentence = (
         f"{len(times)} answers died after {listed} s: looks like {found.sentence}; "
         "a model that always dies there would look the same"
     )
-    return TimeoutGuess(way, times, found.cause, found.value, sentence)
+    return TimeoutGuess(route, times, found.cause, found.value, sentence)
 
 
-def _counted(dead: Sequence[Reading], deaths: Sequence[Exposure]) -> str:
-    """What deaths after one number of events, or of bytes, are due to; empty where both differ.
+def _counted(dead: Sequence[Reading], terminations: Sequence[Exposure]) -> str:
+    """What terminations after one number of events, or of bytes, are due to; empty where both differ.
 
     A timeout cuts wherever the model happens to be, so that its answers differ by some events unless they are written
     evenly to the millisecond; then a constant number says as little as a constant time.
@@ -156,7 +156,8 @@ def _counted(dead: Sequence[Reading], deaths: Sequence[Exposure]) -> str:
     if min(counts) < FEW or (max(counts) > min(counts) and max(sizes) > min(sizes)):
         return ""
     same = f"{counts[0]} events" if max(counts) == min(counts) else f"{sizes[0]:,} bytes"
-    scatter = max(death.total for death in deaths) - min(death.total for death in deaths)
+    times = [termination.total for termination in terminations]
+    scatter = max(times) - min(times)
     each = min(_pace(reading) for reading in dead)
     if scatter > each:
         return f"each time after {same} and not at one time: no timeout, but a model that dies there or a limit on size"
@@ -170,18 +171,18 @@ def _pace(reading: Reading) -> float:
 
 
 def _exposure(reading: Reading) -> Exposure:
-    """A clean end in the middle of an answer is a death too; with a ledger it would be known whose."""
+    """A clean end in the middle of an answer is a termination too; with a ledger it would be known whose."""
     exposure = exposure_of(reading)
     if exposure.died or ending_of(reading) is not Ending.SILENTLY_TRUNCATED or not _markered(reading.evidence):
         return exposure
     return replace(exposure, died=True, survived_total=exposure.total - exposure.idle)
 
 
-def _agree(cause: Cause, deaths: Sequence[Exposure]) -> bool:
-    """Whether the deaths lie as close together as those by one timeout do, which is closer than the judge asks."""
-    values = [value for death in deaths if (value := death.at_death(cause)) is not None]
-    least, part = CLOCK_SLACK
-    return len(values) == len(deaths) and max(values) - min(values) <= max(least, part * min(values))
+def _agree(cause: Cause, terminations: Sequence[Exposure]) -> bool:
+    """Whether they lie as close together as those by one timeout do, which is closer than the judge asks."""
+    values = [value for termination in terminations if (value := termination.at_death(cause)) is not None]
+    least, part = TIMEOUT_SLACK
+    return len(values) == len(terminations) and max(values) - min(values) <= max(least, part * min(values))
 
 
 def _markered(evidence: Evidence) -> bool:

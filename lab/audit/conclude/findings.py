@@ -1,4 +1,4 @@
-"""From the samples of an audit to its conclusions: what is wrong, on which way, how sure that is, and the remedy.
+"""From the samples of an audit to its conclusions: what is wrong, on which route, how sure that is, and the remedy.
 
 Pure: nothing here waits or connects. Everything that comes out is plain data, so that it can be written as JSON
 and every report made again from it.
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from lab.audit.conclude.compare import Ended, against_control, differences
 from lab.audit.conclude.confidence import Confidence, DeliveryFinding, EndingFinding, Problem, Severity
 from lab.audit.conclude.delivery import delivery_finding
-from lab.audit.conclude.ending import TimeoutGuess, ending_of_reading, strangers, timeout_guess
-from lab.audit.conclude.hops import HopClue, header_oddities, hop_clues
+from lab.audit.conclude.ending import TimeoutGuess, ending_of_reading, read_as_foreign, timeout_guess
+from lab.audit.conclude.hops import HopClue, header_anomalies, hop_clues
+from lab.audit.conclude.metrics import Measured, Metrics, measure_metrics
 from lab.audit.conclude.problems import Proven, problems_of, proven_by, verdict_of
-from lab.audit.conclude.signs import Measured, Signs, measure_signs
-from lab.audit.conclude.ways import Added, EndingCount, GroupFinding, added, group_finding, guilty, outward
+from lab.audit.conclude.routes import Added, EndingCount, GroupFinding, added, find_culprit, group_finding, outward
 from lab.endpoint.samples import DIRECT, Sample, Setting
 
 __all__ = [
@@ -28,11 +28,11 @@ __all__ = [
     "EndingFinding",
     "GroupFinding",
     "HopClue",
+    "Metrics",
     "Problem",
     "Proven",
     "SampleFinding",
     "Severity",
-    "Signs",
     "TimeoutGuess",
     "conclude",
 ]
@@ -40,9 +40,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SampleFinding:
-    """What one sample shows by itself: its signs and how it ended. In the order of the samples."""
+    """What one sample shows by itself: its metrics and how it ended. In the order of the samples."""
 
-    signs: Signs
+    metrics: Metrics
     ending: EndingFinding
 
 
@@ -53,13 +53,13 @@ class Conclusions:
     Args:
         verdict: everything that matters, in one paragraph.
         problems: what is wrong, failures first; empty where nothing is.
-        groups: what the samples of each way and setting show together, the audited way first.
+        groups: what the samples of each route and setting show together, the audited route first.
         samples: what each sample shows by itself, in the order in which they were made.
-        timeouts: what deaths on each way have in common.
+        timeouts: what terminations on each route have in common.
         hops: what the headers and error pages give away.
-        oddities: what headers on the audited way say against streaming.
-        added: each way compared with the one behind it, from the model outward.
-        guilty: the name of the way that makes it worse; empty where none is known to.
+        anomalies: what headers on the audited route say against streaming.
+        added: each route compared with the one behind it, from the model outward.
+        culprit: the name of the route that makes it worse; empty where none is known to.
         proven: which durations were survived.
     """
 
@@ -69,14 +69,14 @@ class Conclusions:
     samples: tuple[SampleFinding, ...]
     timeouts: tuple[TimeoutGuess, ...]
     hops: tuple[HopClue, ...]
-    oddities: tuple[str, ...]
+    anomalies: tuple[str, ...]
     added: tuple[Added, ...]
-    guilty: str
+    culprit: str
     proven: Proven
 
     @property
     def failed(self) -> bool:
-        """Whether the audited way does what a streaming path must not do; exit code 1."""
+        """Whether the audited route does what a streaming path must not do; exit code 1."""
         return any(problem.severity is Severity.FAILURE for problem in self.problems)
 
 
@@ -87,62 +87,62 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
         samples: in the order in which they were made; their `Evidence` needs neither plan nor ledger.
         longest: the longest answer to expect, in seconds; None if nobody said.
     """
-    measured = [measure_signs(sample) for sample in samples]
-    readings = [strangers(sample.evidence) for sample in samples]
+    measured = [measure_metrics(sample) for sample in samples]
+    readings = [read_as_foreign(sample.evidence) for sample in samples]
     ended = [Ended(one, reading, ending_of_reading(reading)) for one, reading in zip(measured, readings, strict=True)]
     settings = [(places, _control(places, measured)) for places in _settings(measured)]
-    ways = list(reversed(outward([sample.setting.way.name for sample in samples])))
-    by_way = {way: [place for place, sample in enumerate(samples) if _way(sample) == way] for way in ways}
-    endings = _endings(ended, by_way)
+    routes = list(reversed(outward([sample.setting.route.name for sample in samples])))
+    by_route = {route: [place for place, sample in enumerate(samples) if _route(sample) == route] for route in routes}
+    endings = _endings(ended, by_route)
     groups = _groups(settings, measured, endings)
-    guesses = (timeout_guess(way, [readings[place] for place in places]) for way, places in by_way.items())
+    guesses = (timeout_guess(route, [readings[place] for place in places]) for route, places in by_route.items())
     timeouts = tuple(guess for guess in guesses if guess is not None)
-    clues = tuple(dict.fromkeys(clue for one in samples for clue in hop_clues(_way(one), one.evidence.trace)))
-    audited = [readings[place] for place in by_way[ways[0]]] if ways else []
-    oddities = _oddities(ended, by_way, ways[0] if ways else "", timeouts)
+    clues = tuple(dict.fromkeys(clue for one in samples for clue in hop_clues(_route(one), one.evidence.trace)))
+    audited = [readings[place] for place in by_route[routes[0]]] if routes else []
+    anomalies = _anomalies(ended, by_route, routes[0] if routes else "", timeouts)
     steps = added(groups)
-    blamed = guilty(steps)
+    culprit = find_culprit(steps)
     proven = proven_by(audited, longest)
-    problems = problems_of(groups, timeouts, clues, oddities, blamed, proven, measured)
+    problems = problems_of(groups, timeouts, clues, anomalies, culprit, proven, measured)
     return Conclusions(
-        verdict=verdict_of(groups, timeouts, blamed, proven, problems),
+        verdict=verdict_of(groups, timeouts, culprit, proven, problems),
         problems=problems,
         groups=groups,
-        samples=tuple(SampleFinding(one.signs, ending) for one, ending in zip(measured, endings, strict=True)),
+        samples=tuple(SampleFinding(one.metrics, ending) for one, ending in zip(measured, endings, strict=True)),
         timeouts=timeouts,
         hops=clues,
-        oddities=oddities,
+        anomalies=anomalies,
         added=steps,
-        guilty=blamed.way if blamed else "",
+        culprit=culprit.route if culprit else "",
         proven=proven,
     )
 
 
-def _endings(ended: Sequence[Ended], by_way: Mapping[str, Sequence[int]]) -> list[EndingFinding]:
+def _endings(ended: Sequence[Ended], by_route: Mapping[str, Sequence[int]]) -> list[EndingFinding]:
     """How each answer ended, beside all from the model's own address: how they were asked does not change their end."""
     findings = [one.finding for one in ended]
-    direct = [ended[place] for place in by_way.get(DIRECT, ())]
-    for way, places in by_way.items():
-        if way != DIRECT:
+    direct = [ended[place] for place in by_route.get(DIRECT, ())]
+    for route, places in by_route.items():
+        if route != DIRECT:
             found = against_control([ended[place] for place in places], direct)
             for place, finding in zip(places, found, strict=True):
                 findings[place] = finding
     return findings
 
 
-def _oddities(
-    ended: Sequence[Ended], by_way: Mapping[str, Sequence[int]], audited: str, timeouts: Sequence[TimeoutGuess]
+def _anomalies(
+    ended: Sequence[Ended], by_route: Mapping[str, Sequence[int]], audited: str, timeouts: Sequence[TimeoutGuess]
 ) -> tuple[str, ...]:
-    """What the audited way does to the replies that no verdict on delivery or ending covers."""
-    here = [ended[place] for place in by_way.get(audited, ())]
-    direct = [ended[place] for place in by_way.get(DIRECT, ())] if audited != DIRECT else []
-    deaths = [timeout.sentence for timeout in timeouts if timeout.way == audited and timeout.cause is None]
-    odd = (*header_oddities([one.reading.trace for one in here]), *differences(here, direct), *deaths)
-    return tuple(dict.fromkeys(odd))
+    """What the audited route does to the replies that no verdict on delivery or ending covers."""
+    here = [ended[place] for place in by_route.get(audited, ())]
+    direct = [ended[place] for place in by_route.get(DIRECT, ())] if audited != DIRECT else []
+    terminations = [timeout.sentence for timeout in timeouts if timeout.route == audited and timeout.cause is None]
+    found = (*header_anomalies([one.reading.trace for one in here]), *differences(here, direct), *terminations)
+    return tuple(dict.fromkeys(found))
 
 
 def _settings(measured: Sequence[Measured]) -> list[list[int]]:
-    """The places of the samples of each way and setting; how many were asked at once makes no setting of its own."""
+    """The places of the samples of each route and setting; how many were asked at once makes no setting of its own."""
     members: dict[tuple[object, ...], list[int]] = {}
     for place, one in enumerate(measured):
         members.setdefault(_key(one.sample.setting), []).append(place)
@@ -152,33 +152,33 @@ def _settings(measured: Sequence[Measured]) -> list[list[int]]:
 def _groups(
     settings: Sequence[tuple[list[int], list[int]]], measured: Sequence[Measured], endings: Sequence[EndingFinding]
 ) -> tuple[GroupFinding, ...]:
-    """One finding for each way and setting."""
+    """One finding for each route and setting."""
     found = []
     for places, control in settings:
         group = [measured[place] for place in places]
         delivery = delivery_finding(group, [measured[place] for place in control])
         found.append(group_finding(group, delivery, [endings[place] for place in places]))
-    order = list(reversed(outward([group.way for group in found])))
-    return tuple(sorted(found, key=lambda group: order.index(group.way)))
+    order = list(reversed(outward([group.route for group in found])))
+    return tuple(sorted(found, key=lambda group: order.index(group.route)))
 
 
 def _control(places: Sequence[int], measured: Sequence[Measured]) -> list[int]:
     """The samples of the model's own address that were asked alike, or failing these, of any streams of it."""
     setting = measured[places[0]].sample.setting
-    if setting.way.name == DIRECT:
+    if setting.route.name == DIRECT:
         return []
     direct = [
         place
         for place, one in enumerate(measured)
-        if _way(one.sample) == DIRECT and one.signs.stream and one.signs.tokens
+        if _route(one.sample) == DIRECT and one.metrics.stream and one.metrics.tokens
     ]
     alike = [place for place in direct if _key(measured[place].sample.setting)[1:] == _key(setting)[1:]]
     return alike or direct
 
 
 def _key(setting: Setting) -> tuple[object, ...]:
-    return setting.way.name, setting.http, setting.accept_encoding, setting.stream
+    return setting.route.name, setting.http, setting.accept_encoding, setting.stream
 
 
-def _way(sample: Sample) -> str:
-    return sample.setting.way.name
+def _route(sample: Sample) -> str:
+    return sample.setting.route.name

@@ -1,4 +1,4 @@
-"""What a reply's headers and error pages give away about the products on its way.
+"""What a reply's headers and error pages give away about the products on its route.
 
 The signs stand with the products (`lab.products.RECOGNISED`). A header names a product that the reply passed, or that
 somebody copied the header from; it says nothing of the hops that hide.
@@ -23,34 +23,34 @@ class HopClue:
     """One product, and what gave it away.
 
     Args:
-        way: the name of the way on which it was seen.
+        route: the name of the route on which it was seen.
         product: the product's title.
         version: as the evidence states it; empty where it does not.
         evidence: the header or the page, shortened.
     """
 
-    way: str
+    route: str
     product: str
     version: str
     evidence: str
 
 
-def hop_clues(way: str, trace: Trace) -> tuple[HopClue, ...]:
+def hop_clues(route: str, trace: Trace) -> tuple[HopClue, ...]:
     """The products that one reply gives away, each once, with the first thing that did."""
     found: dict[str, HopClue] = {}
     for product, version, evidence in (*_by_headers(trace), *_by_page(trace)):
         known = found.get(product)
         if known is None or (version and not known.version):
-            found[product] = HopClue(way, product, version, evidence)
+            found[product] = HopClue(route, product, version, evidence)
     return tuple(found.values())
 
 
-def header_oddities(traces: Sequence[Trace]) -> tuple[str, ...]:
+def header_anomalies(traces: Sequence[Trace]) -> tuple[str, ...]:
     """What headers say against streaming, in sentences, each once."""
-    return tuple(dict.fromkeys(odd for trace in traces for odd in _oddities(trace)))
+    return tuple(dict.fromkeys(anomaly for trace in traces for anomaly in _anomalies(trace)))
 
 
-def _oddities(trace: Trace) -> Iterable[str]:
+def _anomalies(trace: Trace) -> Iterable[str]:
     is_stream = "event-stream" in trace.header("content-type") or "ndjson" in trace.header("content-type")
     coding = trace.header("content-encoding").strip().lower()
     if is_stream and coding not in ("", "identity"):
@@ -61,7 +61,7 @@ def _oddities(trace: Trace) -> Iterable[str]:
         yield "the stream came from a cache"
     if trace.header("x-accel-buffering"):
         value = trace.header("x-accel-buffering")[:_MOST_SHOWN]
-        yield f"X-Accel-Buffering: {value} came through, so no nginx that heeds it stands on this way"
+        yield f"X-Accel-Buffering: {value} came through, so no nginx that heeds it stands on this route"
     if is_stream and trace.framing == "close":
         yield "the body is delimited by the close of the connection, so a clean cut looks like the end"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.audit.conclude.ending import ending_finding
-from lab.audit.conclude.signs import measure_signs
+from lab.audit.conclude.metrics import measure_metrics
 from lab.endpoint.samples import Sample
 from lab.endpoint.stops import quoted
 from lab.evidence import HttpVersion, Trace, TransportEnd
@@ -22,14 +22,14 @@ class SampleResult:
     """One exchange in figures; times in seconds from its request.
 
     Args:
-        way: the name of the way.
+        route: the name of the route.
         http: the version that it was made in.
         agreed: the version that the reply states.
         accept_encoding: what was offered; empty where nothing was.
         at_once: how many exchanges ran at the same time.
         status: the HTTP status; None if no reply came.
         content_type: the reply's.
-        coding: the reply's content coding.
+        content_coding: the reply's.
         telling: headers that tell of the hops, name and value.
         transport_end: how the exchange ended at the transport.
         detail: the transport's own words on that.
@@ -46,14 +46,14 @@ class SampleResult:
         judged: whether the conclusions rest on it too: a wrong key or a rate limit says nothing about a path.
     """
 
-    way: str
+    route: str
     http: HttpVersion
     agreed: str
     accept_encoding: str
     at_once: int
     status: int | None
     content_type: str
-    coding: str
+    content_coding: str
     telling: tuple[tuple[str, str], ...]
     transport_end: TransportEnd
     detail: str
@@ -72,7 +72,7 @@ class SampleResult:
     @property
     def asked(self) -> str:
         """How it was asked, in a few words."""
-        coding = ", coding offered" if self.accept_encoding else ""
+        coding = ", content coding offered" if self.accept_encoding else ""
         together = f", {self.at_once} at once" if self.at_once > 1 else ""
         return f"HTTP/{self.agreed or self.http}{coding}{together}"
 
@@ -80,28 +80,28 @@ class SampleResult:
 def measure(sample: Sample, *, judged: bool) -> SampleResult:
     """The figures of one sample; see `SampleResult.judged`."""
     setting, trace = sample.setting, sample.evidence.trace
-    measured = measure_signs(sample)
-    signs, times = measured.signs, measured.pattern.times
+    measured = measure_metrics(sample)
+    metrics, times = measured.metrics, measured.pattern.times
     return SampleResult(
-        way=setting.way.name,
+        route=setting.route.name,
         http=setting.http,
         agreed=trace.version,
         accept_encoding=setting.accept_encoding,
         at_once=setting.at_once,
         status=trace.status,
         content_type=trace.header("content-type"),
-        coding=trace.header("content-encoding"),
+        content_coding=trace.header("content-encoding"),
         telling=_telling(trace),
         transport_end=trace.end,
         detail=trace.detail,
         ending=ending_finding(sample.evidence).ending,
-        first_byte=signs.first_byte,
-        first_token=signs.first_token,
-        longest_silence=signs.longest_silence,
-        total=signs.total,
-        events=signs.tokens,
+        first_byte=metrics.first_byte,
+        first_token=metrics.first_token,
+        longest_silence=metrics.longest_silence,
+        total=metrics.total,
+        events=metrics.tokens,
         reads=measured.pattern.reads,
-        body_bytes=signs.body_bytes,
+        body_bytes=metrics.body_bytes,
         arrivals=tuple(round(time, 4) for time in times[:MOST_TIMES]),
         said="" if times else quoted(trace),
         judged=judged,

@@ -20,6 +20,7 @@ _GENERAL: Mapping[Trouble, str] = {
         "Have {where} ask the next with HTTP/1.1 or HTTP/2 and the model server send chunks, so that a cut shows; "
         "until then treat an answer without its terminal marker as partial."
     ),
+    Trouble.GOES_ON: "Let {where} close its connection to the model server as soon as its client has gone.",
     Trouble.DEATH: (
         "Look into the logs of {where} and of the model server for this moment: one of them closed the connection. "
         "If it is a timeout, raise it above the longest answer and the longest silence."
@@ -33,7 +34,7 @@ def remedy_for(
     trouble: Trouble,
     products: Sequence[str],
     *,
-    guilty: str = "",
+    culprit: str = "",
     find: bool = True,
     guess: str = "",
 ) -> str:
@@ -41,8 +42,8 @@ def remedy_for(
 
     Args:
         trouble: what is wrong.
-        products: titles of what the evidence names on that way.
-        guilty: the hop that is to blame, where it is known.
+        products: titles of what the evidence names on that route.
+        culprit: the hop that is to blame, where it is known.
         find: whether more hops could be named to find it.
         guess: a product that fits and that nothing names; its lines stand under an "if".
     """
@@ -50,7 +51,7 @@ def remedy_for(
     quoted = [text for product in dict.fromkeys(products) if (text := tested_remedy(product, asked))]
     if quoted and trouble is not Trouble.DEATH:
         return " ".join(quoted)
-    general = _GENERAL[trouble].format(where=guilty or "every hop")
+    general = _GENERAL[trouble].format(where=culprit or "every hop")
     hint = tested_remedy(guess, trouble) if guess else ""
-    parts = [general, *quoted, f"If it is {hint}" if hint else "", _FIND if find and not guilty else ""]
+    parts = [general, *quoted, f"If it is {hint}" if hint else "", _FIND if find and not culprit else ""]
     return " ".join(part for part in parts if part)

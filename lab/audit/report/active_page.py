@@ -17,25 +17,31 @@ from lab.audit.report.active_text import (
     timeout_cell,
     timeout_words,
 )
-from lab.measure.findings import ActiveFindings, Answer
+from lab.measure.findings import ActiveFindings
 from lab.printable import printable
 from lab.reports.pages import page_environment
 from lab.reports.phrases import seconds
 from lab.reports.style import page_style
+from lab.vocabulary import State
 
-_WORDS = {Answer.YES: "met", Answer.NO: "not met", Answer.UNKNOWN: "cannot tell"}
-_TONES = {Answer.YES: "good", Answer.NO: "failed", Answer.UNKNOWN: "fault"}
+_WORDS = {
+    State.MET: "met",
+    State.NOT_MET: "not met",
+    State.INCONCLUSIVE: "cannot tell",
+    State.NOT_APPLICABLE: "not applicable",
+}
+_TONES = {State.MET: "good", State.NOT_MET: "failed", State.INCONCLUSIVE: "fault", State.NOT_APPLICABLE: "skipped"}
 
 
 def active_page(findings: ActiveFindings) -> str:
     """The whole page."""
-    answers = {each.met for each in findings.requirements}
-    tone = "failed" if Answer.NO in answers else "good"
+    states = {each.state for each in findings.observations}
+    tone = "failed" if State.NOT_MET in states else "good"
     template = _environment().get_template("active.html.j2")
     return template.render(
         found=findings,
         tone=tone,
-        bars="\n".join(histogram(findings.deaths)),
+        bars="\n".join(histogram(findings.terminations)),
         style=page_style(("lab.audit.report", "audit.css")),
         words=_WORDS,
         tones=_TONES,

@@ -8,12 +8,18 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from lab.measure.findings import ActiveFindings, Answer, Death, DeathKind, Found, SettingFound, TimeoutFound
+from lab.measure.findings import ActiveFindings, Found, Holds, ModeFound, Termination, TerminationKind, TimeoutFound
 from lab.printable import printable
-from lab.suite.requests import PLAIN
+from lab.suite.exchange import Mode
+from lab.vocabulary import State
 
-_MARKS = {Answer.YES: "met        ", Answer.NO: "NOT MET    ", Answer.UNKNOWN: "cannot tell"}
-ANSWERS = {Answer.YES: "yes", Answer.NO: "NO", Answer.UNKNOWN: "?"}
+_MARKS = {
+    State.MET: "met        ",
+    State.NOT_MET: "NOT MET    ",
+    State.INCONCLUSIVE: "cannot tell",
+    State.NOT_APPLICABLE: "not asked  ",
+}
+ANSWERS = {Holds.YES: "yes", Holds.NO: "NO", Holds.UNKNOWN: "?"}
 """The answers as they stand in a narrow column."""
 
 _WIDEST_BAR = 40
@@ -31,16 +37,16 @@ def lines_of(findings: ActiveFindings) -> list[str]:
     """The report as lines of text."""
     lines = [findings.summary, "", "Requirements"]
     lines += [
-        f"  {_MARKS[each.met]}  {each.requirement.value}: {plain_sentence(each.sentence)}"
-        for each in findings.requirements
+        f"  {_MARKS[each.state]}  {each.requirement.value}: {plain_sentence(each.words)}"
+        for each in findings.observations
     ]
     lines += ["", f"Timeouts, {looked_for(findings)}"]
     lines += [
         f"  {each.watched.value:12}  {timeout_cell(each):18}  {timeout_words(each)}" for each in findings.timeouts
     ]
-    lines += ["", f"Deaths: {deaths_words(findings.deaths)}", *histogram(findings.deaths)]
+    lines += ["", f"Terminations: {deaths_words(findings.terminations)}", *histogram(findings.terminations)]
     lines += ["", "What compression, HTTP/2 and a slow reader change; delivery in lockstep"]
-    for each in findings.settings:
+    for each in findings.modes:
         lines.append(f"  {each.name:12}  {each.delivery.value:12}  {reply_words(each):16}  {change_words(each)}")
         lines.append(f"  {'':12}  {each.sentence}")
     lines += ["", "What else the path does"]
@@ -58,26 +64,26 @@ def looked_for(findings: ActiveFindings) -> str:
     )
 
 
-def reply_words(setting: SettingFound) -> str:
-    """Version and coding of the replies to one way of asking, in few words."""
-    version = f"HTTP/{setting.version}" if setting.version else "no reply"
-    return f"{version}, {setting.coding}" if setting.coding else version
+def reply_words(mode: ModeFound) -> str:
+    """Version and content coding of the replies to one way of asking, in few words."""
+    version = f"HTTP/{mode.version}" if mode.version else "no reply"
+    return f"{version}, {mode.coding}" if mode.coding else version
 
 
-def change_words(setting: SettingFound) -> str:
+def change_words(mode: ModeFound) -> str:
     """What one way of asking changes, in words."""
-    if setting.name == PLAIN or setting.changes is Answer.YES:
-        return setting.change
-    return f"{'nothing' if setting.changes is Answer.NO else 'cannot tell'}: {setting.change}"
+    if mode.name is Mode.PLAIN or mode.changes is Holds.YES:
+        return mode.change
+    return f"{'nothing' if mode.changes is Holds.NO else 'cannot tell'}: {mode.change}"
 
 
-def deaths_words(deaths: Sequence[Death]) -> str:
+def deaths_words(terminations: Sequence[Termination]) -> str:
     """How many streams the path ended, and of what: deaths that agree are a timeout's, scattered ones are faults."""
-    if not deaths:
+    if not terminations:
         return "no stream of the search died on the path"
-    kinds = Counter(death.kind for death in deaths)
+    kinds = Counter(termination.kind for termination in terminations)
     told = ", ".join(f"{kinds[kind]} {words}" for kind, words in _KINDS.items() if kinds[kind])
-    return f"{len(deaths)} streams of the search died on the path: {told}"
+    return f"{len(terminations)} streams of the search died on the path: {told}"
 
 
 def plain_sentence(sentence: str) -> str:
@@ -106,26 +112,33 @@ def timeout_words(timeout: TimeoutFound) -> str:
 
 
 _KINDS = {
-    DeathKind.TIMEOUT: "of a timeout",
-    DeathKind.FAULT: "scattered, of faults",
-    DeathKind.OUTAGE: "at one moment, of an outage",
-    DeathKind.UNKNOWN: "not told",
+    TerminationKind.TIMEOUT: "of a timeout",
+    TerminationKind.FAULT: "scattered, of faults",
+    TerminationKind.OUTAGE: "at one moment, of an outage",
+    TerminationKind.UNKNOWN: "not told",
 }
 
-_LETTERS = {DeathKind.TIMEOUT: "#", DeathKind.FAULT: "x", DeathKind.OUTAGE: "o", DeathKind.UNKNOWN: "?"}
+_LETTERS = {
+    TerminationKind.TIMEOUT: "#",
+    TerminationKind.FAULT: "x",
+    TerminationKind.OUTAGE: "o",
+    TerminationKind.UNKNOWN: "?",
+}
 
 
-def histogram(deaths: Sequence[Death]) -> list[str]:
-    """When streams died, by what they had waited; empty without deaths."""
-    if not deaths:
+def histogram(terminations: Sequence[Termination]) -> list[str]:
+    """When streams died, by what they had waited; empty without terminations."""
+    if not terminations:
         return []
-    longest = max(death.waited for death in deaths)
+    longest = max(termination.waited for termination in terminations)
     step = next((each for each in _STEPS if longest / each <= _MOST_BARS), math.ceil(longest / _MOST_BARS))
     # A death is late, never early, so that a round value begins a bar rather than ends one.
-    bars = Counter((math.floor((death.waited + step / 5) / step), death.kind) for death in deaths)
-    lines = ["  Deaths by what the stream had waited (# a timeout, x a fault, o an outage, ? not told)"]
+    bars = Counter(
+        (math.floor((termination.waited + step / 5) / step), termination.kind) for termination in terminations
+    )
+    lines = ["  Terminations by what the stream had waited (# a timeout, x a fault, o an outage, ? not told)"]
     for place in sorted({place for place, _ in bars}):
-        counts = [(kind, bars[place, kind]) for kind in DeathKind]
+        counts = [(kind, bars[place, kind]) for kind in TerminationKind]
         most = max(1, math.ceil(sum(count for _, count in counts) / _WIDEST_BAR))
         bar = "".join(_LETTERS[kind] * math.ceil(count / most) for kind, count in counts if count)
         lines.append(f"    {place * step:7g} s  {bar}  {sum(count for _, count in counts)}")

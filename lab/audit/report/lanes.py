@@ -1,7 +1,7 @@
 """The picture of one sample: a lane with a tick for each piece of text, where it came.
 
-Of a stranger's endpoint nobody knows when the model wrote, so there is one lane, the client's. What the eye looks
-for is the shape: ticks along the whole lane, ticks in clumps, or one block at its end.
+Of a foreign endpoint nobody knows when the model wrote, so there is one lane, the client's. What the eye looks
+for is the shape: ticks along the whole lane, ticks in bursts, or one block at its end.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def lane(sample: SampleResult, scale: Scale) -> Lane:
     first = "no text came" if sample.first_token is None else f"first text after {seconds(sample.first_token)}"
     ending = "cannot tell" if sample.ending is None else sample.ending.value.replace("-", " ")
     return Lane(
-        title=f"Timeline of {sample.way}, {sample.asked}",
+        title=f"Timeline of {sample.route}, {sample.asked}",
         description=f"{plural(sample.events, 'piece')} of text in {plural(sample.reads, 'moment')}, "
         f"{first}, {ending} after {seconds(sample.total)}.",
         scale=scale,

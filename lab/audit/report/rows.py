@@ -1,4 +1,4 @@
-"""What every report on an audit says, in words: the headline, a row for each way and setting, the exit code."""
+"""What every report on an audit says, in words: the headline, a row for each route and setting, the exit code."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from statistics import median
 
 from lab.audit.conclude.confidence import Confidence, Problem, Severity
 from lab.audit.conclude.findings import Conclusions, EndingCount, GroupFinding
-from lab.audit.conclude.signs import Signs
+from lab.audit.conclude.metrics import Metrics
 from lab.audit.results import AuditResults
 from lab.errors import ExitCode
 from lab.reports.phrases import plural, seconds
 
 COLUMNS = (
-    *("Way", "HTTP", "Coding", "First byte", "First token", "Gap at most", "Events a read"),
+    *("Route", "HTTP", "Coding", "First byte", "First token", "Gap at most", "Events a read"),
     *("Delivery", "Ending", "Confidence"),
 )
 
@@ -22,9 +22,20 @@ _GOOD = "Nothing is known to be wrong."
 
 
 @dataclass(frozen=True)
-class Row:
-    """One way and setting: a text for each of `COLUMNS`, and of each verdict the subject, the word and the reason."""
+class GroupRow:
+    """One route and setting.
 
+    Args:
+        route: the route's name.
+        http: the version that was asked for.
+        offered: whether content codings were offered.
+        cells: a text for each of `COLUMNS`.
+        reasons: of each verdict the subject, the word and the reason.
+    """
+
+    route: str
+    http: str
+    offered: bool
     cells: tuple[str, ...]
     reasons: tuple[tuple[str, str, str], ...]
 
@@ -49,7 +60,7 @@ def headline(results: AuditResults) -> str:
         "The path fails." if found.failed else good,
         f"Delivery: {_deliveries(groups)}.",
         f"Endings: {_endings(groups)}.",
-        f"Of the ways, {found.guilty} is the one that makes it worse." if found.guilty else "",
+        f"Of the routes, {found.culprit} is the one that makes it worse." if found.culprit else "",
         f"{plural(failures, 'failure')}, see below." if failures > 1 else "",
     ]
     return " ".join(part for part in parts if part)
@@ -75,14 +86,14 @@ def untold(results: AuditResults) -> tuple[str, ...]:
         for words, holds in (
             ("how tokens are delivered", delivery),
             ("how answers end", ending),
-            ("what the path adds, as not every way could be measured", bool(results.unmeasured)),
+            ("what the path adds, as not every route could be measured", bool(results.unmeasured)),
         )
         if holds
     )
 
 
 def reasons_why_not(results: AuditResults) -> tuple[str, ...]:
-    """Why nobody can tell, each reason once, and the ways that could not be measured."""
+    """Why nobody can tell, each reason once, and the routes that could not be measured."""
     groups = _audited(results.conclusions) if results.conclusions else []
     unknown = [group.delivery.reason for group in groups if group.delivery.confidence is Confidence.CANNOT_TELL]
     ends = [each.example.reason for group in groups for each in group.endings if each.example.ending is None]
@@ -99,7 +110,7 @@ def _and_others(reasons: Sequence[str]) -> str:
 
 
 def _audited(found: Conclusions) -> list[GroupFinding]:
-    return [group for group in found.groups if group.way == found.groups[0].way]
+    return [group for group in found.groups if group.route == found.groups[0].route]
 
 
 def _deliveries(groups: Sequence[GroupFinding]) -> str:
@@ -109,7 +120,7 @@ def _deliveries(groups: Sequence[GroupFinding]) -> str:
         finding = group.delivery
         known = finding.confidence is not Confidence.CANNOT_TELL
         word = f"{finding.delivery.value} ({finding.confidence})" if known else "cannot tell"
-        coding = " with a coding offered" if group.accept_encoding else ""
+        coding = " with a content coding offered" if group.accept_encoding else ""
         settings.setdefault(word, []).append(f"HTTP/{group.http}{coding}")
     if len(settings) == 1:
         return next(iter(settings))
@@ -138,34 +149,34 @@ def exit_code(results: AuditResults, *, strict: bool = False) -> ExitCode:
     return ExitCode.AS_REQUIRED
 
 
-def rows(results: AuditResults) -> list[Row]:
-    """A row for each way and setting, the audited way first; none where nothing was concluded."""
+def rows(results: AuditResults) -> list[GroupRow]:
+    """A row for each route and setting, the audited route first; none where nothing was concluded."""
     if results.conclusions is None:
         return []
     # The findings stand in the order of the samples that they rest on.
     judged = [sample for sample in results.samples if sample.judged]
-    signs: dict[tuple[str, str, str], list[Signs]] = {}
+    metrics: dict[tuple[str, str, str], list[Metrics]] = {}
     for sample, finding in zip(judged, results.conclusions.samples, strict=True):
-        signs.setdefault((sample.way, sample.http, sample.accept_encoding), []).append(finding.signs)
+        metrics.setdefault((sample.route, sample.http, sample.accept_encoding), []).append(finding.metrics)
     return [
-        _row(group, signs.get((group.way, group.http, group.accept_encoding), []))
+        _row(group, metrics.get((group.route, group.http, group.accept_encoding), []))
         for group in results.conclusions.groups
     ]
 
 
-def _row(group: GroupFinding, signs: list[Signs]) -> Row:
+def _row(group: GroupFinding, metrics: list[Metrics]) -> GroupRow:
     delivery, (ending, *others) = group.delivery, group.endings
     name = _ending(ending)
     endings = name if not others else f"{ending.count} of {group.samples} {name}"
     sure = dict.fromkeys((delivery.confidence.value, ending.example.confidence.value))
     cells = (
-        group.way,
+        group.route,
         group.http.value,
         "asked" if group.accept_encoding else "none",
-        _first_byte(signs),
+        _first_byte(metrics),
         "none" if group.first_token is None else seconds(group.first_token),
-        seconds(median(one.gaps.largest for one in signs)) if signs else "none",
-        _events_a_read(signs),
+        seconds(median(one.largest_gap for one in metrics)) if metrics else "none",
+        _events_a_read(metrics),
         delivery.delivery.value,
         endings,
         " / ".join(word.replace("-", " ") for word in sure),
@@ -174,22 +185,22 @@ def _row(group: GroupFinding, signs: list[Signs]) -> Row:
         ("Delivery", delivery.delivery.value, delivery.reason),
         *(("Ending", _ending(each), each.example.reason) for each in group.endings),
     )
-    return Row(cells, reasons)
+    return GroupRow(group.route, group.http.value, bool(group.accept_encoding), cells, reasons)
 
 
 def _ending(each: EndingCount) -> str:
     return each.example.ending.value.replace("-", " ") if each.example.ending else "cannot tell"
 
 
-def _first_byte(signs: list[Signs]) -> str:
+def _first_byte(metrics: list[Metrics]) -> str:
     """The median time to the first byte of the reply."""
-    times = [one.first_byte for one in signs if one.first_byte is not None]
+    times = [one.first_byte for one in metrics if one.first_byte is not None]
     return seconds(median(times)) if times else "none"
 
 
-def _events_a_read(signs: list[Signs]) -> str:
+def _events_a_read(metrics: list[Metrics]) -> str:
     """How many tokens a read brought, from the least to the most that occurred."""
-    counts = sorted({count for one in signs for count, _ in one.events_a_read})
+    counts = sorted({count for one in metrics for count, _ in one.events_a_read})
     if not counts:
         return "none"
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

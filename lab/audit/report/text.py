@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from lab.audit.conclude.confidence import Severity
-from lab.audit.report.rows import COLUMNS, Row, headline, problems, reasons_why_not, rows
+from lab.audit.report.rows import COLUMNS, GroupRow, headline, problems, reasons_why_not, rows
 from lab.audit.results import AuditResults
 from lab.errors import ExitCode
 from lab.printable import printable
@@ -46,7 +46,7 @@ def print_audit(results: AuditResults, out: Console, page: Path | None = None) -
         _line(out, f"\nReport: {page}")
 
 
-def _figures(found: Sequence[Row], out: Console) -> None:
+def _figures(found: Sequence[GroupRow], out: Console) -> None:
     """A table where the terminal holds it, else a paragraph for each row: a table of folded words is hard to read."""
     texts = [[name, *(row.cells[place] for row in found)] for place, name in enumerate(COLUMNS)]
     out.print()
@@ -60,10 +60,9 @@ def _figures(found: Sequence[Row], out: Console) -> None:
     out.print(table)
 
 
-def _paragraph(row: Row, out: Console) -> None:
+def _paragraph(row: GroupRow, out: Console) -> None:
     """A heading and the figures, as many a line as fit."""
-    way, http, coding, *_ = row.cells
-    _line(out, f"{way} over HTTP/{http}, {'a coding' if coding == 'asked' else 'no coding'} offered")
+    _line(out, f"{row.route} over HTTP/{row.http}, {'a' if row.offered else 'no'} content coding offered")
     line = ""
     for name, cell in row.named[3:]:
         words = f"{name.lower()}: {cell}"
@@ -79,8 +78,7 @@ def _conclusions(results: AuditResults, out: Console) -> None:
     if found is None:
         return
     for problem in problems(results):
-        way = "" if problem.sentence.startswith(problem.way) else f"{problem.way}: "
-        _line(out, f"\n{_MARKS[problem.severity]}: {way}{problem.sentence}")
+        _line(out, f"\n{_MARKS[problem.severity]}: {problem.whole_sentence}")
         for line in problem.remedy.splitlines():
             _line(out, f"  {line}")
     if found.added:
@@ -90,22 +88,22 @@ def _conclusions(results: AuditResults, out: Console) -> None:
     if found.hops:
         _line(out, "\nWhat the headers give away:")
         for clue in found.hops:
-            _line(out, f"  {clue.way}: {clue.product} {clue.version}".rstrip() + f" ({clue.evidence})")
+            _line(out, f"  {clue.route}: {clue.product} {clue.version}".rstrip() + f" ({clue.evidence})")
 
 
-def _reasons(results: AuditResults, found: Sequence[Row], out: Console) -> None:
-    """The reasons that stand nowhere above, one for each verdict of a way, and what was proven."""
+def _reasons(results: AuditResults, found: Sequence[GroupRow], out: Console) -> None:
+    """The reasons that stand nowhere above, one for each verdict of a route, and what was proven."""
     if results.conclusions is None:
         return
     above = " ".join([*(problem.sentence for problem in problems(results)), *reasons_why_not(results)])
     _line(out, "\nIn detail:")
     seen: set[tuple[str, str, str]] = set()
     for row in found:
-        coding = " with a coding offered" if row.cells[2] == "asked" else ""
+        coding = " with a content coding offered" if row.offered else ""
         for name, verdict, reason in row.reasons:
-            if reason not in above and (row.cells[0], name, verdict) not in seen:
-                _line(out, f"  {row.cells[0]} over HTTP/{row.cells[1]}{coding}. {name} {verdict}: {reason}")
-            seen.add((row.cells[0], name, verdict))
+            if reason not in above and (row.route, name, verdict) not in seen:
+                _line(out, f"  {row.route} over HTTP/{row.http}{coding}. {name} {verdict}: {reason}")
+            seen.add((row.route, name, verdict))
     proven = results.conclusions.proven.sentence
     if proven not in above:
         _line(out, f"  {proven[0].upper()}{proven[1:]}.")

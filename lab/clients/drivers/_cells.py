@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 AT_ONCE = 8
 
 
-class Seen:
+class Received:
     """What the user's code has seen: the text, the finish reason, and a verdict where the client gives one."""
 
     def __init__(self):
@@ -49,7 +49,7 @@ def error_chain(error):
 
 
 def _measure(cell, ask):
-    seen, error, message = Seen(), [], ""
+    seen, error, message = Received(), [], ""
     try:
         ask(cell, seen)
     except ImportError:

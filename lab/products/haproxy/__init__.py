@@ -34,7 +34,11 @@ PRODUCT = Product(
     signs=Signs(pages=(re.compile(r"\A<html><body><h1>\d{3} [^<]+</h1>\s"),)),
     remedy=Remedy(
         "recommended.cfg",
-        {Trouble.HOLDING: ("option http-no-delay",), Trouble.TIMEOUT: ("timeout client", "timeout server")},
+        {
+            Trouble.HOLDING: ("option http-no-delay",),
+            Trouble.TIMEOUT: ("timeout client", "timeout server"),
+            Trouble.GOES_ON: ("option abortonclose",),
+        },
     ),
     # It holds for 200 ms, and then waits for the token that begins the next clump.
     hold=(0.19, 0.28),

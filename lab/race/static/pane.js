@@ -65,15 +65,15 @@ export class Pane {
     tag.textContent = word;
   }
 
-  heading(title, way) {
+  heading(title, route) {
     this.part("h3").textContent = title;
-    this.part(".path").textContent = way.title;
+    this.part(".path").textContent = route.title;
     const details = this.part("details");
-    details.hidden = !way.file;
-    this.part("summary").textContent = way.file;
+    details.hidden = !route.file;
+    this.part("summary").textContent = route.file;
     const code = this.part("code");
-    this.part("pre").ariaLabel = `Configuration ${way.file}`;
-    code.replaceChildren(...way.lines.map((line, index) => this.line(line, way.marked.includes(index))));
+    this.part("pre").ariaLabel = `Configuration ${route.file}`;
+    code.replaceChildren(...route.lines.map((line, index) => this.line(line, route.marked.includes(index))));
     this.showMark();
   }
 
@@ -121,6 +121,6 @@ export class Pane {
   // How the tokens came, in a word.
   get delivery() {
     if (this.pieces.length <= 1) return "all at once";
-    return this.pieces.length >= 0.75 * this.text.length ? "token by token" : "in clumps";
+    return this.pieces.length >= 0.75 * this.text.length ? "token by token" : "in bursts";
   }
 }

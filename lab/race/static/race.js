@@ -26,7 +26,7 @@ let freeze = null;
 // ---- what is chosen
 
 const pair = () => offered.pairs[find("pair").value];
-const death = () => offered.deaths[find("death").value];
+const crash = () => offered.crashes[find("crash").value];
 
 function fill(select, options) {
   select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
@@ -54,12 +54,12 @@ function showPair() {
     `the last after ${length.toFixed(1)} s.`;
 }
 
-function showDeath() {
-  panes.naive.heading("Unhandled", death().way);
-  panes.handled.heading("Handled", death().way);
+function showCrash() {
+  panes.naive.heading("Unhandled", crash().route);
+  panes.handled.heading("Handled", crash().route);
   dying.forEach((pane) => pane.reset());
   find("dying-lead").textContent =
-    `The model server dies after token ${offered.diesAfter} of ${death().plan.tokens}. ` +
+    `The model server dies after token ${offered.diesAfter} of ${crash().plan.tokens}. ` +
     "One reply, read by two programs.";
 }
 
@@ -102,8 +102,8 @@ const newRun = () => crypto.randomUUID?.() ?? String(Math.random()).slice(2);
 
 // ---- the race
 
-async function run(pane, kind, way) {
-  const seen = await read(kind, { run: newRun(), way }, (text, at) => pane.token(text, at));
+async function run(pane, kind, route) {
+  const seen = await read(kind, { run: newRun(), route }, (text, at) => pane.token(text, at));
   const at = performance.now();
   if (seen.whole && seen.clean) pane.finish(at, pane.delivery === "token by token" ? "whole" : "late", pane.delivery);
   else pane.finish(at, "broken", seen.tokens ? `${seen.clean ? "half" : "cut"}, ${seen.tokens} tokens` : "no answer");
@@ -153,9 +153,9 @@ function outcome(pane, sign, headline, detail, button) {
   box.hidden = false;
 }
 
-async function readTwice(kind, way, those) {
+async function readTwice(kind, route, those) {
   const id = newRun();
-  const seen = await read(kind, { run: id, way }, (text, at) => those.forEach((pane) => pane.token(text, at)));
+  const seen = await read(kind, { run: id, route }, (text, at) => those.forEach((pane) => pane.token(text, at)));
   const reply = await fetch(`/verdict/${id}`);
   const none = { kind: "failed", reason: "no reply", tokens: 0, detail: seen.detail };
   return { seen, verdict: reply.ok ? await reply.json() : none };
@@ -169,7 +169,7 @@ async function die() {
   const start = performance.now();
   dying.forEach((pane) => pane.start(start));
   const stop = keepPainting(dying, () => {}, 1);
-  const { seen, verdict } = await readTwice("death", death().way.key, dying);
+  const { seen, verdict } = await readTwice("crash", crash().route.key, dying);
   tellNaive(seen);
   tellHandled(verdict);
   stop(performance.now());
@@ -212,7 +212,7 @@ async function askAgain(event) {
   panes.handled.text = [];
   panes.handled.say("reading", "asking again");
   const stop = keepPainting([panes.handled], () => {}, 1);
-  const { verdict } = await readTwice("again", death().way.key, [panes.handled]);
+  const { verdict } = await readTwice("again", crash().route.key, [panes.handled]);
   find("die").focus();
   tellHandled(verdict);
   stop(performance.now());
@@ -226,7 +226,7 @@ async function askAgain(event) {
 function listen() {
   find("proxy").addEventListener("change", choosePairs);
   find("pair").addEventListener("change", showPair);
-  find("death").addEventListener("change", showDeath);
+  find("crash").addEventListener("change", showCrash);
   find("start").addEventListener("click", race);
   find("die").addEventListener("click", die);
   addEventListener("keydown", (event) => {
@@ -239,14 +239,14 @@ function listen() {
 }
 
 async function begin() {
-  offered = await (await fetch("/programme")).json();
+  offered = await (await fetch("/races")).json();
   const proxies = [...new Set(offered.pairs.map((one) => one.proxy))];
   fill(find("proxy"), proxies.map((proxy) => [proxy, proxy === "direct" ? "none" : proxy]));
-  fill(find("death"), offered.deaths.map((one, index) => [index, `${one.way.title}: ${one.title}`]));
+  fill(find("crash"), offered.crashes.map((one, index) => [index, `${one.route.title}: ${one.title}`]));
   const wide = matchMedia("(min-width: 46rem)").matches;
   for (const details of document.querySelectorAll("details.config")) details.open = wide;
   choosePairs();
-  showDeath();
+  showCrash();
   listen();
   document.body.dataset.state = "ready";
 }

