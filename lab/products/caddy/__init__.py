@@ -8,6 +8,8 @@ configuration. So several can share a container.
 
 from __future__ import annotations
 
+import re
+
 from lab.products._product import VERSION, Product, Remedy, Signs, Version, Wheel, header
 from lab.vocabulary import Trouble
 
@@ -15,6 +17,10 @@ from lab.vocabulary import Trouble
 def _serve(path: str) -> list[str]:
     # The adapter is named, because Caddy takes a file for JSON unless it is called Caddyfile.
     return ["caddy", "run", "--adapter", "caddyfile", "--config", path]
+
+
+def _at_home(text: str, _: str) -> str:
+    return re.sub(r"(?m)^(\s*:\$\{PORT\} \{)$", "\\g<1>\n\tbind 127.0.0.1", text)
 
 
 PRODUCT = Product(
@@ -29,5 +35,6 @@ PRODUCT = Product(
     version_command=("caddy", "version"),
     version_pattern=r"^v?(\d+\.\d+\.\d+)",
     signs=Signs((header("server", rf"^caddy{VERSION}"), header("via", r"\bcaddy\b"))),
+    at_home=_at_home,
     remedy=Remedy("recommended.caddyfile", {Trouble.TIMEOUT: ("response_header_timeout", "read_timeout")}),
 )
