@@ -41,6 +41,8 @@ TRIES = 3
 """How often a port is chosen for one target, or all ports for the model server."""
 
 _SNIPPETS = "snippets"
+_IN_USE = "Address already in use"
+"""The system's own words, which every product repeats."""
 _TEMPORARY = "tmp"
 _FILE = "@FILE@"
 """Stands for a configuration's path, which may begin with /tmp itself."""
@@ -175,6 +177,11 @@ class Processes:
         """See `Runner`."""
         if product is None:
             return "LAB_PATIENCE=3 waits longer."
+        if _IN_USE in said:
+            return (
+                "Without containers all configurations of a run share the ports of this machine. Run those that listen "
+                "on one more port of their own each by itself (`lab run SCENARIO::PROXY::CASE`), or in containers."
+            )
         return "Correct the configuration, or wait longer with LAB_PATIENCE=3."
 
     async def close(self) -> None:
