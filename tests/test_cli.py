@@ -68,7 +68,7 @@ class TestUsage:
             (["list", "silent-gap::apache"], "'silent-gap::apache'"),
             (["show", "silent-gasp"], "'silent-gasp'"),
             (["up", "silent-gasp", "nginx"], "'silent-gasp'"),
-            (["up", "silent-gap", "apache"], "'apache'"),
+            (["up", "silent-gap", "squid"], "'squid'"),
             (["run", "--proxy", "nginx-0.1"], "'nginx-0.1'"),
             (["run", "clumps", "--proxy", "nginx", "--proxy", "apache"], "'apache'"),
             (["run", "clumps::haproxy", "--proxy", "envoy"], "nothing is left to run"),
