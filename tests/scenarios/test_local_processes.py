@@ -161,6 +161,16 @@ class TestNoEngine:
         ]
         assert outcomes == [Outcome.SKIPPED] * 2
 
+    def test_nothing_is_kept_up_for_nobody(self, tmp_path: Path, bare: dict[str, str]) -> None:
+        """Where none of the cases can be had, `lab up` says so and ends."""
+        scenario = write_scenario(tmp_path / "held")
+        number = PRODUCTS["nginx"].versions[0].number
+        with running("up", scenario, f"nginx-{number}", env=bare) as process:
+            code, _, err = end_of(process)
+        assert code == ExitCode.NO_ENVIRONMENT
+        (message,) = messages(err)
+        assert f"nginx {number} is not on this machine" in message
+
     def test_containers_that_are_asked_for_cannot_be_had(self, tmp_path: Path, bare: dict[str, str]) -> None:
         """Exit code 3 and one message; nothing is run in their place."""
         scenario = write_scenario(tmp_path / "held")
