@@ -65,10 +65,10 @@ class TestUsage:
         ("arguments", "named"),
         [
             (["run", "silent-gasp"], "'silent-gasp'"),
-            (["list", "silent-gap::apache"], "'silent-gap::apache'"),
+            (["list", "silent-gap::squid"], "'silent-gap::squid'"),
             (["show", "silent-gasp"], "'silent-gasp'"),
             (["up", "silent-gasp", "nginx"], "'silent-gasp'"),
-            (["up", "silent-gap", "apache"], "'apache'"),
+            (["up", "silent-gap", "squid"], "'squid'"),
             (["run", "--proxy", "nginx-0.1"], "'nginx-0.1'"),
             (["run", "clumps", "--proxy", "nginx", "--proxy", "squid"], "'squid'"),
             (["run", "clumps::haproxy", "--proxy", "envoy"], "nothing is left to run"),

@@ -138,8 +138,22 @@ async def keep_up(scenarios: Sequence[Scenario], supply: Supply, *, out: Console
             print_line(out, f"{case.id}  {case.title}".rstrip(), "bold")
             for line in _curl_lines(testbed, case):
                 print_line(out, line)
+        lacking = [fault for case in cases if (fault := _lacking(testbed, case))]
+        if len(lacking) == len(cases):
+            raise lacking[0]
         out.print("\nUp until Ctrl-C.")
         await asyncio.Event().wait()
+
+
+def _lacking(testbed: Testbed, case: Case) -> Unavailable | None:
+    """Why a case cannot be up on this machine; None where it can."""
+    try:
+        testbed.url(case.id)
+    except Unavailable as fault:
+        return fault
+    except SetUpFault:
+        pass
+    return None
 
 
 def _curl_lines(testbed: Testbed, case: Case) -> list[str]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from re import Pattern
@@ -149,6 +150,9 @@ class Product:
             process may, such as to serve as another user.
         writable: folders inside a container that it writes to, beside those for temporary files; empty at its start.
         prepare: shell commands to be run in a container before it.
+        programs: what its binary may be called; the first word of `version_command` if there is none.
+        lookup: what stands for the binary inside its commands, quoted as a shell needs it; their first word if it is
+            empty.
         at_home: a configuration and the folder that its process may write to, to what it is where there is no
             container: it listens on loopback only, and writes into that folder or to its standard outputs.
         threads: how many threads and processes one of it may start, beside those for each core.
@@ -170,6 +174,8 @@ class Product:
     capabilities: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    lookup: str = ""
     at_home: AtHome = lambda text, _: text
     threads: int = 32
 
@@ -187,6 +193,17 @@ class Product:
     def recommended(self) -> Path:
         """The one configuration that meets every requirement."""
         return self.folder / f"recommended{self.suffix}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its binary may be called."""
+        return self.programs or self.version_command[:1]
+
+    def with_binary(self, command: Sequence[str], binary: str) -> list[str]:
+        """One of its commands, with the binary of that path and no other."""
+        if self.lookup:
+            return [word.replace(self.lookup, shlex.quote(binary)) for word in command]
+        return [binary, *command[1:]]
 
     def read_version(self, output: str) -> str | None:
         """The version in the output of `version_command`; None where it carries none."""

@@ -1,4 +1,4 @@
-"""A whole run: engine, images, testbed, every case, and the results.
+"""A whole run: testbed, every case, and the results.
 
 The wall time of a run is meant to be close to that of its longest case, since nearly all of it is
 waiting; so everything is played together, in one event loop (`lab.scenarios.rounds`).
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
 
-from lab.catalogue import Scenario
+from lab.catalogue import Case, Scenario
 from lab.errors import EnvironmentFault
 from lab.results import FORMAT_VERSION, CaseResult, ImageResult, ProxyResult, Results, ScenarioResult
 from lab.scenarios.consumers import check_consumers
@@ -48,8 +48,9 @@ class _Diary:
     began: datetime = field(default_factory=lambda: datetime.now().astimezone())
     started: float = field(default_factory=time.monotonic)
     wall: float | None = None
-    """Seconds from the first start of a container to the last verdict; None before that one."""
+    """Seconds from the beginning to the last verdict; None before that one."""
     results: dict[str, CaseResult] = field(default_factory=dict)
+    used: tuple[Used, ...] = ()
     probe: Precedence = Precedence.NONE
     model_server: Precedence = Precedence.NONE
 
@@ -80,12 +81,20 @@ async def run_lab(
     cases = [case for scenario in scenarios for case in scenario.cases]
     if supply is None:
         supply = await asyncio.to_thread(choose, listener.say)
-    targets = [Target(case.id, case.proxy, case.config) for case in longest_first(cases)]
     diary = _Diary()
+    fault = await _play(cases, supply, listener, diary)
+    results = _results(scenarios, diary, supply, real_defaults=real_defaults)
+    if fault is not None:
+        raise LeftStanding(fault, results) from fault
+    return results
+
+
+async def _play(cases: Sequence[Case], supply: Supply, listener: RunListener, diary: _Diary) -> EnvironmentFault | None:
+    """Play the cases and write it down; gives what failed when all was played, if anything did."""
+    targets = [Target(case.id, case.proxy, case.config) for case in longest_first(cases)]
     fault: EnvironmentFault | None = None
-    used: tuple[Used, ...] = ()
     try:
-        async with started(targets, supply, listener.say, wait=False) as (testbed, used):
+        async with started(targets, supply, listener.say, wait=False) as (testbed, diary.used):
             listener.begins(cases)
             rounds = Rounds(testbed, listener)
             await testbed.while_starting(rounds.play(cases))
@@ -95,22 +104,18 @@ async def run_lab(
         if diary.wall is None:
             raise
         fault = error
-    # A log is whole when the container is gone: a proxy writes of an exchange after its client has seen the end.
+    # A log is whole when its process is gone: a proxy writes of an exchange after its client has seen the end.
     for case in cases:
         result = replace(diary.results[case.id], log=tuple(testbed.log(case.id, LOG_LINES)))
         diary.results[case.id] = result
         listener.ends(case, result)
-    results = _results(scenarios, diary, supply, used, real_defaults=real_defaults)
-    if fault is not None:
-        raise LeftStanding(fault, results) from fault
-    return results
+    return fault
 
 
 def _results(
     scenarios: Sequence[Scenario],
     diary: _Diary,
     supply: Supply,
-    used: Sequence[Used],
     *,
     real_defaults: bool,
 ) -> Results:
@@ -125,7 +130,7 @@ def _results(
         longest=longest,
         longest_seconds=seconds,
         real_defaults=real_defaults,
-        images=tuple(ImageResult(u.key, u.reference, u.image_id, u.version, u.how) for u in used),
+        images=tuple(ImageResult(u.key, u.reference, u.image_id, u.version, u.how) for u in diary.used),
         scenarios=tuple(_scenario(scenario, diary.results) for scenario in scenarios),
         probe=diary.probe,
         model_server=diary.model_server,

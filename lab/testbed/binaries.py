@@ -57,7 +57,7 @@ def on_path(products: Iterable[Product]) -> tuple[Binary, ...]:
     where = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM))
     found = []
     for product in products:
-        path = shutil.which(product.version_command[0], path=where)
+        path = next(filter(None, (shutil.which(name, path=where) for name in product.names)), None)
         version = _version_of(product, Path(path)) if path else None
         if path and version:
             found.append(Binary(as_version(product, version, Path(path)), Path(path), version, Had.ON_PATH))
@@ -132,7 +132,7 @@ def not_here(proxy: Proxy, reason: str = "") -> Unavailable:
         reason: more words on why, if there are any.
     """
     source = proxy.version.source
-    remedy = f"Start a container engine, or give its binary: --binary /path/to/{proxy.product.version_command[0]}."
+    remedy = f"Start a container engine, or give its binary: --binary /path/to/{proxy.product.names[0]}."
     if isinstance(source, DebianPackage):
         remedy = f"{remedy} Debian {source.suite} has it: apt-get install {source.package}."
     problem = f"{proxy.product.title} {proxy.version.number} is not on this machine"
@@ -143,7 +143,7 @@ def _identify(path: Path, products: Sequence[Product]) -> Binary:
     if not path.is_file() or not os.access(path, os.X_OK):
         raise BadInput(f"--binary {path}: no program is there.", "Give the path of a product's binary.")
     # The one that it is called after first: each is asked in its own way.
-    for product in sorted(products, key=lambda each: each.version_command[0] != path.name):
+    for product in sorted(products, key=lambda each: path.name not in each.names):
         version = _version_of(product, path)
         if version:
             return Binary(as_version(product, version, path.absolute()), path.absolute(), version, Had.NAMED)
@@ -158,7 +158,7 @@ def _version_of(product: Product, path: Path) -> str | None:
     """What a binary prints as that product's version; None where it prints none."""
     try:
         done = subprocess.run(  # noqa: S603  # the user's own binary
-            (str(path), *product.version_command[1:]),
+            product.with_binary(product.version_command, str(path)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

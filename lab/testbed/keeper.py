@@ -22,7 +22,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import selectors
+import select
 import signal
 import socket
 import subprocess
@@ -45,6 +45,8 @@ GRACE = 1.0
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _NOT_STARTED = 127
+_ORDERS = 0
+"""Standard input."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Keeper:
     def __init__(self, folder: Path) -> None:
         self._record = folder / RECORD
         self._slots: dict[int, str] = {}
+        self._over = False
         self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
     def serve(self, parent: int) -> None:
@@ -103,38 +106,28 @@ class Keeper:
         waking.setblocking(False)
         signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: os.close(0))
+        signal.signal(signal.SIGTERM, self._heard)
         self._prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         self._prctl(_PR_SET_CHILD_SUBREAPER, 1)
         rest = b""
         # The parent may have ended before it could be noticed.
-        while os.getppid() == parent:
-            with suppress(OSError, ValueError):
-                self._wait(woken)
-            self._reap()
-            try:
-                read = os.read(0, 1 << 16) if self._has_orders() else b"\n"
-            except OSError:
-                break
-            if not read:
-                break
-            *lines, rest = (rest + read).split(b"\n")
-            for line in filter(None, lines):
-                self._obey(Order(**json.loads(line)))
+        while os.getppid() == parent and not self._over:
+            ready, _, _ = select.select([_ORDERS, woken.fileno()], [], [])
+            if woken.fileno() in ready:
+                woken.recv(4096)
+                self._reap()
+            if _ORDERS in ready:
+                read = os.read(_ORDERS, 1 << 16)
+                if not read:
+                    break
+                *lines, rest = (rest + read).split(b"\n")
+                for line in lines:
+                    self._obey(Order(**json.loads(line)))
         self._end_all()
 
-    def _wait(self, woken: socket.socket) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(0, selectors.EVENT_READ)
-            key = selector.register(woken, selectors.EVENT_READ)
-            if any(ready is key for ready, _ in selector.select()):
-                woken.recv(4096)
-
-    @staticmethod
-    def _has_orders() -> bool:
-        with selectors.DefaultSelector() as selector:
-            selector.register(0, selectors.EVENT_READ)
-            return bool(selector.select(0))
+    def _heard(self, *_: object) -> None:
+        """It was asked to end, by the kernel as a rule: its parent has ended."""
+        self._over = True
 
     def _obey(self, order: Order) -> None:
         try:

@@ -41,6 +41,11 @@ TRIES = 3
 """How often a port is chosen for one target, or all ports for the model server."""
 
 _SNIPPETS = "snippets"
+_IN_USE = "Address already in use"
+"""The system's own words, which every product repeats."""
+_TEMPORARY = "tmp"
+_FILE = "@FILE@"
+"""Stands for a configuration's path, which may begin with /tmp itself."""
 _CANNOT_LISTEN = "cannot listen on"
 """What the model server says of a port that somebody has taken."""
 
@@ -75,6 +80,19 @@ def home(folder: Path, snippets: Path, product: Product) -> _Home:
     if product.snippets:
         moved[product.snippets.inside] = f"{snippets}/{product.name}"
     return _Home(folder, moved)
+
+
+def command_of(product: Product, binary: Path, file: str, temporary: Path) -> list[str]:
+    """What serves a configuration. Pure.
+
+    Args:
+        product: whose.
+        binary: its program.
+        file: the configuration.
+        temporary: a folder in place of `/tmp`, which is all containers have for pid files and the like.
+    """
+    words = [word.replace("/tmp/", f"{temporary}/") for word in product.command(_FILE)]  # noqa: S108  # of a container
+    return product.with_binary([word.replace(_FILE, file) for word in words], str(binary))
 
 
 class Processes:
@@ -146,7 +164,8 @@ class Processes:
     async def _try(self, instance: Instance, name: str) -> Process:
         """Start a target and wait until it answers, has ended, or the time is up."""
         self._furnish(instance)
-        command = (str(self._binaries[instance.target.proxy.id].path), *instance.program.command[1:])
+        product, binary = instance.target.proxy.product, self._binaries[instance.target.proxy.id]
+        command = command_of(product, binary.path, instance.file, Path(instance.folder, _TEMPORARY))
         process = await self._begin(name, command, instance.folder)
         limit = _machine.patience(readiness.LIMIT)
         if await readiness.await_answer((HOST, instance.port), process.ended, limit) and not process.is_alive():
@@ -158,6 +177,11 @@ class Processes:
         """See `Runner`."""
         if product is None:
             return "LAB_PATIENCE=3 waits longer."
+        if _IN_USE in said:
+            return (
+                "Without containers all configurations of a run share the ports of this machine. Run those that listen "
+                "on one more port of their own each by itself (`lab run SCENARIO::PROXY::CASE`), or in containers."
+            )
         return "Correct the configuration, or wait longer with LAB_PATIENCE=3."
 
     async def close(self) -> None:
@@ -190,6 +214,8 @@ class Processes:
         product = target.proxy.product
         here = home(folder, self._folder / _SNIPPETS, product)
         folder.mkdir(mode=0o711, exist_ok=True)
+        (folder / _TEMPORARY).mkdir(exist_ok=True)
+        (folder / _TEMPORARY).chmod(0o1777)
         for each in product.writable:
             Path(here.moved[each]).mkdir(parents=True, exist_ok=True)
         text = here.text(config.read_template(target.config), product, instance.port, instance.upstream)

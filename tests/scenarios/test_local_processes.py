@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,7 @@ def test_a_killed_lab_leaves_no_process(tmp_path: Path, nginx: Binary, keeper_to
     scenario = write_scenario(tmp_path / "long", table=LONG)
     with running("run", scenario, "--binary", nginx.path, "--out", tmp_path / "out") as process:
         await_line(process, PLAY)
-        begun = psutil.Process(process.pid).children(recursive=True)
-        names = {each.name() for each in begun}
-        assert "nginx" in names
+        begun = started(process.pid)
         (keeper,) = psutil.Process(process.pid).children()
         if keeper_too:
             keeper.kill()
@@ -91,12 +90,21 @@ def test_a_stopped_lab_leaves_nothing(tmp_path: Path, nginx: Binary, number: sig
     scenario = write_scenario(tmp_path / "long", table=LONG)
     with running("run", scenario, "--binary", nginx.path, "--out", tmp_path / "out") as process:
         await_line(process, PLAY)
-        begun = psutil.Process(process.pid).children(recursive=True)
+        begun = started(process.pid)
         code, _, err = end_of(process, number)
     assert code == 128 + number
     assert messages(err) == ["lab: stopped"]
     assert [each for each in begun if each.is_running()] == []
     assert [folder.path for folder in folders() if folder.owner.pid == process.pid] == []
+
+
+def started(pid: int) -> list[psutil.Process]:
+    """All processes of a lab, as soon as its two nginx have a worker each."""
+    while True:
+        found = psutil.Process(pid).children(recursive=True)
+        with suppress(psutil.NoSuchProcess):
+            if [each.name() for each in found].count("nginx") == 4:
+                return found
 
 
 class TestNoEngine:
@@ -152,6 +160,16 @@ class TestNoEngine:
             for case in each["cases"]
         ]
         assert outcomes == [Outcome.SKIPPED] * 2
+
+    def test_nothing_is_kept_up_for_nobody(self, tmp_path: Path, bare: dict[str, str]) -> None:
+        """Where none of the cases can be had, `lab up` says so and ends."""
+        scenario = write_scenario(tmp_path / "held")
+        number = PRODUCTS["nginx"].versions[0].number
+        with running("up", scenario, f"nginx-{number}", env=bare) as process:
+            code, _, err = end_of(process)
+        assert code == ExitCode.NO_ENVIRONMENT
+        (message,) = messages(err)
+        assert f"nginx {number} is not on this machine" in message
 
     def test_containers_that_are_asked_for_cannot_be_had(self, tmp_path: Path, bare: dict[str, str]) -> None:
         """Exit code 3 and one message; nothing is run in their place."""

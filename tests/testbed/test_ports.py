@@ -41,8 +41,8 @@ def test_what_somebody_listens_on_is_left_out(ports: Ports) -> None:
 
 
 def test_what_is_given_back_can_be_had_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With room for one block only, the second lab gets it when the first has ended."""
-    monkeypatch.setattr(_ports, "PORTS", range(PORTS.stop - _ports._BLOCK, PORTS.stop))
+    """With room for one block only, of which no other lab knows, the second lab gets it when the first has ended."""
+    monkeypatch.setattr(_ports, "PORTS", range(31_000, 31_000 + _ports._BLOCK))
     first, second = Ports(), Ports()
     assert first.take()
     with pytest.raises(EnvironmentFault, match="No port between"):

@@ -84,7 +84,7 @@ async def test_products_forward_and_a_refusal_is_told(here: dict[str, Binary], t
         with pytest.raises(SetUpFault, match=r"no.such") as caught:
             testbed.url("bad")
         assert str(bad.config) in str(caught.value)
-    assert any("GET /lab/health" in line for line in testbed.log("nginx-0"))
+    assert any("GET /lab/health" in line for line in testbed.log("nginx-0")), testbed.log("nginx-0")
 
 
 async def test_no_port_is_open_to_other_machines(here: dict[str, Binary], tmp_path: Path) -> None:
@@ -111,6 +111,38 @@ async def test_what_cannot_be_had_costs_its_own_targets(here: dict[str, Binary],
         assert await asyncio.to_thread(ask, testbed.url("plain"))
         with pytest.raises(Unavailable, match=r"HAProxy 3\.2"):
             testbed.url("missing")
+
+
+PAGE = """
+events {}
+http {
+    server { listen 127.0.0.1:PAGE; }
+    server { listen ${PORT}; location / { proxy_pass http://${MODEL}; } }
+}
+"""
+
+
+async def test_who_wants_one_more_port_that_another_has_is_told_why(here: dict[str, Binary], tmp_path: Path) -> None:
+    """Processes share the machine: of two with a page at one port, one is up, and the other's remedy says so."""
+    ports = Ports()
+    page = str(ports.take())
+    targets = []
+    for name in ("one", "other"):
+        file = tmp_path / name / "nginx.conf"
+        file.parent.mkdir()
+        file.write_text(PAGE.replace("PAGE", page))
+        targets.append(Target(name, here["nginx"].proxy, file))
+    async with Testbed(targets, runner([here["nginx"]], tmp_path)) as testbed:
+        faults = []
+        for target in targets:
+            try:
+                assert (await asyncio.to_thread(ask, testbed.url(target.key)))[0] == 200
+            except SetUpFault as fault:
+                faults.append(fault)
+    ports.close()
+    (fault,) = faults
+    assert page in fault.problem
+    assert "share the ports of this machine" in fault.remedy
 
 
 @pytest.mark.parametrize("lies", [0, 1])

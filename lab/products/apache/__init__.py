@@ -15,19 +15,21 @@ import re
 from lab.products._product import VERSION, DebianPackage, Product, Remedy, Signs, Version, header
 from lab.vocabulary import Trouble
 
+_LOOKUP = '"$(command -v apache2 || command -v httpd)"'
+
+
+def _at_home(text: str, _: str) -> str:
+    return re.sub(r"(?m)^(\s*Listen\s+)\$\{PORT\}", r"\g<1>127.0.0.1:${PORT}", text)
+
 
 def _serve(path: str) -> list[str]:
     # A folder that no other configuration of the same container uses.
     own = "/tmp/apache-" + re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-")  # noqa: S108  # inside the container
     given = [f"PidFile {own}/pid", f"DefaultRuntimeDir {own}", "ServerName lab"]
     # Debian's program is called apache2, the official image's httpd.
-    start = f'mkdir -p {own} && exec "$(command -v apache2 || command -v httpd)" "$@"'
+    start = f'mkdir -p {own} && exec {_LOOKUP} "$@"'
     before = [word for line in given for word in ("-C", line)]
     return ["sh", "-c", start, "sh", "-f", path, *before, "-DFOREGROUND"]
-
-
-def _at_home(text: str, _: str) -> str:
-    return re.sub(r"(?m)^(\s*Listen\s+)\$\{PORT\}", r"\g<1>127.0.0.1:${PORT}", text)
 
 
 PRODUCT = Product(
@@ -39,7 +41,10 @@ PRODUCT = Product(
         Version("2.4.71", "httpd:2.4.71", DebianPackage("trixie", "apache2")),
     ),
     command=_serve,
-    version_command=("sh", "-c", "$(command -v apache2 || command -v httpd) -v"),
+    version_command=("sh", "-c", f"{_LOOKUP} -v"),
+    programs=("apache2", "httpd"),
+    lookup=_LOOKUP,
+    at_home=_at_home,
     version_pattern=r"Apache/(\d+\.\d+\.\d+)",
     signs=Signs(
         headers=(header("server", rf"^apache{VERSION}"),),
@@ -50,5 +55,4 @@ PRODUCT = Product(
     capabilities=("SETGID", "SETUID"),
     # All workers of Debian's configuration, and what each of its processes has beside them.
     threads=200,
-    at_home=_at_home,
 )

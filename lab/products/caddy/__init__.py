@@ -20,8 +20,7 @@ def _serve(path: str) -> list[str]:
 
 
 def _at_home(text: str, _: str) -> str:
-    # A host in a site's address would not do: Caddy matches it, and listens everywhere all the same.
-    return re.sub(r"(?m)^(:\$\{PORT\} \{)$", r"\1\n\tbind 127.0.0.1", text)
+    return re.sub(r"(?m)^(\s*:\$\{PORT\} \{)$", "\\g<1>\n\tbind 127.0.0.1", text)
 
 
 PRODUCT = Product(
@@ -36,6 +35,6 @@ PRODUCT = Product(
     version_command=("caddy", "version"),
     version_pattern=r"^v?(\d+\.\d+\.\d+)",
     signs=Signs((header("server", rf"^caddy{VERSION}"), header("via", r"\bcaddy\b"))),
-    remedy=Remedy("recommended.caddyfile", {Trouble.TIMEOUT: ("response_header_timeout", "read_timeout")}),
     at_home=_at_home,
+    remedy=Remedy("recommended.caddyfile", {Trouble.TIMEOUT: ("response_header_timeout", "read_timeout")}),
 )
