@@ -95,7 +95,8 @@ def test_it_takes_about_as_long_as_its_longest_case(run: WholeRun) -> None:
 def test_the_reports_are_there(run: WholeRun) -> None:
     """Three files, each whole: nothing of a half-written one is left."""
     assert {path.name for path in run.folder.iterdir()} == {"results.json", "report.html", "junit.xml"}
-    assert run.err == ""
+    # On a busy machine some cases are measured again, which is said; nothing else is.
+    assert [line for line in run.err.splitlines() if not line.startswith("measuring again, by itself")] == []
     assert "Cases" in run.out
 
 

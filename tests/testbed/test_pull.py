@@ -114,7 +114,7 @@ def registry_port(engine: docker.DockerClient) -> Iterator[int]:
     try:
         container.reload()
         port = int(container.attrs["NetworkSettings"]["Ports"]["5000/tcp"][0]["HostPort"])
-        assert asyncio.run(await_answer("127.0.0.1", port, asyncio.Event(), 60))
+        assert asyncio.run(await_answer(("127.0.0.1", port), asyncio.Event(), 60))
         yield port
     finally:
         container.remove(force=True, v=True)
