@@ -1,4 +1,4 @@
-"""Files of the user's: written whole or not at all, read only where reading ends; and the folder for what is kept.
+"""Files of the user's: written whole or not at all, read only where reading ends.
 
 A folder may come from somebody else. What lies in it may be a pipe that nobody writes to, a device without an end, or
 a link to a file that is nobody's business; none of them may stop the lab or get into a report.
@@ -7,16 +7,13 @@ a link to a file that is nobody's business; none of them may stop the lab or get
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import os
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from lab.errors import BadInput, EnvironmentFault
+from lab.errors import BadInput
 
 LONGEST_TEXT = 4 * 2**20
 """Bytes of a text that a person writes: a scenario's table, its story, a configuration."""
@@ -103,25 +100,3 @@ def stay_inside(path: Path, folder: Path) -> None:
         raise BadInput(
             f"{path} leads to {real}, outside of {folder}", "Put a copy of the file in its place, if it is yours."
         )
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for the lab; made if need be.
-
-    Raises:
-        EnvironmentFault: it cannot be made.
-    """
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "token-stream-lab"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentFault(f"{folder}: {error.strerror}", "Set XDG_CACHE_HOME to a folder of yours.") from error
-    return folder
-
-
-@contextmanager
-def machine_lock(name: str) -> Iterator[None]:
-    """Let one run at a time through; the lock dies with its process, and its file stays in the cache."""
-    with (cache_folder() / f"{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -17,7 +17,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.files import cache_folder, machine_lock, write_whole
+from lab.cache import cache_folder, machine_lock
+from lab.files import write_whole
 
 HERE = Path(__file__).parent
 DRIVERS = HERE / "drivers"

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from lab.cache import cache_folder, machine_lock
 from lab.errors import BadInput, EnvironmentFault, Unavailable
-from lab.files import cache_folder, machine_lock
 from lab.products import DebianPackage, OwnBinary, Product, Proxy, Version, Wheel
 from lab.testbed import wheels
 

@@ -25,8 +25,8 @@ import docker.errors
 import psutil
 from testcontainers.core.docker_client import get_docker_host
 
+from lab.cache import machine_lock
 from lab.errors import EnvironmentFault
-from lab.files import machine_lock
 from lab.testbed import _commands, _machine
 from lab.testbed._faults import ENGINE_ERRORS, engine_faults, explain
 

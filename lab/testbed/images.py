@@ -20,8 +20,8 @@ from types import MappingProxyType
 import docker
 import docker.errors
 
+from lab.cache import machine_lock
 from lab.errors import BadInput, EnvironmentFault
-from lab.files import machine_lock
 from lab.products import PROXIES, DebianPackage, Proxy, Wheel
 from lab.testbed import engine, versions
 from lab.testbed._faults import engine_faults

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import docker
 
-from lab.files import cache_folder, write_whole
+from lab.cache import cache_folder
+from lab.files import write_whole
 from lab.testbed._confined import NOBODY, confinement
 from lab.testbed._faults import engine_faults
 from lab.testbed._owner import labels, new_run
