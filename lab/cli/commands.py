@@ -73,13 +73,13 @@ def run(
     with without_signals():
         from lab.cli.run import run_and_report
         from lab.cli.runners import supplied
-        from lab.testbed.supply import Supply, Wish
+        from lab.testbed.supply import RunnerWish, Supply
 
     def choose(supply: Supply, proxies: Sequence[str]) -> tuple[Scenario, ...]:
         scenarios = discover(_folder(names) or shipped_scenarios(), supply.products)
         return with_waits(select(scenarios, _ids(names), proxies, real_defaults=real_defaults), waits)
 
-    supply, chosen = supplied(Wish(runner, tuple(binary or ())), proxy or (), choose, say)
+    supply, chosen = supplied(RunnerWish(runner, tuple(binary or ())), proxy or (), choose, say)
     raise typer.Exit(run_and_report(chosen, to, supply, real_defaults=real_defaults, out=out, err=err))
 
 
@@ -135,12 +135,12 @@ def up(
     with without_signals():
         from lab.cli.run import keep_up
         from lab.cli.runners import supplied
-        from lab.testbed.supply import Supply, Wish
+        from lab.testbed.supply import RunnerWish, Supply
 
     def choose(supply: Supply, proxies: Sequence[str]) -> tuple[Scenario, ...]:
         return select(discover(_folder([name]) or shipped_scenarios(), supply.products), _ids([name]), proxies)
 
-    supply, chosen = supplied(Wish(runner, tuple(binary or ())), [proxy], choose, say)
+    supply, chosen = supplied(RunnerWish(runner, tuple(binary or ())), [proxy], choose, say)
     run_until_stopped(keep_up(chosen, supply, out=out, say=say))
 
 

@@ -8,13 +8,13 @@ from lab.catalogue import Scenario
 from lab.errors import BadInput
 from lab.testbed.binaries import Binary, Had
 from lab.testbed.engine import Say
-from lab.testbed.supply import Supply, Wish, choose, from_machine
+from lab.testbed.supply import RunnerWish, Supply, choose, from_machine
 
 Select = Callable[[Supply, Sequence[str]], tuple[Scenario, ...]]
 """Chooses the cases behind some proxies, of those that a supply knows."""
 
 
-def supplied(wish: Wish, proxies: Sequence[str], select: Select, say: Say) -> tuple[Supply, tuple[Scenario, ...]]:
+def supplied(wish: RunnerWish, proxies: Sequence[str], select: Select, say: Say) -> tuple[Supply, tuple[Scenario, ...]]:
     """What to run with, and the cases; all that the user wrote is checked before anything is started for it.
 
     Raises:

@@ -17,6 +17,14 @@ from lab.judge.rules import Checked, Reports
 from lab.plan import Plan
 from lab.vocabulary import Ending, Requirement, State
 
+IN_WORDS: Mapping[State, str] = {
+    State.MET: "met",
+    State.NOT_MET: "not met",
+    State.INCONCLUSIVE: "cannot tell",
+    State.NOT_APPLICABLE: "not applicable",
+}
+"""What was observed, as every report says it."""
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -46,14 +54,20 @@ class Observation:
     @property
     def words(self) -> str:
         """What was observed, in a sentence."""
+        up_to = f" up to {self.up_to:g} s" if self.up_to else ""
+        return f"{IN_WORDS[self.state]}{up_to}: {self.evidence}"
+
+    @property
+    def evidence(self) -> str:
+        """What bears the state out."""
         match self.state:
             case State.MET:
-                return f"met up to {self.up_to:g} s: {self.actual}" if self.up_to else f"met: {self.sentence}"
-            case State.NOT_MET:
-                return f"not met: {self.actual}"
+                return self.actual if self.up_to else self.sentence
             case State.INCONCLUSIVE:
-                return f"cannot tell: {self.doubt or self.actual}"
-        return f"not applicable: {self.expected}"
+                return self.doubt or self.actual
+            case State.NOT_APPLICABLE:
+                return self.expected
+        return self.actual
 
     @property
     def met(self) -> bool:

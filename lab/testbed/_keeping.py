@@ -20,7 +20,7 @@ import lab
 from lab.errors import EnvironmentFault
 from lab.testbed import keeper
 from lab.testbed.keeper import Event, Order
-from lab.testbed.runner import Place
+from lab.testbed.runner import Started
 
 KEPT = 2000
 """Lines of a log that can still be read when its file is gone: the last ones."""
@@ -60,9 +60,9 @@ class Process:
         except psutil.Error:
             return False
 
-    def place(self, port: int) -> Place:
+    def place(self, port: int) -> Started:
         """Where it listens on loopback, for the testbed."""
-        return Place(("127.0.0.1", port), self.ended, self.tail)
+        return Started(("127.0.0.1", port), self.ended, self.tail)
 
     def tail(self, count: int) -> list[str]:
         """The last lines that it wrote."""

@@ -36,7 +36,7 @@ from lab.testbed._plan import Instance, Pod, Target
 from lab.testbed._precedence import prefer
 from lab.testbed.builders import MODEL_CODE
 from lab.testbed.images import MODEL, ImageInUse
-from lab.testbed.runner import Place, together
+from lab.testbed.runner import Started, together
 from lab.testbed.sweep import remove_run, sweep
 from lab.vocabulary import Precedence
 
@@ -63,9 +63,9 @@ class _Up:
     running: Running | None = None
     addresses: Mapping[int, tuple[str, int]] = field(default_factory=dict)
 
-    def place(self, port: int, slot: str) -> Place:
+    def place(self, port: int, slot: str) -> Started:
         voice = self.book.voices[slot]
-        return Place(self.addresses.get(port), voice.ended, lambda count: list(voice.lines)[-count:])
+        return Started(self.addresses.get(port), voice.ended, lambda count: list(voice.lines)[-count:])
 
 
 class Containers:
@@ -107,7 +107,7 @@ class Containers:
         self._client: docker.DockerClient | None = None
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="testbed")
 
-    async def open(self, targets: Sequence[Target]) -> tuple[Mapping[str, Instance], Place]:
+    async def open(self, targets: Sequence[Target]) -> tuple[Mapping[str, Instance], Started]:
         """See `Runner`."""
         self._pods = _plan.pods(targets, MODEL)
         client = self._client = await self._in_thread(engine.connect)
@@ -122,7 +122,7 @@ class Containers:
         instances = {instance.target.key: instance for pod in self._pods for instance in pod.instances}
         return instances, self._up[MODEL].place(MODEL_PORT, "")
 
-    async def start(self, instance: Instance) -> Place:
+    async def start(self, instance: Instance) -> Started:
         """See `Runner`; a target has its place when it is known whether it can share its container."""
         await asyncio.shield(self._raising[instance.target.proxy.id])
         return self._place(instance)
@@ -267,7 +267,7 @@ class Containers:
         up.running = await self._in_thread(start)
         up.addresses = _addresses(up.running.attrs["NetworkSettings"], network.name, ports)
 
-    def _place(self, instance: Instance) -> Place:
+    def _place(self, instance: Instance) -> Started:
         return self._up[self._pod_of[instance.target.key]].place(instance.port, instance.slot)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:

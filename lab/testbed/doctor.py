@@ -10,7 +10,7 @@ from lab.errors import LabError
 from lab.products import Proxy, Wheel
 from lab.testbed import engine, images
 from lab.testbed.binaries import not_here
-from lab.testbed.supply import Wish, decide, from_machine
+from lab.testbed.supply import RunnerWish, decide, from_machine
 from lab.vocabulary import RunnerName
 
 
@@ -43,7 +43,7 @@ def examine() -> list[Examined]:
         if client is not None:
             client.close()
     action = engine.decide(engine.look(answers=found[0].ok))
-    runner = decide(Wish(), action)
+    runner = decide(RunnerWish(), action)
     brought = "" if found[0].ok or runner is RunnerName.PROCESSES else ", of an engine that `lab run` brings first"
     found.append(Examined(True, f"lab run would use: {runner}{brought}"))
     if images_there:

@@ -32,7 +32,7 @@ from lab.testbed._plan import Instance, Target
 from lab.testbed._ports import HOST, Ports, is_free
 from lab.testbed.binaries import Binary
 from lab.testbed.keeper import Order
-from lab.testbed.runner import Place
+from lab.testbed.runner import Started
 from lab.testbed.sweep import sweep_folders
 from lab.vocabulary import Precedence
 
@@ -117,7 +117,7 @@ class Processes:
         self._ports = Ports()
         self._asked: set[str] = set()
 
-    async def open(self, targets: Sequence[Target]) -> tuple[Mapping[str, Instance], Place]:
+    async def open(self, targets: Sequence[Target]) -> tuple[Mapping[str, Instance], Started]:
         """See `Runner`."""
         self._files.callback(self._ports.close)
         await asyncio.to_thread(sweep_folders)
@@ -139,7 +139,7 @@ class Processes:
         self.precedence = prefer_process(model.pid) if model.is_alive() else Precedence.NONE
         return {instance.target.key: instance for instance in instances}, model.place(port)
 
-    async def start(self, instance: Instance) -> Place:
+    async def start(self, instance: Instance) -> Started:
         """See `Runner`; a port that somebody took meanwhile is replaced."""
         proxy = instance.target.proxy
         if proxy.id in self._missing:

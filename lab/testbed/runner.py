@@ -17,7 +17,7 @@ from lab.vocabulary import Precedence
 
 
 @dataclass(frozen=True)
-class Place:
+class Started:
     """Where something runs that was started.
 
     Attributes:
@@ -40,7 +40,7 @@ class Runner(Protocol):
 
     precedence: Precedence
 
-    async def open(self, targets: Sequence[Target]) -> tuple[Mapping[str, Instance], Place]:
+    async def open(self, targets: Sequence[Target]) -> tuple[Mapping[str, Instance], Started]:
         """Start the model server, and say where each target is going to be, by its key.
 
         Raises:
@@ -48,7 +48,7 @@ class Runner(Protocol):
             EnvironmentFault: the machine lacks something; whatever was started is ended by `close`.
         """
 
-    async def start(self, instance: Instance) -> Place:
+    async def start(self, instance: Instance) -> Started:
         """Have one target up; it need not answer yet.
 
         Raises:

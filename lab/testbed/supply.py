@@ -33,7 +33,7 @@ from lab.vocabulary import RunnerName
 
 
 @dataclass(frozen=True)
-class Wish:
+class RunnerWish:
     """What a user asks for.
 
     Attributes:
@@ -145,7 +145,7 @@ class FromMachine:
         return had, missing
 
 
-def decide(wish: Wish, action: Action) -> RunnerName:
+def decide(wish: RunnerWish, action: Action) -> RunnerName:
     """Which runner to take, where `action` is what can be done about an engine. Pure.
 
     Raises:
@@ -158,7 +158,7 @@ def decide(wish: Wish, action: Action) -> RunnerName:
     return RunnerName.PROCESSES if wish.binaries or action is Action.GIVE_UP else RunnerName.CONTAINERS
 
 
-def choose(say: Say, wish: Wish = Wish(), here: FromMachine | None = None) -> Supply:
+def choose(say: Say, wish: RunnerWish = RunnerWish(), here: FromMachine | None = None) -> Supply:
     """What the user asks for; left to the lab, an engine where there is one or one can be brought, else processes.
 
     Args:

@@ -19,7 +19,7 @@ from typing import Self
 from lab.errors import EnvironmentFault, SetUpFault, Unavailable
 from lab.testbed import _commands, _machine, _plan, readiness
 from lab.testbed._plan import Instance, Target
-from lab.testbed.runner import Place, Runner, together
+from lab.testbed.runner import Runner, Started, together
 from lab.vocabulary import Precedence
 
 __all__ = ["Target", "Testbed"]
@@ -46,9 +46,9 @@ class Testbed:
         self.runner = runner
         self._targets = targets
         self._wait = wait
-        self._model: Place | None = None
+        self._model: Started | None = None
         self._instances: Mapping[str, Instance] = {}
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, Started] = {}
         self._refused: dict[str, SetUpFault | Unavailable] = {}
         self._starts: dict[str, asyncio.Task[None]] = {}
 
@@ -143,7 +143,7 @@ class Testbed:
             remedy = self.runner.remedy(target.proxy.product, said)
             self._refused[key] = SetUpFault(f"{target.proxy.id} with {target.config} {said}", remedy)
 
-    async def _await_model(self, place: Place) -> None:
+    async def _await_model(self, place: Started) -> None:
         complaint = await _complaint(place)
         if complaint is not None:
             raise EnvironmentFault(f"The model server {complaint}", self.runner.remedy(None, complaint))
@@ -168,7 +168,7 @@ class Testbed:
         await self.runner.close()
 
 
-async def _complaint(place: Place) -> str | None:
+async def _complaint(place: Started) -> str | None:
     """Wait until a process answers; if it does not, what became of it and what it said."""
     limit = _machine.patience(readiness.LIMIT)
     if await readiness.await_answer(place.address, place.ended, limit):
@@ -178,7 +178,7 @@ async def _complaint(place: Place) -> str | None:
     return f"{became}:\n{said or '  (it said nothing)'}"
 
 
-def _url(place: Place | None) -> str:
+def _url(place: Started | None) -> str:
     if place is None or place.address is None:
         raise RuntimeError("asked for an address before there is one")
     host, port = place.address

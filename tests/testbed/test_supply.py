@@ -9,27 +9,27 @@ from lab.errors import BadInput, EnvironmentFault
 from lab.products import PROXIES
 from lab.testbed import engine, supply
 from lab.testbed.engine import Action
-from lab.testbed.supply import FromEngine, FromMachine, Wish, choose, decide
+from lab.testbed.supply import FromEngine, FromMachine, RunnerWish, choose, decide
 from lab.vocabulary import RunnerName
 
 AUTO, CONTAINERS, PROCESSES = RunnerName
 NAMED = (Path("/usr/sbin/nginx"),)
 
 CASES = {
-    "an engine answers": (Wish(), Action.USE, CONTAINERS),
-    "an engine can be installed": (Wish(), Action.INSTALL, CONTAINERS),
-    "an engine can be started": (Wish(), Action.START, CONTAINERS),
-    "an engine is starting": (Wish(), Action.WAIT, CONTAINERS),
-    "no engine can be had": (Wish(), Action.GIVE_UP, PROCESSES),
-    "a binary is named, and an engine answers": (Wish(binaries=NAMED), Action.USE, PROCESSES),
-    "a binary is named, and processes are": (Wish(PROCESSES, NAMED), Action.USE, PROCESSES),
-    "processes beside an engine": (Wish(PROCESSES), Action.USE, PROCESSES),
-    "containers, and no engine": (Wish(CONTAINERS), Action.GIVE_UP, CONTAINERS),
+    "an engine answers": (RunnerWish(), Action.USE, CONTAINERS),
+    "an engine can be installed": (RunnerWish(), Action.INSTALL, CONTAINERS),
+    "an engine can be started": (RunnerWish(), Action.START, CONTAINERS),
+    "an engine is starting": (RunnerWish(), Action.WAIT, CONTAINERS),
+    "no engine can be had": (RunnerWish(), Action.GIVE_UP, PROCESSES),
+    "a binary is named, and an engine answers": (RunnerWish(binaries=NAMED), Action.USE, PROCESSES),
+    "a binary is named, and processes are": (RunnerWish(PROCESSES, NAMED), Action.USE, PROCESSES),
+    "processes beside an engine": (RunnerWish(PROCESSES), Action.USE, PROCESSES),
+    "containers, and no engine": (RunnerWish(CONTAINERS), Action.GIVE_UP, CONTAINERS),
 }
 
 
 @pytest.mark.parametrize(("wish", "action", "runner"), CASES.values(), ids=CASES)
-def test_which_runner_is_taken(wish: Wish, action: Action, runner: RunnerName) -> None:
+def test_which_runner_is_taken(wish: RunnerWish, action: Action, runner: RunnerName) -> None:
     """What the user asks for; else an engine wherever there is or can be one; else processes."""
     assert decide(wish, action) is runner
 
@@ -38,7 +38,7 @@ def test_which_runner_is_taken(wish: Wish, action: Action, runner: RunnerName) -
 def test_a_binary_is_nothing_for_a_container(action: Action) -> None:
     """Whoever asks for both is told which two things contradict each other, whatever the machine has."""
     with pytest.raises(BadInput, match=r"--binary.*--runner"):
-        decide(Wish(CONTAINERS, NAMED), action)
+        decide(RunnerWish(CONTAINERS, NAMED), action)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_an_engine_that_cannot_be_brought_is_no_engine(monkeypatch: pytest.Monke
 def test_containers_that_are_asked_for_are_not_replaced() -> None:
     """The fault names the place."""
     with pytest.raises(EnvironmentFault, match=r"dead\.sock"):
-        choose(pytest.fail, Wish(CONTAINERS))
+        choose(pytest.fail, RunnerWish(CONTAINERS))
 
 
 @pytest.mark.engine

@@ -12,11 +12,11 @@ from lab.audit.report.active_text import (
     deaths_words,
     histogram,
     looked_for,
-    plain_sentence,
     reply_words,
     timeout_cell,
     timeout_words,
 )
+from lab.judge.requirements import IN_WORDS
 from lab.measure.findings import ActiveFindings
 from lab.printable import printable
 from lab.reports.pages import page_environment
@@ -24,12 +24,6 @@ from lab.reports.phrases import seconds
 from lab.reports.style import page_style
 from lab.vocabulary import State
 
-_WORDS = {
-    State.MET: "met",
-    State.NOT_MET: "not met",
-    State.INCONCLUSIVE: "cannot tell",
-    State.NOT_APPLICABLE: "not applicable",
-}
 _TONES = {State.MET: "good", State.NOT_MET: "failed", State.INCONCLUSIVE: "fault", State.NOT_APPLICABLE: "skipped"}
 
 
@@ -43,7 +37,7 @@ def active_page(findings: ActiveFindings) -> str:
         tone=tone,
         bars="\n".join(histogram(findings.terminations)),
         style=page_style(("lab.audit.report", "audit.css")),
-        words=_WORDS,
+        words=IN_WORDS,
         tones=_TONES,
     )
 
@@ -54,7 +48,6 @@ def _environment() -> Environment:
     environment.filters.update(
         seconds=seconds,
         printable=printable,
-        sentence=plain_sentence,
         cell=timeout_cell,
         timeout=timeout_words,
         looked_for=looked_for,

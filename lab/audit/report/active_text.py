@@ -36,10 +36,7 @@ def print_active(findings: ActiveFindings, out: Console) -> None:
 def lines_of(findings: ActiveFindings) -> list[str]:
     """The report as lines of text."""
     lines = [findings.summary, "", "Requirements"]
-    lines += [
-        f"  {_MARKS[each.state]}  {each.requirement.value}: {plain_sentence(each.words)}"
-        for each in findings.observations
-    ]
+    lines += [f"  {_MARKS[each.state]}  {each.requirement.value}: {each.evidence}" for each in findings.observations]
     lines += ["", f"Timeouts, {looked_for(findings)}"]
     lines += [
         f"  {each.watched.value:12}  {timeout_cell(each):18}  {timeout_words(each)}" for each in findings.timeouts
@@ -84,14 +81,6 @@ def deaths_words(terminations: Sequence[Termination]) -> str:
     kinds = Counter(termination.kind for termination in terminations)
     told = ", ".join(f"{kinds[kind]} {words}" for kind, words in _KINDS.items() if kinds[kind])
     return f"{len(terminations)} streams of the search died on the path: {told}"
-
-
-def plain_sentence(sentence: str) -> str:
-    """The sentence without the word that stands before it already."""
-    for word in ("not met", "met", "cannot tell"):
-        if sentence.startswith(f"{word}:"):
-            return sentence[len(word) + 1 :].strip()
-    return sentence
 
 
 def timeout_cell(timeout: TimeoutFound) -> str:
