@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 from lab.catalogue import Scenario, discover, shipped_scenarios
 from lab.catalogue.schema import Closed
@@ -86,15 +88,63 @@ def test_contributing_names_every_key() -> None:
     assert {key for key in keys if f"`{key}`" not in text and f"[{key}" not in text} == set()
 
 
-def test_readme_names_every_command() -> None:
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [README, ROOT / "CONTRIBUTING.md", *DOCS, *sorted((ROOT / "scenarios").glob("*/README.md"))]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+COMMANDS = typer.main.get_command(app)
+
+
+def _id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def test_every_command_is_named() -> None:
     """A command that nobody hears of is not there."""
-    text = (ROOT / "README.md").read_text()
+    text = "".join(page.read_text() for page in [README, *DOCS])
     names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     assert [name for name in names if f"lab {name}" not in text] == []
 
 
-def test_readme_names_every_environment_variable() -> None:
+def test_every_environment_variable_is_among_the_settings() -> None:
     """Each has one place where a user finds it."""
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs" / "settings.md").read_text()
     used = {name for path in (ROOT / "lab").rglob("*.py") for name in re.findall(r"\bLAB_[A-Z_]+", path.read_text())}
     assert {name for name in used if name not in text} == set()
+
+
+def test_readme_is_short() -> None:
+    """Whoever has a problem finds the way from it; everything else stands in docs."""
+    assert len(README.read_text().splitlines()) <= 160
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_id)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A link to a file that is gone, or to a heading that has another name now, leads nowhere."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCED.sub("", page.read_text())):
+        path, _, anchor = target.partition("#")
+        if not re.match(r"[a-z]+:", target):
+            file = page.parent / path if path else page
+            assert file.exists(), target
+            assert not anchor or anchor in _anchors(file), target
+
+
+def _anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub makes anchors of them."""
+    headings = re.findall(r"^#+ (.*)", FENCED.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "CONTRIBUTING.md", *DOCS], ids=_id)
+def test_commands_are_commands(page: Path) -> None:
+    """Each line of a block that calls the lab has a command and options that there are; none is run."""
+    blocks = "".join(block for kind, block in FENCED.findall(page.read_text()) if kind in ("", "sh"))
+    indented = re.findall(r"^    (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    for line in [*indented, *blocks.splitlines()]:
+        call = re.match(r"(?:LAB_\w+=\S+ )*(?:\.venv/bin/)?lab (.*)", line.strip())
+        if call:
+            COMMANDS.make_context("lab", shlex.split(call[1], comments=True))
+            name, *options = shlex.split(call[1], comments=True)
+            command = COMMANDS.get_command(typer.Context(COMMANDS), name)
+            assert command is not None, line
+            command.make_context(name, options)
