@@ -27,6 +27,7 @@ from lab.endpoint.stops import StopReason, stop_of
 from lab.endpoint.versions import unspoken
 from lab.errors import ExitCode
 from lab.evidence import HttpVersion
+from lab.precedence import precedence
 
 PROMPT = "Count from 1 to 1000 in words, one number on each line. Do not stop early, and write nothing else."
 """What is asked for: an answer that any model makes long, and that is worth nothing."""
@@ -123,8 +124,9 @@ class Run:
         first = not any(sample.setting.route == wanted[0].setting.route for sample in self.telling)
         asked = [asyncio.create_task(self._ask(request)) for request in wanted]
         try:
-            for done in asyncio.as_completed(asked):
-                self.samples.append(await done)
+            with precedence():
+                for done in asyncio.as_completed(asked):
+                    self.samples.append(await done)
         finally:
             for task in asked:
                 task.cancel()

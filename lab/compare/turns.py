@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from lab.evidence import Evidence
+from lab.precedence import precedence
 
 Ask = Callable[[int, bool, int], Awaitable[Evidence]]
 """Makes generation number N, as a stream or not, one of so many at once, and brings back the evidence."""
@@ -82,8 +83,9 @@ async def _turn(ask: Ask, generations: Sequence[int], stream: bool) -> Turn:
     while True:
         started = time.monotonic()
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_one(ask, number, stream, len(generations))) for number in generations]
+            with precedence():
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(_one(ask, number, stream, len(generations))) for number in generations]
         except ExceptionGroup as failures:
             # The first is why it ended; the others were on their way to the same.
             failure = failures.exceptions[0]
