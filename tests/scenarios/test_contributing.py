@@ -52,6 +52,7 @@ def test_the_example_goes_as_it_says(tmp_path: Path) -> None:
     assert told[Requirement.WAITS_FOR_THE_FIRST_TOKEN].actual.startswith("met up to 1 s")
 
 
+@pytest.mark.grid
 @pytest.mark.engine
 @pytest.mark.usefixtures("images_in_use")
 @pytest.mark.parametrize(
