@@ -28,7 +28,7 @@ def with_waits(scenarios: Iterable[Scenario], waits: Waits) -> tuple[Scenario, .
 
 
 def _case(case: Case, waits: Waits) -> Case:
-    if case.variant not in (Variant.FIXED, Variant.NOT_AFFECTED):
+    if case.variant in (Variant.BROKEN, Variant.REAL_DEFAULTS):
         return case
     return replace(case, exchanges=tuple(_exchange(each, waits) for each in case.exchanges))
 

@@ -215,13 +215,6 @@ def at_most(exchanges: Sequence[Exchange]) -> float:
     )
 
 
-async def audit_actively(target: AuditTarget, *, longest: float, say: Say = silent) -> ActiveFindings:
-    """Audit a path behind which the lab's own model server stands; arguments and errors as for `ActiveRun`."""
-    run = ActiveRun(target, longest, say)
-    await run.run()
-    return run.findings()
-
-
 async def _make(target: AuditTarget, channel: SideChannel, exchange: Exchange) -> Exchanged:
     await asyncio.sleep(exchange.delay)
     try:

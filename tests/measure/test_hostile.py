@@ -18,12 +18,14 @@ from lab.endpoint.mask import Mask
 from lab.errors import EnvironmentFault
 from lab.measure import exchanges
 from lab.measure import run as module
-from lab.measure.run import ActiveRun, AuditTarget, at_most, audit_actively
+from lab.measure.run import ActiveRun, AuditTarget, at_most
 from lab.plan import Plan, make_plan
 from lab.suite.exchange import Exchange, Role
 from lab.suite.search import search
 from lab.wire import FORMATS
 from lab.wire.format import Reply
+
+from .auditing import audit_actively
 
 SECRET = "correct-horse-battery"
 TIMEOUT = b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"now": 1.0}'
@@ -101,13 +103,13 @@ def test_the_bound_leaves_every_exchange_its_time() -> None:
 _AUDITED = """
 import asyncio, re, sys
 from pathlib import Path
-from lab.measure.run import AuditTarget, audit_actively
+from lab.measure.run import ActiveRun, AuditTarget
 from lab.endpoint.address import endpoint_of
 from lab.endpoint.mask import Mask
 from lab.errors import EnvironmentFault
 try:
     target = AuditTarget(endpoint_of("path", sys.argv[1] + "/v1/chat/completions", None))
-    asyncio.run(audit_actively(target, longest=1.5))
+    asyncio.run(ActiveRun(target, 1.5).run())
 except EnvironmentFault as fault:
     print(fault.problem)
 print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])

@@ -12,13 +12,14 @@ import trustme
 
 from lab.endpoint.address import endpoint_of
 from lab.measure.findings import ActiveFindings, Found, Holds, ModeFound
-from lab.measure.run import AuditTarget, audit_actively
+from lab.measure.run import AuditTarget
 from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Delivery, Watched
 
 from . import proxies
+from .auditing import audit_actively
 
 pytestmark = pytest.mark.engine
 

@@ -37,11 +37,12 @@ import pytest
 
 from lab.endpoint.address import endpoint_of
 from lab.measure.findings import ActiveFindings, Found, Holds, TerminationKind, TimeoutFound
-from lab.measure.run import AuditTarget, audit_actively
+from lab.measure.run import AuditTarget
 from lab.suite.exchange import Leaving
 from lab.suite.search import wait_of
 from lab.vocabulary import Requirement, State, Watched
 
+from .auditing import audit_actively
 from .relay import NEVER, TIMEOUTS, Nature, Why, draw_nature
 
 RUNS = 20 * int(os.environ.get("LAB_REPEAT", "1"))

@@ -23,9 +23,11 @@ from lab.endpoint.address import Endpoint, endpoint_of
 from lab.endpoint.keys import Keys
 from lab.errors import BadInput, EnvironmentFault
 from lab.measure.findings import ActiveFindings, Found, Holds
-from lab.measure.run import ActiveRun, AuditTarget, audit_actively, side_url_of
+from lab.measure.run import ActiveRun, AuditTarget, side_url_of
 from lab.model.server import ModelServer
 from lab.vocabulary import Delivery, Requirement, State, Watched
+
+from .auditing import audit_actively
 
 SECRET = "correct-horse-battery"
 LONGEST = 1.5

@@ -15,13 +15,14 @@ import pytest
 
 from lab.endpoint.address import endpoint_of
 from lab.measure.findings import ActiveFindings, Found, Holds
-from lab.measure.run import AuditTarget, audit_actively
+from lab.measure.run import AuditTarget
 from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Requirement, State, Watched
 
 from . import proxies
+from .auditing import audit_actively
 
 LONGEST = 9.0
 SILENCES = (Watched.FIRST_BYTE, Watched.FIRST_TOKEN, Watched.IDLE, Watched.BATCH_REPLY)
