@@ -60,6 +60,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,200}")
 
 _CLOSING_SECONDS = 1.0
 
+_READ_AT_ONCE = 64 * 1024
+"""Bytes of JSON that are read in the event loop: some milliseconds at worst, while others wait."""
+
 # One made, the same as a chunk, and what the transport still has of the one before.
 _STEPS_AT_ONCE = 4
 
@@ -194,8 +197,10 @@ class ModelServer:
         if request.method == "GET":
             # Beside a plan in the header, the query is the page's own.
             asked = Asked("lab" if header is not None else f"lab?{request.query_string}", stream=True)
-        else:
+        elif len(body) <= _READ_AT_ONCE:
             asked = wire.read_ask(body)
+        else:
+            asked = await self._aside.work(partial(wire.read_ask, body))
         # The body is needed no more.
         share.give_back()
         return name, arrived, asked, _read_plan(header, asked.model)

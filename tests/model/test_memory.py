@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from lab.model.aside import Aside
 from lab.model.server import ModelServer
 
 from .attacked import Attacked, attacked
@@ -138,3 +140,23 @@ async def test_the_health_check_does_not_wait_for_a_long_answer(server: ModelSer
     long.close()
     health.close()
     assert came == 0
+
+
+@pytest.mark.parametrize(("values", "aside"), [(10, 0), (100_000, 1)], ids=["few", "many"])
+async def test_a_body_of_many_values_is_read_beside_the_loop(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, values: int, aside: int
+) -> None:
+    """It takes a tenth of a second, and fifty of them at once kept the health check waiting for eleven."""
+    works: list[object] = []
+    work = Aside.work
+
+    async def counted(self: Aside, given: Callable[[], object]) -> object:
+        works.append(given)
+        return await work(self, given)
+
+    monkeypatch.setattr(Aside, "work", counted)
+    document = {"model": "lab?tokens=1", "messages": [{"role": "user", "content": "x"}], "metadata": [1] * values}
+    body = json.dumps(document).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: lab\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    seen = await exchange(server.base_url, head + body)
+    assert (seen.status, len(works)) == (200, aside)
