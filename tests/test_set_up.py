@@ -113,6 +113,7 @@ def test_what_is_left_out_stands_in_the_last_line(suite: Suite) -> None:
     assert suite(both, LAB_BROWSER="1").returncode == 1
 
 
+@pytest.mark.grid
 def test_a_run_draws_the_same_again_unless_it_is_told_to_draw_afresh(suite: Suite) -> None:
     """The seed stands at the top, so that a failed draw can be had again by it."""
 

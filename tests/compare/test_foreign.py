@@ -88,7 +88,9 @@ def test_known_times_are_measured_and_streaming_is_recommended(compare: Compare,
 
 
 @pytest.mark.usefixtures("busy")
-@pytest.mark.parametrize("pieces", [20, (12, 40)], ids=["one-length", "any-length"])
+@pytest.mark.parametrize(
+    "pieces", [20, pytest.param((12, 40), marks=pytest.mark.grid)], ids=["one-length", "any-length"]
+)
 def test_a_path_that_buffers_makes_streaming_pointless(
     compare: Compare, tmp_path: Path, pieces: int | tuple[int, int]
 ) -> None:

@@ -35,6 +35,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
+@pytest.mark.grid
 def test_an_application_is_typed_strictly(tmp_path: Path, cache: Path) -> None:
     """Every function, with the SDKs' own types going through `watch`."""
     assert check(APPLICATION.read_text(), tmp_path, cache) == []

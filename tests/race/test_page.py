@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from browser import open_window
+from markers import grid
 from playwright.async_api import Page
 from processes import LAB, LIMIT
 
@@ -176,7 +177,13 @@ async def values(page: Page, select: str) -> list[str]:
     return list(await page.evaluate(f"[...document.querySelector('{select}').options].map((one) => one.value)"))
 
 
-@pytest.mark.parametrize("look", [{"viewport": PHONE, "color_scheme": scheme} for scheme in ("light", "dark")])
+@pytest.mark.parametrize(
+    "look",
+    grid(
+        [{"viewport": PHONE, "color_scheme": scheme} for scheme in ("dark", "light")],
+        quick=[{"viewport": PHONE, "color_scheme": "dark"}],
+    ),
+)
 async def test_a_phone_needs_no_sideways_scrolling(page: Page) -> None:
     """Before and after, with the configurations closed at first and then open."""
     assert await page.locator("details[open]").count() == 0
@@ -187,7 +194,13 @@ async def test_a_phone_needs_no_sideways_scrolling(page: Page) -> None:
     assert widths[0] <= widths[1]
 
 
-@pytest.mark.parametrize("look", [{"viewport": DESK, "color_scheme": scheme} for scheme in ("light", "dark")])
+@pytest.mark.parametrize(
+    "look",
+    grid(
+        [{"viewport": DESK, "color_scheme": scheme} for scheme in ("light", "dark")],
+        quick=[{"viewport": DESK, "color_scheme": "light"}],
+    ),
+)
 async def test_every_text_can_be_read(page: Page) -> None:
     """In light and dark, with both halves played: no text has less contrast than WCAG asks for."""
     await page.click("#start")
