@@ -7,6 +7,7 @@ tone. A broken variant that *passed* is not good news about the proxy; it says t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -147,7 +148,12 @@ def proxies_of(results: Results) -> list[str]:
             releases = products.setdefault(proxy.product, [])
             if proxy.proxy not in releases:
                 releases.append(proxy.proxy)
-    return [release for releases in products.values() for release in sorted(releases)]
+    return [release for releases in products.values() for release in sorted(releases, key=_by_number)]
+
+
+def _by_number(proxy: str) -> list[tuple[int, str]]:
+    """The older version first: 2.8 before 2.11."""
+    return [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", proxy)]
 
 
 def seconds(value: float) -> str:

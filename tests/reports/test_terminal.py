@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from lab.reports import describe_case, print_results
-from lab.results import Results
+from lab.reports.phrases import proxies_of
+from lab.results import ProxyResult, Results
 
 
 def summary(results: Results, width: int, report: Path | None = None, *, colours: bool = False) -> str:
@@ -120,3 +121,10 @@ def test_a_described_side_without_verdict_gives_the_problem(results: Results) ->
     """Where nothing was judged, the proxy's own message is the explanation."""
     case = results.scenarios[1].proxies[2].cases[1]
     assert "Problem  envoy-1.40 refused fixed.yaml" in describe_case("idle-timeout::envoy-1.40::fixed", case)
+
+
+def test_the_versions_of_a_product_stand_by_number(results: Results) -> None:
+    """2.8 is older than 2.11, whatever their letters say."""
+    proxies = tuple(ProxyResult(f"caddy-{number}", "caddy", ()) for number in ("2.11", "2.8"))
+    only = replace(results, scenarios=(replace(results.scenarios[0], proxies=proxies),))
+    assert proxies_of(only) == ["caddy-2.8", "caddy-2.11"]
