@@ -19,7 +19,7 @@ from lab.vocabulary import Requirement, Variant
 
 
 def with_waits(scenarios: Iterable[Scenario], waits: Waits) -> tuple[Scenario, ...]:
-    """The scenarios, with those waits wherever a variant is to meet a requirement about waiting.
+    """The scenarios, with those waits wherever a variant is not to break.
 
     Raises:
         BadInput: no plan can wait so long.

@@ -18,9 +18,10 @@ WELL_BEFORE = 0.5
 """Seconds. What the model wrote so long before its death had the time to get through any path that hands
 tokens on at once, on the busiest machine; what it wrote later may be lost with nobody to blame."""
 
-_DEADLY = frozenset(
+DEADLY = frozenset(
     {FaultKind.FIN, FaultKind.RST, FaultKind.NO_MARKER, FaultKind.FORGE, FaultKind.CUT_JSON, FaultKind.CUT_UTF8}
 )
+"""Faults by which the model breaks its answer off."""
 
 _BY_ENDING: Mapping[Ending, Cause] = {
     Ending.MODEL_ERROR_IN_STREAM: Cause.MODEL_ERROR,
@@ -57,7 +58,7 @@ def lost(reading: Reading) -> tuple[int, ...]:
 def well_before(reading: Reading) -> tuple[int, ...]:
     """Numbers of the tokens that the model wrote well before its death; empty if it did not die."""
     ledger = reading.evidence.ledger
-    if ledger is None or ledger.fault_at is None or reading.fault not in _DEADLY:
+    if ledger is None or ledger.fault_at is None or reading.fault not in DEADLY:
         return ()
     limit = ledger.fault_at - WELL_BEFORE
     return tuple(token.number for token in ledger.tokens if token.at <= limit)
@@ -65,12 +66,12 @@ def well_before(reading: Reading) -> tuple[int, ...]:
 
 def model_died(reading: Reading) -> bool:
     """Whether the model server broke the answer off itself."""
-    return reading.fault in _DEADLY
+    return reading.fault in DEADLY
 
 
 def _by_model(reading: Reading) -> Cause | None:
     fault = reading.fault
-    if fault in _DEADLY:
+    if fault in DEADLY:
         return Cause.LOST_IN_BUFFER if set(lost(reading)) & set(well_before(reading)) else Cause.MODEL_DIED
     # A frozen model explains nothing by itself: somebody's timeout ended the wait.
     return None if fault is None or fault is FaultKind.FREEZE else Cause.MODEL_ERROR

@@ -1,6 +1,6 @@
 """What a streaming path must do: a table of requirements, each one sentence and one rule.
 
-A rule looks at the exchanges of one case, by name, and says whether the path met the requirement, with
+A rule looks at exchanges over one route, by name, and says whether the path met the requirement, with
 numbers. A rule that finds nothing to look at (a model server that never died, in a requirement about
 dying) says so: it is inconclusive, and never met.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from lab.judge import rules
-from lab.judge.doubt import Doubt
+from lab.judge.doubt import Doubt, spared
 from lab.judge.exchanged import Exchanged, Exchanges
 from lab.judge.rules import Checked, Reports
 from lab.plan import Plan
@@ -110,6 +110,9 @@ def observe(requirement: Requirement, exchanges: Exchanges, reports: Reports | N
     """The same, and where all that speaks against it may be the lab's own lateness, nothing is told."""
     criterion, found = REQUIREMENTS[requirement], check(requirement, exchanges, reports)
     if found.met:
+        cut_short = {name: spared(each.evidence) for name, each in exchanges.items() if criterion.wait is not None}
+        if any(cut_short.values()):
+            return Observation(requirement, State.INCONCLUSIVE, found.expected, found.actual, doubt=_listed(cut_short))
         up_to = _longest_wait(criterion.wait, exchanges) if criterion.wait is not None else None
         return Observation(requirement, State.MET, found.expected, found.actual, up_to)
     doubts = {name: criterion.doubt(each.doubt) for name, each in exchanges.items()}
@@ -117,7 +120,7 @@ def observe(requirement: Requirement, exchanges: Exchanges, reports: Reports | N
     sound = check(requirement, {name: each for name, each in exchanges.items() if not doubts[name]}, reports)
     if sound.conclusive and not sound.met:
         return Observation(requirement, State.NOT_MET, found.expected, found.actual)
-    doubt = "; ".join(f"{name}: {why}" for name, why in doubts.items() if why)
+    doubt = _listed(doubts)
     state = State.INCONCLUSIVE if doubt or not found.conclusive else State.NOT_MET
     return Observation(requirement, state, found.expected, found.actual, doubt=doubt)
 
@@ -137,10 +140,21 @@ def observe_all(exchanged: Iterable[Exchanged]) -> Observations:
     }
 
 
+def _listed(doubts: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in doubts.items() if why)
+
+
 def _longest_wait(wait: Callable[[Plan], float], exchanges: Exchanges) -> float | None:
-    """The longest wait that one of them came through; None where none waited."""
-    plans = [each.evidence.plan for each in exchanges.values() if each.verdict.ending is Ending.COMPLETE]
-    return max((wait(plan) for plan in plans if plan is not None), default=0.0) or None
+    """The longest wait that one of them came through, as planned; None where none is known to have waited.
+
+    In lockstep nobody waits for the time that is planned, and without a ledger nobody knows.
+    """
+    waits = [
+        wait(each.exchange.plan)
+        for each in exchanges.values()
+        if each.verdict.ending is Ending.COMPLETE and each.evidence.ledger and not each.exchange.plan.lockstep
+    ]
+    return max(waits, default=0.0) or None
 
 
 def _first_token_of(plan: Plan) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from lab.evidence import Evidence, Ledger, TransportEnd
-from lab.judge.causes import WELL_BEFORE, lost, model_died, well_before
+from lab.judge.causes import DEADLY, WELL_BEFORE, lost, model_died, well_before
 from lab.judge.endings import OWN_ENDS, VISIBLE
 from lab.judge.exchanged import Exchanged, Exchanges
 from lab.judge.verdict import Verdict
@@ -59,12 +59,20 @@ def _each(
     concerns: Callable[[Exchanged], bool],
     holds: Callable[[Exchanged], bool],
     tell: Callable[[Exchanged], str] | None = None,
+    planned: Callable[[Exchanged], bool] | None = None,
 ) -> Checked:
-    """Every exchange that the rule concerns must hold; `actual` tells of those that do not, or else of all."""
+    """Every exchange that the rule concerns must hold; `actual` tells of those that do not, or else of all.
+
+    What was `planned` to be one of them, and came to be none, forbids "met": it was lost, or refused, or cut before.
+    """
     concerned = {name: each for name, each in exchanges.items() if concerns(each)}
     if not concerned:
         return Checked(expected, f"none of {len(exchanges)} exchanges shows it either way", False, conclusive=False)
     bad = {name: each for name, each in concerned.items() if not holds(each)}
+    silent = [name for name, each in exchanges.items() if planned and planned(each) and name not in concerned]
+    if silent and not bad:
+        told = f"{', '.join(silent[:SHOWN])}: {_tell(exchanges[silent[0]])}"
+        return Checked(expected, f"{len(silent)} of {len(exchanges)} show nothing, such as {told}", False, False)
     shown = list((bad or concerned).items())
     told = "; ".join(f"{name}: {(tell or _tell)(each)}" for name, each in shown[:SHOWN])
     if len(shown) > SHOWN:
@@ -106,6 +114,12 @@ def incremental(exchanges: Exchanges, _: Reports) -> Checked:
     return checked if checked.met or missed else replace(checked, conclusive=False)
 
 
+def _to_die(each: Exchanged) -> bool:
+    """Whether the model was to break the answer off."""
+    fault = each.exchange.plan.fault
+    return fault is not None and fault.kind in DEADLY
+
+
 def cut_visible(exchanges: Exchanges, _: Reports) -> Checked:
     """A death amid the answer is one that a client can see."""
     return _each(
@@ -113,6 +127,7 @@ def cut_visible(exchanges: Exchanges, _: Reports) -> Checked:
         "where the model died amid its answer, the reply ends as cut or as an error",
         lambda each: model_died(each.reading) and each.verdict.ending is not Ending.COMPLETE,
         lambda each: each.verdict.ending in VISIBLE,
+        planned=_to_die,
     )
 
 
@@ -123,6 +138,7 @@ def nothing_lost(exchanges: Exchanges, _: Reports) -> Checked:
         f"every token that the model wrote {WELL_BEFORE * 1e3:.0f} ms or more before it died has come",
         lambda each: bool(well_before(each.reading)),
         lambda each: not set(lost(each.reading)) & set(well_before(each.reading)),
+        planned=lambda each: _to_die(each) and each.exchange.plan.fault_delay >= WELL_BEFORE,
     )
 
 
@@ -139,6 +155,7 @@ def errors_pass(exchanges: Exchanges, _: Reports) -> Checked:
         "an error event comes as model-error-in-stream, an error status as model-error-status",
         lambda each: each.reading.fault in _ERRORS,
         lambda each: each.reading.fault is not None and each.verdict.ending is _ERRORS[each.reading.fault],
+        planned=lambda each: each.exchange.plan.fault is not None and each.exchange.plan.fault.kind in _ERRORS,
     )
 
 
@@ -209,6 +226,7 @@ def headers_at_once(exchanges: Exchanges, _: Reports) -> Checked:
         lambda each: _lead(each) is not None,
         lambda each: (_lead(each) or 0.0) > 0,
         lambda each: f"headers {_lead(each) or 0.0:.2f} s before the first token left",
+        planned=lambda each: each.exchange.plan.headers is Headers.EARLY,
     )
 
 
@@ -227,10 +245,11 @@ def heartbeats_pass(exchanges: Exchanges, _: Reports) -> Checked:
     """Heartbeats come while the model is silent."""
     return _each(
         exchanges,
-        "heartbeats of a silent model come before its next token leaves",
+        "heartbeats of a silent model come before its next token leaves, but for the last of each silence",
         lambda each: bool(_beats(each)),
-        lambda each: any(_came_between(each, beat) for beat in _beats(each)),
-        lambda each: f"{len(_beats(each))} heartbeats sent, {each.reading.facts.heartbeats} came",
+        lambda each: _in_time(each) >= max(1, len(_beats(each)) - 1),
+        lambda each: f"{len(_beats(each))} heartbeats sent, {_in_time(each)} came in time",
+        planned=lambda each: bool(each.exchange.plan.heartbeat),
     )
 
 
@@ -247,9 +266,12 @@ def _beats(each: Exchanged) -> list[tuple[float, float]]:
     return beats
 
 
-def _came_between(each: Exchanged, beat: tuple[float, float]) -> bool:
-    sent, next_token = beat
-    return any(sent <= at < next_token for at in each.reading.facts.beats)
+def _in_time(each: Exchanged) -> int:
+    """How many heartbeats came before the next token left; the last has hardly any time for it."""
+    came = 0
+    for sent, next_token in _beats(each):
+        came += any(sent <= at < next_token for at in each.reading.facts.beats)
+    return came
 
 
 def stops(exchanges: Exchanges, _: Reports) -> Checked:
@@ -260,6 +282,7 @@ def stops(exchanges: Exchanges, _: Reports) -> Checked:
         lambda each: _went_on(each) is not None,
         lambda each: (_went_on(each) or 0.0) <= ALWAYS_SOON,
         lambda each: f"the model went on for {_went_on(each) or 0.0:.1f} s",
+        planned=lambda each: each.exchange.leave_after is not None,
     )
 
 
@@ -268,8 +291,12 @@ def _went_on(each: Exchanged) -> float | None:
     trace, ledger = each.evidence.trace, each.evidence.ledger
     if trace.end is not TransportEnd.LEFT or ledger is None:
         return None
-    until = ledger.client_left if ledger.client_left is not None else ledger.finished
-    return None if until is None else max(0.0, until - trace.ended)
+    if ledger.client_left is not None:
+        return max(0.0, ledger.client_left - trace.ended)
+    # A model that came to its end so soon shows nothing: it might have gone on.
+    if ledger.finished is None or ledger.finished - trace.ended <= ALWAYS_SOON:
+        return None
+    return ledger.finished - trace.ended
 
 
 def once(exchanges: Exchanges, _: Reports) -> Checked:
@@ -280,6 +307,7 @@ def once(exchanges: Exchanges, _: Reports) -> Checked:
         lambda each: each.evidence.ledger is not None,
         lambda each: _attempts(each.evidence.ledger) == 1,
         lambda each: f"{_attempts(each.evidence.ledger)} times",
+        planned=lambda _: True,
     )
 
 
@@ -291,9 +319,10 @@ def no_end_forged(exchanges: Exchanges, _: Reports) -> Checked:
     """No answer of a model that died says that it is finished."""
     return _each(
         exchanges,
-        "where the model died amid its answer, nobody says that it was finished",
-        lambda each: model_died(each.reading),
+        "where the model died amid its answer, or the path ended it, nobody says that it was finished",
+        lambda each: model_died(each.reading) or each.verdict.ending is Ending.FORGED_COMPLETE,
         lambda each: each.verdict.ending not in (Ending.FORGED_COMPLETE, Ending.COMPLETE),
+        planned=_to_die,
     )
 
 
@@ -305,6 +334,7 @@ def death_ends_it(exchanges: Exchanges, _: Reports) -> Checked:
         lambda each: model_died(each.reading),
         lambda each: each.evidence.trace.end not in OWN_ENDS and _hung(each.evidence) <= DEATH_SEEN,
         lambda each: f"{each.evidence.trace.end} {_hung(each.evidence):.1f} s after it",
+        planned=_to_die,
     )
 
 

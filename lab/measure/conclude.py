@@ -36,6 +36,8 @@ class Audited:
     began: float
     seconds: float
     notes: tuple[str, ...] = ()
+    lost: tuple[Exchange, ...] = ()
+    """Exchanges of which nothing came: lost, or not over."""
 
 
 def conclude(audited: Audited, made: Sequence[Exchanged]) -> ActiveFindings:
@@ -43,7 +45,7 @@ def conclude(audited: Audited, made: Sequence[Exchanged]) -> ActiveFindings:
     streams = streams_of(made)
     late = sum(model_was_late(each) for each in made if each.exchange.watched is not None)
     timeouts = refined(made, find_timeouts(streams, audited.longest, audited.began))
-    observations = _observations(made, timeouts, audited.longest)
+    observations = _observations(made, timeouts, audited)
     refused = [stream for stream in streams if stream.refused]
     notes = list(audited.notes)
     if late:
@@ -79,17 +81,25 @@ def doubts(made: Sequence[Exchanged], longest: float) -> list[Exchange]:
     return [*follow_ups(made, timeouts), *once_more(longest, late)]
 
 
-def _observations(made: Sequence[Exchanged], timeouts: Timeouts, longest: float) -> tuple[Observation, ...]:
+def _observations(made: Sequence[Exchanged], timeouts: Timeouts, audited: Audited) -> tuple[Observation, ...]:
     """One for each requirement: about waits the search decides, about all else the judge's rules."""
+    lost = {each for exchange in audited.lost for each in exchange.requirements}
+    lost |= {each for each, watched in SETTLED_BY.items() if any(one.watched in watched for one in audited.lost)}
     by_rule = dict(observe_all(made))
     by_rule.update({each.requirement: each for each in (_incomparable(made), _hidden_cuts(made)) if each is not None})
     found = []
     for requirement in Requirement:
         if requirement in SETTLED_BY:
-            found.append(_by_timeout(requirement, timeouts, longest))
+            found.append(_by_timeout(requirement, timeouts, audited.longest))
         else:
             found.append(by_rule.get(requirement) or _not_asked(requirement))
-    return tuple(found)
+    return tuple(_without(each) if each.met and each.requirement in lost else each for each in found)
+
+
+def _without(met: Observation) -> Observation:
+    """What is met as far as was seen, where exchanges are missing of which nobody knows."""
+    actual = f"{met.evidence}, but some exchanges were lost, or not over"
+    return Observation(met.requirement, State.INCONCLUSIVE, met.expected, actual)
 
 
 def _not_asked(requirement: Requirement) -> Observation:
@@ -110,6 +120,10 @@ def _by_timeout(requirement: Requirement, timeouts: Timeouts, longest: float) ->
     unsure = [each for each in found if each.found in (Found.UNKNOWN, Found.HIDDEN) and each.proven < longest]
     if unsure:
         return Observation(requirement, State.INCONCLUSIVE, expected, unsure[0].sentence)
+    ended = [each for each in found if each.ended]
+    if ended:
+        actual = f"{ended[0].sentence}; {ended[0].ended} of the streams did not last so long"
+        return Observation(requirement, State.INCONCLUSIVE, expected, actual)
     least = min(found, key=lambda each: each.proven)
     return Observation(requirement, State.MET, expected, least.sentence, up_to=longest)
 

@@ -145,9 +145,9 @@ def _early_headers(made: Sequence[Exchanged]) -> Effect:
     name = "headers-come-before-the-first-token"
     if not leads:
         return Effect(name, Holds.UNKNOWN, "no exchange shows when early headers come")
-    best = max(leads)
-    words = f"{best:.2f} s before" if best > 0 else f"{-best:.2f} s after"
-    return Effect(name, _yes(best > 0), f"headers that the model sent early came {words} the first token left", best)
+    least = min(leads)
+    words = f"{least:.2f} s before" if least > 0 else f"{-least:.2f} s after"
+    return Effect(name, _yes(least > 0), f"headers that the model sent early came {words} the first token left", least)
 
 
 def _first_byte_is(timeouts: Timeouts) -> Effect:

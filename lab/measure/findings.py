@@ -53,6 +53,7 @@ class TimeoutFound:
         proven: the longest time, in seconds, that an exchange survived of what this timeout watches.
         terminations: exchanges that it ended.
         asked: exchanges that were made to find it.
+        ended: those of them that did not last for as long as is asked about, whatever ended them.
         seen_as: how those deaths look to the client, the most frequent first.
         sentence: the finding in words.
     """
@@ -64,6 +65,7 @@ class TimeoutFound:
     proven: float
     terminations: int
     asked: int
+    ended: int
     seen_as: tuple[str, ...]
     sentence: str
 

@@ -12,9 +12,9 @@ would hide what goes wrong from time to time. Judging computes, so it waits unti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lab.evidence import Evidence
 from lab.judge import Exchanged, Observations, observe_all
@@ -62,9 +62,12 @@ async def measure(
     made, _ = await at_once(works)
     observed = {name: _observed(exchanges, evidence) for name, evidence in zip(addresses, made, strict=True)}
     for name, work in zip(addresses, works, strict=True):
-        if any(each.doubt for each in observed[name].values()):
-            (again,), _ = await at_once([work])
-            observed[name] = _observed(exchanges, again)
+        first = observed[name]
+        if any(each.doubt for each in first.values()):
+            (made_again,), _ = await at_once([work])
+            again = _observed(exchanges, made_again)
+            # What was told without a doubt stands.
+            observed[name] = {each: again[each] if first[each].doubt else first[each] for each in first}
     return observed
 
 
@@ -75,11 +78,23 @@ async def _evidence(
         await starts.turn()
         return await make(exchange, address, channel)
 
-    return await asyncio.gather(*(one(each) for each in exchanges))
+    return await together([one(each) for each in exchanges])
 
 
 def _observed(exchanges: Sequence[Exchange], evidence: Sequence[Evidence]) -> Observations:
     return observe_all(Exchanged.together(exchanges, evidence))
+
+
+async def together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all of this; what fails stops the others and is raised as it is."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def at_once(works: Sequence[Callable[[], Awaitable[T]]]) -> tuple[list[T], Precedence]:

@@ -135,7 +135,7 @@ class ActiveRun:
                 "Write it like 60s or 10m.",
             )
         self._began = time.monotonic()
-        self._planned = 0
+        self._planned: list[Exchange] = []
 
     async def run(self) -> None:
         """Make every exchange.
@@ -153,14 +153,14 @@ class ActiveRun:
             secure = target.endpoint.secure
             exchanges = [*search(self.longest), *one_format(target.endpoint.wire_format, http_2=secure)]
             exchanges += over_http_2(self.longest) if secure else []
-            self._planned = len(exchanges)
+            self._planned = [*exchanges]
             words = f"{len(exchanges)} exchanges at the same time, for some {wait_of(self.longest) + SETTLING:.0f} s"
             await self._ask(channel, exchanges, words)
             if 2 * len(self.failed) > len(exchanges):
                 raise self.failed[0]
             again = doubts(self.made, self.longest)
             if again:
-                self._planned += len(again)
+                self._planned += again
                 longest = max(exchange.plan.length for exchange in again)
                 words = f"some ends were seen late: {len(again)} exchanges once more, for some {longest:.0f} s"
                 await self._ask(channel, again, words)
@@ -193,15 +193,20 @@ class ActiveRun:
             began=self._began,
             seconds=time.monotonic() - self._began,
             notes=(*self._cut_short(), *_notes(target, self.made)),
+            lost=self._lost(),
         )
         return target.mask.everything(conclude(audited, self.made))
 
     def _cut_short(self) -> Iterator[str]:
         if self.failed:
             yield f"{len(self.failed)} exchanges were lost: {self.failed[0].problem}"
-        missing = self._planned - len(self.made) - len(self.failed)
+        missing = len(self._planned) - len(self.made) - len(self.failed)
         if missing:
-            yield f"stopped early: {missing} of {self._planned} exchanges were not over"
+            yield f"stopped early: {missing} of {len(self._planned)} exchanges were not over"
+
+    def _lost(self) -> tuple[Exchange, ...]:
+        made = {each.name for each in self.made}
+        return tuple(each for each in self._planned if each.name not in made)
 
 
 def at_most(exchanges: Sequence[Exchange]) -> float:

@@ -68,7 +68,7 @@ class Stream:
 
 
 def streams_of(made: Sequence[Exchanged]) -> list[Stream]:
-    """The streams of the streams of the search."""
+    """The streams of the search."""
     roles = (Role.SEARCH, Role.HEARTBEAT)
     searched = [each for each in made if each.exchange.role in roles and not model_was_late(each)]
     return [stream for each in searched if (stream := stream_of(each)) is not None]
@@ -86,11 +86,11 @@ def model_was_late(made: Exchanged) -> bool:
 
 
 def stream_of(made: Exchanged) -> Stream | None:
-    """The stream of one stream; None where it was not made to wait."""
-    return None if made.exchange.watched is None else _life(made, made.exchange.watched)
+    """The one stream; None where it was not made to wait."""
+    return None if made.exchange.watched is None else _stream(made, made.exchange.watched)
 
 
-def _life(made: Exchanged, watched: Watched) -> Stream:
+def _stream(made: Exchanged, watched: Watched) -> Stream:
     trace, ledger = made.evidence.trace, made.evidence.ledger
     exposure = made.exposure
     start = ledger.started if ledger is not None and ledger.attempts > 1 else trace.started

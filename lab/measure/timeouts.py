@@ -271,6 +271,10 @@ class _Tally:
         return self._made(Found.TIMEOUT, sentence, cluster, members)
 
     @property
+    def _refused(self) -> int:
+        return sum(stream.refused and stream.watched is self.watched for stream in self.streams)
+
+    @property
     def _hidden(self) -> bool:
         """Whether the timeout on the whole ends every stream, and the family waited for nearly as long."""
         if not self.at_ceiling or self.ceiling is None or self.ceiling < SHORTEST_TIMEOUT:
@@ -321,6 +325,7 @@ class _Tally:
             proven=round(self.survived, 3),
             terminations=len(members),
             asked=len(self.family),
+            ended=sum(stream.died and stream.waited < self.longest for stream in self.family) + self._refused,
             seen_as=tuple(look for look, _ in looks.most_common()),
             sentence=sentence,
         )

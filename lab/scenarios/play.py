@@ -9,7 +9,6 @@ failed*, a fault of the lab's own is *harness failed*, and the other cases never
 
 from __future__ import annotations
 
-import asyncio
 import time
 import traceback
 import uuid
@@ -23,7 +22,7 @@ from lab.evidence import Evidence
 from lab.files import read_words
 from lab.judge import Exchanged
 from lab.measure.exchanges import Address, make
-from lab.measure.many import Starts
+from lab.measure.many import Starts, together
 from lab.probe.side_channel import SideChannel
 from lab.results import CaseResult
 from lab.scenarios.records import exchange_result
@@ -91,7 +90,7 @@ async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts:
         await starts.turn()
         return await make(each, address, channel, f"{mark_of(case.id)}-{uuid.uuid4().hex}")
 
-    evidence = await asyncio.gather(*(one(each) for each in case.exchanges))
+    evidence = await together([one(each) for each in case.exchanges])
     for each, seen in zip(case.exchanges, evidence, strict=True):
         check_own(each.name, case.id, seen, testbed.told_only)
     return tuple(evidence)

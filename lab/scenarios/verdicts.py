@@ -1,12 +1,13 @@
 """What a case's evidence means: the outcome, and the findings that bear it out. Pure.
 
 A broken variant passes when it shows the symptom that its scenario names, in every exchange, and so breaks the
-requirement; any other side passes when its exchanges meet their requirements. Where consumers read the
-exchanges, each careless one must be seen to fail, and the careful one must not.
+requirement; one that is only measured passes when what is known of it beforehand is so; any other passes when its
+exchanges meet their requirements. Where consumers read the exchanges, each careless one must be seen to fail, and the
+careful one must not.
 
 A case that did not go as it should is inconclusive where every finding that says so may be the doing of the probe or
 the model server, because the machine did not let them run in time (`lab.judge.doubt`). One finding that no lateness
-explains is enough for *failed*. And a case that passed without having been put to the test is inconclusive too.
+explains is enough for *failed*. And what was to be met, and was not put to the test, is inconclusive too.
 """
 
 from __future__ import annotations
@@ -121,15 +122,17 @@ def _expected(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
         words = "no exchange settles it" if each is None else each.words
         met = each is not None and each.state is state
         result = FindingResult(met, REQUIREMENTS[requirement].sentence, state.value, words, about=requirement)
-        yield _Found(result, "" if each is None else each.doubt)
+        doubt = REQUIREMENTS[requirement].doubt
+        late = {one.name: doubt(one.doubt) for one in played if requirement in one.exchange.requirements}
+        yield _Found(result, _reasons(late))
 
 
 def _measured(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
     """What was observed of all else, whatever it is."""
     for requirement, each in observe_all(played).items():
         if requirement not in case.expects:
-            result = FindingResult(True, each.sentence, "anything", each.words, each.up_to, about=requirement)
-            yield _Found(result)
+            result = FindingResult(not each.doubt, each.sentence, "anything", each.words, each.up_to, about=requirement)
+            yield _Found(result, each.doubt)
 
 
 _TROUBLES: Mapping[Requirement, Trouble] = {
@@ -191,6 +194,7 @@ def _symptoms(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
     concerned = [each for each in played if each.exchange.family in case.symptom]
     for family, symptom in case.symptom.items():
         if not symptom.model_fields_set:
+            yield from _breaking(each for each in concerned if each.exchange.family == family)
             continue
         mine = [_symptom(each, symptom) for each in concerned if each.exchange.family == family]
         yield from mine if len(mine) == 1 else _summed_up(family, symptom, mine)
@@ -205,6 +209,17 @@ def _symptoms(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
                 found.actual,
             )
             yield _Found(result, _reasons({name: criterion.doubt(each.doubt) for name, each in exchanges.items()}))
+
+
+def _breaking(exchanged: Iterable[Exchanged]) -> Iterator[_Found]:
+    """Each exchange of which nothing else is said breaks its requirement by itself."""
+    for each in exchanged:
+        requirement = each.exchange.requirements[0]
+        criterion = REQUIREMENTS[requirement]
+        found = check(requirement, {each.name: each})
+        broken = found.conclusive and not found.met
+        says = f"{each.name} breaks: {criterion.sentence}"
+        yield _Found(FindingResult(broken, says, f"not: {found.expected}", found.actual), criterion.doubt(each.doubt))
 
 
 def _summed_up(family: str, symptom: SymptomTable, found: Sequence[_Found]) -> Iterator[_Found]:

@@ -186,3 +186,77 @@ def test_the_judge_loads_no_event_loop_and_no_client() -> None:
     program = "import sys, lab.judge; print([m for m in ('asyncio', 'aiohttp', 'docker') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+HEARD = BEATING.but(beats=(START + 1.31, START + 1.61))
+REFUSED = Build(sent=(), written=0, reason=None, marker=False, has_ledger=False, status=502, body=b"<html>")
+
+
+@pytest.mark.parametrize(
+    ("requirement", "good", "lost"),
+    [
+        ("shows-a-cut-as-a-cut", CUT, REFUSED.but(fault="fin@3")),
+        ("delivers-what-was-sent", SLOW.but(sent=range(1, 11)), REFUSED.but(fault="rst@3", plan={"fault_delay": "1s"})),
+        ("passes-errors-on", CASES["f-error-event"][0], REFUSED.but(fault="status@503")),
+        ("sends-headers-at-once", EARLY, REFUSED.but(plan={"headers": "early"})),
+        (
+            "passes-heartbeats-on",
+            BEATING.but(beats=(START + 1.31, START + 1.61)),
+            REFUSED.but(plan={"heartbeat": "1s"}),
+        ),
+        ("generates-once", WHOLE, REFUSED),
+        ("forges-no-end", CUT, REFUSED.but(fault="fin@3")),
+        ("ends-when-the-model-dies", CUT, REFUSED.but(fault="fin@3")),
+    ],
+)
+def test_one_that_was_to_show_it_and_did_not_forbids_met(requirement: str, good: Build, lost: Build) -> None:
+    """What the path refused before it came to anything is no proof that the path is good."""
+    assert find(requirement, {"good": good}).state is State.MET
+    told = find(requirement, {"good": good, "refused": lost})
+    assert told.state is State.INCONCLUSIVE
+    assert "refused" in told.actual
+
+
+def test_a_client_that_left_and_was_refused_forbids_met() -> None:
+    """That it left is what the exchange was planned for, and nobody saw it leave."""
+    left = Exchange("left", LEFT.the_plan, leave_after=1.0)
+    good = Exchanged.alone(left, LEFT.but(client_left=START + 1.2).evidence())
+    refused = Exchanged.alone(left, REFUSED.evidence())
+    stops = Requirement.STOPS_WHEN_THE_CLIENT_LEAVES
+    assert observe(stops, {"good": good}).state is State.MET
+    assert observe(stops, {"good": good, "refused": refused}).state is State.INCONCLUSIVE
+
+
+def test_a_model_that_is_through_at_once_shows_nothing_about_leaving() -> None:
+    """Its end so soon after the client's may be its own, whether or not it learnt of it."""
+    through = Build(whole=3, interval=0.5, end=TransportEnd.LEFT, ended=START + 1.4)
+    assert find("stops-when-the-client-leaves", {"stream": through}).state is State.INCONCLUSIVE
+
+
+def test_an_end_that_the_path_makes_up_is_forged_while_the_model_lives() -> None:
+    """Five of ten tokens, and then a reason and a marker that the model had not sent."""
+    forged = Build(whole=10, written=10, sent=range(1, 6))
+    assert find("forges-no-end", {"stream": forged, "other": CUT}).state is State.NOT_MET
+
+
+def test_heartbeats_that_are_held_are_not_passed_on() -> None:
+    """One of four in time, and the others with the token."""
+    beats = tuple(START + 1.2 + n / 5 for n in range(4))
+    held = BEATING.but(heartbeats=beats, beats=(beats[0] + 0.01, *(START + 2.01,) * 3))
+    assert find("passes-heartbeats-on", {"stream": held}).state is State.NOT_MET
+
+
+def test_a_silence_that_was_cut_short_is_not_survived() -> None:
+    """The token after it left late, and the silence was a second shorter than planned."""
+    spared = Build(whole=4, interval=1.0, plan={"interval": 1.0, "ttft": 1.0, "gaps": ["4@2s"]})
+    told = find("survives-silence", {"stream": spared})
+    assert told.state is State.INCONCLUSIVE
+    assert "lasted for" in told.doubt
+
+
+def test_what_is_met_is_met_up_to_a_wait_that_somebody_saw() -> None:
+    """In lockstep nobody waits for the times of the plan, and without a ledger nobody knows."""
+    slow = Build(interval=2.0, plan={"ttft": 2.0})
+    assert find("lets-long-answers-finish", {"stream": slow}).up_to == pytest.approx(10.0)
+    assert find("lets-long-answers-finish", {"stream": slow.but(has_ledger=False)}).up_to is None
+    assert find("lets-long-answers-finish", {"stream": lockstep(Build(interval=2.0))}).up_to is None

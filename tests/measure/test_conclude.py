@@ -134,3 +134,26 @@ def test_stream_and_batch_are_not_compared_where_a_timeout_ended_one() -> None:
         findings = conclude(audited, [stream, batch])
         told = {each.requirement: each for each in findings.observations}[Requirement.MOVES_THE_FIRST_TOKEN_FORWARD]
         assert told.state is state, told
+
+
+def test_a_stream_that_died_forbids_met() -> None:
+    """One of many silent streams ended after a second: no timeout, and no proof that silence is survived either."""
+    searched = [each for each in search(LONGEST) if each.role is Role.SEARCH]
+    first = next(each for each in searched if each.watched is Watched.IDLE)
+    seen = [made.played(each, cut=1.0, left=1.0) if each is first else made.played(each) for each in searched]
+    audited = Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0)
+    told = {each.requirement: each for each in conclude(audited, seen).observations}
+    assert told[Requirement.SURVIVES_SILENCE].state is State.INCONCLUSIVE
+    assert told[Requirement.WAITS_FOR_BATCH_REPLIES].state is State.MET
+
+
+def test_exchanges_that_were_lost_forbid_met() -> None:
+    """Nobody knows what they would have shown."""
+    searched = [each for each in search(LONGEST) if each.role is Role.SEARCH]
+    silent = tuple(each for each in searched if each.watched is Watched.IDLE)[:1]
+    seen = [made.played(each) for each in searched if each not in silent]
+    audited = Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0, lost=silent)
+    told = {each.requirement: each for each in conclude(audited, seen).observations}
+    assert told[Requirement.SURVIVES_SILENCE].state is State.INCONCLUSIVE
+    assert "lost" in told[Requirement.SURVIVES_SILENCE].actual
+    assert told[Requirement.WAITS_FOR_BATCH_REPLIES].state is State.MET

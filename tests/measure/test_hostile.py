@@ -80,7 +80,7 @@ async def test_what_is_not_over_by_the_stated_time_is_left(monkeypatch: pytest.M
     said: list[str] = []
     run = ActiveRun(target_of("http://127.0.0.1:1"), 1.5, said.append)
     askings = [Exchange(f"own-{number}", Plan(tokens=1), role=Role.SEARCH) for number in range(3)]
-    run._planned = len(askings)
+    run._planned = askings
 
     async def never(*_: object) -> None:
         await asyncio.Event().wait()

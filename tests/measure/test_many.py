@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 from judge.builder import START, Build, lockstep
 
-from lab.evidence import Evidence, Stall
+from lab.evidence import Evidence, Stall, TransportEnd
 from lab.measure import Address, many, measure
-from lab.measure.many import APART, Starts, longest_of
+from lab.measure.many import APART, Starts, longest_of, together
 from lab.plan import make_plan
 from lab.probe.side_channel import SideChannel
 from lab.suite.exchange import Exchange
@@ -88,3 +88,40 @@ async def test_only_what_is_in_doubt_is_measured_again_and_once(
     observed = await measure(addresses, [tokens], cast(SideChannel, None))
     assert {name: each[delivers].state for name, each in observed.items()} == states
     assert len(made) == asked
+
+
+async def test_what_was_told_without_a_doubt_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second time for one requirement is no second chance for another."""
+    delivers, waits = Requirement.DELIVERS_TOKENS_AS_THEY_COME, Requirement.WAITS_FOR_THE_FIRST_TOKEN
+    cut = Build(sent=(1, 2), reason=None, marker=False, end=TransportEnd.SHORT_FIN).evidence()
+    answers = {"tokens": [LATE, seen(False)], "thinking": [cut, Build().evidence()]}
+
+    async def make(exchange: Exchange, *_: object) -> Evidence:
+        return answers[exchange.name].pop(0)
+
+    monkeypatch.setattr(many, "make", make)
+    exchanges = [
+        Exchange("tokens", make_plan({}), requirements=(delivers,)),
+        Exchange("thinking", make_plan({}), requirements=(waits,)),
+    ]
+    observed = await measure({"it": Address("it", "http://model")}, exchanges, cast(SideChannel, None))
+    assert (observed["it"][delivers].state, observed["it"][waits].state) == (State.MET, State.NOT_MET)
+
+
+async def test_what_fails_stops_the_others() -> None:
+    """No exchange goes on when its case has been given up."""
+    ended: list[str] = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("stopped")
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await together([wait(), fail(), wait()])
+    assert ended == ["stopped", "stopped"]

@@ -27,9 +27,9 @@ def no_timeouts(idle: float | None = None) -> Timeouts:
     """No timeout up to 5.6 s over HTTP/1.1, or one on silence."""
     return Timeouts(
         tuple(
-            TimeoutFound(each, Found.TIMEOUT, idle, 0.05, 2.0, 6, 6, ("cut",), "a timeout")
+            TimeoutFound(each, Found.TIMEOUT, idle, 0.05, 2.0, 6, 6, 6, ("cut",), "a timeout")
             if each is Watched.IDLE and idle is not None
-            else TimeoutFound(each, Found.NONE, None, 0.0, 5.6, 0, 6, (), "none")
+            else TimeoutFound(each, Found.NONE, None, 0.0, 5.6, 0, 6, 0, (), "none")
             for each in Watched
         ),
         (),

@@ -47,9 +47,9 @@ def silences(*, seen: float, left: float | None = None) -> list[Exchanged]:
 def timeouts(watched: Watched = Watched.IDLE, value: float = 3.0, found: Found = Found.TIMEOUT) -> Timeouts:
     """One timeout that three streams died of, and nothing else."""
     others = [
-        TimeoutFound(each, Found.NONE, None, 0.0, 9.0, 0, 6, (), "none") for each in Watched if each is not watched
+        TimeoutFound(each, Found.NONE, None, 0.0, 9.0, 0, 6, 0, (), "none") for each in Watched if each is not watched
     ]
-    one = TimeoutFound(watched, found, value, 0.05, 2.0, 3, 6, ("cut",), "a timeout")
+    one = TimeoutFound(watched, found, value, 0.05, 2.0, 3, 6, 3, ("cut",), "a timeout")
     terminations = tuple(
         Termination(each.name, watched, value, value, value, TerminationKind.TIMEOUT, Ending.CUT) for each in SILENT
     )

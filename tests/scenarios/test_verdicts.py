@@ -327,3 +327,25 @@ class TestTheMachineWasBusy:
         outcome, findings = concluded(Variant.FIXED, IDLE, {"gap": spared})
         assert outcome is Outcome.INCONCLUSIVE
         assert "a silence of 5.10 s lasted for 1.00 s only" in findings[0].actual
+
+
+GONE = Build(sent=(), written=0, reason=None, marker=False, end=TransportEnd.LEFT, ended=START + 0.5, status=0)
+STOPS = Requirement.STOPS_WHEN_THE_CLIENT_LEAVES
+
+
+@pytest.mark.parametrize(("batch", "outcome"), [(4.5, Outcome.PASSED), (0.6, Outcome.FAILED)])
+def test_an_exchange_of_which_nothing_is_said_must_break_by_itself(batch: float, outcome: Outcome) -> None:
+    """Two clients leave; a model that stops for one of them is not broken for it."""
+    builds = {"thinking": GONE.but(client_left=START + 4.5), "batch": GONE.but(client_left=START + batch)}
+    symptom = {"thinking": SymptomTable(), "batch": SymptomTable()}
+    assert concluded(Variant.BROKEN, STOPS, builds, symptom=symptom)[0] is outcome
+
+
+def test_what_is_only_measured_is_measured_again_where_the_machine_was_late() -> None:
+    """A client that left before its request had arrived has shown nothing."""
+    lost = GONE.but(has_ledger=False)
+    assert concluded(Variant.MEASURED, STOPS, {"thinking": lost})[0] is Outcome.INCONCLUSIVE
+    seen = GONE.but(client_left=START + 4.5)
+    outcome, findings = concluded(Variant.MEASURED, STOPS, {"thinking": seen})
+    assert outcome is Outcome.PASSED
+    assert findings[0].actual.startswith("not met: ")
