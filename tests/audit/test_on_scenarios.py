@@ -10,7 +10,7 @@ truth is counted by itself, and there may be few of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -23,6 +23,7 @@ from lab.evidence import Evidence
 from lab.judge import judge
 from lab.measure.exchanges import Address, make
 from lab.plan import Plan
+from lab.precedence import precedence
 from lab.probe.side_channel import SideChannel
 from lab.suite.exchange import Exchange
 from lab.testbed.containers import Containers
@@ -152,7 +153,7 @@ class Asker:
     async def route(self, case: Case, exchange: Exchange, truth: Delivery) -> AuditedRoute:
         """One exchange of one side, with its control and its truth."""
         plan = like_a_generation(exchange.plan)
-        key = replace(exchange, plan=plan, name="", family="", requirements=())
+        key = as_asked(exchange)
         if key not in self.direct:
             self.direct[key] = asyncio.ensure_future(self._samples(self.testbed.model_url, exchange, plan))
         samples = await self._samples(self.testbed.url(case.id), exchange, plan)
@@ -173,9 +174,7 @@ class Asker:
 async def _ask_all(images: Mapping[str, ImageInUse]) -> Mapping[str, list[AuditedRoute]]:
     cases = [each for scenario in discover(shipped_scenarios()) for each in scenario.cases]
     cases = [each for each in cases if each.variant is not Variant.REAL_DEFAULTS]
-    # Of a batch of random lengths one is enough: all of them are asked for as many tokens here.
-    families = [(one, {each.family: each for each in one.exchanges if not each.leave_after}.values()) for one in cases]
-    every = [(one, each) for one, found in families for each in found]
+    every = [(one, each) for one in cases for each in unlike(one.exchanges)]
     asked: dict[str, list[AuditedRoute]] = {}
     async with (
         Testbed([Target(each.id, each.proxy, each.config) for each in cases], Containers(images)) as testbed,
@@ -185,10 +184,21 @@ async def _ask_all(images: Mapping[str, ImageInUse]) -> Mapping[str, list[Audite
         truths = await asyncio.gather(*(first.truth(one, each) for one, each in every))
         for state, processes in BUSY.items():
             asker = Asker(testbed, channel)
-            with busy_processes(processes):
+            with busy_processes(processes), precedence():
                 routes = (asker.route(*pair, truth) for pair, truth in zip(every, truths, strict=True))
                 asked[state] = await asyncio.gather(*routes)
     return asked
+
+
+def unlike(exchanges: Sequence[Exchange]) -> list[Exchange]:
+    """Those that are still different here; of a batch of random lengths one is enough."""
+    families = {each.family: each for each in exchanges if each.leave_after is None}
+    return list({as_asked(each): each for each in families.values()}.values())
+
+
+def as_asked(exchange: Exchange) -> Exchange:
+    """What is left of an exchange that is asked for as many tokens as all others; some are the same then."""
+    return replace(exchange, plan=like_a_generation(exchange.plan), name="", family="", requirements=())
 
 
 def like_a_generation(plan: Plan) -> Plan:
