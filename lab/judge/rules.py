@@ -254,13 +254,14 @@ def heartbeats_pass(exchanges: Exchanges, _: Reports) -> Checked:
 
 
 def _beats(each: Exchanged) -> list[tuple[float, float]]:
-    """Each heartbeat of the model's with when its next token left, as far as the probe ran in between."""
+    """Each heartbeat of the model's, with when its next token left, or the end came; where the probe ran meanwhile."""
     trace, ledger = each.evidence.trace, each.evidence.ledger
     if ledger is None:
         return []
     beats = []
     for sent in ledger.heartbeats:
-        next_token = min((token.at for token in ledger.tokens if token.at > sent), default=sent)
+        # Where none followed, something ended the exchange, and until then a heartbeat had the time to come.
+        next_token = min((token.at for token in ledger.tokens if token.at > sent), default=trace.ended)
         if not trace.stalled(sent, next_token):
             beats.append((sent, next_token))
     return beats

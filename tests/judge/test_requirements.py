@@ -260,3 +260,9 @@ def test_what_is_met_is_met_up_to_a_wait_that_somebody_saw() -> None:
     assert find("lets-long-answers-finish", {"stream": slow}).up_to == pytest.approx(10.0)
     assert find("lets-long-answers-finish", {"stream": slow.but(has_ledger=False)}).up_to is None
     assert find("lets-long-answers-finish", {"stream": lockstep(Build(interval=2.0))}).up_to is None
+
+
+def test_heartbeats_until_a_cut_have_come() -> None:
+    """Whatever ended the silence, the heartbeats before it were passed on."""
+    cut = BEATING.but(written=1, sent=(1,), reason=None, marker=False, end=TransportEnd.SHORT_FIN, ended=START + 1.9)
+    assert find("passes-heartbeats-on", {"stream": cut.but(beats=(START + 1.31, START + 1.61))}).state is State.MET
