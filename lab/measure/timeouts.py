@@ -165,9 +165,12 @@ def _cluster(died: Sequence[Stream], survived: Iterable[float], waited: Iterable
     if cluster is None or cluster.contradicted:
         return cluster
     members = [died[n] for n in cluster.members]
-    walls, waits = [stream.wall for stream in members], [stream.waited for stream in members]
-    if max(walls) - min(walls) <= TIGHT < max(waits) - min(waits):
-        return replace(cluster, contradicted="all of them in one moment")
+    moments = [[other for other in died if 0 <= other.wall - one.wall <= TIGHT] for one in died]
+    moment = max(moments, key=len)
+    waits = [stream.waited for stream in moment]
+    both = sum(stream in moment for stream in members)
+    if len(moment) >= AGREEING and 2 * both > len(members) and max(waits) - min(waits) > TIGHT:
+        return replace(cluster, contradicted=f"{len(moment)} ended in one moment")
     return cluster
 
 

@@ -46,7 +46,8 @@ from .auditing import audit_actively
 from .relay import NEVER, TIMEOUTS, Nature, Why, draw_nature
 
 RUNS = 20 * int(os.environ.get("LAB_REPEAT", "1"))
-AT_ONCE = 5
+AT_ONCE = 3
+"""Audits in one process, where each is late for the judging of the others; no user has that many."""
 LONGEST = 4.0
 CLOSE = 1.0
 """Seconds within which a fault and a timeout cannot be told apart by anybody."""

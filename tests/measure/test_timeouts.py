@@ -145,6 +145,15 @@ def test_two_timeouts_that_strike_in_one_moment_are_no_outage() -> None:
     assert timeouts.of(Watched.FIRST_BYTE).value == pytest.approx(2.0, abs=0.01)
 
 
+def test_one_death_beside_those_of_one_moment_makes_no_timeout_of_them() -> None:
+    """A timeout ended the first stream, and an outage the others half a second later; the probe saw both late."""
+    ended = [stream(Watched.TOTAL, 3.756)]
+    ended += [stream(Watched.TOTAL, 4.127 - begun, begun=begun) for begun in (0.5, 1.0, 1.5, 2.0)]
+    timeouts = find_timeouts([replace(each, late=0.5) for each in ended], LONGEST, 1000)
+    assert timeouts.of(Watched.TOTAL).found is Found.UNKNOWN
+    assert "in one moment" in timeouts.of(Watched.TOTAL).sentence
+
+
 def test_deaths_of_one_moment_and_of_different_ages_are_no_timeout() -> None:
     """Four lively streams that an event ended within a second of age, when most others were dead of something else."""
     streams = [stream(Watched.TOTAL, 5.5 - n / 4, begun=n / 4) for n in range(4)]
