@@ -15,6 +15,7 @@ only.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -26,18 +27,40 @@ NICE = -10
 Undo = Callable[[], None]
 
 
+class _Held(threading.local):
+    """What the calling thread has gained, and for how many."""
+
+    users = 0
+    gained = Precedence.NONE
+    undo: Undo | None = None
+
+
+_HELD = _Held()
+
+
 @contextmanager
 def precedence() -> Iterator[Precedence]:
-    """The calling thread runs before others while inside `with`; yields how, and restores what was before."""
+    """The calling thread runs before others while inside `with`; yields how, and restores what was before.
+
+    Tasks of one event loop share a thread: the first that asks gains it for all, the last that leaves gives it back.
+    """
+    if not _HELD.users:
+        _HELD.gained, _HELD.undo = _gain()
+    _HELD.users += 1
+    try:
+        yield _HELD.gained
+    finally:
+        _HELD.users -= 1
+        if not _HELD.users and _HELD.undo is not None:
+            _HELD.undo()
+
+
+def _gain() -> tuple[Precedence, Undo | None]:
     for gained, gain in ((Precedence.REAL_TIME, _gain_real_time), (Precedence.NICE, _gain_nice)):
         undo = gain()
         if undo is not None:
-            try:
-                yield gained
-            finally:
-                undo()
-            return
-    yield Precedence.NONE
+            return gained, undo
+    return Precedence.NONE, None
 
 
 def enter_real_time(process: int) -> bool:

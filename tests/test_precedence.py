@@ -97,3 +97,17 @@ def test_a_process_that_is_gone_is_not_there_to_be_preferred(monkeypatch: pytest
 
     monkeypatch.setattr(os, "sched_getscheduler", gone)
     assert not enter_real_time(4)
+
+
+def test_tasks_that_overlap_give_it_back_together() -> None:
+    """The first to leave takes it from nobody, and the last leaves nothing behind."""
+    before = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+    first, second = precedence(), precedence()
+    gained = first.__enter__()
+    assert second.__enter__() is gained
+    during = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+    first.__exit__(None, None, None)
+    assert (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)) == during
+    second.__exit__(None, None, None)
+    policy, nice = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+    assert (policy & ~os.SCHED_RESET_ON_FORK, nice) == (before[0] & ~os.SCHED_RESET_ON_FORK, before[1])
