@@ -266,3 +266,11 @@ def test_heartbeats_until_a_cut_have_come() -> None:
     """Whatever ended the silence, the heartbeats before it were passed on."""
     cut = BEATING.but(written=1, sent=(1,), reason=None, marker=False, end=TransportEnd.SHORT_FIN, ended=START + 1.9)
     assert find("passes-heartbeats-on", {"stream": cut.but(beats=(START + 1.31, START + 1.61))}).state is State.MET
+
+
+def test_a_client_that_left_before_its_request_arrived_says_nothing_of_generations() -> None:
+    """The machine was too busy to carry it, and no path asked twice."""
+    left = REFUSED.but(end=TransportEnd.LEFT, status=0, body=b"", ended=START + 1.0)
+    told = find("generates-once", {"good": WHOLE, "left": left})
+    assert told.state is State.INCONCLUSIVE
+    assert "still on its way" in told.doubt
