@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Error, Page, async_playwright
 
 from lab.clients.environments import BROWSER
 
@@ -40,6 +40,18 @@ class Window:
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda asked: self.requests.append(asked.url))
+
+    async def ready(self) -> None:
+        """Wait until the page says that it is.
+
+        Raises:
+            AssertionError: it never does; says what the page complained of.
+        """
+        try:
+            await self.page.wait_for_selector("body[data-state=ready]")
+        except Error as error:
+            said = (await self.page.inner_text("body"), self.complaints, self.requests)
+            raise AssertionError(f"the page is not ready; it shows, complains of and asked for {said}") from error
 
     async def fits(self) -> bool:
         """Whether nothing has to be scrolled sideways."""

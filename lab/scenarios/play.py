@@ -83,7 +83,6 @@ def judged(performance: Performance) -> CaseResult:
 
 
 async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts: Starts) -> tuple[Evidence, ...]:
-    await testbed.ready(case.id)
     address = Address(testbed.url(case.id), testbed.model_url)
 
     async def one(each: Exchange) -> Evidence:

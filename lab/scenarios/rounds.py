@@ -62,9 +62,8 @@ class Rounds:
         """Play them all; never raises for a fault of one."""
         async with SideChannel(self._testbed.model_url) as channel:
             busy: list[tuple[Case, CaseResult]] = []
-            for performance in await self._perform(
-                sorted(cases, key=lambda case: -longest_of(case.exchanges)), channel
-            ):
+            longest_first = sorted(cases, key=lambda case: -longest_of(case.exchanges))
+            for performance in await self._perform(longest_first, channel):
                 result = judged(performance)
                 if result.outcome is Outcome.INCONCLUSIVE:
                     busy.append((performance.case, result))
@@ -88,8 +87,3 @@ class Rounds:
 
         performances, self.precedence = await at_once([partial(one, case) for case in cases])
         return performances
-
-
-def longest_first(cases: Sequence[Case]) -> list[Case]:
-    """The cases in the order in which they are to begin."""
-    return sorted(cases, key=lambda case: -longest_of(case.exchanges))

@@ -1,7 +1,8 @@
 """A whole run: testbed, every case, and the results.
 
 The wall time of a run is meant to be close to that of its longest case, since nearly all of it is
-waiting; so everything is played together, in one event loop (`lab.scenarios.rounds`).
+waiting; so everything is played together, in one event loop (`lab.scenarios.rounds`). It is played once everything is
+up: a proxy that starts computes, and cases that are measured beside it have to be measured again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lab.catalogue import Case, Scenario
 from lab.errors import EnvironmentFault
 from lab.results import FORMAT_VERSION, CaseResult, ImageResult, ProxyResult, Results, ScenarioResult
 from lab.scenarios.consumers import check_consumers
-from lab.scenarios.rounds import Rounds, RunListener, longest_first
+from lab.scenarios.rounds import Rounds, RunListener
 from lab.testbed.supply import Supply, Used, choose, started
 from lab.testbed.testbed import Target
 from lab.vocabulary import Outcome, Precedence
@@ -91,13 +92,13 @@ async def run_lab(
 
 async def _play(cases: Sequence[Case], supply: Supply, listener: RunListener, diary: _Diary) -> EnvironmentFault | None:
     """Play the cases and write it down; gives what failed when all was played, if anything did."""
-    targets = [Target(case.id, case.proxy, case.config) for case in longest_first(cases)]
+    targets = [Target(case.id, case.proxy, case.config) for case in cases]
     fault: EnvironmentFault | None = None
     try:
-        async with started(targets, supply, listener.say, wait=False) as (testbed, diary.used):
+        async with started(targets, supply, listener.say) as (testbed, diary.used):
             listener.begins(cases)
             rounds = Rounds(testbed, listener)
-            await testbed.while_starting(rounds.play(cases))
+            await rounds.play(cases)
             diary.wall = time.monotonic() - diary.started
             diary.results, diary.probe, diary.model_server = rounds.results, rounds.precedence, testbed.precedence
     except EnvironmentFault as error:

@@ -199,7 +199,7 @@ def from_machine(paths: Sequence[Path] = ()) -> FromMachine:
 
 @asynccontextmanager
 async def started(
-    targets: Sequence[Target], supply: Supply, say: Say, *, wait: bool = True
+    targets: Sequence[Target], supply: Supply, say: Say
 ) -> AsyncIterator[tuple[Testbed, tuple[Used, ...]]]:
     """Have the targets up while inside; gives their testbed, and what runs on it.
 
@@ -207,12 +207,11 @@ async def started(
         targets: the configurations.
         supply: as `choose` gave it.
         say: takes one line of progress.
-        wait: as `Testbed` takes it.
 
     Raises:
         BadInput: the targets cannot stand on one testbed.
         EnvironmentFault: the machine lacks what they need.
     """
     runner, used = await asyncio.to_thread(supply.have, [target.proxy for target in targets], say)
-    async with Testbed(targets, runner, wait=wait) as testbed:
+    async with Testbed(targets, runner) as testbed:
         yield testbed, used

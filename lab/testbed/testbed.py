@@ -12,7 +12,7 @@ taken down.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -31,8 +31,6 @@ class Testbed:
     Args:
         targets: the configurations.
         runner: has them up.
-        wait: whether entering waits for all of them; else each is to be awaited by `ready`, and a start that fails
-            is told by `all_ready`.
 
     Raises:
         BadInput: two targets have the same key, or one is behind another that there is not.
@@ -41,11 +39,10 @@ class Testbed:
     __test__ = False
     """For pytest, which takes a class of that name for one of tests."""
 
-    def __init__(self, targets: Sequence[Target], runner: Runner, *, wait: bool = True) -> None:
+    def __init__(self, targets: Sequence[Target], runner: Runner) -> None:
         _plan.check(targets)
         self.runner = runner
         self._targets = targets
-        self._wait = wait
         self._model: Started | None = None
         self._instances: Mapping[str, Instance] = {}
         self._places: dict[str, Started] = {}
@@ -56,7 +53,7 @@ class Testbed:
         try:
             self._instances, self._model = await self.runner.open(self._targets)
             self._starts = {key: asyncio.create_task(self._start(each)) for key, each in self._instances.items()}
-            await together(self._await_model(self._model), *([self.all_ready()] if self._wait else []))
+            await together(self._await_model(self._model), *self._starts.values())
         except BaseException:
             await self._tear_down()
             raise
@@ -90,31 +87,6 @@ class Testbed:
         if key in self._refused:
             raise self._refused[key]
         return _url(self._places.get(key))
-
-    async def ready(self, key: str) -> None:
-        """Wait until a target answers, or is known not to.
-
-        Raises:
-            EnvironmentFault: the machine failed while it was being started.
-        """
-        # Whoever stops waiting stops nothing else.
-        await asyncio.shield(self._starts[key])
-
-    async def all_ready(self) -> None:
-        """Wait for every target.
-
-        Raises:
-            EnvironmentFault: the machine failed while one was being started; the others' starts are stopped.
-        """
-        await together(*self._starts.values())
-
-    async def while_starting(self, work: Awaitable[None]) -> None:
-        """Do something that waits for each target by itself, and stop it when the machine fails at a start.
-
-        Raises:
-            EnvironmentFault: as `all_ready`.
-        """
-        await together(self.all_ready(), work)
 
     def told_only(self, door: int) -> str | None:
         """The target whose configuration alone was told of that port of the model server; None if none was."""

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lab.evidence import TransportEnd
+from lab.evidence import Stall, TransportEnd
 from lab.judge import REQUIREMENTS, Exchanged, Observation, Reported, observe
 from lab.suite.exchange import Exchange
 from lab.vocabulary import Requirement, State
@@ -274,3 +274,23 @@ def test_a_client_that_left_before_its_request_arrived_says_nothing_of_generatio
     told = find("generates-once", {"good": WHOLE, "left": left})
     assert told.state is State.INCONCLUSIVE
     assert "still on its way" in told.doubt
+
+
+@pytest.mark.parametrize(
+    ("stall", "beats", "state"),
+    [
+        # Heartbeats at 1.3 and 1.6, the next token at 2.0: the second has less time than it needs to show anything.
+        ((1.85, 1.99), (1.31,), State.MET),
+        ((1.85, 1.99), (), State.NOT_MET),
+        # The probe slept through most of it: what it did not read then, nobody was late with.
+        ((1.35, 1.99), (), State.INCONCLUSIVE),
+    ],
+)
+def test_a_stall_of_the_probe_unmakes_no_heartbeat(
+    stall: tuple[float, float], beats: tuple[float, ...], state: State
+) -> None:
+    """One that came in time came, whatever the probe missed after it; one that had the time and did not is late."""
+    asleep = BEATING.but(beats=tuple(START + at for at in beats), stalls=(Stall(START + stall[0], START + stall[1]),))
+    told = find("passes-heartbeats-on", {"stream": asleep})
+    assert told.state is state
+    assert bool(told.doubt) is (state is State.INCONCLUSIVE)

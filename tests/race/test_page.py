@@ -57,7 +57,7 @@ def _look() -> dict[str, Any]:
 async def _page(address: str, look: dict[str, Any]) -> AsyncIterator[Page]:
     """The page, ready; whatever the browser complains of, or asks others for, is a failure."""
     async with open_window(address, **look) as window:
-        await window.page.wait_for_selector("body[data-state=ready]")
+        await window.ready()
         yield window.page
     assert [one for one in window.complaints if not _by_the_cut(one)] == []
     assert [asked for asked in window.requests if not asked.startswith(address)] == []

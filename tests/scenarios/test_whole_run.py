@@ -6,7 +6,7 @@ A path without a proxy meets every requirement, so fixed variants pass and broke
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -70,13 +70,6 @@ class StageWithoutProxies:
     ) -> None:
         if self._theatre.at_end:
             raise self._theatre.at_end
-
-    async def ready(self, key: str) -> None:
-        """At once."""
-
-    async def while_starting(self, work: Awaitable[None]) -> None:
-        """Nothing is started."""
-        await work
 
     def url(self, key: str) -> str:
         """The model server's address, or what the proxy said."""
