@@ -53,6 +53,7 @@ class Exchanges:
             accept_encoding=table.accept_encoding,
             body_bytes=table.body_bytes,
             leave_after=table.leave_after,
+            http=table.http,
         )
 
     def check(self) -> None:

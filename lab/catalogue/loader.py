@@ -11,7 +11,7 @@ A product takes part by having a folder. The configurations in it say how: `brok
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +33,7 @@ from lab.catalogue.schema import (
 from lab.errors import BadInput
 from lab.files import read_words, stay_inside
 from lab.printable import printable
-from lab.products import PRODUCTS, Product, Proxy, order_of
+from lab.products import CERTIFICATE, PRODUCTS, Product, Proxy, order_of, speaks_tls
 from lab.suite.exchange import Exchange
 from lab.vocabulary import Requirement, State, Variant
 
@@ -263,14 +263,16 @@ class _Loader:
             raise self._exchanges.fail(
                 "symptom", "the broken variant shows nothing", "Say what it shows, such as [symptom.stream]."
             )
+        config = self._config(proxy.product, variant, label, table)
+        exchanges = self._exchanges_of(variant, label, table, {*symptom}, {*(expects or {})})
         return Case(
             scenario=self.folder.name,
             proxy=proxy,
             variant=variant,
             label=label,
             title=table.title,
-            config=self._config(proxy.product, variant, label, table),
-            exchanges=tuple(self._exchanges_of(variant, label, table, {*symptom}, {*(expects or {})})),
+            config=config,
+            exchanges=tuple(self._askable(exchanges, config)),
             symptom=dict(symptom),
             consumers=tuple(table.consumers),
             shows=tuple(table.shows),
@@ -285,6 +287,16 @@ class _Loader:
             own = each.family in self.table.exchanges or variant is not Variant.BROKEN
             if own or each.family in symptoms or expected & {*each.requirements}:
                 yield each
+
+    def _askable(self, exchanges: Iterable[Exchange], config: Path) -> Iterator[Exchange]:
+        """What can be asked of a configuration: without a certificate, nothing of the suite that needs TLS."""
+        secure = speaks_tls(config)
+        for each in exchanges:
+            if each.is_for(secure=secure):
+                yield each
+            elif each.family in self.table.exchanges:
+                why = f"it needs TLS, and {config} has none"
+                raise self._exchanges.fail(f"exchanges.{each.family}.http", why, f"Write {CERTIFICATE} there.")
 
     def _config(self, product: Product, variant: Variant, label: str, table: VariantTable) -> Path:
         """The variant's own file; the broken one again where the remedy lies outside the product."""

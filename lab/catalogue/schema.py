@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.durations import Duration
+from lab.evidence import HttpVersion
 from lab.vocabulary import Cause, Delivery, Ending, Flag, Group, Requirement, State
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -43,7 +44,8 @@ class ExchangeTable(Closed):
     """One request of the scenario, or with `lengths` a batch of them.
 
     `path` is asked in place of the wire format's own, `headers` are sent besides, `body_bytes` is how long the body of
-    the request is made at least, and `leave_after` when its client leaves.
+    the request is made at least, `leave_after` when its client leaves, and `http` the version, "2" for configurations
+    with a certificate only.
     """
 
     plan: Fields = {}
@@ -55,6 +57,7 @@ class ExchangeTable(Closed):
     headers: dict[str, str] = {}
     body_bytes: Annotated[int, Field(ge=0, le=16 * 2**20)] = 0
     leave_after: Duration | None = None
+    http: HttpVersion = HttpVersion.HTTP_1_1
     requirement: Requirement | None = None
     lengths: Lengths | None = None
 

@@ -4,7 +4,8 @@ Strategy. Probe and model server both note when they did not run (`lab.pulse`), 
 token missed its time, and how long the request was on its way. That can spoil two things: what is known of delivery
 (the delivery rules say so themselves), and every ending that a wait decides, for a wait that was longer, or a silence
 that was shorter, than the plan asked for may have brought it about. A reply that is corrupt, or an error that the model
-itself sent, is so at any speed; and what the path ended before the planned wait was over, no longer wait has ended.
+itself sent, is so at any speed; what the path ended before the planned wait was over, no longer wait has ended; and a
+clean end on half an answer hides the death that came before it, whatever brought it about.
 
 The bound is an upper one: lateness is added up over the whole exchange, although only that of one wait counts. It can
 make too many exchanges doubtful and never too few. Where nobody was late, nothing is in doubt.
@@ -12,6 +13,7 @@ make too many exchanges doubtful and never too few. Where nobody was late, nothi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -49,24 +51,28 @@ class Doubt:
     Args:
         delivery: what is said about how its tokens came.
         ending: what is said about how and when it ended.
+        cut: what is said about whether its client can see that the model died.
     """
 
     delivery: str = ""
     ending: str = ""
+    cut: str = ""
 
 
 def doubt_of(evidence: Evidence, verdict: Verdict) -> Doubt:
     """What about a verdict the lateness of probe and model server can explain."""
     if evidence.trace.end is TransportEnd.LEFT and evidence.ledger is None and evidence.plan is not None:
-        return Doubt(ending="the request was still on its way when the client left")
+        why = "the request was still on its way when the client left"
+        return Doubt(ending=why, cut=why)
     late = lateness(evidence)
     at_any_speed = verdict.ending in _AT_ANY_SPEED or (verdict.ending in _BY_THE_PATH and ended_too_soon(evidence))
     ending = _in_words(evidence) if late > MARGIN and not at_any_speed else ""
+    cut = "" if verdict.ending is Ending.SILENTLY_TRUNCATED and _after_its_death(evidence) else ending
     if verdict.late:
-        return Doubt(f"nothing tells how its tokens came, for {_who(evidence)} was late itself", ending)
+        return Doubt(f"nothing tells how its tokens came, for {_who(evidence)} was late itself", ending, cut)
     # What ended too early to show anything, a wait may have ended.
     early = verdict.ending not in WHOLE and verdict.delivery in (Delivery.NONE, Delivery.UNPROVEN)
-    return Doubt(ending if early else "", ending)
+    return Doubt(ending if early else "", ending, cut)
 
 
 def lateness(evidence: Evidence) -> float:
@@ -104,6 +110,11 @@ def ended_too_soon(evidence: Evidence) -> bool:
         return ended - evidence.trace.started < (plan.due(1) if evidence.stream else plan.length)
     last = written[-1]
     return last.number < plan.tokens and ended - last.at < plan.due(last.number + 1) - plan.due(last.number)
+
+
+def _after_its_death(evidence: Evidence) -> bool:
+    """Whether the reply ended once the model had died: half an answer is there then."""
+    return evidence.ledger is not None and (evidence.ledger.fault_at or math.inf) <= evidence.trace.ended
 
 
 def spared(evidence: Evidence) -> str:

@@ -199,7 +199,7 @@ REQUIREMENTS: Mapping[Requirement, Criterion] = {
         "The path waits for a reply that comes all at once.", rules.all_complete, _length_of
     ),
     Requirement.SHOWS_A_CUT_AS_A_CUT: Criterion(
-        "A client can see that the model died amid its answer.", rules.cut_visible
+        "A client can see that the model died amid its answer.", rules.cut_visible, doubt=lambda doubt: doubt.cut
     ),
     Requirement.FORGES_NO_END: Criterion(
         "Nobody but the model says that its answer is finished.", rules.no_end_forged, doubt=_never

@@ -48,6 +48,11 @@ class Address:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     tls: ssl.SSLContext | None = None
 
+    @property
+    def secure(self) -> bool:
+        """Whether it is asked over TLS."""
+        return self.url.startswith("https:")
+
 
 async def make(exchange: Exchange, address: Address, channel: SideChannel, request: str | None = None) -> Evidence:
     """Make one exchange.

@@ -53,19 +53,24 @@ async def measure(
 ) -> dict[str, Observations]:
     """Make these exchanges over each address, and say of every requirement that they settle whether it is met there.
 
+    What needs TLS is left out where the address has none.
+
     Raises:
         aiohttp.ClientError: the model server does not answer on the side channel.
         SideChannelFault: what answers there is no model server of the lab's.
     """
     starts = Starts()
-    works = [partial(_evidence, address, exchanges, channel, starts) for address in addresses.values()]
+    asked = {
+        name: [each for each in exchanges if each.is_for(secure=address.secure)] for name, address in addresses.items()
+    }
+    works = [partial(_evidence, address, asked[name], channel, starts) for name, address in addresses.items()]
     made, _ = await at_once(works)
-    observed = {name: _observed(exchanges, evidence) for name, evidence in zip(addresses, made, strict=True)}
+    observed = {name: _observed(asked[name], evidence) for name, evidence in zip(addresses, made, strict=True)}
     for name, work in zip(addresses, works, strict=True):
         first = observed[name]
         if any(each.doubt for each in first.values()):
             (made_again,), _ = await at_once([work])
-            again = _observed(exchanges, made_again)
+            again = _observed(asked[name], made_again)
             # What was told without a doubt stands.
             observed[name] = {each: again[each] if first[each].doubt else first[each] for each in first}
     return observed

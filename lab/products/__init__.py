@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from lab.errors import BadInput
 from lab.products._product import (
+    CERTIFICATE,
     DebianPackage,
     OwnBinary,
     Product,
@@ -27,10 +28,12 @@ from lab.products._product import (
     Version,
     Wheel,
     order_of,
+    speaks_tls,
 )
 from lab.products._recognised import OTHERS
 
 __all__ = [
+    "CERTIFICATE",
     "PRODUCTS",
     "PROXIES",
     "RECOGNISED",
@@ -45,6 +48,7 @@ __all__ = [
     "Wheel",
     "order_of",
     "resolve",
+    "speaks_tls",
 ]
 
 

@@ -16,10 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from re import Pattern
 
+from lab.files import read_words
 from lab.vocabulary import Trouble
 
 Command = Callable[[str], list[str]]
 AtHome = Callable[[str, str], str]
+
+CERTIFICATE = "${CERTIFICATE}"
+"""In a configuration, the path of a file with a key and its certificate; one that has it speaks TLS to its clients."""
 
 VERSION = r"(?:/([\w.+-]+))?"
 """The version behind a product's name in a header, as a group of a `Header`'s pattern."""
@@ -209,6 +213,16 @@ class Product:
         """The version in the output of `version_command`; None where it carries none."""
         found = re.search(self.version_pattern, output)
         return found.group(1) if found else None
+
+
+def speaks_tls(config: Path) -> bool:
+    """Whether a configuration speaks TLS to its clients.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is no text.
+    """
+    return CERTIFICATE in read_words(config)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from lab.catalogue import Case, Scenario
 from lab.files import read_words
 from lab.plan import Fault, FaultKind, Framing, Plan
+from lab.products import speaks_tls
 from lab.vocabulary import Ending, Group, Variant
 
 ANSWER = Plan(tokens=14, ttft=0.6, interval=0.26, seed=82)
@@ -119,10 +120,10 @@ def races(scenarios: Sequence[Scenario]) -> Races:
 
 
 def _pairs_of(scenario: Scenario) -> Iterator[tuple[Case, Case]]:
-    """The broken and the fixed variant behind each proxy that has both."""
+    """The broken and the fixed variant behind each proxy that has both; the relay knows no TLS."""
     fixed = {case.proxy.id: case for case in scenario.cases if case.label == Variant.FIXED}
     for case in scenario.cases:
-        if case.label == Variant.BROKEN and case.proxy.id in fixed:
+        if case.label == Variant.BROKEN and case.proxy.id in fixed and not speaks_tls(case.config):
             yield case, fixed[case.proxy.id]
 
 

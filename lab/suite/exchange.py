@@ -90,6 +90,10 @@ class Exchange:
     watched: Watched | None = None
     mode: Mode | None = None
 
+    def is_for(self, *, secure: bool) -> bool:
+        """Whether a target can be asked so, given whether it speaks TLS: clients agree on HTTP/2 there."""
+        return secure or self.http is HttpVersion.HTTP_1_1
+
     @property
     def leaving(self) -> Leaving | None:
         """When its client leaves; None if it stays."""

@@ -58,8 +58,8 @@ SHORTEST_WAIT = 4.0
 
 
 def suite(waits: Waits | None = None) -> list[Exchange]:
-    """Every exchange that settles a requirement, for a target that serves all wire formats."""
-    return everywhere([*tokens(), *other_formats(), *waiting(waits or Waits()), *short()])
+    """Every exchange that settles a requirement, for a target that serves all wire formats; HTTP/2 is for TLS."""
+    return everywhere([*tokens(), *other_formats(), *waiting(waits or Waits()), *short(), *over_http_2()])
 
 
 def everywhere(exchanges: Iterable[Exchange]) -> list[Exchange]:
@@ -102,6 +102,13 @@ def other_formats() -> Iterator[Exchange]:
     """The same in a format without events, and as a browser's EventSource asks."""
     yield Exchange("tokens-in-ndjson", _lockstep(), NDJSON, _DELIVERY, accept_encoding="gzip")
     yield Exchange("tokens-by-get", _lockstep(), SSE, _DELIVERY, method="GET", accept_encoding=BROWSER)
+
+
+def over_http_2() -> Iterator[Exchange]:
+    """How tokens come, how the model's death is told and how the client's leaving is, in frames of streams."""
+    for each in (*tokens(), *_deaths(), *_leaving()):
+        if each.name in ("tokens", "large-tokens", "death-fin", "death-rst", "leave-lively"):
+            yield replace(each, name=f"{each.name}-over-http-2", http=HttpVersion.HTTP_2)
 
 
 def waiting(waits: Waits) -> Iterator[Exchange]:

@@ -60,9 +60,9 @@ class Process:
         except psutil.Error:
             return False
 
-    def place(self, port: int) -> Started:
+    def place(self, port: int, *, secure: bool = False) -> Started:
         """Where it listens on loopback, for the testbed."""
-        return Started(("127.0.0.1", port), self.ended, self.tail)
+        return Started(("127.0.0.1", port), self.ended, self.tail, secure)
 
     def tail(self, count: int) -> list[str]:
         """The last lines that it wrote."""

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import BadInput
-from lab.products import Proxy
+from lab.products import Proxy, speaks_tls
 from lab.testbed import config
+from lab.testbed.certificate import FILE, certificate
 from lab.testbed.supervisor import Program, script
 
 ROOT = "/opt/token-stream-lab"
@@ -39,8 +40,8 @@ class Target:
     Attributes:
         key: any text that no other target has, as in `idle-timeout::nginx-1.26::broken`.
         proxy: what runs it.
-        config: the full configuration file with `${PORT}` and, as a rule, `${MODEL}`. The other
-            files of its folder are copied beside it; those in sub-folders are not.
+        config: the full configuration file with `${PORT}` and, as a rule, `${MODEL}`; one with `${CERTIFICATE}` speaks
+            TLS to its clients. The other files of its folder are copied beside it; those in sub-folders are not.
         behind: the key of the target that `${MODEL}` means; None for the model server.
     """
 
@@ -48,6 +49,11 @@ class Target:
     proxy: Proxy
     config: Path
     behind: str | None = None
+
+    @property
+    def secure(self) -> bool:
+        """Whether it speaks TLS to its clients."""
+        return speaks_tls(self.config)
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,15 @@ class Instance:
     def file(self) -> str:
         """Its configuration."""
         return f"{self.folder}/{self.target.config.name}"
+
+    @property
+    def certificate(self) -> str:
+        """Where its certificate is, if it has one."""
+        return f"{self.folder}/{FILE}"
+
+    def filled(self, template: str) -> str:
+        """A text of its configuration's with the names replaced."""
+        return config.fill(template, self.port, self.upstream, self.certificate)
 
     @property
     def program(self) -> Program:
@@ -153,8 +168,10 @@ def lay_out(to: Path, pod: Pod) -> None:
     for instance in pod.instances:
         folder = targets / instance.slot
         folder.mkdir(parents=True)
-        text = config.fill(config.read_template(instance.target.config), instance.port, instance.upstream)
+        text = instance.filled(config.read_template(instance.target.config))
         (folder / instance.target.config.name).write_text(text, encoding="utf-8")
+        if instance.target.secure:
+            (folder / FILE).write_bytes(certificate().pem)
         for file in config.companions(instance.target.config):
             shutil.copyfile(file, folder / file.name)
     (to / "start.sh").write_text(script([instance.program for instance in pod.instances], pod.proxy.product.prepare))

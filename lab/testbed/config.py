@@ -1,6 +1,6 @@
 """Configuration files as templates: where to listen and where the model server is.
 
-Only four names are replaced, in braces. Everything else that starts with a dollar belongs to the
+Only five names are replaced, in braces. Everything else that starts with a dollar belongs to the
 proxy, whose own variables look much the same. Pure except for reading the file.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.errors import BadInput
 from lab.files import read_words
 
-_NAMES = re.compile(r"\$\{(PORT|MODEL|MODEL_HOST|MODEL_PORT)\}")
+_NAMES = re.compile(r"\$\{(PORT|MODEL|MODEL_HOST|MODEL_PORT|CERTIFICATE)\}")
 
 COMPANIONS_LIMIT = 16 * 2**20
 """Bytes of other files beside a configuration that are copied along: certificates and the like, no home folder."""
@@ -30,19 +30,21 @@ class Upstream:
         return f"{self.host}:{self.port}"
 
 
-def fill(template: str, port: int, model: Upstream) -> str:
+def fill(template: str, port: int, model: Upstream, certificate: str = "") -> str:
     """A template with its names replaced. Pure.
 
     Args:
         template: the text of a configuration file.
         port: where the proxy is to listen.
         model: what it is to ask.
+        certificate: the path of the file with a key and its certificate.
     """
     values = {
         "PORT": str(port),
         "MODEL": str(model),
         "MODEL_HOST": model.host,
         "MODEL_PORT": str(model.port),
+        "CERTIFICATE": certificate,
     }
     return _NAMES.sub(lambda match: values[match.group(1)], template)
 

@@ -63,9 +63,9 @@ class _Up:
     running: Running | None = None
     addresses: Mapping[int, tuple[str, int]] = field(default_factory=dict)
 
-    def place(self, port: int, slot: str) -> Started:
+    def place(self, port: int, slot: str, *, secure: bool = False) -> Started:
         voice = self.book.voices[slot]
-        return Started(self.addresses.get(port), voice.ended, lambda count: list(voice.lines)[-count:])
+        return Started(self.addresses.get(port), voice.ended, lambda count: list(voice.lines)[-count:], secure)
 
 
 class Containers:
@@ -220,7 +220,9 @@ class Containers:
         if len(pod.instances) > 1:
             limit = _machine.patience(readiness.LIMIT)
             places = [self._place(instance) for instance in pod.instances]
-            await asyncio.gather(*(readiness.await_answer(each.address, each.ended, limit) for each in places))
+            await asyncio.gather(
+                *(readiness.await_answer(each.address, each.ended, limit, each.secure) for each in places)
+            )
             apart = [Pod.alone(instance) for instance in await self._to_stand_apart(pod)]
             for each in apart:
                 _plan.lay_out(folder / each.name, each)
@@ -268,7 +270,9 @@ class Containers:
         up.addresses = _addresses(up.running.attrs["NetworkSettings"], network.name, ports)
 
     def _place(self, instance: Instance) -> Started:
-        return self._up[self._pod_of[instance.target.key]].place(instance.port, instance.slot)
+        return self._up[self._pod_of[instance.target.key]].place(
+            instance.port, instance.slot, secure=instance.target.secure
+        )
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

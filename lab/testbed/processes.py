@@ -25,7 +25,7 @@ from lab.errors import SetUpFault, Unavailable
 from lab.precedence import prefer_process
 from lab.products import Product
 from lab.shipped import shipped
-from lab.testbed import _machine, _plan, config, readiness
+from lab.testbed import _machine, _plan, certificate, config, readiness
 from lab.testbed._keeping import Keeping, Process
 from lab.testbed._owner import temporary_folder
 from lab.testbed._plan import Instance, Target
@@ -57,9 +57,9 @@ class _Home:
     folder: Path
     moved: Mapping[str, str]
 
-    def text(self, template: str, product: Product, port: int, upstream: config.Upstream) -> str:
+    def text(self, template: str, instance: Instance) -> str:
         """A configuration as it is given to the binary."""
-        return config.fill(self.replaced(product.at_home(template, str(self.folder))), port, upstream)
+        return instance.filled(self.replaced(instance.target.proxy.product.at_home(template, str(self.folder))))
 
     def replaced(self, text: str) -> str:
         """A text with the paths of the containers replaced."""
@@ -151,7 +151,7 @@ class Processes:
                 if process.background:
                     raise _background(instance)
                 if not process.ended.is_set() or is_free(instance.port):
-                    return process.place(instance.port)
+                    return process.place(instance.port, secure=instance.target.secure)
             if instance.target.key in self._asked:
                 # Others know it by that port.
                 break
@@ -168,7 +168,9 @@ class Processes:
         command = command_of(product, binary.path, instance.file, Path(instance.folder, _TEMPORARY))
         process = await self._begin(name, command, instance.folder)
         limit = _machine.patience(readiness.LIMIT)
-        if await readiness.await_answer((HOST, instance.port), process.ended, limit) and not process.is_alive():
+        place = process.place(instance.port, secure=instance.target.secure)
+        answered = await readiness.await_answer(place.address, place.ended, limit, place.secure)
+        if answered and not process.is_alive():
             # Somebody else has answered; the keeper is about to say whether that is a child of it.
             await process.ended.wait()
         return process
@@ -218,8 +220,9 @@ class Processes:
         (folder / _TEMPORARY).chmod(0o1777)
         for each in product.writable:
             Path(here.moved[each]).mkdir(parents=True, exist_ok=True)
-        text = here.text(config.read_template(target.config), product, instance.port, instance.upstream)
-        _write(folder / target.config.name, text.encode())
+        _write(folder / target.config.name, here.text(config.read_template(target.config), instance).encode())
+        if target.secure:
+            _write(folder / certificate.FILE, certificate.certificate().pem)
         for file in config.companions(target.config):
             data = file.read_bytes()
             for inside, path in here.moved.items():

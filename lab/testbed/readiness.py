@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
+
+from lab.testbed.certificate import certificate
 
 HEALTH = "/lab/health"
 """The model server's own path for this question; a proxy may answer it or forward it."""
@@ -20,13 +23,16 @@ _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
 
 
-async def await_answer(address: tuple[str, int] | None, ended: asyncio.Event, limit: float) -> bool:
+async def await_answer(
+    address: tuple[str, int] | None, ended: asyncio.Event, limit: float, secure: bool = False
+) -> bool:
     """Ask until something answers with an HTTP status line.
 
     Args:
         address: host and port to ask; None where there is none, and only the end is waited for.
         ended: set when the process behind it has ended; no use asking on.
         limit: seconds.
+        secure: whether to ask over TLS.
 
     Returns:
         Whether it answered; False when the process ended or the time was up.
@@ -35,7 +41,7 @@ async def await_answer(address: tuple[str, int] | None, ended: asyncio.Event, li
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), limit)
         return False
-    asking = asyncio.ensure_future(_ask_on(*address, limit))
+    asking = asyncio.ensure_future(_ask_on(*address, limit, certificate().client if secure else None))
     over = asyncio.ensure_future(ended.wait())
     try:
         # Both, since a connection to a container that is gone may stay unanswered for the whole limit.
@@ -47,20 +53,20 @@ async def await_answer(address: tuple[str, int] | None, ended: asyncio.Event, li
         await asyncio.gather(asking, over, return_exceptions=True)
 
 
-async def _ask_on(host: str, port: int, limit: float) -> None:
+async def _ask_on(host: str, port: int, limit: float, tls: ssl.SSLContext | None) -> None:
     """Ask until there is an answer."""
     pause = _FIRST_PAUSE
-    while not await _answers(host, port, limit):
+    while not await _answers(host, port, limit, tls):
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-async def _answers(host: str, port: int, limit: float) -> bool:
+async def _answers(host: str, port: int, limit: float, tls: ssl.SSLContext | None) -> bool:
     """One request."""
     writer = None
     try:
         async with asyncio.timeout(limit):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
             writer.write(_REQUEST)
             return (await reader.readline()).startswith(b"HTTP/")
     except (OSError, ValueError, TimeoutError):

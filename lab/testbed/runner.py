@@ -24,11 +24,13 @@ class Started:
         address: host and port as this process reaches them; None where it ended before it had one.
         ended: set when the process, or whatever it is in, has ended.
         tail: gives the last lines that it wrote, as many as are asked for; also after its end.
+        secure: whether it speaks TLS.
     """
 
     address: tuple[str, int] | None
     ended: asyncio.Event
     tail: Callable[[int], list[str]]
+    secure: bool = False
 
 
 class Runner(Protocol):

@@ -12,6 +12,7 @@ taken down.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ from typing import Self
 from lab.errors import EnvironmentFault, SetUpFault, Unavailable
 from lab.testbed import _commands, _machine, _plan, readiness
 from lab.testbed._plan import Instance, Target
+from lab.testbed.certificate import certificate
 from lab.testbed.runner import Runner, Started, together
 from lab.vocabulary import Precedence
 
@@ -76,6 +78,11 @@ class Testbed:
     def model_url(self) -> str:
         """The model server, without any proxy between."""
         return _url(self._model)
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """What a client of a target that speaks TLS trusts."""
+        return certificate().client
 
     def url(self, key: str) -> str:
         """The way through a target's proxy to the model server: scheme, host and port.
@@ -143,7 +150,7 @@ class Testbed:
 async def _complaint(place: Started) -> str | None:
     """Wait until a process answers; if it does not, what became of it and what it said."""
     limit = _machine.patience(readiness.LIMIT)
-    if await readiness.await_answer(place.address, place.ended, limit):
+    if await readiness.await_answer(place.address, place.ended, limit, place.secure):
         return None
     became = "ended at its start" if place.ended.is_set() else f"did not answer within {limit:g} s"
     said = _commands.last_lines("\n".join(place.tail(_commands.LAST_LINES)))
@@ -154,4 +161,4 @@ def _url(place: Started | None) -> str:
     if place is None or place.address is None:
         raise RuntimeError("asked for an address before there is one")
     host, port = place.address
-    return f"http://{host}:{port}"
+    return f"{'https' if place.secure else 'http'}://{host}:{port}"

@@ -7,6 +7,7 @@ import pytest
 
 from lab.catalogue import Scenario, discover, load_scenario
 from lab.errors import BadInput, ExitCode
+from lab.evidence import HttpVersion
 from lab.products import PRODUCTS
 from lab.vocabulary import Cause, Ending, Variant
 
@@ -233,3 +234,21 @@ class TestDiscover:
         """There would be nothing to run."""
         with pytest.raises(BadInput, match="no product takes part"):
             load_scenario(write(tmp_path / "silent", files=(), expected={}))
+
+
+SECURE = TABLE.replace("[exchanges.gap]\n", '[exchanges.gap]\nhttp = "2"\n')
+
+
+def test_http_2_is_asked_where_there_is_a_certificate(tmp_path: Path) -> None:
+    """The table says the version, and the configuration that it speaks TLS."""
+    folder = write(tmp_path / "silent", SECURE)
+    for name in FILES:
+        (folder / name).write_text("listen ${PORT} ssl; ssl_certificate ${CERTIFICATE};\n")
+    exchanges = [each for case in load_scenario(folder).cases for each in case.exchanges]
+    assert [each.http for each in exchanges] == [HttpVersion.HTTP_2] * 2
+
+
+def test_http_2_without_a_certificate_is_refused(tmp_path: Path) -> None:
+    """Left out, it would leave a case that shows nothing."""
+    with pytest.raises(BadInput, match=r"exchanges\.gap\.http: it needs TLS, and .*broken\.conf has none"):
+        load(tmp_path / "silent", SECURE)

@@ -14,6 +14,8 @@ from .builder import START, Build, lockstep
 PUNCTUAL = {"ttft": "100ms"}
 CUT = Build(sent=(1, 2, 3), reason=None, marker=False, end=TransportEnd.SHORT_FIN, ended=START + 2.0, plan=PUNCTUAL)
 ASLEEP = (Stall(START, START + 1.0),)
+CLOSED = CUT.but(end=TransportEnd.CLOSED, fault="fin@3", stalls=ASLEEP)
+"""A clean end on half an answer at 2 s."""
 NOBODY_LATE = Doubt()
 
 
@@ -96,6 +98,19 @@ def test_who_leaves_before_the_request_has_arrived_has_shown_nothing() -> None:
     left = Build(sent=(), reason=None, marker=False, end=TransportEnd.LEFT, ended=START + 0.5)
     assert doubt(left.but(has_ledger=False)).ending == "the request was still on its way when the client left"
     assert doubt(left) == NOBODY_LATE
+
+
+def test_no_wait_explains_a_clean_end_after_a_death() -> None:
+    """The client cannot see that half is missing, at any speed; when and by whom it was ended is another matter."""
+    hidden = CLOSED.but(fault_at=START + 1.9)
+    assert judge(hidden.evidence()).ending is Ending.SILENTLY_TRUNCATED
+    assert doubt(hidden).ending
+    assert not doubt(hidden).cut
+
+
+def test_a_clean_end_before_the_death_may_be_a_timeouts() -> None:
+    """Then the model had not died yet, and a wait that was longer than planned may have ended the reply."""
+    assert doubt(CLOSED.but(fault_at=START + 2.1)).cut
 
 
 def test_no_wait_explains_a_token_that_came_twice() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import cast
 
 import pytest
 from judge.builder import START, Build, lockstep
 
-from lab.evidence import Evidence, Stall, TransportEnd
+from lab.evidence import Evidence, HttpVersion, Stall, TransportEnd
 from lab.measure import Address, many, measure
 from lab.measure.many import APART, Starts, longest_of, together
 from lab.plan import make_plan
@@ -88,6 +89,25 @@ async def test_only_what_is_in_doubt_is_measured_again_and_once(
     observed = await measure(addresses, [tokens], cast(SideChannel, None))
     assert {name: each[delivers].state for name, each in observed.items()} == states
     assert len(made) == asked
+
+
+async def test_what_needs_tls_is_asked_only_where_it_is_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an address in clear text nothing is observed about HTTP/2, and the rest is."""
+    made: list[tuple[str, str]] = []
+
+    async def make(exchange: Exchange, address: Address, *_: object) -> Evidence:
+        made.append((address.url, exchange.name))
+        return seen(exchange.http is HttpVersion.HTTP_2)
+
+    monkeypatch.setattr(many, "make", make)
+    delivers = Requirement.DELIVERS_TOKENS_AS_THEY_COME
+    plain = Exchange("plain", make_plan({}), requirements=(delivers,))
+    addresses = {url: Address(url, "http://model") for url in ("http://clear", "https://secure")}
+    exchanges = [plain, replace(plain, name="over-http-2", http=HttpVersion.HTTP_2)]
+    observed = await measure(addresses, exchanges, cast(SideChannel, None))
+    assert made == [("http://clear", "plain"), ("https://secure", "plain"), ("https://secure", "over-http-2")]
+    states = {url: each[delivers].state for url, each in observed.items()}
+    assert states == {"http://clear": State.MET, "https://secure": State.NOT_MET}
 
 
 async def test_what_was_told_without_a_doubt_stands(monkeypatch: pytest.MonkeyPatch) -> None:

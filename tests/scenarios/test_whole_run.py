@@ -59,6 +59,7 @@ class StageWithoutProxies:
         self._theatre = theatre
         self.model_url = theatre.model_url
         self.precedence = Precedence.SHARES
+        self.tls = None
 
     async def __aenter__(self) -> StageWithoutProxies:
         if self._theatre.at_start:

@@ -11,10 +11,10 @@ from lab.testbed.config import Upstream
 MODEL = Upstream("model", 8000)
 
 
-def test_the_four_names_are_replaced() -> None:
-    """A configuration learns its port and the model server, whole or in two parts."""
-    text = "${PORT} ${MODEL} ${MODEL_HOST} ${MODEL_PORT}"
-    assert config.fill(text, 8001, MODEL) == "8001 model:8000 model 8000"
+def test_the_five_names_are_replaced() -> None:
+    """A configuration learns its port, the model server, whole or in two parts, and where its certificate is."""
+    text = "${PORT} ${MODEL} ${MODEL_HOST} ${MODEL_PORT} ${CERTIFICATE}"
+    assert config.fill(text, 8001, MODEL, "/own/lab.pem") == "8001 model:8000 model 8000 /own/lab.pem"
 
 
 @pytest.mark.parametrize("own", ["$host", "${host}", "$PORT", "%[var(txn.x)]", "${PORTS}", "%{+Q}r"])

@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,7 +19,8 @@ import docker
 import pytest
 
 from lab.errors import BadInput, EnvironmentFault, SetUpFault
-from lab.products import PROXIES, Proxy
+from lab.products import PROXIES, Product, Proxy
+from lab.shipped import shipped
 from lab.testbed._owner import LABEL, RUN_LABEL
 from lab.testbed.containers import Containers, Reach
 from lab.testbed.images import ImageInUse
@@ -72,9 +75,9 @@ def run_of(testbed: Testbed) -> str:
     return testbed.runner.run
 
 
-def ask(url: str) -> tuple[bytes, Mapping[str, str]]:
+def ask(url: str, tls: ssl.SSLContext | None = None) -> tuple[bytes, Mapping[str, str]]:
     """Body and headers of a GET."""
-    with urllib.request.urlopen(f"{url}/x", timeout=10) as reply:  # noqa: S310  # the address is ours
+    with urllib.request.urlopen(f"{url}/x", timeout=10, context=tls) as reply:  # noqa: S310  # the address is ours
         return reply.read(), dict(reply.headers)
 
 
@@ -131,6 +134,24 @@ async def test_every_proxy_forwards_and_every_refusal_is_told(
         await until(lambda: any("/x" in line for line in testbed.log_of_model()))
         assert left_by(engine, run_of(testbed))
     assert left_by(engine, run_of(testbed)) == []
+
+
+@pytest.mark.engine
+async def test_a_target_with_a_certificate_is_asked_over_tls(images_in_use: Images) -> None:
+    """Each product serves the testbed's certificate, which its own client trusts and nobody else does."""
+    targets = [Target(f"tls::{proxy.id}", proxy, over_tls(proxy.product)) for proxy in PROXIES.values()]
+    async with bed_of(targets, images_in_use, shipped("nginx")) as testbed:
+        for target in targets:
+            url = testbed.url(target.key)
+            assert url.startswith("https://")
+            assert (await asyncio.to_thread(ask, url, testbed.tls))[0] == b"ok"
+            with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+                await asyncio.to_thread(ask, url)
+
+
+def over_tls(product: Product) -> Path:
+    """Its recommended configuration, over TLS."""
+    return shipped("scenarios") / "recommended" / product.name / f"fixed-over-tls{product.suffix}"
 
 
 @pytest.mark.engine

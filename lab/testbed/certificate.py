@@ -1,0 +1,42 @@
+"""The certificate with which targets speak TLS, and what makes the lab's clients trust it.
+
+Authority and key are made anew by every process of the lab that needs them, and stand in the folders of its targets
+only: nothing outside the testbed is to trust them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from functools import cache
+
+import trustme
+
+FILE = "lab.pem"
+"""What it is called in the folder of a target."""
+
+_NAME = "token-stream-lab.invalid"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One certificate, for every target.
+
+    Attributes:
+        pem: its key, itself, and what it was signed with: one file, as every product reads it.
+        client: for a client that trusts it, whatever address it is found at.
+    """
+
+    pem: bytes = field(repr=False)
+    client: ssl.SSLContext
+
+
+@cache
+def certificate() -> Certificate:
+    """This process's own; the first call takes some milliseconds."""
+    authority = trustme.CA()
+    issued = authority.issue_cert(_NAME)
+    client = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode("ascii"))
+    # A target is known by an address that it has only once it runs.
+    client.check_hostname = False
+    return Certificate(issued.private_key_and_cert_chain_pem.bytes(), client)
