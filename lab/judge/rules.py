@@ -223,14 +223,14 @@ def headers_at_once(exchanges: Exchanges, _: Reports) -> Checked:
     return _each(
         exchanges,
         "headers that the model sends before its first token reach the client before that token leaves",
-        lambda each: _lead(each) is not None,
-        lambda each: (_lead(each) or 0.0) > 0,
-        lambda each: f"headers {_lead(each) or 0.0:.2f} s before the first token left",
+        lambda each: lead(each) is not None,
+        lambda each: (lead(each) or 0.0) > 0,
+        lambda each: f"headers {lead(each) or 0.0:.2f} s before the first token left",
         planned=lambda each: each.exchange.plan.headers is Headers.EARLY,
     )
 
 
-def _lead(each: Exchanged) -> float | None:
+def lead(each: Exchanged) -> float | None:
     """Seconds by which headers came before the first token left; None where that shows nothing."""
     plan, trace, ledger = each.evidence.plan, each.evidence.trace, each.evidence.ledger
     if plan is None or plan.headers is not Headers.EARLY or ledger is None or not ledger.tokens:
@@ -285,14 +285,14 @@ def stops(exchanges: Exchanges, _: Reports) -> Checked:
     return _each(
         exchanges,
         f"when the client leaves, the model learns of it within {ALWAYS_SOON:g} s",
-        lambda each: _went_on(each) is not None,
-        lambda each: (_went_on(each) or 0.0) <= ALWAYS_SOON,
-        lambda each: f"the model went on for {_went_on(each) or 0.0:.1f} s",
+        lambda each: went_on(each) is not None,
+        lambda each: (went_on(each) or 0.0) <= ALWAYS_SOON,
+        lambda each: f"the model went on for {went_on(each) or 0.0:.1f} s",
         planned=lambda each: each.exchange.leave_after is not None,
     )
 
 
-def _went_on(each: Exchanged) -> float | None:
+def went_on(each: Exchanged) -> float | None:
     """Seconds for which the model went on after its client had left; None where nobody left, or nobody knows."""
     trace, ledger = each.evidence.trace, each.evidence.ledger
     if trace.end is not TransportEnd.LEFT or ledger is None:

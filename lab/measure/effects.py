@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
-from lab.evidence import TransportEnd
 from lab.judge.causes import lost, well_before
 from lab.judge.endings import VISIBLE
 from lab.judge.exchanged import Exchanged
+from lab.judge.rules import ALWAYS_SOON, lead, went_on
 from lab.measure.clusters import tolerance
 from lab.measure.findings import Effect, Found, Holds
 from lab.measure.streams import Stream
@@ -20,9 +20,6 @@ from lab.measure.timeouts import HIDDEN_BELOW, Timeouts
 from lab.plan import FaultKind
 from lab.suite.exchange import Leaving
 from lab.vocabulary import Ending, Requirement, Watched
-
-SOON = 2.0
-"""Seconds within which the model server must see that the client has left, for "leaving stops the model"."""
 
 _BEFORE_TIMEOUT = 0.3
 
@@ -105,20 +102,18 @@ def _leaving(made: Sequence[Exchanged], leaving: Leaving, timeouts: Timeouts) ->
     what, watched = _LEFT[leaving]
     timeout = timeouts.of(watched).value
     each = next((each for each in made if each.exchange.leaving is leaving), None)
-    if each is None or each.evidence.ledger is None or each.evidence.trace.end is not TransportEnd.LEFT:
-        return Effect(title, Holds.UNKNOWN, f"the probe could not leave {what}")
-    trace, ledger = each.evidence.trace, each.evidence.ledger
+    after = None if each is None else went_on(each)
+    if each is None or each.evidence.ledger is None or after is None:
+        return Effect(title, Holds.UNKNOWN, f"the probe could not leave {what}, or nobody saw how that ended")
+    ledger = each.evidence.ledger
     if ledger.client_left is None:
-        if ledger.finished is None:
-            return Effect(title, Holds.UNKNOWN, f"nobody saw the end of {what}")
-        ran = ledger.finished - trace.ended
-        sentence = f"the model went on for {ran:.1f} s after the client had left {what}, to its end"
-        return Effect(title, _yes(ran <= SOON), sentence, round(ran, 3))
-    after = ledger.client_left - trace.ended
-    sentence = f"the model server saw the client leave {what} after {max(after, 0):.2f} s"
-    if timeout is not None and ledger.client_left - ledger.started >= timeout - _BEFORE_TIMEOUT:
-        return Effect(title, Holds.UNKNOWN, f"{sentence}, which may be the timeout at {timeout:.2f} s", round(after, 3))
-    return Effect(title, _yes(after <= SOON), sentence, round(after, 3))
+        sentence = f"the model went on for {after:.1f} s after the client had left {what}, to its end"
+    else:
+        sentence = f"the model server saw the client leave {what} after {after:.2f} s"
+        if timeout is not None and ledger.client_left - ledger.started >= timeout - _BEFORE_TIMEOUT:
+            sentence += f", which may be the timeout at {timeout:.2f} s"
+            return Effect(title, Holds.UNKNOWN, sentence, round(after, 3))
+    return Effect(title, _yes(after <= ALWAYS_SOON), sentence, round(after, 3))
 
 
 def _retries(made: Sequence[Exchanged]) -> Effect:
@@ -135,13 +130,8 @@ def _retries(made: Sequence[Exchanged]) -> Effect:
 
 
 def _early_headers(made: Sequence[Exchanged]) -> Effect:
-    leads: list[float] = []
-    for each in _settling(made, Requirement.SENDS_HEADERS_AT_ONCE):
-        ledger, trace = each.evidence.ledger, each.evidence.trace
-        if ledger and ledger.tokens and trace.headers_at is not None:
-            first = ledger.tokens[0].at
-            stalled = trace.stalled(first, trace.headers_at) if trace.headers_at > first else 0.0
-            leads.append(first - trace.headers_at + stalled)
+    known = [lead(each) for each in _settling(made, Requirement.SENDS_HEADERS_AT_ONCE)]
+    leads = [each for each in known if each is not None]
     name = "headers-come-before-the-first-token"
     if not leads:
         return Effect(name, Holds.UNKNOWN, "no exchange shows when early headers come")

@@ -43,9 +43,10 @@ def left(name: str, *, noticed: float | None, finished: float | None = None) -> 
         (1.3, None, Holds.YES, 0.3),
         (4.5, None, Holds.NO, 3.5),
         (None, 8.0, Holds.NO, 7.0),
+        (None, 2.5, Holds.UNKNOWN, None),
         (None, None, Holds.UNKNOWN, None),
     ],
-    ids=["at-once", "late", "to-its-end", "nobody-saw"],
+    ids=["at-once", "late", "to-its-end", "so-soon-to-its-end", "nobody-saw"],
 )
 def test_leaving_stops_the_model_within_two_seconds(
     noticed: float | None, finished: float | None, answer: Holds, value: float | None

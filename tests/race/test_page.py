@@ -103,6 +103,15 @@ async def tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"{name} cannot be reached with the keyboard")
 
 
+async def test_a_page_without_anything_to_race_says_so(address: str) -> None:
+    """Whoever opens it when the command has just ended is told what to do, and no empty form."""
+    async with open_window("about:blank") as window:
+        await window.page.route("**/races", lambda route: route.abort())
+        await window.page.goto(address)
+        await window.page.wait_for_selector("body[data-state=failed]")
+        assert "Reload this page" in await window.page.inner_text("#sum")
+
+
 async def test_a_key_starts_the_race_from_anywhere(page: Page) -> None:
     """Ctrl+Enter, whatever has the focus; a second press while it runs changes nothing."""
     await page.focus("#proxy")

@@ -260,4 +260,9 @@ window.freezeAt = (name, tokens) => new Promise((done) => {
   };
 });
 
-await begin();
+try {
+  await begin();
+} catch (error) {
+  document.body.dataset.state = "failed";
+  find("sum").textContent = `What can be raced did not come: ${error.message}. Reload this page while lab race runs.`;
+}
