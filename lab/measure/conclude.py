@@ -18,6 +18,7 @@ from lab.measure.streams import LATE_MODEL, model_was_late, streams_of
 from lab.measure.timeouts import Timeouts, find_timeouts
 from lab.suite.exchange import Exchange, Role
 from lab.suite.search import SETTLED_BY, SHORTEST_TIMEOUT, once_more
+from lab.suite.settle import EVERY_ONE_SETTLES
 from lab.vocabulary import Ending, Requirement, State
 
 _UNSEEN = frozenset({Ending.SILENTLY_TRUNCATED, Ending.FORGED_COMPLETE})
@@ -40,12 +41,18 @@ class Audited:
     """Exchanges of which nothing came: lost, or not over."""
 
 
-def conclude(audited: Audited, made: Sequence[Exchanged]) -> ActiveFindings:
-    """Everything that follows from the exchanges of one active audit."""
+def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchanged] = ()) -> ActiveFindings:
+    """Everything that follows from the exchanges of one active audit.
+
+    Args:
+        audited: what was audited.
+        made: its exchanges.
+        again: those that `in_doubt` named, once more; they count for what was in doubt only.
+    """
     streams = streams_of(made)
     late = sum(model_was_late(each) for each in made if each.exchange.watched is not None)
     timeouts = refined(made, find_timeouts(streams, audited.longest, audited.began))
-    observations = _observations(made, timeouts, audited)
+    observations = _observations(made, again, timeouts, audited)
     refused = [stream for stream in streams if stream.refused]
     notes = list(audited.notes)
     if late:
@@ -61,7 +68,7 @@ def conclude(audited: Audited, made: Sequence[Exchanged]) -> ActiveFindings:
         longest=audited.longest,
         shortest=SHORTEST_TIMEOUT,
         seconds=round(audited.seconds, 3),
-        requests=len(made),
+        requests=len(made) + len(again),
         timeouts=timeouts.found,
         smallest=timeouts.smallest,
         terminations=timeouts.terminations,
@@ -70,7 +77,7 @@ def conclude(audited: Audited, made: Sequence[Exchanged]) -> ActiveFindings:
         observations=observations,
         summary=_summary(timeouts, observations, audited.longest),
         notes=tuple(notes),
-        exchanges=tuple(_result(each) for each in made),
+        exchanges=(*(_result(each) for each in made), *(_result(each, " again") for each in again)),
     )
 
 
@@ -81,12 +88,39 @@ def doubts(made: Sequence[Exchanged], longest: float) -> list[Exchange]:
     return [*follow_ups(made, timeouts), *once_more(longest, late)]
 
 
-def _observations(made: Sequence[Exchanged], timeouts: Timeouts, audited: Audited) -> tuple[Observation, ...]:
+def in_doubt(made: Sequence[Exchanged]) -> list[Exchange]:
+    """The exchanges of what the machine was too busy to tell, waits apart; mostly none."""
+    unsure = {
+        requirement
+        for requirement, each in _by_rule(made).items()
+        if each.doubt and requirement not in SETTLED_BY and requirement not in EVERY_ONE_SETTLES
+    }
+    return [each.exchange for each in made if unsure.intersection(each.exchange.requirements)]
+
+
+def _by_rule(made: Sequence[Exchanged], again: Sequence[Exchanged] = ()) -> dict[Requirement, Observation]:
+    """What the rules say; where that is in doubt, what they say of the second time, if all of it was made again."""
+    found = dict(observe_all(made))
+    found.update({each.requirement: each for each in (_incomparable(made), _hidden_cuts(made)) if each is not None})
+    if again:
+        second = _by_rule(again)
+        for requirement in second:
+            if found[requirement].doubt and _asked(again, requirement) == _asked(made, requirement):
+                found[requirement] = second[requirement]
+    return found
+
+
+def _asked(made: Sequence[Exchanged], requirement: Requirement) -> set[str]:
+    return {each.name for each in made if requirement in each.exchange.requirements}
+
+
+def _observations(
+    made: Sequence[Exchanged], again: Sequence[Exchanged], timeouts: Timeouts, audited: Audited
+) -> tuple[Observation, ...]:
     """One for each requirement: about waits the search decides, about all else the judge's rules."""
     lost = {each for exchange in audited.lost for each in exchange.requirements}
     lost |= {each for each, watched in SETTLED_BY.items() if any(one.watched in watched for one in audited.lost)}
-    by_rule = dict(observe_all(made))
-    by_rule.update({each.requirement: each for each in (_incomparable(made), _hidden_cuts(made)) if each is not None})
+    by_rule = _by_rule(made, again)
     found = []
     for requirement in Requirement:
         if requirement in SETTLED_BY:
@@ -145,11 +179,11 @@ def _incomparable(made: Sequence[Exchanged]) -> Observation | None:
     forward = Requirement.MOVES_THE_FIRST_TOKEN_FORWARD
     choice = [each for each in made if forward in each.exchange.requirements]
     words = [f"the {each.name} ended as {each.verdict.ending}" for each in choice if not _complete(each)]
-    words += ["the machine was late by itself" for each in choice if _lateness(each) > LATE_MODEL]
-    if not words:
+    late = "the machine was late by itself" if any(_lateness(each) > LATE_MODEL for each in choice) else ""
+    if not words and not late:
         return None
-    actual = f"{', '.join(dict.fromkeys(words))}, so that the totals cannot be compared"
-    return Observation(forward, State.INCONCLUSIVE, "both come whole", actual)
+    actual = f"{', '.join(filter(None, [*words, late]))}, so that the totals cannot be compared"
+    return Observation(forward, State.INCONCLUSIVE, "both come whole", actual, doubt=late)
 
 
 def _complete(made: Exchanged) -> bool:
@@ -182,11 +216,11 @@ def _summary(timeouts: Timeouts, observations: Sequence[Observation], longest: f
     return f"{first}; {told}."
 
 
-def _result(made: Exchanged) -> StreamResult:
+def _result(made: Exchanged, which: str = "") -> StreamResult:
     verdict, trace, ledger = made.verdict, made.evidence.trace, made.evidence.ledger
     left = None if ledger is None or ledger.client_left is None else round(ledger.client_left - trace.started, 3)
     return StreamResult(
-        name=made.exchange.name,
+        name=f"{made.exchange.name}{which}",
         plan=made.exchange.plan.to_query(),
         stream=made.exchange.stream,
         status=trace.status,

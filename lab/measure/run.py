@@ -24,7 +24,7 @@ from lab.errors import BadInput, EnvironmentFault
 from lab.evidence import Evidence, Trace, TransportEnd
 from lab.judge.endings import NEVER_OPENED
 from lab.judge.exchanged import Exchanged
-from lab.measure.conclude import Audited, conclude, doubts
+from lab.measure.conclude import Audited, conclude, doubts, in_doubt
 from lab.measure.exchanges import LEFT_BEHIND, SETTLING, SPARE, Address, make
 from lab.measure.findings import ActiveFindings
 from lab.plan import make_plan
@@ -126,6 +126,7 @@ class ActiveRun:
     longest: float
     say: Say = silent
     made: list[Exchanged] = field(default_factory=list)
+    again: list[Exchanged] = field(default_factory=list)
     failed: list[EnvironmentFault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -164,8 +165,19 @@ class ActiveRun:
                 longest = max(exchange.plan.length for exchange in again)
                 words = f"some ends were seen late: {len(again)} exchanges once more, for some {longest:.0f} s"
                 await self._ask(channel, again, words)
+            unsure = in_doubt(self.made)
+            if unsure:
+                self._planned += unsure
+                words = f"the machine was too busy to tell: {len(unsure)} exchanges once more, for some seconds"
+                await self._ask(channel, unsure, words, self.again)
 
-    async def _ask(self, channel: SideChannel, exchanges: Sequence[Exchange], words: str) -> None:
+    async def _ask(
+        self,
+        channel: SideChannel,
+        exchanges: Sequence[Exchange],
+        words: str,
+        to: list[Exchanged] | None = None,
+    ) -> None:
         """Make these at once; whoever answers, it is over by the time that is stated."""
         most = at_most(exchanges)
         self.say(f"{words}, and at most {most:.0f} s")
@@ -173,11 +185,11 @@ class ActiveRun:
         with suppress(TimeoutError), precedence():
             async with asyncio.timeout(most), asyncio.TaskGroup() as group:
                 for exchange in exchanges:
-                    group.create_task(self._keep(channel, exchange))
+                    group.create_task(self._keep(channel, exchange, self.made if to is None else to))
 
-    async def _keep(self, channel: SideChannel, exchange: Exchange) -> None:
+    async def _keep(self, channel: SideChannel, exchange: Exchange, to: list[Exchanged]) -> None:
         try:
-            self.made.append(await _make(self.target, channel, exchange))
+            to.append(await _make(self.target, channel, exchange))
         except EnvironmentFault as fault:
             self.failed.append(fault)
 
@@ -195,12 +207,12 @@ class ActiveRun:
             notes=(*self._cut_short(), *_notes(target, self.made)),
             lost=self._lost(),
         )
-        return target.mask.everything(conclude(audited, self.made))
+        return target.mask.everything(conclude(audited, self.made, self.again))
 
     def _cut_short(self) -> Iterator[str]:
         if self.failed:
             yield f"{len(self.failed)} exchanges were lost: {self.failed[0].problem}"
-        missing = len(self._planned) - len(self.made) - len(self.failed)
+        missing = len(self._planned) - len(self.made) - len(self.again) - len(self.failed)
         if missing:
             yield f"stopped early: {missing} of {len(self._planned)} exchanges were not over"
 

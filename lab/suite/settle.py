@@ -62,10 +62,13 @@ def suite(waits: Waits | None = None) -> list[Exchange]:
     return everywhere([*tokens(), *other_formats(), *waiting(waits or Waits()), *short(), *over_http_2()])
 
 
+EVERY_ONE_SETTLES = (Requirement.FORGES_NO_END, Requirement.GENERATES_ONCE)
+"""Requirements that each exchange helps to settle, whatever it was made for."""
+
+
 def everywhere(exchanges: Iterable[Exchange]) -> list[Exchange]:
     """The same, each of which also settles what every exchange does."""
-    always = (Requirement.FORGES_NO_END, Requirement.GENERATES_ONCE)
-    return [replace(each, requirements=(*each.requirements, *always)) for each in exchanges]
+    return [replace(each, requirements=(*each.requirements, *EVERY_ONE_SETTLES)) for each in exchanges]
 
 
 def one_format(wire: WireFormat, *, http_2: bool) -> list[Exchange]:

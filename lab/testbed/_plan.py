@@ -83,15 +83,6 @@ class Instance:
         return f"{self.folder}/{self.target.config.name}"
 
     @property
-    def certificate(self) -> str:
-        """Where its certificate is, if it has one."""
-        return f"{self.folder}/{FILE}"
-
-    def filled(self, template: str) -> str:
-        """A text of its configuration's with the names replaced."""
-        return config.fill(template, self.port, self.upstream, self.certificate)
-
-    @property
     def program(self) -> Program:
         """The process that serves it."""
         return Program(self.slot, tuple(self.target.proxy.product.command(self.file)))
@@ -168,7 +159,8 @@ def lay_out(to: Path, pod: Pod) -> None:
     for instance in pod.instances:
         folder = targets / instance.slot
         folder.mkdir(parents=True)
-        text = instance.filled(config.read_template(instance.target.config))
+        template = config.read_template(instance.target.config)
+        text = config.fill(template, instance.port, instance.upstream, f"{instance.folder}/{FILE}")
         (folder / instance.target.config.name).write_text(text, encoding="utf-8")
         if instance.target.secure:
             (folder / FILE).write_bytes(certificate().pem)

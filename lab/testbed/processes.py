@@ -57,9 +57,10 @@ class _Home:
     folder: Path
     moved: Mapping[str, str]
 
-    def text(self, template: str, instance: Instance) -> str:
+    def text(self, template: str, product: Product, port: int, upstream: config.Upstream) -> str:
         """A configuration as it is given to the binary."""
-        return instance.filled(self.replaced(instance.target.proxy.product.at_home(template, str(self.folder))))
+        own = self.replaced(product.at_home(template, str(self.folder)))
+        return config.fill(own, port, upstream, f"{self.folder}/{certificate.FILE}")
 
     def replaced(self, text: str) -> str:
         """A text with the paths of the containers replaced."""
@@ -220,7 +221,8 @@ class Processes:
         (folder / _TEMPORARY).chmod(0o1777)
         for each in product.writable:
             Path(here.moved[each]).mkdir(parents=True, exist_ok=True)
-        _write(folder / target.config.name, here.text(config.read_template(target.config), instance).encode())
+        text = here.text(config.read_template(target.config), product, instance.port, instance.upstream)
+        _write(folder / target.config.name, text.encode())
         if target.secure:
             _write(folder / certificate.FILE, certificate.certificate().pem)
         for file in config.companions(target.config):

@@ -8,7 +8,7 @@ import pytest
 
 from lab.evidence import Evidence, Ledger, Read, Stall, Trace, TransportEnd, Written
 from lab.judge import Exchanged
-from lab.measure.conclude import Audited, conclude, doubts
+from lab.measure.conclude import Audited, conclude, doubts, in_doubt
 from lab.model.schedule import make_schedule
 from lab.plan import Headers
 from lab.suite.exchange import Exchange, Role
@@ -157,3 +157,30 @@ def test_exchanges_that_were_lost_forbid_met() -> None:
     assert told[Requirement.SURVIVES_SILENCE].state is State.INCONCLUSIVE
     assert "lost" in told[Requirement.SURVIVES_SILENCE].actual
     assert told[Requirement.WAITS_FOR_BATCH_REPLIES].state is State.MET
+
+
+def test_what_the_machine_was_too_busy_for_is_told_by_the_second_time() -> None:
+    """A stall of a second amid the stream; what was told without a doubt is not asked again, and stands."""
+    asked = {each.name: each for each in one_format(made.CHAT, http_2=False)}
+    asleep = (Stall(made.BEGAN + 0.2, made.BEGAN + 1.2),)
+    late, batch = made.played(asked["stream"], stalls=asleep), made.played(asked["batch"])
+    hidden = made.played(asked["death-fin"], cut=1.5, faulted=True, end=TransportEnd.CLOSED)
+    assert [each.name for each in in_doubt([late, batch, hidden])] == ["stream", "batch"]
+    audited = Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0)
+    second = [made.played(asked["stream"]), made.played(asked["batch"])]
+    for again, state in (([], State.INCONCLUSIVE), (second[:1], State.INCONCLUSIVE), (second, State.MET)):
+        findings = conclude(audited, [late, batch, hidden], again)
+        told = {each.requirement: each.state for each in findings.observations}
+        assert told[Requirement.MOVES_THE_FIRST_TOKEN_FORWARD] is state
+        assert told[Requirement.SHOWS_A_CUT_AS_A_CUT] is State.NOT_MET
+        assert findings.requests == 3 + len(again)
+
+
+def test_a_second_time_is_no_second_chance() -> None:
+    """What failed has failed, even where it happens to be made again."""
+    asked = {each.name: each for each in one_format(made.CHAT, http_2=False)}
+    hidden = made.played(asked["death-fin"], cut=1.5, faulted=True, end=TransportEnd.CLOSED)
+    shown = made.played(asked["death-fin"], cut=1.5, faulted=True)
+    audited = Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0)
+    told = {each.requirement: each.state for each in conclude(audited, [hidden], [shown]).observations}
+    assert told[Requirement.SHOWS_A_CUT_AS_A_CUT] is State.NOT_MET
