@@ -272,7 +272,7 @@ class _Loader:
             label=label,
             title=table.title,
             config=config,
-            exchanges=tuple(self._askable(exchanges, config)),
+            exchanges=tuple(self._askable(exchanges, config, {*symptom, *table.exchanges, *table.lengths})),
             symptom=dict(symptom),
             consumers=tuple(table.consumers),
             shows=tuple(table.shows),
@@ -288,15 +288,19 @@ class _Loader:
             if own or each.family in symptoms or expected & {*each.requirements}:
                 yield each
 
-    def _askable(self, exchanges: Iterable[Exchange], config: Path) -> Iterator[Exchange]:
-        """What can be asked of a configuration: without a certificate, nothing of the suite that needs TLS."""
+    def _askable(self, exchanges: Iterable[Exchange], config: Path, named: set[str]) -> Iterator[Exchange]:
+        """What can be asked of a configuration: without a certificate, nothing of the suite that needs TLS.
+
+        What the scenario itself names is not left out, since a case would seem to show it.
+        """
         secure = speaks_tls(config)
         for each in exchanges:
             if each.is_for(secure=secure):
                 yield each
-            elif each.family in self.table.exchanges:
-                why = f"it needs TLS, and {config} has none"
-                raise self._exchanges.fail(f"exchanges.{each.family}.http", why, f"Write {CERTIFICATE} there.")
+            elif each.family in named or each.family in self.table.exchanges:
+                why = f"HTTP/2 needs TLS, and {config} has no {CERTIFICATE}"
+                remedy = "Give the variant a file of its own that has it, or ask with HTTP/1.1."
+                raise self._exchanges.fail(f"exchanges.{each.family}", why, remedy)
 
     def _config(self, product: Product, variant: Variant, label: str, table: VariantTable) -> Path:
         """The variant's own file; the broken one again where the remedy lies outside the product."""

@@ -87,7 +87,11 @@ def run(
 def suite() -> None:
     """List the requirements, and the requests that settle each."""
     exchanges = suite_of_requests()
-    out.print(f"Suite {REVISION}: {len(exchanges)} requests of each target, all at once; over HTTP/2 where it has TLS.")
+    secure = sum(not exchange.is_for(secure=False) for exchange in exchanges)
+    out.print(
+        f"Suite {REVISION}: {len(exchanges) - secure} requests of each target, all at once, "
+        f"and {secure} more over HTTP/2 where it speaks TLS."
+    )
     for requirement, criterion in REQUIREMENTS.items():
         names = [exchange.name for exchange in exchanges if requirement in exchange.requirements]
         settled = "every request" if len(names) == len(exchanges) else ", ".join(names) or "scenarios with consumers"

@@ -21,7 +21,7 @@ from lab.signals import STOP
 
 app = typer.Typer(
     name="lab",
-    help="What nginx, HAProxy and Envoy do to a stream of tokens: every failure reproduced, every fix verified.",
+    help="What proxies such as nginx do to a stream of tokens: every failure reproduced, every fix verified.",
     epilog="Exit codes: 0 all as required, 1 a requirement failed, 2 bad usage or a bad file, "
     "3 the environment (no engine, no image). Example: lab run silent-gap --proxy nginx",
     no_args_is_help=True,

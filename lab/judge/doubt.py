@@ -13,7 +13,6 @@ make too many exchanges doubtful and never too few. Where nobody was late, nothi
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -113,8 +112,14 @@ def ended_too_soon(evidence: Evidence) -> bool:
 
 
 def _after_its_death(evidence: Evidence) -> bool:
-    """Whether the reply ended once the model had died: half an answer is there then."""
-    return evidence.ledger is not None and (evidence.ledger.fault_at or math.inf) <= evidence.trace.ended
+    """Whether the reply ended once the model had died: half an answer is there then.
+
+    What the probe saw as it woke may have come at any time of its sleep.
+    """
+    ledger, trace = evidence.ledger, evidence.trace
+    if ledger is None or ledger.fault_at is None:
+        return False
+    return trace.ended - trace.stalled(ledger.fault_at, trace.ended) > ledger.fault_at
 
 
 def spared(evidence: Evidence) -> str:

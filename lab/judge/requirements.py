@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from lab.evidence import HttpVersion
 from lab.judge import rules
 from lab.judge.doubt import Doubt, spared
 from lab.judge.exchanged import Exchanged, Exchanges
@@ -110,6 +111,10 @@ def observe(requirement: Requirement, exchanges: Exchanges, reports: Reports | N
     """The same, and where all that speaks against it may be the lab's own lateness, nothing is told."""
     criterion, found = REQUIREMENTS[requirement], check(requirement, exchanges, reports)
     if found.met:
+        other = [name for name, each in exchanges.items() if _in_another_version(each)]
+        if other:
+            actual = f"{', '.join(other)}: asked for over HTTP/2, and answered with HTTP/1.1"
+            return Observation(requirement, State.INCONCLUSIVE, found.expected, actual)
         cut_short = {name: spared(each.evidence) for name, each in exchanges.items() if criterion.wait is not None}
         if any(cut_short.values()):
             return Observation(requirement, State.INCONCLUSIVE, found.expected, found.actual, doubt=_listed(cut_short))
@@ -123,6 +128,11 @@ def observe(requirement: Requirement, exchanges: Exchanges, reports: Reports | N
     doubt = _listed(doubts)
     state = State.INCONCLUSIVE if doubt or not found.conclusive else State.NOT_MET
     return Observation(requirement, state, found.expected, found.actual, doubt=doubt)
+
+
+def _in_another_version(each: Exchanged) -> bool:
+    """Whether client and server agreed on another version than the exchange is about."""
+    return each.exchange.http is HttpVersion.HTTP_2 and each.evidence.trace.version not in ("", HttpVersion.HTTP_2)
 
 
 Observations = Mapping[Requirement, Observation]

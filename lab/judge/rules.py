@@ -7,6 +7,7 @@ see `lab.judge.doubt`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -242,42 +243,37 @@ def lead(each: Exchanged) -> float | None:
 
 
 TIME_TO_COME = 0.5
-"""Seconds that a heartbeat has at least before the next token leaves, for its coming late to show anything: a silent
-model's come by the second, and a proxy that waits for the processor holds one for a while."""
+"""Seconds that a heartbeat may take: a silent model sends one by the second, and a proxy that waits for the processor
+holds it for a while."""
 
 
 def heartbeats_pass(exchanges: Exchanges, _: Reports) -> Checked:
     """Heartbeats come while the model is silent."""
     return _each(
         exchanges,
-        f"heartbeats that a silent model sends {TIME_TO_COME:g} s or more before its next token come before it leaves",
+        f"each heartbeat of a silent model comes within {TIME_TO_COME:g} s",
         lambda each: bool(_beats(each)),
-        lambda each: _in_time(each) == len(_beats(each)),
-        lambda each: f"{_in_time(each)} of {len(_beats(each))} such heartbeats came in time",
+        lambda each: all(_beats(each)),
+        lambda each: f"{sum(_beats(each))} of {len(_beats(each))} heartbeats did",
         planned=lambda each: bool(each.exchange.plan.heartbeat),
     )
 
 
-def _beats(each: Exchanged) -> list[tuple[float, float]]:
-    """Each heartbeat that had the time to come, with when the next token left; the probe ran meanwhile."""
+def _beats(each: Exchanged) -> list[bool]:
+    """Of each heartbeat of the model's, whether it came in time; without those that the exchange left no time for."""
     trace, ledger = each.evidence.trace, each.evidence.ledger
-    if ledger is None:
-        return []
-    beats = []
-    for sent in ledger.heartbeats:
-        # Where no token followed, something ended the exchange, and a heartbeat had the time until then.
-        next_token = min((token.at for token in ledger.tokens if token.at > sent), default=trace.ended)
-        if next_token - sent - trace.stalled(sent, next_token) >= TIME_TO_COME:
-            beats.append((sent, next_token))
-    return beats
-
-
-def _in_time(each: Exchanged) -> int:
-    """How many of these heartbeats came before the next token left."""
-    came = 0
-    for sent, next_token in _beats(each):
-        came += any(sent <= at < next_token for at in each.reading.facts.beats)
-    return came
+    came = list(each.reading.facts.beats)
+    found = []
+    for sent in ledger.heartbeats if ledger else ():
+        # In the order of sending, each its own: one that comes late stands for one of those before it.
+        while came and came[0] < sent:
+            came.pop(0)
+        at = came.pop(0) if came else math.inf
+        until = min(at, trace.ended)
+        took = until - sent - trace.stalled(sent, until)
+        if took > TIME_TO_COME or until == at:
+            found.append(took <= TIME_TO_COME)
+    return found
 
 
 def stops(exchanges: Exchanges, _: Reports) -> Checked:

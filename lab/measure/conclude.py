@@ -47,9 +47,10 @@ def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchan
     Args:
         audited: what was audited.
         made: its exchanges.
-        again: those that `in_doubt` named, once more; they count for what was in doubt only.
+        again: those that `in_doubt` named, once more.
     """
     streams = streams_of(made)
+    latest = list({each.name: each for each in (*made, *again)}.values())
     late = sum(model_was_late(each) for each in made if each.exchange.watched is not None)
     timeouts = refined(made, find_timeouts(streams, audited.longest, audited.began))
     observations = _observations(made, again, timeouts, audited)
@@ -72,8 +73,8 @@ def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchan
         timeouts=timeouts.found,
         smallest=timeouts.smallest,
         terminations=timeouts.terminations,
-        effects=effects_of(made, streams, timeouts),
-        modes=modes_of(made, timeouts),
+        effects=effects_of(latest, streams, timeouts),
+        modes=modes_of(latest, timeouts),
         observations=observations,
         summary=_summary(timeouts, observations, audited.longest),
         notes=tuple(notes),
@@ -99,14 +100,16 @@ def in_doubt(made: Sequence[Exchanged]) -> list[Exchange]:
 
 
 def _by_rule(made: Sequence[Exchanged], again: Sequence[Exchanged] = ()) -> dict[Requirement, Observation]:
-    """What the rules say; where that is in doubt, what they say of the second time, if all of it was made again."""
+    """What the rules say; where that is in doubt, what they say of the second time, if all of it was made again.
+
+    What is not met the second time is not met, whatever it was made again for.
+    """
     found = dict(observe_all(made))
     found.update({each.requirement: each for each in (_incomparable(made), _hidden_cuts(made)) if each is not None})
-    if again:
-        second = _by_rule(again)
-        for requirement in second:
-            if found[requirement].doubt and _asked(again, requirement) == _asked(made, requirement):
-                found[requirement] = second[requirement]
+    for requirement, second in _by_rule(again).items() if again else ():
+        told = found[requirement].doubt and _asked(again, requirement) == _asked(made, requirement)
+        if told or second.state is State.NOT_MET:
+            found[requirement] = second
     return found
 
 

@@ -24,10 +24,10 @@ from lab.plan import Plan
 from lab.precedence import precedence
 from lab.probe.side_channel import SideChannel
 from lab.suite.exchange import Exchange
-from lab.vocabulary import Precedence
+from lab.vocabulary import Precedence, State
 
 AT_ONCE = 250
-"""Targets in flight: more than the lab ships, and a bound for catalogues of any size."""
+"""Targets in flight, whatever the size of the catalogue: those that wait for a place are the shortest."""
 
 APART = 0.005
 """Seconds from one beginning to the next at least, about what an exchange costs the probe from its begin to its end:
@@ -71,8 +71,11 @@ async def measure(
         if any(each.doubt for each in first.values()):
             (made_again,), _ = await at_once([work])
             again = _observed(asked[name], made_again)
-            # What was told without a doubt stands.
-            observed[name] = {each: again[each] if first[each].doubt else first[each] for each in first}
+            # What was told without a doubt stands, and what is not met the second time is not met.
+            observed[name] = {
+                each: again[each] if first[each].doubt or again[each].state is State.NOT_MET else first[each]
+                for each in first
+            }
     return observed
 
 

@@ -123,8 +123,10 @@ def _pairs_of(scenario: Scenario) -> Iterator[tuple[Case, Case]]:
     """The broken and the fixed variant behind each proxy that has both; the relay knows no TLS."""
     fixed = {case.proxy.id: case for case in scenario.cases if case.label == Variant.FIXED}
     for case in scenario.cases:
-        if case.label == Variant.BROKEN and case.proxy.id in fixed and not speaks_tls(case.config):
-            yield case, fixed[case.proxy.id]
+        if case.label == Variant.BROKEN and case.proxy.id in fixed:
+            both = case, fixed[case.proxy.id]
+            if not any(speaks_tls(each.config) for each in both):
+                yield both
 
 
 def _place(case: Case) -> tuple[bool, str]:

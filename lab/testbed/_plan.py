@@ -19,6 +19,7 @@ import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lab.errors import BadInput
@@ -42,7 +43,8 @@ class Target:
         proxy: what runs it.
         config: the full configuration file with `${PORT}` and, as a rule, `${MODEL}`; one with `${CERTIFICATE}` speaks
             TLS to its clients. The other files of its folder are copied beside it; those in sub-folders are not.
-        behind: the key of the target that `${MODEL}` means; None for the model server.
+        behind: the key of the target that `${MODEL}` means; None for the model server. One that speaks TLS is to be
+            asked with https.
     """
 
     key: str
@@ -50,9 +52,9 @@ class Target:
     config: Path
     behind: str | None = None
 
-    @property
+    @cached_property
     def secure(self) -> bool:
-        """Whether it speaks TLS to its clients."""
+        """Whether it speaks TLS to its clients; looked up once, for the file may be edited while it runs."""
         return speaks_tls(self.config)
 
 
@@ -162,10 +164,10 @@ def lay_out(to: Path, pod: Pod) -> None:
         template = config.read_template(instance.target.config)
         text = config.fill(template, instance.port, instance.upstream, f"{instance.folder}/{FILE}")
         (folder / instance.target.config.name).write_text(text, encoding="utf-8")
-        if instance.target.secure:
-            (folder / FILE).write_bytes(certificate().pem)
         for file in config.companions(instance.target.config):
             shutil.copyfile(file, folder / file.name)
+        if instance.target.secure:
+            (folder / FILE).write_bytes(certificate().pem)
     (to / "start.sh").write_text(script([instance.program for instance in pod.instances], pod.proxy.product.prepare))
     _readable(to)
 

@@ -12,7 +12,7 @@ from functools import cache
 
 import trustme
 
-FILE = "lab.pem"
+FILE = "token-stream-lab.pem"
 """What it is called in the folder of a target."""
 
 _NAME = "token-stream-lab.invalid"

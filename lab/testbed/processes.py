@@ -223,13 +223,13 @@ class Processes:
             Path(here.moved[each]).mkdir(parents=True, exist_ok=True)
         text = here.text(config.read_template(target.config), product, instance.port, instance.upstream)
         _write(folder / target.config.name, text.encode())
-        if target.secure:
-            _write(folder / certificate.FILE, certificate.certificate().pem)
         for file in config.companions(target.config):
             data = file.read_bytes()
             for inside, path in here.moved.items():
                 data = data.replace(inside.encode(), path.encode())
             _write(folder / file.name, data)
+        if target.secure:
+            _write(folder / certificate.FILE, certificate.certificate().pem)
 
     async def _start_model(self, port: int, doors: Sequence[int]) -> Process:
         command = [sys.executable, "-m", "lab.model", "--host", HOST, "--port", str(port)]

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from lab.errors import EnvironmentFault, SetUpFault, Unavailable
+from lab.products import CERTIFICATE
 from lab.testbed import _commands, _machine, _plan, readiness
 from lab.testbed._plan import Instance, Target
 from lab.testbed.certificate import certificate
@@ -120,6 +121,8 @@ class Testbed:
             # The reader knows the file by its own path, not by the one that the process was given.
             said = complaint.replace(f"{instance.folder}/", f"{target.config.parent}/")
             remedy = self.runner.remedy(target.proxy.product, said)
+            if target.secure:
+                remedy += f" It was asked over TLS, since it has {CERTIFICATE}."
             self._refused[key] = SetUpFault(f"{target.proxy.id} with {target.config} {said}", remedy)
 
     async def _await_model(self, place: Started) -> None:

@@ -250,5 +250,20 @@ def test_http_2_is_asked_where_there_is_a_certificate(tmp_path: Path) -> None:
 
 def test_http_2_without_a_certificate_is_refused(tmp_path: Path) -> None:
     """Left out, it would leave a case that shows nothing."""
-    with pytest.raises(BadInput, match=r"exchanges\.gap\.http: it needs TLS, and .*broken\.conf has none"):
+    with pytest.raises(BadInput, match=r"exchanges\.gap: HTTP/2 needs TLS, and .*broken\.conf has no"):
         load(tmp_path / "silent", SECURE)
+
+
+def test_a_symptom_over_http_2_needs_a_certificate_too(tmp_path: Path) -> None:
+    """Of the suite, what needs TLS is left out in clear text, and then nothing would show the symptom."""
+    table = """
+title = "A title"
+group = "buffering"
+requirement = "delivers-tokens-as-they-come"
+suite = true
+
+[symptom.tokens-over-http-2]
+delivery = "batched"
+"""
+    with pytest.raises(BadInput, match=r"exchanges\.tokens-over-http-2: HTTP/2 needs TLS"):
+        load(tmp_path / "silent", table)

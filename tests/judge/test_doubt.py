@@ -111,6 +111,8 @@ def test_no_wait_explains_a_clean_end_after_a_death() -> None:
 def test_a_clean_end_before_the_death_may_be_a_timeouts() -> None:
     """Then the model had not died yet, and a wait that was longer than planned may have ended the reply."""
     assert doubt(CLOSED.but(fault_at=START + 2.1)).cut
+    # It may have come before the death, and been read as the probe woke.
+    assert doubt(CLOSED.but(fault_at=START + 1.0, stalls=(Stall(START + 0.5, START + 2.0),))).cut
 
 
 def test_no_wait_explains_a_token_that_came_twice() -> None:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from lab.evidence import Stall, TransportEnd
+from lab.evidence import HttpVersion, Stall, TransportEnd
 from lab.judge import REQUIREMENTS, Exchanged, Observation, Reported, observe
 from lab.suite.exchange import Exchange
 from lab.vocabulary import Requirement, State
@@ -294,3 +295,51 @@ def test_a_stall_of_the_probe_unmakes_no_heartbeat(
     told = find("passes-heartbeats-on", {"stream": asleep})
     assert told.state is state
     assert bool(told.doubt) is (state is State.INCONCLUSIVE)
+
+
+SILENT = Build(
+    whole=2,
+    interval=3.0,
+    plan={"ttft": 3.0, "interval": 3.0},
+    heartbeats=tuple(START + 3.3 + 0.3 * n for n in range(8)),
+)
+"""Token 1 at 3 s, token 2 at 6 s, and between them eight heartbeats."""
+
+
+@pytest.mark.parametrize(
+    ("beats", "state"),
+    [
+        ([0.01] * 8, State.MET),
+        ([0.2] * 8, State.MET),
+        # One just before the next token stands for one of the eight, and not for all.
+        ([None] * 7 + [0.55], State.NOT_MET),
+        ([0.01] * 4 + [None] * 4, State.NOT_MET),
+        ([2.6 - 0.3 * n for n in range(8)], State.NOT_MET),
+    ],
+    ids=["at once", "a hold of 0.2 s", "only the last", "the first half", "all at the end"],
+)
+def test_each_heartbeat_comes_by_itself(beats: list[float | None], state: State) -> None:
+    """How long each took, None for one that was swallowed."""
+    came = [sent + took for sent, took in zip(SILENT.heartbeats, beats, strict=True) if took is not None]
+    assert find("passes-heartbeats-on", {"stream": SILENT.but(beats=tuple(came))}).state is state
+
+
+def test_heartbeats_of_a_short_silence_count() -> None:
+    """The next token follows at once, and what came before it came."""
+    short = Build(whole=2, interval=0.7, plan={"ttft": 1.0}, heartbeats=(START + 0.3,))
+    assert find("passes-heartbeats-on", {"stream": short.but(beats=(START + 0.301,))}).state is State.MET
+
+
+def test_heartbeats_after_the_path_ended_the_reply_are_nobodys() -> None:
+    """The model goes on, for the path does not tell it; what it sends then nobody was to hand on."""
+    reset = SILENT.but(sent=(1,), reason=None, marker=False, end=TransportEnd.RESET, ended=START + 3.7)
+    assert find("passes-heartbeats-on", {"stream": reset.but(beats=(START + 3.31, START + 3.61))}).state is State.MET
+
+
+@pytest.mark.parametrize(("version", "state"), [("2", State.MET), ("1.1", State.INCONCLUSIVE)])
+def test_an_exchange_over_http_2_shows_nothing_in_another_version(version: str, state: State) -> None:
+    """A server that does not offer it answers in HTTP/1.1, and nobody has seen its HTTP/2."""
+    evidence = lockstep(TEN).evidence()
+    asked = Exchange("stream", TEN.the_plan, http=HttpVersion.HTTP_2)
+    made = Exchanged.alone(asked, replace(evidence, trace=replace(evidence.trace, version=version)))
+    assert observe(Requirement.DELIVERS_TOKENS_AS_THEY_COME, {"stream": made}).state is state

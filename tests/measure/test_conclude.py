@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -184,3 +185,17 @@ def test_a_second_time_is_no_second_chance() -> None:
     audited = Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0)
     told = {each.requirement: each.state for each in conclude(audited, [hidden], [shown]).observations}
     assert told[Requirement.SHOWS_A_CUT_AS_A_CUT] is State.NOT_MET
+
+
+def test_what_is_not_met_the_second_time_is_not_met() -> None:
+    """A stream that was made again for its delay, and generated twice then."""
+    asked = {each.name: each for each in one_format(made.CHAT, http_2=False)}
+    asleep = (Stall(made.BEGAN + 0.2, made.BEGAN + 1.2),)
+    first = [made.played(asked["stream"], stalls=asleep), made.played(asked["batch"])]
+    twice = made.played(asked["stream"]).evidence
+    assert twice.ledger is not None
+    again = Exchanged.alone(asked["stream"], replace(twice, ledger=replace(twice.ledger, attempts=2)))
+    audited = Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0)
+    findings = conclude(audited, first, [again, made.played(asked["batch"])])
+    told = {each.requirement: each.state for each in findings.observations}
+    assert told[Requirement.GENERATES_ONCE] is State.NOT_MET

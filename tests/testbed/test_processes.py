@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+import stat
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -15,7 +17,8 @@ import pytest
 
 from lab.errors import EnvironmentFault, SetUpFault, Unavailable
 from lab.products import PRODUCTS, PROXIES
-from lab.testbed import processes
+from lab.shipped import shipped
+from lab.testbed import certificate, processes
 from lab.testbed._owner import folders
 from lab.testbed._ports import HOST, Ports
 from lab.testbed.binaries import Binary, Had, not_here, on_path
@@ -66,9 +69,9 @@ def runner(binaries: Sequence[Binary], snippets: Path) -> Processes:
     return Processes({binary.proxy.id: binary for binary in binaries}, {}, snippets=snippets)
 
 
-def ask(url: str) -> tuple[int, str | None]:
+def ask(url: str, tls: ssl.SSLContext | None = None) -> tuple[int, str | None]:
     """Status and the snippet's header of a GET."""
-    with urllib.request.urlopen(f"{url}/lab/health", timeout=10) as reply:  # noqa: S310  # the address is ours
+    with urllib.request.urlopen(f"{url}/lab/health", timeout=10, context=tls) as reply:  # noqa: S310  # the address is ours
         return reply.status, reply.headers["X-Snippet"]
 
 
@@ -85,6 +88,29 @@ async def test_products_forward_and_a_refusal_is_told(here: dict[str, Binary], t
             testbed.url("bad")
         assert str(bad.config) in str(caught.value)
     assert any("GET /lab/health" in line for line in testbed.log("nginx-0")), testbed.log("nginx-0")
+
+
+async def test_a_target_with_a_certificate_is_asked_over_tls(here: dict[str, Binary], tmp_path: Path) -> None:
+    """HAProxy says nothing to a request in clear text; the key is for our own eyes."""
+    binaries = [here["nginx"], here["haproxy"]]
+    targets = []
+    for binary in binaries:
+        product = binary.proxy.product
+        file = shipped("scenarios") / "recommended" / product.name / f"fixed-over-tls{product.suffix}"
+        own = tmp_path / product.name / file.name
+        own.parent.mkdir()
+        own.write_text(file.read_text())
+        # A file of that name beside it gives way.
+        (own.parent / certificate.FILE).write_text("somebody else's")
+        targets.append(Target(product.name, binary.proxy, own))
+    made = Processes({binary.proxy.id: binary for binary in binaries}, {})
+    async with Testbed(targets, made) as testbed:
+        for target in targets:
+            url = testbed.url(target.key)
+            assert url.startswith(f"https://{HOST}:")
+            assert (await asyncio.to_thread(ask, url, testbed.tls))[0] == 200
+        keys = [*made._folder.glob(f"*/{certificate.FILE}")]
+        assert [stat.S_IMODE(key.stat().st_mode) for key in keys] == [0o600, 0o600]
 
 
 async def test_no_port_is_open_to_other_machines(here: dict[str, Binary], tmp_path: Path) -> None:
