@@ -50,6 +50,10 @@ WITHOUT = {
 }
 
 
+TIMES = 3
+"""How often what the machine was too busy to tell is asked again."""
+
+
 def way(names: tuple[str, ...]) -> str:
     """What is missing, in words."""
     return "without " + " and ".join(names)
@@ -72,7 +76,15 @@ async def _measured(folder: Path, images: Mapping[str, ImageInUse]) -> Mapping[s
     ]
     async with Testbed(targets, Containers(images)) as testbed, SideChannel(testbed.model_url) as channel:
         addresses = {target.key: Address(testbed.url(target.key), testbed.model_url) for target in targets}
-        return await measure(addresses, suite(), channel)
+        observed = await measure(addresses, suite(), channel)
+        # Other suites may run on the machine: what is in doubt for their sake is asked again, and nothing else.
+        for _ in range(TIMES):
+            unsure = [name for name, each in observed.items() if any(one.doubt for one in each.values())]
+            again = await measure({name: addresses[name] for name in unsure}, suite(), channel)
+            for name in unsure:
+                first, second = observed[name], again[name]
+                observed[name] = {each: second[each] if first[each].doubt else first[each] for each in first}
+        return observed
 
 
 def _written(path: Path, names: tuple[str, ...]) -> Path:

@@ -122,11 +122,26 @@ def new_network(run: str) -> Network:
     return network
 
 
+_END = "token-stream-lab: that was all"
+_TIMES = 5
+
+
 def read(container: Running, files: Sequence[str]) -> str:
-    """The files of a running container, one behind the other, those that there are."""
-    with engine_faults(f"looking into the container {container.name}"):
-        done = container.exec_run(["cat", *files], stderr=False)
-    return cast("bytes", done.output).decode("utf-8", errors="replace")
+    """The files of a running container, one behind the other, those that there are.
+
+    An output that the engine cut off would look like nobody listening; so the command says where its end is.
+
+    Raises:
+        EnvironmentFault: the engine fails, or the end did not come.
+    """
+    command = ["/bin/sh", "-c", f'cat "$@"; echo {_END}', "sh", *files]
+    for _ in range(_TIMES):
+        with engine_faults(f"looking into the container {container.name}"):
+            output = cast("bytes", container.exec_run(command, stderr=False).output).decode("utf-8", errors="replace")
+        if output.endswith(f"{_END}\n"):
+            return output.removesuffix(f"{_END}\n")
+    remedy = "The engine loses what is written; run again when the machine is less busy."
+    raise EnvironmentFault(f"{container.name}: cannot be looked into: the output has no end.", remedy)
 
 
 class Container(DockerContainer):
