@@ -122,8 +122,11 @@ class Response:
         finally:
             self._streams.discard(task)
 
-    def cancel(self) -> None:
+    async def cancel(self) -> None:
         """Stop generating and cut the open streams; harmless once it has ended."""
+        if time.monotonic() >= self.record.started + self.generated.end_at:
+            # Streams keep the same times by themselves, and may have told the end before the generation has come to it.
+            await asyncio.wait([self.task])
         if self.cancelled_at is None and not self.task.done():
             self.cancelled_at = time.monotonic()
             self.task.cancel()

@@ -262,7 +262,7 @@ class ModelServer:
         response = self._background.find(request.match_info["response"])
         if response is None:
             return _no_response(request)
-        response.cancel()
+        await response.cancel()
         return await write_document(request, response.document())
 
     @contextmanager

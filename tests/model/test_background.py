@@ -12,7 +12,7 @@ import openai
 import pytest
 from openai.types.responses import Response
 
-from lab.model import steps
+from lab.model import background, steps
 from lab.model.aside import Aside
 from lab.model.background import Background
 from lab.model.ledger import Book
@@ -206,6 +206,21 @@ async def test_cancelling_stops_the_generation_and_cuts_its_streams(
 async def test_cancelling_what_has_ended_changes_nothing(client: openai.AsyncOpenAI) -> None:
     """It is as complete as before."""
     name = (await follow(await create(client, PLAN)))[0].response.id
+    assert (await client.responses.cancel(name)).status == "completed"
+
+
+async def test_cancelling_what_a_stream_has_told_to_be_over_changes_nothing(
+    client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The generation comes to its own end later than the stream that told it, on a busy machine."""
+    told = asyncio.Event()
+
+    async def late(_: float) -> None:
+        await told.wait()
+
+    monkeypatch.setattr(background, "wait_until", late)
+    name = (await follow(await create(client, "lab?tokens=5&interval=50ms")))[0].response.id
+    asyncio.get_running_loop().call_later(0.2, told.set)
     assert (await client.responses.cancel(name)).status == "completed"
 
 
