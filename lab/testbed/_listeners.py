@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6", "/proc/net/unix")
@@ -46,6 +46,11 @@ def listeners(tables: str) -> Counter[Listener]:
         elif unix:
             found[Listener("unix", unix["path"])] += 1
     return found
+
+
+def ports(found: Iterable[Listener]) -> set[int]:
+    """The TCP ports among them."""
+    return {int(listener.name) for listener in found if listener.family != "unix"}
 
 
 def to_stand_apart(found: Mapping[Listener, int], texts: Mapping[int, str]) -> set[int]:

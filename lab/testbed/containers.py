@@ -48,6 +48,7 @@ PACKAGE = Path(lab.__file__).parent
 """The package that is copied into the model server's container."""
 
 _THREADS = 8
+_LOOKS = 5
 _SNIPPETS = "snippets"
 _NOT_WRITABLE = "Read-only file system"
 """The kernel's own words, which every product repeats."""
@@ -218,11 +219,6 @@ class Containers:
         """Start a container and then, each by itself, those of its processes that cannot share it."""
         await self._raise_pod(pod, network, folder)
         if len(pod.instances) > 1:
-            limit = _machine.patience(readiness.LIMIT)
-            places = [self._place(instance) for instance in pod.instances]
-            await asyncio.gather(
-                *(readiness.await_answer(each.address, each.ended, limit, each.secure) for each in places)
-            )
             apart = [Pod.alone(instance) for instance in await self._to_stand_apart(pod)]
             for each in apart:
                 _plan.lay_out(folder / each.name, each)
@@ -237,14 +233,28 @@ class Containers:
 
     async def _to_stand_apart(self, pod: Pod) -> list[Instance]:
         """The instances that did not start beside the others, or listen on more than their own port."""
-        ended = {instance.port for instance in pod.instances if self._place(instance).ended.is_set()}
-        up = self._up[pod.name]
-        if len(ended) < len(pod.instances) and up.running is not None:
-            running = up.running
-            tables = await self._in_thread(lambda: _containers.read(running, _listeners.TABLES))
-            found = _listeners.listeners(tables)
-            ended |= _listeners.to_stand_apart(found, {instance.port: instance.text() for instance in pod.instances})
-        return [instance for instance in pod.instances if instance.port in ended]
+        limit = _machine.patience(readiness.LIMIT)
+        places = [self._place(instance) for instance in pod.instances]
+        answered = await asyncio.gather(
+            *(readiness.await_answer(each.address, each.ended, limit, each.secure) for each in places)
+        )
+        started = {instance.port for instance, answers in zip(pod.instances, answered, strict=True) if answers}
+        sharing = started - await self._listening_elsewhere(pod, started) if started else set()
+        return [instance for instance in pod.instances if instance.port not in sharing]
+
+    async def _listening_elsewhere(self, pod: Pod, started: set[int]) -> set[int]:
+        """The ports of those that listen on more than their own; all of them where the container cannot tell.
+
+        Under load a container's tables were seen without a single listener while its processes answered. So they
+        are believed only where they show every port that has answered.
+        """
+        running = self._up[pod.name].running
+        assert running is not None  # noqa: S101  # it has been raised
+        for _ in range(_LOOKS):
+            found = _listeners.listeners(await self._in_thread(lambda: _containers.read(running, _listeners.TABLES)))
+            if started <= _listeners.ports(found):
+                return _listeners.to_stand_apart(found, {each.port: each.text() for each in pod.instances})
+        return started
 
     async def _raise(
         self,

@@ -10,6 +10,8 @@ import pytest
 
 import lab
 
+pytestmark = pytest.mark.grid
+
 APPLICATION = Path(__file__).with_name("application.py")
 
 
@@ -35,7 +37,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
-@pytest.mark.grid
 def test_an_application_is_typed_strictly(tmp_path: Path, cache: Path) -> None:
     """Every function, with the SDKs' own types going through `watch`."""
     assert check(APPLICATION.read_text(), tmp_path, cache) == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -15,7 +17,7 @@ from lab.errors import SetUpFault
 from lab.plan import Plan
 from lab.probe.observe import observe
 from lab.products import PROXIES
-from lab.testbed import _plan
+from lab.testbed import _containers, _plan
 from lab.testbed._owner import RUN_LABEL
 from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
@@ -196,3 +198,23 @@ def containers_of(testbed: Testbed, engine: docker.DockerClient) -> list[Any]:
     """Those of one testbed."""
     filters: dict[str, Any] = {"label": f"{RUN_LABEL}={run_of(testbed)}"}
     return list(engine.containers.list(filters=filters))
+
+
+@pytest.mark.parametrize("blind", [1, 1000], ids=["once", "always"])
+async def test_tables_without_those_who_answer_are_not_believed(
+    blind: int, images_in_use: Mapping[str, ImageInUse], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy kernel has shown no listener at all: two that share an inner port would then have shared a container."""
+    read, reads = _containers.read, itertools.count()
+    monkeypatch.setattr(_containers, "read", lambda *of: "" if next(reads) < blind else read(*of))
+    targets = []
+    for name in ("one", "other"):
+        file = tmp_path / name / "proxy.cfg"
+        file.parent.mkdir()
+        file.write_text(INNER.replace("WHO", name))
+        targets.append(Target(name, PROXIES["haproxy-3.0"], file))
+    async with Testbed(targets, Containers(images_in_use)) as testbed:
+        urls = [testbed.url(target.key) for target in targets]
+        who = [{await asyncio.to_thread(answered_by, url) for _ in range(TIMES)} for url in urls]
+        assert who == [{"one"}, {"other"}]
+    assert next(reads) > 1
