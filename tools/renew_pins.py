@@ -44,7 +44,7 @@ _TAG = re.compile(
 def renew_images() -> None:
     """Ask the registry for the digest of each official image, through the engine."""
     digests: dict[str, str] = json.loads(_pins.IMAGES.read_text())
-    references = sorted({image.reference for image in TABLE.values()})
+    references = sorted({image.reference for image in TABLE.values()} - {""})
     client = engine.connect()
     try:
         for reference in references:

@@ -260,8 +260,10 @@ class _Loader:
         expects: Mapping[Requirement, State] | None = None,
     ) -> Case:
         if variant is Variant.BROKEN and not symptom and not table.consumers:
-            raise self._exchanges.fail(
-                "symptom", "the broken variant shows nothing", "Say what it shows, such as [symptom.stream]."
+            raise BadInput(
+                f"{self.folder}: nothing says what the broken variant of {proxy.product.name} shows",
+                f"Write [symptom.stream] (or another exchange's) into {FILE}, or for this product alone "
+                f"[broken.symptom.stream] into {proxy.product.name}/{EXPECTED}.",
             )
         config = self._config(proxy.product, variant, label, table)
         exchanges = self._exchanges_of(variant, label, table, {*symptom}, {*(expects or {})})

@@ -10,14 +10,22 @@ from lab.shipped import shipped
 from lab.vocabulary import Trouble
 
 
-def tested_remedy(title: str, trouble: Trouble) -> str:
-    """The lines for a product, or for one that was made from it, with their file; empty where there are none."""
+def verified_remedy(title: str, trouble: Trouble, present: str = "") -> str:
+    """The lines for a product, or for one that was made from it, with their file; empty where there are none.
+
+    Args:
+        title: the product's.
+        trouble: what the lines mend.
+        present: a configuration that has the trouble; lines that it has already are no remedy.
+    """
     product = next((each for each in PRODUCTS.values() if title in (each.title, *each.forks)), None)
     if product is None or product.remedy is None:
         return ""
     place = Path(product.snippets.folder) if product.snippets else Path("lab", "products", product.name)
     folder = shipped(product.snippets.folder) if product.snippets else product.folder
-    found = tested_lines(folder / product.remedy.file, product.remedy.begins.get(trouble, ()))
+    had = {line.strip() for line in present.splitlines()}
+    lines = tested_lines(folder / product.remedy.file, product.remedy.begins.get(trouble, ()))
+    found = [line for line in lines if line not in had]
     if not found:
         return ""
     return f"{title}: {' '.join(f'`{line}`' for line in found)} (tested, from {place / product.remedy.file})."

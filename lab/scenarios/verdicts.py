@@ -23,7 +23,7 @@ from lab.durations import write_duration
 from lab.judge import REQUIREMENTS, Exchanged, Reported, Verdict, check, observe, observe_all
 from lab.judge.doubt import Doubt, spared
 from lab.judge.timeouts import tolerance
-from lab.products.remedies import tested_remedy
+from lab.products.remedies import verified_remedy
 from lab.results import FindingResult
 from lab.scenarios.consumers import CAREFUL, consumer_named, replay
 from lab.vocabulary import Cause, Ending, Outcome, Requirement, Trouble, Variant
@@ -151,9 +151,10 @@ _TROUBLES: Mapping[Requirement, Trouble] = {
 
 
 def _remedy(case: Case, requirement: Requirement) -> str:
-    """The tested lines of that product for what is not met; empty where there are none."""
+    """The tested lines of that product for what is not met; empty where there are none, or the case has them."""
     trouble = _TROUBLES.get(requirement)
-    return "" if trouble is None else tested_remedy(case.proxy.product.title, trouble)
+    present = case.config.read_text("utf-8")
+    return "" if trouble is None else verified_remedy(case.proxy.product.title, trouble, present)
 
 
 def _shown(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:

@@ -115,13 +115,16 @@ class Containers:
         folder = self._files.enter_context(temporary_folder())
         self._lay_out(folder)
         network = await self._in_thread(lambda: self._open_network(client))
-        # First, because a proxy that resolves names at its start must find this one.
+        # First, because a proxy that resolves names at its start must find this one, and one that finds a server
+        # which does not answer may ask it no more for a while.
         await self._raise(MODEL, network, lambda: self._new_model(network, folder), [MODEL_PORT], [""])
+        model = self._up[MODEL].place(MODEL_PORT, "")
+        await readiness.await_answer(model.address, model.ended, _machine.patience(readiness.LIMIT))
         self.precedence = await self._in_thread(lambda: self._prefer_model(client))
         for pod in self._pods:
             self._raising[pod.name] = asyncio.create_task(self._raise_shared(pod, network, folder))
         instances = {instance.target.key: instance for pod in self._pods for instance in pod.instances}
-        return instances, self._up[MODEL].place(MODEL_PORT, "")
+        return instances, model
 
     async def start(self, instance: Instance) -> Started:
         """See `Runner`; a target has its place when it is known whether it can share its container."""

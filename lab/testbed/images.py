@@ -58,7 +58,7 @@ class Image:
 
     Attributes:
         key: as in `nginx-1.26`, or `model`.
-        reference: the official image, by its name and its tag.
+        reference: the official image, by its name and its tag; empty where there is none.
         recipe: how to build it where that cannot be had.
         on_top: the official image is only the base; the recipe is applied on top of it.
     """
@@ -156,7 +156,7 @@ def names(image: Image, registry: str | None) -> tuple[str, ...]:
         image: of the table.
         registry: the user's mirror, if there is one.
     """
-    if image.on_top:
+    if image.on_top or not image.reference:
         return (image.tag,)
     official = (
         *candidates(image.pinned, registry),
@@ -209,16 +209,16 @@ class _Supply:
         found = self.find(image)
         if found is not None:
             return found
-        pulled = self.registry.pull(image.pinned)
+        pulled = self.registry.pull(image.pinned) if image.reference else None
         if pulled is not None and not image.on_top:
             self.say(f"Pulled {pulled}.")
             return pulled, How.PULLED
         try:
             self.builder.build(image.recipe, image.tag, base=pulled)
         except EnvironmentFault as fault:
-            why = self.registry.refusal or "it has no such image"
+            why = self.registry.refusal or "it has no such image" if image.reference else "there is no official one"
             raise EnvironmentFault(
-                f"The image {image.reference} could not be pulled ({why}), and not be built either.\n{fault.problem}",
+                f"The image of {image.key} could not be pulled ({why}), and not be built either.\n{fault.problem}",
                 fault.remedy,
             ) from fault
         return image.tag, How.BUILT

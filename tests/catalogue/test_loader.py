@@ -254,6 +254,13 @@ def test_http_2_without_a_certificate_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "silent", SECURE)
 
 
+def test_a_product_whose_failure_nobody_describes_is_named(tmp_path: Path) -> None:
+    """What all products show may stand with the scenario, what one shows in its own folder: it says where."""
+    with pytest.raises(BadInput, match=r"broken variant of nginx shows") as caught:
+        load(tmp_path / "silent", TABLE.partition("[symptom")[0])
+    assert "nginx/expected.toml" in str(caught.value.remedy)
+
+
 def test_a_symptom_over_http_2_needs_a_certificate_too(tmp_path: Path) -> None:
     """Of the suite, what needs TLS is left out in clear text, and then nothing would show the symptom."""
     table = """

@@ -20,14 +20,20 @@ def test_every_proxy_has_an_image() -> None:
     assert set(TABLE) == {proxy.id for proxy in PROXIES.values()} | {MODEL}
 
 
-@pytest.mark.parametrize("image", TABLE.values(), ids=TABLE)
+@pytest.mark.parametrize("image", [each for each in TABLE.values() if each.reference], ids=lambda each: each.key)
 def test_official_images_are_pinned(image: images.Image) -> None:
     """No image floats: each reference has a tag that begins with a number."""
     _, _, tag = image.reference.rpartition(":")
     assert tag.lstrip("v")[0].isdigit()
 
 
-@pytest.mark.parametrize("key", PROXIES)
+def test_a_product_without_an_official_image_is_built() -> None:
+    """Then its own tag is the only name that it has in the engine, and no registry is asked for the empty one."""
+    homemade = replace(NGINX, reference="")
+    assert images.names(homemade, "registry.example.com") == (NGINX.tag,)
+
+
+@pytest.mark.parametrize("key", [key for key in PROXIES if TABLE[key].reference])
 def test_the_official_image_is_the_release_of_its_key(key: str) -> None:
     """The pinned tag belongs to the release that the proxy's id promises."""
     assert PROXIES[key].version.is_that_of(TABLE[key].reference.rpartition(":")[2].lstrip("v"))

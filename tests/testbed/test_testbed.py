@@ -179,6 +179,34 @@ async def test_a_model_server_that_does_not_start_is_told(
     assert left_by(engine, run_of(testbed)) == []
 
 
+UNFORGIVING = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+frontend in
+    bind :${PORT}
+    default_backend model
+backend model
+    server model ${MODEL} check inter 1h observe layer4 error-limit 1 on-error mark-down
+"""
+
+
+@pytest.mark.engine
+async def test_a_proxy_is_asked_when_its_model_server_is_there(
+    images_in_use: Images, snippets: Path, tmp_path: Path
+) -> None:
+    """One that found nobody behind it would ask no more for an hour: 503 for every exchange."""
+    file = tmp_path / "unforgiving.cfg"
+    file.write_text(UNFORGIVING)
+    target = Target("unforgiving", PROXIES["haproxy-3.0"], file)
+    late = ("sh", "-c", 'sleep 2; exec "$0" "$@"', *MODEL_STUB)
+    async with bed_of([target], images_in_use, snippets, model_command=late) as testbed:
+        body, _ = await asyncio.to_thread(ask, testbed.url(target.key))
+    assert body == b"ok"
+
+
 @pytest.mark.engine
 async def test_a_start_that_fails_half_way_leaves_nothing(
     engine: docker.DockerClient, images_in_use: Images, snippets: Path

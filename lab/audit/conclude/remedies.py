@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lab.products.remedies import tested_remedy
+from lab.products.remedies import verified_remedy
 from lab.vocabulary import Trouble
 
 _GENERAL: Mapping[Trouble, str] = {
@@ -48,10 +48,10 @@ def remedy_for(
         guess: a product that fits and that nothing names; its lines stand under an "if".
     """
     asked = Trouble.TIMEOUT if trouble is Trouble.DEATH else trouble
-    quoted = [text for product in dict.fromkeys(products) if (text := tested_remedy(product, asked))]
+    quoted = [text for product in dict.fromkeys(products) if (text := verified_remedy(product, asked))]
     if quoted and trouble is not Trouble.DEATH:
         return " ".join(quoted)
     general = _GENERAL[trouble].format(where=culprit or "every hop")
-    hint = tested_remedy(guess, trouble) if guess else ""
+    hint = verified_remedy(guess, trouble) if guess else ""
     parts = [general, *quoted, f"If it is {hint}" if hint else "", _FIND if find and not culprit else ""]
     return " ".join(part for part in parts if part)
