@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import resource
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +17,10 @@ from processes import messages
 from reports.sample import sample
 
 from lab import results
+from lab.catalogue import discover, shipped_scenarios
 from lab.cli import main
 from lab.cli import run as cli_run
+from lab.cli.run import curl_line
 from lab.errors import EnvironmentFault, ExitCode
 from lab.results import Results
 from lab.scenarios.run import LeftStanding
@@ -156,3 +160,21 @@ def _without(*outcomes: Outcome) -> Results:
         for scenario in whole.scenarios
     ]
     return replace(whole, scenarios=tuple(scenarios))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_every_exchange_can_be_made_by_hand(scheme: str) -> None:
+    """`lab up` prints a command for exchanges of all shipped scenarios, those of the suite among them."""
+    exchanges = {
+        each for scenario in discover(shipped_scenarios()) for case in scenario.cases for each in case.exchanges
+    }
+    assert {each.method for each in exchanges} == {"GET", "POST"}
+    for each in exchanges:
+        words = shlex.split(curl_line(f"{scheme}://host:1", each))
+        headers = [word for flag, word in itertools.pairwise(words) if flag == "-H"]
+        assert ("-d" in words) is (each.method == "POST")
+        assert words[-1].startswith(f"{scheme}://host:1{each.path or '/'}")
+        assert (f"Accept-Encoding: {each.accept_encoding}" in headers) is bool(each.accept_encoding)
+        assert {f"{name}: {value}" for name, value in each.headers} <= set(headers)
+        assert ("--insecure" in words) is (scheme == "https")
+        assert len(shlex.join(words)) < 2000

@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from lab.cli.out import writing_to
 from lab.cli.shell import run_until_stopped
 from lab.cli.terminal import print_line
 from lab.errors import EnvironmentFault, ExitCode, SetUpFault, Unavailable
+from lab.measure.exchanges import Address, ask_of, headers_of
 from lab.plan import PLAN_HEADER
 from lab.reports import write_reports
 from lab.reports.terminal import print_results
@@ -26,7 +28,6 @@ from lab.suite.exchange import Exchange
 from lab.testbed.supply import Supply, started
 from lab.testbed.testbed import Target, Testbed
 from lab.vocabulary import Outcome
-from lab.wire import format_named
 
 
 class LiveProgress:
@@ -168,15 +169,17 @@ def _curl_lines(testbed: Testbed, case: Case) -> list[str]:
 def curl_line(url: str, exchange: Exchange) -> str:
     """The command that makes the same exchange by hand.
 
-    Lockstep is left out: nobody confirms tokens on a command line.
+    Lockstep is left out, for nobody confirms tokens on a command line, and so is a long prompt.
     """
+    address = Address(url, url)
+    ask = ask_of(replace(exchange, body_bytes=0), address)
     plan = exchange.plan.model_copy(update={"lockstep": False})
-    ask = format_named(exchange.wire_format).ask("lab", stream=exchange.stream, max_tokens=max(plan.tokens, 1))
-    headers = [*ask.headers, (PLAN_HEADER, plan.to_query())]
+    headers = [*ask.headers, *headers_of(exchange, address), (PLAN_HEADER, plan.to_query())]
     parts = ["curl", "-N", "--compressed"] if exchange.accept_encoding else ["curl", "-N"]
     if url.startswith("https:"):
         # The certificate is the testbed's own.
         parts += ["--insecure", f"--http{exchange.http}"]
     for name, value in headers:
         parts += ["-H", f"{name}: {value}"]
-    return shlex.join([*parts, "-d", ask.body.decode(), url + ask.path])
+    body = ["-d", ask.body.decode()] if ask.body else []
+    return shlex.join([*parts, *body, url + ask.path])

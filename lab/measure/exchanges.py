@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from lab.endpoint.bounds import planned_bytes, planned_lines
 from lab.evidence import Evidence
-from lab.plan import Plan
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
@@ -67,16 +66,15 @@ async def make(exchange: Exchange, address: Address, channel: SideChannel, reque
         aiohttp.ClientError: the model server does not answer on the side channel.
         SideChannelFault: what answers there is no model server of the lab's.
     """
-    wire = format_named(exchange.wire_format) if exchange.wire_format else address.wire_format
     plan = exchange.plan
     patience = plan.length + plan.fault_delay + SPARE
     return await observe(
         address.url,
         address.model_url,
-        wire,
+        spoken(exchange, address),
         plan,
         stream=exchange.stream,
-        headers=_headers(exchange, address),
+        headers=headers_of(exchange, address),
         patience=Patience(_CONNECT, patience, patience, patience, plan.longest + SPARE),
         channel=channel,
         leave_after=exchange.leave_after,
@@ -84,22 +82,30 @@ async def make(exchange: Exchange, address: Address, channel: SideChannel, reque
         tls=address.tls,
         http=exchange.http,
         pace=exchange.pace,
-        ask=_ask(exchange, address, wire, plan),
+        ask=ask_of(exchange, address),
         request=request,
         limit=planned_bytes(plan),
         most_lines=planned_lines(plan),
     )
 
 
-def _headers(exchange: Exchange, address: Address) -> tuple[tuple[str, str], ...]:
+def spoken(exchange: Exchange, address: Address) -> WireFormat:
+    """The wire format of an exchange with that target."""
+    return format_named(exchange.wire_format) if exchange.wire_format else address.wire_format
+
+
+def headers_of(exchange: Exchange, address: Address) -> tuple[tuple[str, str], ...]:
+    """The headers that it has beside those of its wire format."""
     offered = (("Accept-Encoding", exchange.accept_encoding),) if exchange.accept_encoding else ()
     return (*address.headers, *exchange.headers, *offered)
 
 
-def _ask(exchange: Exchange, address: Address, wire: WireFormat, plan: Plan) -> Ask:
+def ask_of(exchange: Exchange, address: Address) -> Ask:
+    """The request of an exchange: method, path, body, and the headers of its wire format."""
     # A long conversation is a long prompt, whatever else the format has around it.
     prompt = "Count." + " and on" * (exchange.body_bytes // len(" and on") + 1) if exchange.body_bytes else "Count."
-    ask = wire.ask("lab", stream=exchange.stream, max_tokens=max(plan.tokens, 1), prompt=prompt)
+    limit = max(exchange.plan.tokens, 1)
+    ask = spoken(exchange, address).ask("lab", stream=exchange.stream, max_tokens=limit, prompt=prompt)
     ask = replace(ask, path=exchange.path or address.path or ask.path, method=exchange.method)
     if exchange.method != "GET":
         return ask
