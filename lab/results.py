@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from lab.saved import Format, load_saved, write_saved
 from lab.vocabulary import Cause, Delivery, Ending, Group, Outcome, Precedence, Requirement, Saved, Variant
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class FindingResult:
 
     `up_to` is the wait, in seconds, up to which it was shown to be met; None where it is about no wait, or not met.
     `remedy` has the tested lines that mend it, where it is not met and the lab knows some. `about` is the id of the
-    requirement that was observed; None where the statement is about the case.
+    requirement that was observed; None where the statement is about the case. `known_unmet` says that the requirement
+    is not met, as the scenario knew beforehand: no configuration of that product meets it.
     """
 
     met: bool
@@ -78,6 +79,7 @@ class FindingResult:
     up_to: float | None = None
     remedy: str = ""
     about: Requirement | None = None
+    known_unmet: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,31 @@ class ScenarioResult:
 
 
 @dataclass(frozen=True)
+class SnippetResult:
+    """A file that users copy: its path where a configuration includes it, and its text as it was tested."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ProductResult:
+    """A product that took part, whatever its versions.
+
+    Args:
+        name: as in `ProxyResult.product`.
+        title: as its makers write it.
+        installed: the text of its configuration as installed.
+        snippets: what its configurations may include.
+    """
+
+    name: str
+    title: str
+    installed: str
+    snippets: tuple[SnippetResult, ...]
+
+
+@dataclass(frozen=True)
 class ImageResult:
     """One image that took part: which it was, what its binary said, and how it was had."""
 
@@ -169,6 +196,7 @@ class Results:
     longest: str
     longest_seconds: float
     real_defaults: bool
+    products: tuple[ProductResult, ...]
     images: tuple[ImageResult, ...]
     scenarios: tuple[ScenarioResult, ...]
     probe: Precedence = Precedence.NONE

@@ -200,8 +200,8 @@ class TestReport:
             ("[]", "no JSON document"),
             ("{}", "format_version is None"),
             ('{"format_version": 99}', "99"),
-            ('{"format_version": 1}', "format_version is 1, not 2"),
-            ('{"format_version": 2}', "lab_version"),
+            ('{"format_version": 1}', "format_version is 1, not 3"),
+            ('{"format_version": 3}', "lab_version"),
         ],
     )
     def test_a_broken_file_is_bad_input(

@@ -51,10 +51,11 @@ class Changes:
 
 def changes(broken: CaseResult, fixed: CaseResult) -> Changes:
     """What has to be changed in the broken variant's configuration to have the fixed one."""
-    return Changes(broken.config_name, fixed.config_name, tuple(_lines(broken.config, fixed.config)))
+    return Changes(broken.config_name, fixed.config_name, tuple(lines_between(broken.config, fixed.config)))
 
 
-def _lines(before: str, after: str) -> Iterator[Line]:
+def lines_between(before: str, after: str) -> Iterator[Line]:
+    """The difference between two texts, line by line; nothing where they are equal."""
     unified = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="")
     for number, text in enumerate(unified):
         if number >= 2:  # the first two name the files, which the page says in words

@@ -1,5 +1,8 @@
 """The HTML report: one file that opens offline and refers to nothing outside itself.
 
+First stands what a person came for: what to deploy, and which line mends which failure. All else is folded, one
+scenario and one proxy at a time, and opened by whoever wants it; without a script too.
+
 Everything is laid out here, as frozen views, and only written down by the template. Two rules hold the
 page together: an anchor is the id of the scenario, the proxy or the case, and nothing else; and all cases
 of one proxy share one time scale, so that broken and fixed can be compared by eye. The exception is
@@ -25,6 +28,8 @@ from lab.reports import bars as bars_module
 from lab.reports import phrases, timeline
 from lab.reports.bars import Bars, full_lengths
 from lab.reports.changes import Changes, changes
+from lab.reports.deploy import cards
+from lab.reports.grid import Block, Column, cell, columns
 from lab.reports.pages import page_environment
 from lab.reports.phrases import CellLine, Phrase, again, case_id, cell_lines, needs_attention, phrase_of, proxy_id
 from lab.reports.scale import Scale, scale_for
@@ -33,6 +38,9 @@ from lab.reports.style import page_style
 from lab.reports.timeline import Timeline
 from lab.results import CaseResult, ExchangeResult, ImageResult, ProxyResult, Results, ScenarioResult
 from lab.vocabulary import Group, Variant
+
+MOST_ALARMS = 10
+"""So many cases that did not go as they should are listed at the top; the rest is one click away."""
 
 MOST_TIMELINES = 3
 """A case with more exchanges than this is drawn as bars, one an exchange."""
@@ -74,6 +82,7 @@ class ProxyView:
 
     id: str
     proxy: ProxyResult
+    lines: tuple[CellLine, ...]
     image: ImageResult | None
     pair: tuple[CaseView, ...]
     further: tuple[CaseView, ...]
@@ -87,15 +96,9 @@ class ScenarioView:
     story: Story
     proxies: tuple[ProxyView, ...]
 
-    def cells(self, names: Sequence[str]) -> list[list[tuple[str, CellLine]]]:
-        """A cell for each of these proxies: its lines, each with the anchor of the first case it counts."""
-        proxies = {view.proxy.proxy: view.proxy for view in self.proxies}
-        return [
-            [(case_id(self.scenario, proxies[name], line.cases[0]), line) for line in cell_lines(proxies[name])]
-            if name in proxies
-            else []
-            for name in names
-        ]
+    def cells(self, columns: Sequence[Column]) -> list[tuple[Column, list[Block]]]:
+        """A cell for each product."""
+        return [(column, cell(self.scenario, column)) for column in columns]
 
 
 @dataclass(frozen=True)
@@ -110,13 +113,16 @@ def html_report(results: Results) -> str:
     """The whole page."""
     groups = _groups(results)
     every_case = [case for _, _, case in results.cases()]
+    products = columns(results)
+    script = _raw("report.js") + _raw("filter.js")
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             results=results,
             groups=groups,
-            columns=phrases.proxies_of(results),
+            columns=products,
+            cards=cards(results, products),
             tally=phrases.tally(every_case),
             attention=[
                 (case_id(scenario, proxy, case), phrase_of(case), _why(case))
@@ -124,9 +130,9 @@ def html_report(results: Results) -> str:
                 if needs_attention(case)
             ],
             twice=[(case_id(scenario, proxy, case), case) for scenario, proxy, case in results.cases() if again(case)],
-            style=page_style(),
-            script=_raw("report.js"),
-            script_hash=_hash(_raw("report.js")),
+            style=page_style(("lab.reports", "run.css")),
+            script=script,
+            script_hash=_hash(script),
         )
     )
 
@@ -137,7 +143,9 @@ def _environment() -> Environment:
     environment.filters.update(
         seconds=phrases.seconds, token_count=phrases.token_count, finding_words=phrases.finding_words
     )
-    environment.globals.update(timeline=timeline, bars=bars_module, again=again, precedence=phrases.precedence)
+    environment.globals.update(
+        timeline=timeline, bars=bars_module, again=again, precedence=phrases.precedence, MOST_ALARMS=MOST_ALARMS
+    )
     return environment
 
 
@@ -173,9 +181,10 @@ def _proxy(scenario: ScenarioResult, proxy: ProxyResult, image: ImageResult | No
         _case(case_id(scenario, proxy, case), case, broken, shared if case in shared else [case])
         for case in proxy.cases
     ]
+    lines = tuple(cell_lines(proxy))
     pair = tuple(view for view in views if view.case.label in (Variant.BROKEN, Variant.FIXED))
     further = tuple(view for view in views if view not in pair)
-    return ProxyView(proxy_id(scenario, proxy), proxy, image, pair, further)
+    return ProxyView(proxy_id(scenario, proxy), proxy, lines, image, pair, further)
 
 
 def _case(name: str, case: CaseResult, broken: CaseResult | None, together: Sequence[CaseResult]) -> CaseView:

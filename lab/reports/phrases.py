@@ -21,7 +21,7 @@ from lab.vocabulary import Outcome, Variant
 class Tone(StrEnum):
     """How a phrase is coloured; each report maps these to colours of its own, never without the words."""
 
-    SHOWN = "shown"
+    REPRODUCED = "reproduced"
     GOOD = "good"
     MEASURED = "measured"
     FAILED = "failed"
@@ -40,7 +40,7 @@ class Phrase:
 
 
 _AS_REQUIRED = {
-    Variant.BROKEN: Phrase("symptom reproduced", "reproduced", "▲", Tone.SHOWN),
+    Variant.BROKEN: Phrase("symptom reproduced", "reproduced", "↺", Tone.REPRODUCED),
     Variant.FIXED: Phrase("verified", "verified", "✓", Tone.GOOD),
     Variant.NOT_AFFECTED: Phrase("not affected, shown", "not affected", "✓", Tone.GOOD),
     Variant.REAL_DEFAULTS: Phrase("measured", "measured", "●", Tone.MEASURED),
@@ -122,11 +122,18 @@ class CellLine:
 
     def text(self, *, short: bool = False) -> str:
         """`verified up to 4.0 s x3` for three, `FAILED` for one; the short form fits a narrow column."""
-        words = self.phrase.short if short else self.phrase.words
-        shown = [each for case in self.cases if (each := up_to(case)) is not None]
-        if shown:
-            words += f" {least(shown)}" if short else f" up to {least(shown)}"
+        words = f"{self.phrase.short}{self._shown(' ')}" if short else f"{self.phrase.words}{self._shown(' up to ')}"
         return f"{words} x{len(self.cases)}" if len(self.cases) > 1 else words
+
+    @property
+    def brief(self) -> str:
+        """`verified up to 4.0 s`, whatever their number."""
+        return f"{self.phrase.short}{self._shown(' up to ')}"
+
+    def _shown(self, before: str) -> str:
+        """The shortest of the waits that were shown, with what is to stand before it; empty where there is none."""
+        shown = [each for case in self.cases if (each := up_to(case)) is not None]
+        return f"{before}{least(shown)}" if shown else ""
 
 
 def cell_lines(proxy: ProxyResult) -> list[CellLine]:

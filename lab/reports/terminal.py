@@ -44,7 +44,7 @@ _COLUMN_EXTRA = 3  # the space on both sides of a column, and the divider behind
 _EDGE = 1
 
 _STYLES = {
-    Tone.SHOWN: "yellow",
+    Tone.REPRODUCED: "default",
     Tone.GOOD: "green",
     Tone.MEASURED: "cyan",
     Tone.FAILED: "bold red",

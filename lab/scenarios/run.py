@@ -17,9 +17,21 @@ from importlib.metadata import version
 
 from lab.catalogue import Case, Scenario
 from lab.errors import EnvironmentFault
-from lab.results import FORMAT_VERSION, CaseResult, ImageResult, ProxyResult, Results, ScenarioResult
+from lab.files import read_words
+from lab.products import Product
+from lab.results import (
+    FORMAT_VERSION,
+    CaseResult,
+    ImageResult,
+    ProductResult,
+    ProxyResult,
+    Results,
+    ScenarioResult,
+    SnippetResult,
+)
 from lab.scenarios.consumers import check_consumers
 from lab.scenarios.rounds import Rounds, RunListener
+from lab.shipped import shipped
 from lab.testbed.supply import Supply, Used, choose, started
 from lab.testbed.testbed import Target
 from lab.vocabulary import Outcome, Precedence
@@ -131,11 +143,27 @@ def _results(
         longest=longest,
         longest_seconds=seconds,
         real_defaults=real_defaults,
+        products=_products(scenarios),
         images=tuple(ImageResult(u.key, u.reference, u.image_id, u.version, u.how) for u in diary.used),
         scenarios=tuple(_scenario(scenario, diary.results) for scenario in scenarios),
         probe=diary.probe,
         model_server=diary.model_server,
     )
+
+
+def _products(scenarios: Sequence[Scenario]) -> tuple[ProductResult, ...]:
+    """Those that take part, in the order in which they first do."""
+    products = {case.proxy.product.name: case.proxy.product for scenario in scenarios for case in scenario.cases}
+    return tuple(
+        ProductResult(each.name, each.title, read_words(each.default), _snippets(each)) for each in products.values()
+    )
+
+
+def _snippets(product: Product) -> tuple[SnippetResult, ...]:
+    if product.snippets is None:
+        return ()
+    files = sorted(shipped(product.snippets.folder).glob(f"*{product.suffix}"))
+    return tuple(SnippetResult(f"{product.snippets.inside}/{file.name}", read_words(file)) for file in files)
 
 
 def _scenario(scenario: Scenario, results: Mapping[str, CaseResult]) -> ScenarioResult:

@@ -26,7 +26,7 @@ from lab.judge.timeouts import tolerance
 from lab.products.remedies import verified_remedy
 from lab.results import FindingResult
 from lab.scenarios.consumers import CAREFUL, consumer_named, replay
-from lab.vocabulary import Cause, Ending, Outcome, Requirement, Trouble, Variant
+from lab.vocabulary import Cause, Ending, Outcome, Requirement, State, Trouble, Variant
 
 EARLY = 0.35
 """Seconds by which a timeout may fire before its time."""
@@ -121,7 +121,8 @@ def _expected(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
         each = observed.get(requirement)
         words = "no exchange settles it" if each is None else each.words
         met = each is not None and each.state is state
-        result = FindingResult(met, REQUIREMENTS[requirement].sentence, state.value, words, about=requirement)
+        sentence, known_unmet = REQUIREMENTS[requirement].sentence, met and state is State.NOT_MET
+        result = FindingResult(met, sentence, state.value, words, about=requirement, known_unmet=known_unmet)
         doubt = REQUIREMENTS[requirement].doubt
         late = {one.name: doubt(one.doubt) for one in played if requirement in one.exchange.requirements}
         yield _Found(result, _reasons(late))

@@ -14,9 +14,11 @@ from lab.results import (
     ExchangeResult,
     FindingResult,
     ImageResult,
+    ProductResult,
     ProxyResult,
     Results,
     ScenarioResult,
+    SnippetResult,
 )
 from lab.vocabulary import Cause, Delivery, Ending, Group, Outcome
 
@@ -45,6 +47,11 @@ def sample() -> Results:
         longest="idle-timeout::nginx-1.26::real-defaults",
         longest_seconds=60.71,
         real_defaults=True,
+        products=(
+            ProductResult("nginx", "nginx", texts.NGINX_BROKEN, (SnippetResult(texts.SNIPPET_PATH, texts.SNIPPET),)),
+            ProductResult("haproxy", "HAProxy", texts.HAPROXY_BROKEN, ()),
+            ProductResult("envoy", "Envoy", texts.ENVOY_BROKEN, ()),
+        ),
         images=(
             ImageResult("nginx-1.26", "nginx:1.26.3", "sha256:4c1a5b7e0f2d", "1.26.3", "pulled"),
             ImageResult("nginx-1.30", "lab/nginx:1.30", "sha256:9e07c3d1aa54", "1.30.1", "built from Debian packages"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,67 @@ async def test_a_link_of_the_grid_leads_to_its_case(page: Page) -> None:
     """Following a cell marks its case as the target."""
     await page.evaluate(f"document.querySelector('.matrix a[href={json.dumps('#' + FIX)}]').click()")
     assert await page.evaluate("document.querySelector(':target').id") == FIX
+
+
+async def test_without_a_script_all_is_there(results: Results, tmp_path: Path) -> None:
+    """The address of a case shows it, however deep it is folded, and no filter is offered that would do nothing."""
+    path = write_reports(results, tmp_path)["html"]
+    async with open_window(f"{path.as_uri()}#{FIX}", java_script_enabled=False) as window:
+        await window.page.locator(f'[id="{FIX}"]').wait_for(state="visible")
+        assert not await window.page.locator("form.filter").is_visible()
+
+
+async def test_a_long_run_has_a_short_page(results: Results, tmp_path: Path) -> None:
+    """Sixteen scenarios, as many as the lab has, take less than 6,000 px with all details closed."""
+    scenarios = [replace(results.scenarios[0], id=f"scenario-{number}") for number in range(16)]
+    path = write_reports(replace(results, scenarios=tuple(scenarios)), tmp_path)["html"]
+    async with open_window(path.as_uri(), viewport={"width": DESK, "height": 800}) as window:
+        assert await window.page.evaluate("document.documentElement.scrollHeight") < 6000
+
+
+async def rows(page: Page) -> list[str]:
+    """The ids of the scenarios whose rows can be seen; the sections below must say the same."""
+    shown: list[str] = await page.evaluate(
+        "[...document.querySelectorAll('tr[data-scenario]')].filter(one => one.checkVisibility())"
+        ".map(one => one.dataset.scenario)"
+    )
+    assert shown == await page.evaluate(
+        "[...document.querySelectorAll('details.scenario')].filter(one => one.checkVisibility()).map(one => one.id)"
+    )
+    return shown
+
+
+async def blocks(page: Page) -> list[str]:
+    """The proxies of the blocks that can be seen."""
+    shown: list[str] = await page.evaluate(
+        "[...document.querySelectorAll('.block')].filter(one => one.checkVisibility()).map(one => one.dataset.proxies)"
+    )
+    return shown
+
+
+async def test_the_page_can_be_filtered_by_product_version_failure_and_text(page: Page) -> None:
+    """Each narrows grid and evidence alike, together they narrow further, and one button shows all again."""
+    await page.locator("[name=product]").select_option("HAProxy")
+    assert await rows(page) == ["holds-the-answer-back", "idle-timeout", "total-timeout", "died-in-the-middle"]
+    assert set(await blocks(page)) == {"haproxy-3.2"}
+    await page.locator("[name=text]").fill("8 BURSTS")
+    assert await rows(page) == ["holds-the-answer-back"]
+    assert "1 of 4" in await page.locator("form.filter output").inner_text()
+    await page.get_by_role("button", name="Show all").click()
+    await page.wait_for_function("!document.querySelector('form.filter output').textContent")
+    assert len(await rows(page)) == 4
+    await page.locator("[name=version]").select_option("nginx-1.30")
+    assert await rows(page) == ["holds-the-answer-back", "died-in-the-middle"]
+    assert set(await blocks(page)) == {"nginx-1.30"}
+    await page.locator("[name=failure]").select_option("Half an answer looks like a whole one")
+    assert await rows(page) == ["died-in-the-middle"]
+    await page.locator("[name=text]").fill("no such words")
+    assert await rows(page) == []
+    assert "0 of 4" in await page.locator("form.filter output").inner_text()
+    # A link never leads to nothing: what it leads to is shown again.
+    await page.evaluate(f"location.hash = {json.dumps('#' + FIX)}")
+    await page.locator(f'[id="{FIX}"]').wait_for(state="visible")
+    assert len(await rows(page)) == 4
 
 
 def _once_changed(text: str) -> str:

@@ -13,7 +13,7 @@ from lab.results import Results
 
 from .markup import Element, parse
 
-STYLE = page_style()
+STYLE = page_style(("lab.reports", "run.css"))
 
 _FETCHING = {"src", "srcset", "poster", "data", "action", "background"}
 
@@ -51,16 +51,36 @@ def test_every_link_and_reference_inside_the_page_has_its_target(page: Element) 
         assert set(names) <= ids
 
 
-def test_the_grid_has_a_linked_and_worded_cell_for_each_kind_of_case(page: Element) -> None:
-    """The first scenario behind the first proxy: one broken variant, two fixes in one line."""
-    (grid,) = page.find("table", class_="matrix")
-    cell = grid.find("td")[0]
-    assert [link.attributes["href"] for link in cell.find("a")] == [
-        "#holds-the-answer-back::nginx-1.26::broken",
-        "#holds-the-answer-back::nginx-1.26::fixed",
-    ]
-    assert "symptom reproduced" in cell.text
-    assert "verified x2" in cell.text
+def test_all_evidence_is_folded_one_scenario_and_one_proxy_at_a_time(page: Element, results: Results) -> None:
+    """Every case stands in the details of its proxy, those in the details of their scenario, and none is open."""
+    assert len(page.find("article", class_="case")) == len(results.cases())
+    for scenario, proxy, case in results.cases():
+        around = page.by_id(scenario.id)
+        behind = around.by_id(f"{scenario.id}::{proxy.proxy}")
+        behind.by_id(f"{scenario.id}::{proxy.proxy}::{case.label}")
+        assert {around.tag, behind.tag} == {"details"}
+        assert "open" not in {**around.attributes, **behind.attributes}
+
+
+def test_many_cases_that_went_wrong_do_not_push_the_grid_away(results: Results) -> None:
+    """Ten are listed, and the rest is folded."""
+    wrong = replace(results.scenarios[1].proxies[1].cases[1])
+    cases = tuple(replace(wrong, label=f"fixed-{number}") for number in range(25))
+    scenario = replace(results.scenarios[1], proxies=(replace(results.scenarios[1].proxies[1], cases=cases),))
+    (alarm,) = parse(html_report(replace(results, scenarios=(scenario,)))).find(class_="alarm")
+    (folded,) = alarm.find("details")
+    assert (len(alarm.find("li")), len(folded.find("li"))) == (25, 15)
+
+
+def test_a_symptom_that_was_reproduced_looks_like_no_warning(page: Element) -> None:
+    """It is as it should be: neither the colours of a failure nor those that warn, and no warning triangle."""
+    tags = [tag for tag in page.find(class_="tag") if "reproduced" in tag.text]
+    assert tags
+    for tag in tags:
+        assert tag.attributes["class"].split() == ["tag", "reproduced"]
+        assert "▲" not in tag.text
+    (rule,) = re.findall(r"\.tag\.reproduced \{(.*?)\}", STYLE)
+    assert set(re.findall(r"--([\w-]+)", rule)) == {"quiet", "faint"}
 
 
 def test_what_went_wrong_stands_before_the_grid(page: Element) -> None:

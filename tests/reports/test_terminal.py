@@ -38,6 +38,13 @@ def test_a_log_cannot_colour_the_terminal(results: Results) -> None:
     assert "\x1b[31mALERT" not in summary(results, 80, colours=True)
 
 
+def test_a_symptom_that_was_reproduced_is_not_coloured_like_a_warning(results: Results) -> None:
+    """Nothing of a run that went as it should is yellow or red."""
+    text = summary(replace(results, scenarios=results.scenarios[:1]), 120, colours=True)
+    assert "symptom reproduced" in text
+    assert not re.search(r"\x1b\[(?:\d+;)*(?:31|33|91|93)m", text)
+
+
 def test_wide_windows_have_a_column_for_each_proxy(results: Results) -> None:
     """With room for the words, one line names all four proxies in the order of their products."""
     heading = next(line for line in summary(results, 120).splitlines() if "Scenario" in line)

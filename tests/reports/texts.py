@@ -105,3 +105,14 @@ ENVOY_BROKEN = """static_resources:
 """
 
 ENVOY_FIXED = ENVOY_BROKEN.replace("timeout: 2s", "timeout: 0s")
+
+SNIPPET_PATH = "/etc/nginx/snippets/streaming.conf"
+
+SNIPPET = """# Hands every read on at once.
+proxy_buffering off;
+proxy_read_timeout 600s;
+"""
+
+NGINX_INCLUDING = NGINX_BROKEN.replace(
+    "proxy_pass http://{model};\n", f"proxy_pass http://{{model}};\n            include {SNIPPET_PATH};\n"
+)

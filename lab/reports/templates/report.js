@@ -20,9 +20,14 @@ function copyBySelection(text) {
   return done;
 }
 
+function unfold(element) {
+  for (let around = element; around; around = around.parentElement) {
+    if (around instanceof HTMLDetailsElement) around.open = true;
+  }
+}
+
 function leaveSelected(element) {
-  const around = element.closest("details");
-  if (around) around.open = true;
+  unfold(element);
   const range = document.createRange();
   range.selectNodeContents(element);
   const selection = window.getSelection();
@@ -54,7 +59,7 @@ for (const button of document.querySelectorAll("button[data-copies]")) {
   });
 }
 
-// What is folded away would be missing on paper; the logs stay folded.
+// What explains the page must not be missing on paper; the evidence stays as its reader has folded it.
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details.story-rest, details.legend")) details.open = true;
 });
