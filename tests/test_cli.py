@@ -154,6 +154,48 @@ class TestList:
         assert main(["list", "./clumps"]) == ExitCode.BAD_INPUT
         assert "clumps: no scenario.toml below it" in capsys.readouterr().err
 
+    def test_scenarios_of_a_folder_can_be_named_behind_it(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """The folder first, then names from it; one that it lacks is told with those that it has."""
+        for name in ("one", "other"):
+            write_scenario(tmp_path / name)
+        assert main(["list", str(tmp_path), "other"]) == ExitCode.AS_REQUIRED
+        told = capsys.readouterr().out
+        assert "other" in told
+        assert "one" not in told
+        assert main(["list", str(tmp_path), "clumps"]) == ExitCode.BAD_INPUT
+        assert "Known: one, other" in capsys.readouterr().err
+        assert main(["list", "clumps", str(tmp_path)]) == ExitCode.BAD_INPUT
+        assert "folder of scenarios before the names" in unwrapped(capsys.readouterr().err)
+
+    def test_no_cell_is_empty(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Envoy shows some failures and is not affected by others; the list says which, as the report does."""
+        assert main(["list", "--proxy", "envoy", "clumps", "silent-gap"]) == ExitCode.AS_REQUIRED
+        rows = re.split(r"^(?=silent-gap)", capsys.readouterr().out, flags=re.MULTILINE)
+        assert "not affected" in rows[0]
+        assert "not affected" not in rows[1]
+        assert all("envoy-1.40" in row for row in rows)
+
+    def test_a_product_stands_for_all_its_versions(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """And a version by itself where another differs."""
+        assert main(["list", "compression"]) == ExitCode.AS_REQUIRED
+        told = unwrapped(capsys.readouterr().out)
+        assert {"nginx", "caddy-2.8", "caddy-2.11"} <= set(told.split())
+        assert "nginx-1.26" not in told
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_help_cuts_no_summary(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    """Every command's first sentence stands there whole, however narrow the window."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["--help"]) == ExitCode.AS_REQUIRED
+    told = " ".join(capsys.readouterr().out.partition("Commands:")[2].split())
+    assert "..." not in told
+    assert "starts no container and asks nobody. images Have every image" in told
+
 
 class TestShow:
     def test_tells_the_story_and_the_difference(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

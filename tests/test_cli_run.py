@@ -146,6 +146,75 @@ def test_ctrl_c_ends_as_shells_expect(
     assert messages(capsys.readouterr().err) == ["lab: stopped"]
 
 
+class TestFolderOfARun:
+    @pytest.fixture(autouse=True)
+    def _here(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(cli_run, "run_lab", run_that(_without(Outcome.HARNESS_FAILED)))
+
+    def folders(self) -> list[Path]:
+        """The folders of runs, links apart, the older first."""
+        return sorted(path for path in Path("lab-results").iterdir() if not path.is_symlink())
+
+    def test_no_run_takes_another_ones_place(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Two runs, even of one second, have a folder each; `latest` leads to the last, and the terminal names it."""
+        main(["run"])
+        (first,) = self.folders()
+        before = (first / "report.html").stat().st_mtime_ns
+        capsys.readouterr()
+        main(["run"])
+        (second,) = set(self.folders()) - {first}
+        assert {path.name for path in second.iterdir()} == {"results.json", "report.html", "junit.xml"}
+        assert (first / "report.html").stat().st_mtime_ns == before
+        assert Path("lab-results/latest").resolve() == second.resolve()
+        assert str(second / "report.html") in capsys.readouterr().out
+
+    def test_the_reports_of_the_last_run_can_be_made_again(self) -> None:
+        """`lab report` by itself means the last run."""
+        main(["run"])
+        (folder,) = self.folders()
+        (folder / "report.html").unlink()
+        assert main(["report"]) == ExitCode.AS_REQUIRED
+        assert (folder / "report.html").is_file()
+
+    def test_a_run_that_was_stopped_leaves_no_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """And `latest` still leads to the one before."""
+        main(["run"])
+        before = self.folders()
+        monkeypatch.setattr(cli_run, "run_lab", run_that(KeyboardInterrupt()))
+        main(["run"])
+        assert self.folders() == before
+        assert Path("lab-results/latest/results.json").is_file()
+
+    def test_a_folder_that_is_named_is_the_runs_own(self) -> None:
+        """With `--out` nothing else is made, and no link."""
+        main(["run", "--out", "here"])
+        assert [path.name for path in Path().iterdir()] == ["here"]
+        assert {path.name for path in Path("here").iterdir()} == {"results.json", "report.html", "junit.xml"}
+
+    @pytest.mark.parametrize("kind", ["file", "dangling link"])
+    def test_a_place_where_no_folder_can_be_made_is_named(self, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+        """Before anything is started."""
+        if kind == "file":
+            Path("lab-results").write_text("mine")
+        else:
+            Path("lab-results").symlink_to("nowhere/at/all")
+        assert main(["run"]) == ExitCode.NO_ENVIRONMENT
+        told = capsys.readouterr()
+        assert "lab-results" in told.err
+        assert "--out" in told.err
+        assert told.out == ""
+
+    def test_something_else_called_latest_costs_no_result(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The run's files are there all the same, and the message names what is in the way."""
+        Path("lab-results/latest").mkdir(parents=True)
+        assert main(["run"]) == ExitCode.NO_ENVIRONMENT
+        assert "lab-results/latest" in capsys.readouterr().err
+        run, latest = self.folders()
+        assert (run / "results.json").is_file()
+        assert list(latest.iterdir()) == []
+
+
 def _without(*outcomes: Outcome) -> Results:
     """The sample without the cases of those outcomes."""
     whole = sample()

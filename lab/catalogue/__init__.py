@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.catalogue.loader import FILE, load_scenario
 from lab.catalogue.scenario import Case, Scenario
-from lab.catalogue.selection import only_folder, select
+from lab.catalogue.selection import folder_and_names, select
 from lab.catalogue.waits import with_waits
 from lab.errors import BadInput
 from lab.products import PRODUCTS, Product
@@ -21,8 +21,8 @@ __all__ = [
     "Case",
     "Scenario",
     "discover",
+    "folder_and_names",
     "load_scenario",
-    "only_folder",
     "select",
     "shipped_scenarios",
     "with_waits",

@@ -42,7 +42,9 @@ def select(
     for name in names:
         if not any(_fits(name, case) for scenario in scenarios for case in scenario.cases):
             known = ", ".join(scenario.id for scenario in scenarios)
-            raise BadInput(f"no scenario fits {name!r}", f"Known: {known}; or give a folder of scenarios.")
+            raise BadInput(
+                f"no scenario fits {name!r}", f"Known: {known}; or give a folder of scenarios before the names."
+            )
     chosen = [
         replace(scenario, cases=cases)
         for scenario in scenarios
@@ -53,11 +55,14 @@ def select(
     return tuple(chosen)
 
 
-def only_folder(names: Sequence[str], ids: Container[str] = ()) -> Path | None:
-    """The folder that a single name stands for, if it is one and no scenario's id; `./name` is always a folder."""
-    if len(names) == 1 and names[0] not in ids and "::" not in names[0] and Path(names[0]).is_dir():
-        return Path(names[0])
-    return None
+def folder_and_names(names: Sequence[str], ids: Container[str] = ()) -> tuple[Path | None, Sequence[str]]:
+    """The folder that the first name stands for, if it is one and no scenario's id, and the names that follow it.
+
+    `./name` is always a folder. Without one, all names are of the lab's own scenarios.
+    """
+    if names and names[0] not in ids and "::" not in names[0] and Path(names[0]).is_dir():
+        return Path(names[0]), names[1:]
+    return None, names
 
 
 def _names(proxy: Proxy) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +11,14 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Column, Table
 
-from lab.catalogue import Scenario, discover, only_folder, select, shipped_scenarios, with_waits
+from lab.catalogue import Scenario, discover, folder_and_names, select, shipped_scenarios, with_waits
 from lab.cli.options import duration
 from lab.cli.shell import RESULTS, app, err, out, run_until_stopped, say, without_signals
 from lab.cli.terminal import print_line
 from lab.errors import ExitCode
 from lab.judge import REQUIREMENTS
 from lab.printable import printable
-from lab.products import PROXIES
+from lab.products import PRODUCTS, PROXIES, Product, Proxy
 from lab.suite import REVISION
 from lab.suite.settle import Waits
 from lab.suite.settle import suite as suite_of_requests
@@ -26,7 +26,10 @@ from lab.vocabulary import RunnerName, Variant
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SCENARIO]...", help="Scenarios, or one folder of your own; all if none is given."),
+    typer.Argument(
+        metavar="[SCENARIO]...",
+        help="Scenarios, or a folder of your own and, if you like, scenarios of it; all if none is given.",
+    ),
 ]
 Proxies = Annotated[
     list[str] | None,
@@ -60,8 +63,14 @@ def run(
     runner: Runner = RunnerName.AUTO,
     binary: Binaries = None,
     to: Annotated[
-        Path, typer.Option("--out", file_okay=False, help="Folder for results.json, report.html and junit.xml.")
-    ] = RESULTS,
+        Path | None,
+        typer.Option(
+            "--out",
+            file_okay=False,
+            help=f"Folder for results.json, report.html and junit.xml; if none is given, a new one in {RESULTS}, "
+            "to which its link latest leads.",
+        ),
+    ] = None,
 ) -> None:
     """Run scenarios: broken variants must show their symptom, fixed variants must meet their requirement.
 
@@ -76,8 +85,7 @@ def run(
         from lab.testbed.supply import RunnerWish, Supply
 
     def choose(supply: Supply, proxies: Sequence[str]) -> tuple[Scenario, ...]:
-        scenarios = discover(_folder(names) or shipped_scenarios(), supply.products)
-        return with_waits(select(scenarios, _ids(names), proxies, real_defaults=real_defaults), waits)
+        return with_waits(_chosen(names, proxies, supply.products, real_defaults=real_defaults), waits)
 
     supply, chosen = supplied(RunnerWish(runner, tuple(binary or ())), proxy or (), choose, say)
     raise typer.Exit(run_and_report(chosen, to, supply, real_defaults=real_defaults, out=out, err=err))
@@ -103,13 +111,35 @@ def suite() -> None:
 @app.command("list", epilog="Example: lab list --proxy envoy")
 def list_(names: Names = None, proxy: Proxies = None) -> None:
     """List the scenarios, and behind which proxies each can be run."""
-    chosen = select(_scenarios(names), _ids(names), proxy or ())
+    chosen = _chosen(names, proxy or ())
     name = Column("Scenario", no_wrap=True, min_width=max(len(scenario.id) for scenario in chosen))
     table = Table(name, "Group", "What goes wrong", "Proxies", box=None, pad_edge=False)
     for scenario in chosen:
-        able = dict.fromkeys(s.proxy.id for s in scenario.cases if s.variant is not Variant.NOT_AFFECTED)
-        table.add_row(scenario.id, scenario.group, escape(printable(scenario.title)), " ".join(able))
+        table.add_row(scenario.id, scenario.group, escape(printable(scenario.title)), _behind(scenario))
     out.print(table)
+
+
+def _behind(scenario: Scenario) -> str:
+    """Behind which proxies something is wrong or measured, and behind which it is shown that nothing is."""
+    words = []
+    for label, not_affected in (("", False), ("not affected: ", True)):
+        proxies = dict.fromkeys(
+            case.proxy for case in scenario.cases if (case.variant is Variant.NOT_AFFECTED) is not_affected
+        )
+        if proxies:
+            words.append(label + " ".join(_names_of(proxies)))
+    return "\n".join(words)
+
+
+def _names_of(proxies: Iterable[Proxy]) -> list[str]:
+    """A product's name where all its versions are there, else each version's."""
+    ids: dict[Product, list[str]] = {}
+    for proxy in proxies:
+        ids.setdefault(proxy.product, []).append(proxy.id)
+    names: list[str] = []
+    for product, versions in ids.items():
+        names += [product.name] if 1 < len(versions) == len(product.versions) else versions
+    return names
 
 
 @app.command(epilog="Example: lab show silent-gap")
@@ -118,7 +148,7 @@ def show(name: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenari
     with without_signals():
         from lab.catalogue.difference import fix_of
 
-    for scenario in select(_scenarios([name]), _ids([name])):
+    for scenario in _chosen([name]):
         out.print(Markdown(scenario.readme))
         for case in scenario.cases:
             if case.variant is Variant.FIXED:
@@ -142,7 +172,7 @@ def up(
         from lab.testbed.supply import RunnerWish, Supply
 
     def choose(supply: Supply, proxies: Sequence[str]) -> tuple[Scenario, ...]:
-        return select(discover(_folder([name]) or shipped_scenarios(), supply.products), _ids([name]), proxies)
+        return _chosen([name], proxies, supply.products)
 
     supply, chosen = supplied(RunnerWish(runner, tuple(binary or ())), [proxy], choose, say)
     run_until_stopped(keep_up(chosen, supply, out=out, say=say))
@@ -197,11 +227,11 @@ def race(
     run_until_stopped(keep_racing(host, port, out=out, say=say))
 
 
-@app.command(epilog="Example: lab report lab-results/results.json --out /tmp/report")
+@app.command(epilog="Example: lab report lab-results/latest/results.json --out /tmp/report")
 def report(
     file: Annotated[
         Path, typer.Argument(help="What lab run, audit, clients or compare saved: results.json, audit.json, ...")
-    ] = RESULTS / "results.json",
+    ] = RESULTS / "latest" / "results.json",
     to: Annotated[
         Path | None, typer.Option("--out", file_okay=False, help="Folder for the reports; the file's own if not given.")
     ] = None,
@@ -275,13 +305,14 @@ def doctor() -> None:
         raise typer.Exit(ExitCode.NO_ENVIRONMENT)
 
 
-def _scenarios(names: Sequence[str] | None) -> tuple[Scenario, ...]:
-    return discover(_folder(names) or shipped_scenarios())
-
-
-def _ids(names: Sequence[str] | None) -> Sequence[str]:
-    return () if _folder(names) else names or ()
-
-
-def _folder(names: Sequence[str] | None) -> Path | None:
-    return only_folder(names or (), ids={folder.name for folder in shipped_scenarios().iterdir()})
+def _chosen(
+    names: Sequence[str] | None,
+    proxies: Sequence[str] = (),
+    products: Mapping[str, Product] = PRODUCTS,
+    *,
+    real_defaults: bool = False,
+) -> tuple[Scenario, ...]:
+    """What a user means, of the lab's own scenarios or of those in the folder that is named first."""
+    shipped = shipped_scenarios()
+    folder, rest = folder_and_names(names or (), ids={each.name for each in shipped.iterdir()})
+    return select(discover(folder or shipped, products), rest, proxies, real_defaults=real_defaults)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from lab import results as saved
 from lab.catalogue import Case, Scenario
+from lab.cli.folders import folder_of_run, lead_to
 from lab.cli.out import writing_to
-from lab.cli.shell import run_until_stopped
+from lab.cli.shell import RESULTS, run_until_stopped
 from lab.cli.terminal import print_line
 from lab.errors import EnvironmentFault, ExitCode, SetUpFault, Unavailable
 from lab.measure.exchanges import Address, ask_of, headers_of
@@ -81,28 +83,39 @@ class LiveProgress:
 
 
 def run_and_report(
-    scenarios: Sequence[Scenario], to: Path, supply: Supply, *, real_defaults: bool, out: Console, err: Console
+    scenarios: Sequence[Scenario], to: Path | None, supply: Supply, *, real_defaults: bool, out: Console, err: Console
 ) -> ExitCode:
     """Run, save, report; returns the exit code.
+
+    Args:
+        scenarios: what to run.
+        to: the folder for the results; None for one of the run's own.
+        supply: what to run them with.
+        real_defaults: whether the products' own timeouts take part.
+        out: where to print the results.
+        err: where to print the progress.
 
     Raises:
         EnvironmentFault: also where the run itself went well and its results cannot be written; they are
             printed before.
     """
-    with writing_to(to):
-        to.mkdir(parents=True, exist_ok=True)
-    fault: EnvironmentFault | None = None
-    report: Path | None = None
-    try:
-        results = _run(scenarios, supply, err, real_defaults=real_defaults)
-    except LeftStanding as error:
-        results, fault = error.results, error
-    try:
-        with writing_to(to):
-            saved.save(results, to / "results.json")
-            report = write_reports(results, to)["html"]
-    except EnvironmentFault as error:
-        fault = fault or error
+    with contextlib.ExitStack() as stack:
+        with writing_to(to or RESULTS):
+            folder = stack.enter_context(folder_of_run(to))
+        fault: EnvironmentFault | None = None
+        report: Path | None = None
+        try:
+            results = _run(scenarios, supply, err, real_defaults=real_defaults)
+        except LeftStanding as error:
+            results, fault = error.results, error
+        try:
+            with writing_to(folder):
+                saved.save(results, folder / "results.json")
+                report = write_reports(results, folder)["html"]
+                if to is None:
+                    lead_to(folder)
+        except EnvironmentFault as error:
+            fault = fault or error
     print_results(results, out, report)
     if fault is not None:
         raise fault

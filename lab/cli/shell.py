@@ -14,13 +14,31 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar, cast
 
 import typer
+from typer.core import TyperGroup
 
 from lab.cli.terminal import Outlet, Terminal, print_line
 from lab.errors import ExitCode, LabError
 from lab.signals import STOP
 
+
+class WholeSummaries(TyperGroup):
+    """A list of commands that cuts no summary: what does not fit in a line goes on in the next."""
+
+    # Both are of a Click that Typer keeps to itself.
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each command's name and the first sentence about it."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(_WHOLE)) for name, command in commands if command is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+_WHOLE = 1000
+"""More characters than any summary has."""
+
 app = typer.Typer(
     name="lab",
+    cls=WholeSummaries,
     help="What proxies such as nginx do to a stream of tokens: every failure reproduced, every fix verified.",
     epilog="Exit codes: 0 all as required, 1 a requirement failed, 2 bad usage or a bad file, "
     "3 the environment (no engine, no image). Example: lab run silent-gap --proxy nginx",
