@@ -132,6 +132,19 @@ class Remedy:
     begins: Mapping[Trouble, tuple[str, ...]]
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What a product says of a configuration that it refuses, and what its author has to do.
+
+    Args:
+        says: found in what it says.
+        remedy: in a sentence or two.
+    """
+
+    says: Pattern[str]
+    remedy: str
+
+
 @dataclass(frozen=True, eq=False)
 class Product:
     """A product as its makers name it, whatever the version; each is there once, and equal to nothing else.
@@ -154,6 +167,8 @@ class Product:
             process may, such as to serve as another user.
         writable: folders inside a container that it writes to, beside those for temporary files; empty at its start.
         prepare: shell commands to be run in a container before it.
+        users: whom its official image knows as users; images that the lab builds know them too.
+        refusals: what it says of configurations that it refuses, the more particular first.
         programs: what its binary may be called; the first word of `version_command` if there is none.
         lookup: what stands for the binary inside its commands, quoted as a shell needs it; their first word if it is
             empty.
@@ -178,6 +193,8 @@ class Product:
     capabilities: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     programs: tuple[str, ...] = ()
     lookup: str = ""
     at_home: AtHome = lambda text, _: text
@@ -208,6 +225,10 @@ class Product:
         if self.lookup:
             return [word.replace(self.lookup, shlex.quote(binary)) for word in command]
         return [binary, *command[1:]]
+
+    def advice(self, said: str) -> str:
+        """What to do about a configuration of which it said so; empty where that is not known."""
+        return next((refusal.remedy for refusal in self.refusals if refusal.says.search(said)), "")
 
     def read_version(self, output: str) -> str | None:
         """The version in the output of `version_command`; None where it carries none."""

@@ -18,6 +18,8 @@ TABLES = ("/proc/net/tcp", "/proc/net/tcp6", "/proc/net/unix")
 
 _TCP = re.compile(r"\s*\d+: (?P<address>[0-9A-F]{8}|[0-9A-F]{32}):(?P<port>[0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} 0A ")
 _UNIX = re.compile(r"[0-9a-f]+: [0-9A-F]{8} [0-9A-F]{8} 00010000 [0-9A-F]{4} 01 +\d+ ?(?P<path>.*)")
+_LOOPBACK = re.compile("(?:0{16}FFFF0{4})?[0-9A-F]{6}7F|0{24}01000000")
+"""127.0.0.0/8, also as an address of IPv6, and ::1, as the kernel of a little-endian machine writes them."""
 _ENGINES_RESOLVER = "0B00007F"
 """127.0.0.11: Docker's own name server in every container, at a port of its choice."""
 
@@ -51,6 +53,14 @@ def listeners(tables: str) -> Counter[Listener]:
 def ports(found: Iterable[Listener]) -> set[int]:
     """The TCP ports among them."""
     return {int(listener.name) for listener in found if listener.family != "unix"}
+
+
+def on_loopback_only(tables: str, port: int) -> bool:
+    """Whether a TCP port is listened on, and at no address that anybody outside of the container can reach."""
+    listening = [
+        found for line in tables.splitlines() if (found := _TCP.match(line)) and int(found["port"], 16) == port
+    ]
+    return bool(listening) and all(_LOOPBACK.fullmatch(each["address"]) for each in listening)
 
 
 def to_stand_apart(found: Mapping[Listener, int], texts: Mapping[int, str]) -> set[int]:

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
@@ -64,18 +64,21 @@ class PackageOfDebian:
         suite: as in `trixie`.
         package: its name in Debian.
         version: its first numbers; the build fails where the suite has moved on.
+        users: whom the image is to know beside those of the package; each has a group of the same name.
     """
 
     suite: str
     package: str
     version: str
+    users: tuple[str, ...] = field(default=(), repr=False)
 
     def dockerfile(self, base: str) -> str:
         """The Dockerfile on top of the suite's base image."""
         # Behind two numbers stands a third, behind three Debian's own.
         rest = "-*" if self.version.count(".") > 1 else ".*"
         packages = f"'{self.package}={self.version}{rest}'"
-        return _BASE.format(base=base, suite=self.suite, packages=packages)
+        users = "".join(f"RUN useradd --system --user-group --no-create-home {user}\n" for user in self.users)
+        return _BASE.format(base=base, suite=self.suite, packages=packages) + users
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from lab.files import read_words
 
 _NAMES = re.compile(r"\$\{(PORT|MODEL|MODEL_HOST|MODEL_PORT|CERTIFICATE)\}")
 
+_LOOPBACK = re.compile(r"\b127\.\d+\.\d+\.\d+|\blocalhost\b|(?<![0-9A-Fa-f:])::1(?![0-9A-Fa-f:])")
+
 COMPANIONS_LIMIT = 16 * 2**20
 """Bytes of other files beside a configuration that are copied along: certificates and the like, no home folder."""
 
@@ -66,6 +68,17 @@ def read_template(path: Path) -> str:
             "that the lab can choose the port.",
         )
     return text
+
+
+def loopback_lines(path: Path) -> str:
+    """The lines of a configuration that name a loopback address, by number; those with its port, if there are any."""
+    numbered = [
+        (number, line.strip())
+        for number, line in enumerate(read_words(path).splitlines(), start=1)
+        if _LOOPBACK.search(line) and not line.lstrip().startswith("#")
+    ]
+    listening = [(number, line) for number, line in numbered if "${PORT}" in line] or numbered
+    return "\n".join(f"  {path}:{number}: {line}" for number, line in listening)
 
 
 def companions(path: Path) -> list[Path]:

@@ -36,7 +36,7 @@ from lab.testbed._plan import Instance, Pod, Target
 from lab.testbed._precedence import prefer
 from lab.testbed.builders import MODEL_CODE
 from lab.testbed.images import MODEL, ImageInUse
-from lab.testbed.runner import Started, together
+from lab.testbed.runner import Became, Started, advice, together
 from lab.testbed.sweep import remove_run, sweep
 from lab.vocabulary import Precedence
 
@@ -63,10 +63,9 @@ class _Up:
     book: LogBook
     running: Running | None = None
     addresses: Mapping[int, tuple[str, int]] = field(default_factory=dict)
-
-    def place(self, port: int, slot: str, *, secure: bool = False) -> Started:
-        voice = self.book.voices[slot]
-        return Started(self.addresses.get(port), voice.ended, lambda count: list(voice.lines)[-count:], secure)
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looked: float = 0.0
+    tables: str = ""
 
 
 class Containers:
@@ -118,7 +117,7 @@ class Containers:
         # First, because a proxy that resolves names at its start must find this one, and one that finds a server
         # which does not answer may ask it no more for a while.
         await self._raise(MODEL, network, lambda: self._new_model(network, folder), [MODEL_PORT], [""])
-        model = self._up[MODEL].place(MODEL_PORT, "")
+        model = self._started(MODEL, MODEL_PORT, "")
         await readiness.await_answer(model.address, model.ended, _machine.patience(readiness.LIMIT))
         self.precedence = await self._in_thread(lambda: self._prefer_model(client))
         for pod in self._pods:
@@ -131,14 +130,14 @@ class Containers:
         await asyncio.shield(self._raising[instance.target.proxy.id])
         return self._place(instance)
 
-    def remedy(self, product: Product | None, said: str) -> str:
+    def remedy(self, product: Product | None, became: Became, said: str) -> str:
         """See `Runner`."""
         if product is None:
             return "LAB_PATIENCE=3 waits longer; LAB_REACH=published goes another way to the containers."
         if _NOT_WRITABLE in said:
             folders = ", ".join((*TEMPORARY, *product.writable))
             return f"In the lab's containers it can write to {folders} and to nothing else."
-        return "Correct the configuration, or wait longer with LAB_PATIENCE=3."
+        return advice(product, became, said)
 
     async def close(self) -> None:
         """See `Runner`."""
@@ -239,7 +238,7 @@ class Containers:
         limit = _machine.patience(readiness.LIMIT)
         places = [self._place(instance) for instance in pod.instances]
         answered = await asyncio.gather(
-            *(readiness.await_answer(each.address, each.ended, limit, each.secure) for each in places)
+            *(readiness.await_answer(each.address, each.ended, limit, each.secure, each.deaf) for each in places)
         )
         started = {instance.port for instance, answers in zip(pod.instances, answered, strict=True) if answers}
         sharing = started - await self._listening_elsewhere(pod, started) if started else set()
@@ -283,9 +282,28 @@ class Containers:
         up.addresses = _addresses(up.running.attrs["NetworkSettings"], network.name, ports)
 
     def _place(self, instance: Instance) -> Started:
-        return self._up[self._pod_of[instance.target.key]].place(
-            instance.port, instance.slot, secure=instance.target.secure
-        )
+        pod = self._pod_of[instance.target.key]
+        return self._started(pod, instance.port, instance.slot, secure=instance.target.secure)
+
+    def _started(self, name: str, port: int, slot: str, *, secure: bool = False) -> Started:
+        up = self._up[name]
+        voice = up.book.voices[slot]
+
+        async def deaf() -> bool:
+            return _listeners.on_loopback_only(await self._look(up), port)
+
+        return Started(up.addresses.get(port), voice.ended, lambda count: list(voice.lines)[-count:], secure, deaf)
+
+    async def _look(self, up: _Up) -> str:
+        """What is listened on in a container; nothing where it cannot be told. All who ask at once get one look."""
+        async with up.looking:
+            now = asyncio.get_running_loop().time()
+            if up.running is not None and now - up.looked > readiness.LOOK / 2:
+                running = up.running
+                up.looked, up.tables = now, ""
+                with contextlib.suppress(EnvironmentFault):
+                    up.tables = await self._in_thread(lambda: _containers.read(running, _listeners.TABLES))
+            return up.tables
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

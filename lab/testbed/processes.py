@@ -32,7 +32,7 @@ from lab.testbed._plan import Instance, Target
 from lab.testbed._ports import HOST, Ports, is_free
 from lab.testbed.binaries import Binary
 from lab.testbed.keeper import Order
-from lab.testbed.runner import Started
+from lab.testbed.runner import Became, Started, advice
 from lab.testbed.sweep import sweep_folders
 from lab.vocabulary import Precedence
 
@@ -176,7 +176,7 @@ class Processes:
             await process.ended.wait()
         return process
 
-    def remedy(self, product: Product | None, said: str) -> str:
+    def remedy(self, product: Product | None, became: Became, said: str) -> str:
         """See `Runner`."""
         if product is None:
             return "LAB_PATIENCE=3 waits longer."
@@ -185,7 +185,7 @@ class Processes:
                 "Without containers all configurations of a run share the ports of this machine. Run those that listen "
                 "on one more port of their own each by itself (`lab run SCENARIO::PROXY::CASE`), or in containers."
             )
-        return "Correct the configuration, or wait longer with LAB_PATIENCE=3."
+        return advice(product, became, said)
 
     async def close(self) -> None:
         """See `Runner`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Awaitable, Callable
 
 from lab.testbed.certificate import certificate
 
@@ -18,13 +19,20 @@ LIMIT = 60.0
 """Seconds that a process gets to answer its first request. One or two are the rule; beside two test suites on two cores
 the model server was seen to take more than 20."""
 
+LOOK = 2.0
+"""Seconds from one look at where a process listens to the next. Most have answered before the first."""
+
 _REQUEST = f"GET {HEALTH} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode()
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
 
 
 async def await_answer(
-    address: tuple[str, int] | None, ended: asyncio.Event, limit: float, secure: bool = False
+    address: tuple[str, int] | None,
+    ended: asyncio.Event,
+    limit: float,
+    secure: bool = False,
+    deaf: Callable[[], Awaitable[bool]] | None = None,
 ) -> bool:
     """Ask until something answers with an HTTP status line.
 
@@ -33,16 +41,18 @@ async def await_answer(
         ended: set when the process behind it has ended; no use asking on.
         limit: seconds.
         secure: whether to ask over TLS.
+        deaf: tells whether the process listens where no question can reach it; asked now and then while there is no
+            answer.
 
     Returns:
-        Whether it answered; False when the process ended or the time was up.
+        Whether it answered; False when the process ended, is deaf, or the time was up.
     """
     if address is None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), limit)
         return False
     asking = asyncio.ensure_future(_ask_on(*address, limit, certificate().client if secure else None))
-    over = asyncio.ensure_future(ended.wait())
+    over = asyncio.ensure_future(_over(ended, deaf))
     try:
         # Both, since a connection to a container that is gone may stay unanswered for the whole limit.
         await asyncio.wait((asking, over), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
@@ -51,6 +61,16 @@ async def await_answer(
         asking.cancel()
         over.cancel()
         await asyncio.gather(asking, over, return_exceptions=True)
+
+
+async def _over(ended: asyncio.Event, deaf: Callable[[], Awaitable[bool]] | None) -> None:
+    """Wait until there is no use in asking on."""
+    while not ended.is_set():
+        try:
+            await asyncio.wait_for(ended.wait(), None if deaf is None else LOOK)
+        except TimeoutError:
+            if deaf is not None and await deaf():
+                return
 
 
 async def _ask_on(host: str, port: int, limit: float, tls: ssl.SSLContext | None) -> None:

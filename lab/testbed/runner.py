@@ -9,11 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from lab.products import Product
 from lab.testbed._plan import Instance, Target
 from lab.vocabulary import Precedence
+
+
+class Became(StrEnum):
+    """Why a process does not answer, in words that begin behind its name."""
+
+    ENDED = "ended at its start"
+    DEAF = "listens on its own loopback address only, where nothing outside of its container can reach it"
+    SILENT = "did not answer"
+
+
+async def _hears() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -25,12 +38,14 @@ class Started:
         ended: set when the process, or whatever it is in, has ended.
         tail: gives the last lines that it wrote, as many as are asked for; also after its end.
         secure: whether it speaks TLS.
+        deaf: tells whether it listens where it can never be reached; asked while it does not answer.
     """
 
     address: tuple[str, int] | None
     ended: asyncio.Event
     tail: Callable[[int], list[str]]
     secure: bool = False
+    deaf: Callable[[], Awaitable[bool]] = _hears
 
 
 class Runner(Protocol):
@@ -59,11 +74,12 @@ class Runner(Protocol):
             EnvironmentFault: the machine failed.
         """
 
-    def remedy(self, product: Product | None, said: str) -> str:
+    def remedy(self, product: Product | None, became: Became, said: str) -> str:
         """What helps what ended at its start or does not answer.
 
         Args:
             product: the target's; None for the model server.
+            became: what became of it.
             said: what it wrote.
         """
 
@@ -73,6 +89,19 @@ class Runner(Protocol):
         Raises:
             EnvironmentFault: something may still be up; what could be ended is.
         """
+
+
+_NO_SUCH_ADDRESS = "cannot assign requested address"
+"""The system's own words, which every product repeats."""
+
+
+def advice(product: Product, became: Became, said: str) -> str:
+    """What to do about a configuration that a product refused or does not serve; after a refusal no patience helps."""
+    if became is Became.DEAF or _NO_SUCH_ADDRESS in said.lower():
+        return "Let it listen on all addresses, as in 0.0.0.0:${PORT}; only the lab's own network reaches it there."
+    if became is Became.ENDED:
+        return product.advice(said) or "Correct the configuration."
+    return product.advice(said) or "Correct the configuration, or wait longer with LAB_PATIENCE=3."
 
 
 async def together(*work: Awaitable[None]) -> None:

@@ -19,10 +19,10 @@ from typing import Self
 
 from lab.errors import EnvironmentFault, SetUpFault, Unavailable
 from lab.products import CERTIFICATE
-from lab.testbed import _commands, _machine, _plan, readiness
+from lab.testbed import _commands, _machine, _plan, config, readiness
 from lab.testbed._plan import Instance, Target
 from lab.testbed.certificate import certificate
-from lab.testbed.runner import Runner, Started, together
+from lab.testbed.runner import Became, Runner, Started, together
 from lab.vocabulary import Precedence
 
 __all__ = ["Target", "Testbed"]
@@ -118,9 +118,12 @@ class Testbed:
             return
         complaint = await _complaint(place)
         if complaint is not None:
+            became, words = complaint
             # The reader knows the file by its own path, not by the one that the process was given.
-            said = complaint.replace(f"{instance.folder}/", f"{target.config.parent}/")
-            remedy = self.runner.remedy(target.proxy.product, said)
+            said = words.replace(f"{instance.folder}/", f"{target.config.parent}/")
+            if became is Became.DEAF:
+                said = f"{became}:\n{config.loopback_lines(target.config) or '  (its files do not say where)'}"
+            remedy = self.runner.remedy(target.proxy.product, became, said)
             if target.secure:
                 remedy += f" It was asked over TLS, since it has {CERTIFICATE}."
             self._refused[key] = SetUpFault(f"{target.proxy.id} with {target.config} {said}", remedy)
@@ -128,7 +131,8 @@ class Testbed:
     async def _await_model(self, place: Started) -> None:
         complaint = await _complaint(place)
         if complaint is not None:
-            raise EnvironmentFault(f"The model server {complaint}", self.runner.remedy(None, complaint))
+            became, words = complaint
+            raise EnvironmentFault(f"The model server {words}", self.runner.remedy(None, became, words))
 
     async def _tear_down(self) -> None:
         """Take everything down, to the end; whoever cancels it meanwhile has to wait for that."""
@@ -150,14 +154,19 @@ class Testbed:
         await self.runner.close()
 
 
-async def _complaint(place: Started) -> str | None:
-    """Wait until a process answers; if it does not, what became of it and what it said."""
+async def _complaint(place: Started) -> tuple[Became, str] | None:
+    """Wait until a process answers; if it does not, what became of it, and that with what it said, in words."""
     limit = _machine.patience(readiness.LIMIT)
-    if await readiness.await_answer(place.address, place.ended, limit, place.secure):
+    if await readiness.await_answer(place.address, place.ended, limit, place.secure, place.deaf):
         return None
-    became = "ended at its start" if place.ended.is_set() else f"did not answer within {limit:g} s"
+    if place.ended.is_set():
+        became, words = Became.ENDED, Became.ENDED.value
+    elif await place.deaf():
+        became, words = Became.DEAF, Became.DEAF.value
+    else:
+        became, words = Became.SILENT, f"{Became.SILENT} within {limit:g} s"
     said = _commands.last_lines("\n".join(place.tail(_commands.LAST_LINES)))
-    return f"{became}:\n{said or '  (it said nothing)'}"
+    return became, f"{words}:\n{said or '  (it said nothing)'}"
 
 
 def _url(place: Started | None) -> str:

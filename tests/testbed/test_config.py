@@ -54,3 +54,19 @@ def test_a_whole_home_folder_does_not_come_along(tmp_path: Path, monkeypatch: py
     (tmp_path / "large").write_text("four")
     with pytest.raises(BadInput, match="folder of its own"):
         config.companions(tmp_path / "a.conf")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("listen 127.0.0.1:${PORT};\nproxy_pass http://127.0.0.1:1;", ["1: listen 127.0.0.1:${PORT};"]),
+        ("# localhost\n\n  bind [::1]:${PORT}", ["3: bind [::1]:${PORT}"]),
+        ("a: 127.0.0.1\nport_value: ${PORT}\nb: localhost", ["1: a: 127.0.0.1", "3: b: localhost"]),
+        ("listen ${PORT}; # fe80::1", []),
+    ],
+)
+def test_lines_with_a_loopback_address_are_told_by_number(tmp_path: Path, text: str, told: list[str]) -> None:
+    """Those that also name the port, if there are any; comments and other addresses are none."""
+    path = tmp_path / "a.conf"
+    path.write_text(text)
+    assert config.loopback_lines(path).splitlines() == [f"  {path}:{line}" for line in told]

@@ -7,7 +7,7 @@ import pytest
 from lab.errors import BadInput
 from lab.products import PROXIES
 from lab.testbed import _plan
-from lab.testbed._listeners import Listener, listeners, to_stand_apart
+from lab.testbed._listeners import Listener, listeners, on_loopback_only, to_stand_apart
 from lab.testbed._plan import PORTS, Target, check, pods
 from lab.testbed.config import Upstream
 
@@ -43,6 +43,30 @@ def test_what_listens_is_read_from_the_kernels_tables() -> None:
         Listener("unix", "/tmp/admin.sock.17.tmp"): 1,  # noqa: S108  # same
         Listener("unix", "@inner"): 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("addresses", "deaf"),
+    [
+        (["0100007F"], True),
+        (["0100007F", "0100007F"], True),
+        (["0500007F"], True),
+        (["00000000000000000000000001000000"], True),
+        (["0000000000000000FFFF00000100007F"], True),
+        (["00000000"], False),
+        (["0100007F", "00000000"], False),
+        (["0100007F", "00000000000000000000000000000000"], False),
+        (["020014AC"], False),
+        (["0000000000000000FFFF0000020014AC"], False),
+        ([], False),
+    ],
+)
+def test_a_port_on_loopback_only_is_deaf(addresses: list[str], deaf: bool) -> None:
+    """As the kernel of a container writes addresses: one that others can reach is enough, and so is none at all yet."""
+    rest = "00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 888473 1 0 100 0 0 10 0"
+    lines = [f"   {number}: {address}:1F41 {rest}\n" for number, address in enumerate(addresses)]
+    elsewhere = [f"   7: 0100007F:1F42 {rest}\n", f"   8: 00000000:1F43 {rest}\n"]
+    assert on_loopback_only("".join([HEAD, *lines, *elsewhere]), 8001) is deaf
 
 
 TEXTS = {8001: "listen 9000;", 8002: "server 127.0.0.1:9000", 8003: "socket /tmp/admin.sock", 8004: "19000 9000s"}

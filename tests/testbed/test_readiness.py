@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from lab.testbed import readiness
 from lab.testbed.readiness import await_answer
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -65,3 +66,17 @@ async def test_waiting_is_bounded() -> None:
     """Something that never answers is given up after the limit."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert not await await_answer(silent.getsockname(), asyncio.Event(), 0.2)
+
+
+async def test_who_listens_where_nobody_can_ask_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as that is known, waiting stops; it is looked at again as long as it is not so."""
+    monkeypatch.setattr(readiness, "LOOK", 0.01)
+    told = iter([False, False, True])
+
+    async def deaf() -> bool:
+        return next(told)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with asyncio.timeout(30):
+            assert not await await_answer(silent.getsockname(), asyncio.Event(), 600, deaf=deaf)
+    assert list(told) == []

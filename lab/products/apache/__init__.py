@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from lab.products._product import VERSION, DebianPackage, Product, Remedy, Signs, Version, header
+from lab.products._product import VERSION, DebianPackage, Product, Refusal, Remedy, Signs, Version, header
 from lab.vocabulary import Trouble
 
 _LOOKUP = '"$(command -v apache2 || command -v httpd)"'
@@ -32,6 +32,20 @@ def _serve(path: str) -> list[str]:
     return ["sh", "-c", start, "sh", "-f", path, *before, "-DFOREGROUND"]
 
 
+_REFUSALS = (
+    Refusal(
+        re.compile("bad (?:user|group) name"),
+        "There is no such user or group where it runs: write `User nobody` and `Group nogroup`, which the lab's images "
+        "know.",
+    ),
+    Refusal(
+        re.compile("Invalid command|No MPM loaded"),
+        "The lab runs a whole configuration, not a part that another file includes: load modules with `LoadModule`, "
+        "as scenarios/recommended/apache/broken.conf does.",
+    ),
+)
+"""Words of Apache httpd 2.4; of a faulty line it names file and number itself."""
+
 PRODUCT = Product(
     name="apache",
     title="Apache httpd",
@@ -50,6 +64,7 @@ PRODUCT = Product(
         headers=(header("server", rf"^apache{VERSION}"),),
         pages=(re.compile(r"<address>Apache(?:/([\w.]+))?"),),
     ),
+    refusals=_REFUSALS,
     remedy=Remedy("recommended.conf", {Trouble.TIMEOUT: ("ProxyTimeout",)}),
     # For `User` and `Group`, which distributions write into its configuration.
     capabilities=("SETGID", "SETUID"),

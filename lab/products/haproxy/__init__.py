@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from lab.products._product import DebianPackage, Product, Remedy, Signs, Version
+from lab.products._product import DebianPackage, Product, Refusal, Remedy, Signs, Version
 from lab.vocabulary import Trouble
 
 
@@ -18,6 +18,19 @@ def _serve(path: str) -> list[str]:
 def _at_home(text: str, _: str) -> str:
     return re.sub(r"\bbind(\s+)\*?:\$\{PORT\}", r"bind\g<1>127.0.0.1:${PORT}", text)
 
+
+_REFUSALS = (
+    Refusal(
+        re.compile("cannot find (?:user|group) id"),
+        "There is no such user or group where it runs: take that line out, or name haproxy, which the lab's "
+        "images know.",
+    ),
+    Refusal(
+        re.compile("could not resolve address"),
+        "Your other hosts are not there: write ${MODEL} for the model server, and leave out what else is named.",
+    ),
+)
+"""Words of HAProxy 3.0 and 3.2; it names file and line itself."""
 
 PRODUCT = Product(
     name="haproxy",
@@ -32,6 +45,7 @@ PRODUCT = Product(
     version_pattern=r"HAProxy version (\d+\.\d+\.\d+)",
     # It adds no header: only its own error pages show it.
     signs=Signs(pages=(re.compile(r"\A<html><body><h1>\d{3} [^<]+</h1>\s"),)),
+    refusals=_REFUSALS,
     remedy=Remedy(
         "recommended.cfg",
         {

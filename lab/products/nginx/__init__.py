@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from lab.products._product import VERSION, DebianPackage, Product, Remedy, Signs, Snippets, Version, header
+from lab.products._product import VERSION, DebianPackage, Product, Refusal, Remedy, Signs, Snippets, Version, header
 from lab.vocabulary import Trouble
 
 
@@ -31,6 +31,37 @@ def _at_home(text: str, folder: str) -> str:
         added.append("access_log /dev/stdout;")
     return re.sub(r"(?m)^(\s*http\s*\{)", lambda found: f"{found[1]} {' '.join(added)}", text, count=1)
 
+
+_REFUSALS = (
+    Refusal(
+        re.compile('"pid" directive is duplicate'), "Take that line out: the lab gives each process its own pid file."
+    ),
+    Refusal(re.compile('"daemon" directive is duplicate'), "Take that line out: the lab starts it in the foreground."),
+    Refusal(
+        re.compile(r"get(?:pw|gr)nam\("),
+        "There is no such user or group where it runs: take that line out, or name nginx or www-data, which the lab's "
+        "images know.",
+    ),
+    Refusal(
+        re.compile('directive is not allowed here|no "events" section'),
+        "The lab runs a whole configuration, not a part that another file includes: write `events {}`, and put what "
+        "the file has into `http { server { ... } }`, as far as that is missing.",
+    ),
+    Refusal(
+        re.compile("host not found in"),
+        "Your other hosts are not there: write ${MODEL} for the model server, and leave out what else is named.",
+    ),
+    Refusal(
+        re.compile("cannot load certificate"),
+        "Write ${CERTIFICATE} for ssl_certificate and for ssl_certificate_key: the lab makes one.",
+    ),
+    Refusal(
+        re.compile(r"open\(\) .* failed \(2:"),
+        "Put that file beside the configuration, and name it without a folder; the other files of that folder are "
+        "copied along.",
+    ),
+)
+"""Words of nginx 1.26 and 1.30; it names file and line itself."""
 
 PRODUCT = Product(
     name="nginx",
@@ -58,6 +89,8 @@ PRODUCT = Product(
     forks=("OpenResty",),
     snippets=Snippets("nginx", "/etc/nginx/snippets"),
     page=True,
+    users=("nginx",),
+    refusals=_REFUSALS,
     # Its workers serve as the user that `user` names, and what they write to is made theirs.
     capabilities=("CHOWN", "SETGID", "SETUID"),
     writable=("/var/lib/nginx", "/var/log/nginx"),
