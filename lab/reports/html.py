@@ -161,7 +161,9 @@ def _hash(script: str) -> str:
 
 
 def _why(case: CaseResult) -> str:
-    return case.problem or "; ".join(finding.actual for finding in case.findings if not finding.met)
+    """The problem, or what came; where several requirements are not met, which they are."""
+    unmet = [finding for finding in case.findings if not finding.met]
+    return case.problem or " ".join(each.requirement if len(unmet) > 1 else each.actual for each in unmet)
 
 
 def _groups(results: Results) -> list[GroupView]:

@@ -84,7 +84,9 @@ def test_a_configuration_that_failed_has_its_remedy_in_its_cell(results: Results
     case = make_case("not-affected", ("a/nginx/not-affected.conf", BROKEN), findings=[unmet], outcome=Outcome.FAILED)
     scenario = replace(results.scenarios[0], proxies=(ProxyResult("nginx-1.26", "nginx", (case,)),))
     page = parse(html_report(replace(results, scenarios=(scenario,))))
-    assert remedy in _grid(page).find("td")[0].text
+    told = _grid(page).find("td")[0]
+    assert [code.text for code in told.find("code")] == ["proxy_read_timeout 600s;"]
+    assert remedy.replace("`", "") in told.text
 
 
 def test_versions_that_showed_the_same_share_a_block(results: Results) -> None:

@@ -11,6 +11,7 @@ from lab.reports import html_report
 from lab.reports.style import page_style
 from lab.results import Results
 
+from .making import finding
 from .markup import Element, parse
 
 STYLE = page_style(("lab.reports", "run.css"))
@@ -95,6 +96,18 @@ def test_what_went_wrong_stands_before_the_grid(page: Element) -> None:
     assert "stream_idle_timeouts" in alarm.text
     order = [element for element in page.walk() if element is alarm or "matrix" in element.attributes.get("class", "")]
     assert order[0] is alarm
+
+
+def test_a_case_that_does_not_meet_several_requirements_is_told_by_them(results: Results) -> None:
+    """What came in each of many exchanges would be a wall of words; it stands with the case."""
+    proxy = results.scenarios[1].proxies[1]
+    unmet = [finding(f"Requirement {number}.", "whole", f"cut {number}", met=False) for number in (1, 2)]
+    wrong = replace(proxy.cases[1], findings=tuple(unmet))
+    scenario = replace(results.scenarios[1], proxies=(replace(proxy, cases=(wrong,)),))
+    page = parse(html_report(replace(results, scenarios=(scenario,))))
+    (why,) = page.find(class_="why")
+    assert why.text == "Requirement 1. Requirement 2."
+    assert "cut 2" in page.by_id("idle-timeout::haproxy-3.2::fixed").text
 
 
 def test_a_good_run_raises_no_alarm(results: Results) -> None:
@@ -219,7 +232,7 @@ def _luminance(colour: str) -> float:
     ("ink", "ground"),
     [
         *[(ink, "paper") for ink in ("ink", "quiet", "accent", "good", "shown", "bad", "fault")],
-        *[(ink, "panel") for ink in ("ink", "quiet")],
+        *[(ink, "panel") for ink in ("ink", "quiet", "accent")],
         ("good", "good-tint"),
         ("shown", "shown-tint"),
         ("accent", "measured-tint"),

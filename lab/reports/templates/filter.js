@@ -43,7 +43,9 @@ function narrow() {
     row.hidden = !names.size;
     for (const name of names) everywhere.add(name);
   }
-  showOf(document.querySelectorAll(".card, .matrix th[data-proxies], .matrix td[data-proxies]"), everywhere);
+  showOf(document.querySelectorAll(".matrix [data-proxies]:not(.block)"), everywhere);
+  const deploy = document.querySelector("section.deploy");
+  if (deploy) deploy.hidden = !showOf(deploy.querySelectorAll(".card"), everywhere);
   for (const group of document.querySelectorAll(".matrix tbody")) group.hidden = !group.querySelector("tr[data-scenario]:not([hidden])");
   for (const group of document.querySelectorAll("h3.group")) {
     let next = group.nextElementSibling;
