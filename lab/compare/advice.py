@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.compare.figures import LevelFigures, Loss, WayFigures, sum_losses
-from lab.compare.intervals import Interval, share_interval
+from lab.compare.intervals import NEVER, Interval, share_interval
 from lab.durations import write_duration
 
 SOONER = 0.25
@@ -163,6 +163,10 @@ def _same_time(levels: Sequence[LevelFigures], _: Need) -> Ruling:
     if slower.low is None or slower.high is None:
         because = f"a stream's time differs by {slower.value:+.0%}, of too few to be sure"
         return Ruling(question, RuleAnswer.CANNOT_TELL, because)
+    pairs = slower.count + level.left_out + level.broken_pairs
+    if 2 * level.broken_pairs >= pairs:
+        because = f"of {pairs} pairs {level.broken_pairs} had a loss in them, and what survived stands for itself only"
+        return Ruling(question, RuleAnswer.CANNOT_TELL, because)
     # A comparison of nothing but noise must not read as one of speed.
     because = f"a stream's time differs by {slower.low:+.1%} to {slower.high:+.1%} ({level.at_once} at once)"
     if max(-slower.low, slower.high) <= SAME:
@@ -183,7 +187,8 @@ def _gain(levels: Sequence[LevelFigures]) -> tuple[RuleAnswer, str]:
     early, late, sooner = level.stream.first_text, level.batch.total, level.sooner
     because = f"{sooner.value:.0%} sooner ({level.at_once} at once)"
     if early is not None and late is not None:
-        because = f"after {early.value:.2f} s instead of {late.value:.2f} s: {because}"
+        late_words = "never, for most are lost" if late.value == NEVER else f"{late.value:.2f} s"
+        because = f"after {early.value:.2f} s instead of {late_words}: {because}"
     if sooner.low is None or sooner.high is None:
         return RuleAnswer.CANNOT_TELL, f"{because}, of too few to be sure"
     if sooner.low >= SOONER:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lab.compare.figures import LevelFigures, WayFigures
-from lab.compare.intervals import Interval
+from lab.compare.intervals import NEVER, Interval
 from lab.compare.rows import interval_words
 from lab.reports.scale import Tick
 
@@ -25,7 +25,13 @@ _MOST_STEPS = 4
 
 @dataclass(frozen=True)
 class ChartBar:
-    """One way at one level; `wait` is the part that passes before the first text, `missing` whether there is none."""
+    """One way at one level.
+
+    Args:
+        wait: the part that passes before the first text.
+        missing: whether there is nothing to draw.
+        never: whether the median answer was lost; such a bar has no end, and goes to the picture's edge.
+    """
 
     stream: bool
     top: int
@@ -35,6 +41,7 @@ class ChartBar:
     high: float | None
     words: str
     missing: bool = False
+    never: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,9 +88,18 @@ class _Kind:
 
 _KINDS = (
     _Kind(
+        "lost",
+        "Lost answers",
+        "Share of all answers; the line shows where the true share lies.",
+        lambda way: way.lost,
+        "{:.0%}",
+        tick="{:.0%}".format,
+    ),
+    _Kind(
         "total",
         "Total time, and the wait for the first text",
-        "Seconds from the request to the end; the pale part of a bar passes before any text is there.",
+        "Seconds from the request to the end of each answer, lost ones included, which never come; the pale part of a "
+        "bar passes before any text is there.",
         lambda way: way.total,
         "{:.2f}",
         " s",
@@ -99,17 +115,9 @@ _KINDS = (
         " a second",
     ),
     _Kind(
-        "lost",
-        "Lost answers",
-        "Share of all answers; the line shows where the true share lies.",
-        lambda way: way.lost,
-        "{:.0%}",
-        tick="{:.0%}".format,
-    ),
-    _Kind(
         "bytes",
         "Bytes on the wire",
-        "Bytes of one reply, HTTP's own included.",
+        "Bytes of one whole reply, HTTP's own included.",
         lambda way: way.wire_bytes,
         "{:,.0f}",
         tick="{:,.0f}".format,
@@ -142,6 +150,9 @@ def _bar(kind: _Kind, way: WayFigures, top: int, span: float) -> ChartBar:
     name = "streamed" if way.stream else "batch"
     if interval is None:
         return ChartBar(way.stream, top, 0.0, 0.0, None, None, f"{name}: no whole answer", missing=True)
+    if interval.value == NEVER:
+        words = f"{name}: {interval_words(interval, kind.form, kind.unit)}, most were lost"
+        return ChartBar(way.stream, top, 100.0, 0.0, None, None, words, never=True)
     wait = min(way.first_text.value, interval.value) if kind.waits and way.first_text is not None else 0.0
     has_ends = interval.low is not None and interval.high is not None
     words = f"{name}: {interval_words(interval, kind.form, kind.unit)}"
@@ -157,12 +168,13 @@ def _bar(kind: _Kind, way: WayFigures, top: int, span: float) -> ChartBar:
 
 
 def _reach(interval: Interval | None) -> float:
-    """The largest value that has to be drawn."""
-    return 0.0 if interval is None else max(interval.value, interval.high or 0.0)
+    """The largest value that has to be drawn; what never came is drawn to the edge."""
+    drawn = (interval.value, interval.high or 0.0) if interval is not None else ()
+    return max((value for value in drawn if value != NEVER), default=0.0)
 
 
 def _percent(value: float, span: float) -> float:
-    return round(100 * value / span, 1)
+    return 100.0 if value == NEVER else round(100 * value / span, 1)
 
 
 def _ticks(kind: _Kind, span: float) -> tuple[Tick, ...]:

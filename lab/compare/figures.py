@@ -1,8 +1,10 @@
 """From turns to figures: medians and shares with their intervals, each way beside the other. Pure.
 
 An answer counts as whole when it came as far as the model meant it to; every other ending is a loss
-(`lab.compare.judged`). Streamed and batch are compared pair by pair. No two answers of a real model are alike, so
-times are set against the answers' lengths, and pairs whose lengths differ too much are left out and counted.
+(`lab.compare.judged`). A loss is the worst time that there is: to whoever waits for it, the answer comes `NEVER`.
+Medians of what survived would praise the way that loses its long answers. Streamed and batch are compared pair by pair.
+No two answers of a real model are alike, so times are set against the answers' lengths, and pairs whose lengths differ
+too much are left out and counted.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.compare.answers import Unit
-from lab.compare.intervals import Interval, median_interval, share_interval
+from lab.compare.intervals import NEVER, Interval, median_interval, share_interval
 from lab.compare.judged import Judged, judge_generations
 from lab.compare.turns import Generation, Turn
 
@@ -47,20 +49,21 @@ class Loss:
 
 @dataclass(frozen=True)
 class WayFigures:
-    """One way at one level; times in seconds, each the median of the whole answers with its interval.
+    """One way at one level; times in seconds, each a median with its interval.
 
     Args:
         stream: which way.
         at_once: the level.
-        total: from the request to the end.
-        first_text: from the request to the first piece of text; for a batch reply that is the whole of it.
+        total: from the request to the end, of all answers; `NEVER` for a lost one.
+        first_text: from the request to the first piece of text, of all answers; for a batch reply that is the whole of
+            it. `NEVER` for one that was lost without any.
         held: how long each connection was held, lost answers included.
         longest: the longest that a whole answer took.
         silence: the longest time without a byte that a whole answer survived.
         rate: whole answers a second; one value a round.
-        wire_bytes: bytes of reply on the wire, HTTP's own framing included and TLS's not.
-        length: of the answers, in the level's unit.
-        pace: seconds for `PER` of that unit.
+        wire_bytes: bytes of a whole reply on the wire, HTTP's own framing included and TLS's not.
+        length: of the whole answers, in the level's unit.
+        pace: seconds for `PER` of that unit, of the whole answers.
         lost: the share of answers that did not come whole.
         losses: what they were lost to, the most frequent first.
     """
@@ -90,6 +93,7 @@ class LevelFigures:
         sooner: by which part of an answer's time a stream's first text came before the end: its own, or that of its
             batch reply, length for length, if sooner.
         left_out: pairs that are whole and not compared, for their lengths differ too much.
+        broken_pairs: pairs that are not compared, for one of the two was lost, or both.
     """
 
     at_once: int
@@ -99,6 +103,7 @@ class LevelFigures:
     slower: Interval | None
     sooner: Interval | None
     left_out: int
+    broken_pairs: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,9 @@ def _unit(every: Sequence[Judged]) -> Unit:
 
 
 def _level(unit: Unit, streamed: Sequence[_Turn], batch: Sequence[_Turn]) -> LevelFigures:
-    pairs = _pairs(*([each for turn in turns for each in turn.every] for turns in (streamed, batch)))
+    streams, replies = ([each for turn in turns for each in turn.every] for turns in (streamed, batch))
+    pairs = _pairs(streams, replies)
+    made_both_ways = {each.generation.number for each in streams} & {each.generation.number for each in replies}
     alike = [pair for pair in pairs if _alike(*(each.answer.length(unit) for each in pair))]
     return LevelFigures(
         at_once=streamed[0].kind[0],
@@ -157,6 +164,7 @@ def _level(unit: Unit, streamed: Sequence[_Turn], batch: Sequence[_Turn]) -> Lev
         slower=median_interval([stream.total / _would_take(stream, other, unit) - 1 for stream, other in alike]),
         sooner=median_interval(_head_starts(streamed, alike, unit)),
         left_out=len(pairs) - len(alike),
+        broken_pairs=len(made_both_ways) - len(pairs),
     )
 
 
@@ -199,8 +207,8 @@ def _way(turns: Sequence[_Turn], unit: Unit) -> WayFigures:
     return WayFigures(
         stream=stream,
         at_once=at_once,
-        total=median_interval([each.total for each in whole]),
-        first_text=median_interval([at for each in whole if (at := each.answer.first_text) is not None]),
+        total=median_interval([each.total if each.whole else NEVER for each in every]),
+        first_text=median_interval([at for each in every if (at := _first_text(each)) is not None]),
         held=median_interval([each.total for each in every]),
         longest=max((each.total for each in whole), default=0.0),
         silence=max((each.silence for each in whole), default=0.0),
@@ -211,6 +219,13 @@ def _way(turns: Sequence[_Turn], unit: Unit) -> WayFigures:
         lost=share_interval(len(every) - len(whole), len(every)),
         losses=sum_losses(Loss(each.lost_to, 1, each.timeout, each.refused) for each in every if not each.whole),
     )
+
+
+def _first_text(each: Judged) -> float | None:
+    """When its reader had anything; None for a whole answer without text, which says nothing of the path."""
+    if each.whole or (each.generation.stream and each.answer.first_text is not None):
+        return each.answer.first_text
+    return NEVER
 
 
 def _wire_bytes(generation: Generation) -> int:

@@ -9,12 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb, sqrt
+from math import comb, inf, sqrt
 from statistics import NormalDist, median
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
 
 CONFIDENCE = 0.95
 FEWEST = 6
 """Values below which not even the smallest and the largest enclose the median with 95 % confidence."""
+
+NEVER = inf
+"""Seconds after which comes what was lost: later than anything, so that a median counts it as the worst time."""
+
+NEVER_WORD = "never"
+"""How that is printed and saved; JSON has no number without bounds."""
+
+
+def _read(value: Any) -> Any:
+    return NEVER if value == NEVER_WORD else value
+
+
+def _written(value: float) -> float | str:
+    return NEVER_WORD if value == NEVER else value
+
+
+Number = Annotated[float, BeforeValidator(_read), PlainSerializer(_written, return_type=Any, when_used="json")]
 
 
 @dataclass(frozen=True)
@@ -28,9 +48,9 @@ class Interval:
         count: how many values it rests on.
     """
 
-    value: float
-    low: float | None
-    high: float | None
+    value: Number
+    low: Number | None
+    high: Number | None
     count: int
 
     def above(self, other: Interval) -> bool:

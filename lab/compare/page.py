@@ -13,7 +13,7 @@ from jinja2 import Environment
 from lab.compare import charts
 from lab.compare.advice import Choice, RuleAnswer
 from lab.compare.results import Comparison
-from lab.compare.rows import LEGEND, figure_rows, pair_words, what_was_done
+from lab.compare.rows import LEGEND, figure_rows, loss_words, pair_words, what_was_done
 from lab.reports.pages import page_environment
 from lab.reports.style import page_style
 
@@ -32,6 +32,7 @@ def compare_page(comparison: Comparison) -> str:
             advice=advice,
             tone=_tone(comparison),
             tones=_ANSWER_TONES,
+            losses=loss_words(comparison.levels),
             charts=charts.charts(comparison.levels),
             tables=[(level, figure_rows(level), pair_words(level)) for level in comparison.levels],
             what=what_was_done(comparison),

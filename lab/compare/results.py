@@ -14,7 +14,7 @@ from lab.compare.growth import Growth
 from lab.saved import Format, load_saved, write_saved
 from lab.vocabulary import Saved
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from rich.text import Text
 from lab.compare.advice import Advice, Choice
 from lab.compare.figures import LevelFigures
 from lab.compare.results import Comparison
-from lab.compare.rows import LEGEND, figure_rows, pair_words, what_was_done
+from lab.compare.rows import LEGEND, figure_rows, loss_words, pair_words, what_was_done
 from lab.printable import printable
 
 _STYLES = {Choice.MEND_THE_PATH: "bold red", Choice.CANNOT_TELL: "bold yellow"}
@@ -22,6 +22,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         _print_advice(comparison.advice, console)
     if comparison.stopped:
         console.print(Text(printable(f"Stopped early: {comparison.stopped}. {comparison.remedy}".rstrip()), "bold"))
+    if losses := loss_words(comparison.levels):
+        console.print(Text(f"\n{losses}", "bold"))
     for level in comparison.levels:
         console.print()
         console.print(_table(level))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lab.compare.advice import Choice, Need, RuleAnswer, advise
@@ -87,6 +89,14 @@ def test_batch_replies_that_are_lost_to_no_timeout_count_too() -> None:
     found = advise([level(batch=way(False, losses=(Loss(Ending.CUT, 8),)))], Need(person_waits=False))
     assert found.choice is Choice.STREAM
     assert found.rulings[-1].because.startswith("batch replies lost 8 to cut")
+
+
+def test_pairs_of_which_most_had_a_loss_say_nothing_of_the_time() -> None:
+    """Twelve pairs are alike to one in a hundred, and twelve more were never pairs: those that came are no sample."""
+    lost = replace(level(batch=way(False, losses=(Loss(Ending.CUT, 1),))), broken_pairs=COUNT)
+    ruling = advise([lost], Need()).rulings[3]
+    assert (ruling.answer, ruling.because[:22]) == (RuleAnswer.CANNOT_TELL, "of 24 pairs 12 had a l")
+    assert advise([replace(lost, broken_pairs=1)], Need()).rulings[3].answer is RuleAnswer.YES
 
 
 def test_one_lost_batch_reply_can_be_chance() -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import pytest
 from judge.builder import START, Build
 
 from lab.compare.answers import Unit
 from lab.compare.figures import Loss, figures
-from lab.compare.intervals import Interval
+from lab.compare.intervals import NEVER, Interval
 from lab.compare.turns import Generation, Turn
 from lab.evidence import TransportEnd
 from lab.vocabulary import Cause, Ending
@@ -125,9 +126,47 @@ def test_a_token_limit_is_no_loss() -> None:
 def test_held_counts_lost_answers_too() -> None:
     """A connection that ended in a 504 was held as well."""
     (level,) = figures([turn(True, ONE_SECOND), turn(False, timed_out(2.0))])
-    assert level.batch.total is None
+    assert level.batch.total == Interval(NEVER, None, None, 1)
     assert level.batch.held is not None
     assert level.batch.held.value == 2.0
+
+
+def test_a_loss_is_the_worst_time() -> None:
+    """Of two short batch replies that came and four long ones that did not, the median never comes.
+
+    The same six generations streamed came whole, and cannot look slower for it: the two that came both ways are pairs,
+    and the other four are counted beside them.
+    """
+    long = Build(whole=50, interval=0.1)
+    (level,) = figures(
+        [turn(True, ONE_SECOND, ONE_SECOND, *[long] * 4), turn(False, ONE_SECOND, ONE_SECOND, *[timed_out(2.0)] * 4)]
+    )
+    assert level.stream.total is not None
+    assert level.stream.total.value == pytest.approx(5.0, abs=0.1)
+    assert level.batch.total is not None
+    assert level.batch.total.value == NEVER
+    assert level.batch.total.low == pytest.approx(1.0, abs=0.1)
+    assert level.batch.first_text is not None
+    assert level.batch.first_text.value == NEVER
+    assert level.slower is not None
+    assert (level.slower.count, level.broken_pairs) == (2, 4)
+
+
+def test_the_first_text_of_a_stream_that_was_cut_later_did_come() -> None:
+    """Its reader had the first of ten tokens after 0.1 s; that of a stream which a 504 answered had nothing."""
+    cut = ONE_SECOND.but(sent=[1, 2, 3], reason=None, marker=False, end=TransportEnd.SHORT_FIN)
+    (level,) = figures([turn(True, cut), turn(False, ONE_SECOND)])
+    assert level.stream.total == Interval(NEVER, None, None, 1)
+    assert level.stream.first_text is not None
+    assert level.stream.first_text.value == pytest.approx(0.1, abs=0.02)
+    (level,) = figures([turn(True, timed_out(2.0)), turn(False, ONE_SECOND)])
+    assert level.stream.first_text == Interval(NEVER, None, None, 1)
+
+
+def test_a_turn_whose_other_way_was_not_made_has_no_lost_pair() -> None:
+    """A comparison that was stopped amid a round lost nothing by that."""
+    (level,) = figures([turn(True, ONE_SECOND), turn(False, ONE_SECOND), turn(True, ONE_SECOND, first=1)])
+    assert level.broken_pairs == 0
 
 
 def test_levels_stand_in_the_order_of_measuring_and_only_where_both_ways_were_measured() -> None:

@@ -11,6 +11,7 @@ from re import findall
 import pytest
 import pytest_asyncio
 from browser import Window, open_window
+from judge.builder import Build
 from rich.console import Console
 
 from lab.compare.advice import Need, advise
@@ -68,14 +69,14 @@ def test_the_advice_stands_before_the_figures_and_all_figures_are_drawn(comparis
     assert comparison.advice is not None
     assert page.index(comparison.advice.sentence.split(",")[0]) < page.index("<figure>")
     found = charts(comparison.levels)
-    assert [chart.id for chart in found] == ["total", "held", "rate", "lost", "bytes"]
+    assert [chart.id for chart in found] == ["lost", "total", "held", "rate", "bytes"]
     assert all([level.name for level in chart.levels] == ["1 at once", "2 at once"] for chart in found)
     assert page.count('role="img"') == 5
 
 
 def test_bars_are_as_long_as_what_they_stand_for(comparison: Comparison) -> None:
     """Of a stream of 1 s with text from 0.1 s on, a tenth is pale; half of the batch replies reach to half."""
-    total, _, _, lost, _ = charts(comparison.levels)
+    lost, total, *_ = charts(comparison.levels)
     bar = total.levels[0].bars[0]
     assert bar.wait / bar.length == pytest.approx(0.1, abs=0.01)
     streamed, batch = lost.levels[1].bars
@@ -83,6 +84,46 @@ def test_bars_are_as_long_as_what_they_stand_for(comparison: Comparison) -> None
     last = lost.ticks[-1]
     assert batch.length / last.at == pytest.approx(50 / float(last.label.rstrip("%")), abs=0.01)
     assert "50%" in batch.words
+
+
+@pytest.fixture(name="mostly_lost")
+def _mostly_lost(comparison: Comparison) -> Comparison:
+    """Six rounds of three at once; two of three batch replies die at 2 s, and all streams come whole after 1 or 5 s."""
+    long, turns = Build(whole=50, interval=0.1), []
+    for number in range(0, 18, 3):
+        turns.append(turn(True, ONE_SECOND, long, long, first=number))
+        turns.append(turn(False, ONE_SECOND, timed_out(2.0), timed_out(2.0), first=number))
+    levels = figures(turns)
+    return replace(comparison, levels=levels, growth=(), advice=advise(levels, Need()), stopped="", remedy="")
+
+
+def test_what_was_lost_is_said_before_any_time(mostly_lost: Comparison) -> None:
+    """On the page and in the terminal the losses come first, and the lost half has no median of survivors."""
+    sentence = "Lost: 0 of 18 streams and 12 of 18 batch replies."
+    out = io.StringIO()
+    print_comparison(mostly_lost, Console(file=out, width=200))
+    text = " ".join(out.getvalue().split())
+    assert text.index(sentence) < text.index("Total")
+    assert "Total 5.00 s (1.00 to 5.00) never" in text
+    page = compare_page(mostly_lost)
+    assert page.index(sentence) < page.index('id="lost-chart-title"') < page.index('id="total-chart-title"')
+    assert ">never" in page
+
+
+def test_a_bar_of_what_never_came_has_no_end(mostly_lost: Comparison) -> None:
+    """It is longer than that of any answer that came, and all the others' places are in seconds that passed."""
+    total = next(chart for chart in charts(mostly_lost.levels) if chart.id == "total")
+    streamed, batch = total.levels[0].bars
+    assert (batch.length, batch.never, batch.words) == (100.0, True, "batch: never (1.00 to never), most were lost")
+    assert streamed.length < 100
+    assert [tick.label for tick in total.ticks] == ["0", "2", "4"]
+
+
+def test_a_number_without_bounds_is_saved_too(mostly_lost: Comparison, tmp_path: Path) -> None:
+    """compare.json says `never`, and gives the same page."""
+    save(mostly_lost, tmp_path / "compare.json")
+    assert '"value": "never"' in (tmp_path / "compare.json").read_text()
+    assert compare_page(load(tmp_path / "compare.json")) == compare_page(mostly_lost)
 
 
 def test_no_place_lies_outside_the_picture(comparison: Comparison) -> None:
