@@ -56,8 +56,8 @@ def main() -> int:
     makers = [maker for maker in _MAKERS if options.only in (None, maker.__name__)]
     for streams in options.streams:
         load = Load(streams, round(options.rate * options.seconds), 1 / options.rate)
-        with console.status(f"{streams} streams"):
-            _fill(table, load, makers, core, options.rounds)
+        console.print(f"{streams} streams ...")
+        _fill(table, load, makers, core, options.rounds)
     console.print(table)
     return 0
 

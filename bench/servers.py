@@ -16,11 +16,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 GUIDELLM = "0.8.1"
 _READY_WITHIN = 60.0
 _INSTALL_WITHIN = 1800.0
+_SIZE = "about 6 GB with all that it depends on"
 
 
 class Unavailable(Exception):
@@ -93,13 +95,14 @@ def guidellm(load: Load) -> Server:
 
 
 def _install_guidellm() -> Path:
-    """Path of the command; installs it at first use, since its dependencies weigh gigabytes."""
+    """Path of the command; asks before it installs it, since its dependencies weigh gigabytes."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "token-stream-lab"
     home = cache / f"guidellm-{GUIDELLM}"
     command, done = home / "bin" / "guidellm", home / "installed"
     if done.exists():
         return command
-    sys.stderr.write(f"installing guidellm {GUIDELLM} into {home} (once; some gigabytes)\n")
+    if not _agreed(f"guidellm {GUIDELLM} is not installed: {_SIZE}, once, into {home}. Install it? [y/N] "):
+        raise Unavailable(f"not installed ({_SIZE}); run `make bench` in a terminal and answer y")
     try:
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)  # noqa: S603 - our own arguments
         install = [str(home / "bin" / "pip"), "install", "--quiet", f"guidellm=={GUIDELLM}"]
@@ -108,6 +111,15 @@ def _install_guidellm() -> Path:
         raise Unavailable(f"guidellm {GUIDELLM} could not be installed: {error}") from error
     done.touch()
     return command
+
+
+@cache
+def _agreed(question: str) -> bool:
+    """Ask once; where nobody can answer, it is no."""
+    if not sys.stdin.isatty():
+        return False
+    sys.stderr.write(f"\n{question}")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 @contextmanager

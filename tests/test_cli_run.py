@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import itertools
 import os
 import resource
@@ -15,11 +16,14 @@ from typing import Any
 import pytest
 from processes import messages
 from reports.sample import sample
+from rich.console import Console
+from rich.progress import Progress
 
 from lab import results
 from lab.catalogue import discover, shipped_scenarios
 from lab.cli import main
 from lab.cli import run as cli_run
+from lab.cli.out import progress_columns
 from lab.cli.run import curl_line
 from lab.errors import EnvironmentFault, ExitCode
 from lab.results import Results
@@ -247,3 +251,16 @@ def test_every_exchange_can_be_made_by_hand(scheme: str) -> None:
         assert {f"{name}: {value}" for name, value in each.headers} <= set(headers)
         assert ("--insecure" in words) is (scheme == "https")
         assert len(shlex.join(words)) < 2000
+
+
+def test_a_bar_of_long_work_shows_the_time_that_is_left() -> None:
+    """Whoever waits sees how long: at two of four after ten seconds, as long again."""
+    clock = iter([0.0, 0.0, 10.0])
+    out = io.StringIO()
+    progress = Progress(*progress_columns(), console=Console(file=out, width=120), get_time=lambda: next(clock, 10.0))
+    task = progress.add_task("measuring", total=4)
+    progress.advance(task, 1)
+    progress.advance(task, 1)
+    progress.print(progress.get_renderable())
+    assert "2/4" in out.getvalue()
+    assert "left 0:0" in out.getvalue()

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 
-from lab.cli.out import writing_to
+from lab.cli.out import progress_columns, writing_to
 from lab.cli.shell import run_until_stopped
 from lab.clients.grid import Grid, measure
 from lab.clients.results import save, show
@@ -42,7 +43,9 @@ def choose(names: Sequence[str]) -> tuple[Client, ...]:
     return tuple(known[name] for name in dict.fromkeys(names)) or CLIENTS
 
 
-def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say: Callable[[str], None]) -> int:
+def clients_and_report(
+    clients: Sequence[Client], to: Path, *, out: Console, err: Console, say: Callable[[str], None]
+) -> int:
     """Measure the grid, save and print it; returns the exit code. Losses are findings, no failure.
 
     Raises:
@@ -51,7 +54,7 @@ def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say
     with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
     started = datetime.now().astimezone()
-    grid = run_until_stopped(_measure(clients, say))
+    grid = run_until_stopped(_measure(clients, err, say))
     with writing_to(to):
         save(grid, to, started)
     show(grid, out)
@@ -60,11 +63,16 @@ def clients_and_report(clients: Sequence[Client], to: Path, *, out: Console, say
     return ExitCode.AS_REQUIRED
 
 
-async def _measure(clients: Sequence[Client], say: Callable[[str], None]) -> Grid:
+async def _measure(clients: Sequence[Client], err: Console, say: Callable[[str], None]) -> Grid:
     supply = await asyncio.to_thread(choose_supply, say)
     targets = [Target(route, PROXY, config) for route, config in ROUTES.items()]
     async with started(targets, supply, say) as (testbed, _):
         routes = {"direct": testbed.model_url, **{route: testbed.url(route) for route in ROUTES}}
         size = f"{len(clients)} clients, {len(ENDINGS)} endings, {len(routes)} routes"
         say(f"measuring {size}; the first run installs them")
-        return await measure(clients, ENDINGS, routes, testbed.model_url)
+        # Into a file it would write nothing but an empty line.
+        with Progress(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as progress:
+            task = progress.add_task("measuring", total=len(clients) * len(ENDINGS) * len(routes))
+            return await measure(
+                clients, ENDINGS, routes, testbed.model_url, lambda cells: progress.advance(task, cells)
+            )

@@ -165,7 +165,7 @@ def up(
     runner: Runner = RunnerName.AUTO,
     binary: Binaries = None,
 ) -> None:
-    """Start a scenario's cases and print a curl command for each; ends at Ctrl-C."""
+    """Start a scenario's cases and print a curl command for the first three exchanges of each; ends at Ctrl-C."""
     with without_signals():
         from lab.cli.run import keep_up
         from lab.cli.runners import supplied
@@ -212,7 +212,7 @@ def clients(
     with without_signals():
         from lab.cli.clients import choose, clients_and_report
 
-    clients_and_report(choose(names or ()), to, out=out, say=say)
+    clients_and_report(choose(names or ()), to, out=out, err=err, say=say)
 
 
 @app.command(epilog="Example: lab race --port 8080")

@@ -14,12 +14,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from lab.catalogue import discover, shipped_scenarios
 from lab.cli.audit import patience_of, tls_of
 from lab.cli.options import duration
-from lab.cli.out import writing_to
+from lab.cli.out import progress_columns, writing_to
 from lab.cli.shell import run_until_stopped
 from lab.cli.terminal import print_line
 from lab.compare.advice import Choice, Need, advise
@@ -261,8 +261,7 @@ def _comparison(
 
 
 async def _measure(subject: Subject, extent: Extent, turns: list[Turn], err: Console) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with Progress(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("setting up", total=extent.requests)
 
         def on_turn(turn: Turn) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +64,21 @@ class Grid:
 
 
 async def measure(
-    clients: Sequence[Client], endings: Sequence[EndingCase], routes: Mapping[str, str], model_url: str
+    clients: Sequence[Client],
+    endings: Sequence[EndingCase],
+    routes: Mapping[str, str],
+    model_url: str,
+    on_cells: Callable[[int], object] = lambda _: None,
 ) -> Grid:
-    """Measure all clients against all endings; `routes` has base URLs by name, `model_url` the ledger."""
+    """Measure all clients against all endings.
+
+    Args:
+        clients: the rows.
+        endings: the columns.
+        routes: base URLs by name.
+        model_url: where the ledger is.
+        on_cells: gets the number of cells of each driver that has ended, and of each that cannot be had.
+    """
     groups: dict[tuple[Environment | None, str], list[Client]] = defaultdict(list)
     for client in clients:
         groups[client.environment, client.driver].append(client)
@@ -75,7 +87,8 @@ async def measure(
     asked = [(key, _asks(group, endings, routes)) for key, group in groups.items() if key[0] in ready]
     answers: dict[str, dict[str, Any]] = {}
     turns = asyncio.Semaphore(AT_ONCE)
-    runs = [_drive(command(*key), cells, answers, turns) for key, cells in asked]
+    on_cells(sum(len(group) for key, group in groups.items() if key[0] not in ready) * len(endings) * len(routes))
+    runs = [_drive(command(*key), cells, answers, turns, on_cells) for key, cells in asked]
     for (_, cells), trouble in zip(asked, await asyncio.gather(*runs), strict=True):
         if trouble:
             skipped.update({cell["row"]: trouble for cell in cells if cell["id"] not in answers})
@@ -134,10 +147,13 @@ async def _drive(
     cells: Sequence[dict[str, Any]],
     answers: dict[str, dict[str, Any]],
     turns: asyncio.Semaphore,
+    on_cells: Callable[[int], object],
 ) -> str:
     """Run one driver at its turn and collect its lines; returns why some are missing, empty if none is."""
     async with turns:
-        return await _run(words, cells, answers)
+        trouble = await _run(words, cells, answers)
+    on_cells(len(cells))
+    return trouble
 
 
 async def _run(words: Sequence[str], cells: Sequence[dict[str, Any]], answers: dict[str, dict[str, Any]]) -> str:

@@ -14,10 +14,11 @@ from rich.table import Column, Table
 
 from lab.clients.grid import Cell, Grid
 from lab.clients.outcome import MEANINGS, ClientReport
+from lab.clients.table import THROUGH_CONSUME
 from lab.files import write_whole
 from lab.printable import printable
 from lab.reports.pages import page_environment
-from lab.reports.style import page_style
+from lab.reports.style import page_script, page_style
 from lab.saved import Format, load_saved, write_saved
 from lab.vocabulary import Saved
 from lab.wire.tokens import read_tokens
@@ -39,6 +40,19 @@ NOT_RAISED = frozenset(
 
 _NOT_REPORTED = frozenset({ClientReport.SILENT, ClientReport.UNENDING})
 """Those that nothing which the client hands over reports."""
+
+_SIGNS = {
+    ClientReport.COMPLETE: ("✓", "good"),
+    ClientReport.FALSE_ALARM: ("?", "fault"),
+    ClientReport.ERROR: ("!", "measured"),
+    ClientReport.PARTIAL: ("½", "measured"),
+    ClientReport.ON_ASKING: ("a", "shown"),
+    ClientReport.REASON_ONLY: ("r", "shown"),
+    ClientReport.NO_REASON: ("0", "shown"),
+    ClientReport.UNENDING: ("∞", "failed"),
+    ClientReport.SILENT: ("✗", "failed"),
+}
+"""Each outcome's sign and tone on the page, the better ones first; columns are sorted by this order."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +121,17 @@ def load(path: Path) -> Grid:
 def page(grid: Grid) -> str:
     """The page: self-contained, with the counts first and every cell after them."""
     template = page_environment("lab.clients").get_template("clients.html.j2")
+    script, script_hash = page_script("lab.clients", "clients.js")
+    every = counts(grid.cells)
     return template.render(
-        style=page_style(),
-        counts=counts(grid.cells),
+        style=page_style(("lab.clients", "clients.css")),
+        script=script,
+        script_hash=script_hash,
+        counts=every,
+        cured=[count for count in every if count.client.endswith(THROUGH_CONSUME)],
+        signs={report: sign for report, (sign, _) in _SIGNS.items()},
+        tones={report: tone for report, (_, tone) in _SIGNS.items()},
+        order=list(_SIGNS),
         skipped=grid.skipped,
         releases=grid.releases,
         measured={cell.client for cell in grid.cells},

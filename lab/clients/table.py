@@ -40,6 +40,9 @@ class EndingCase:
     knowable: bool = True
 
 
+THROUGH_CONSUME = "+consume"
+"""How the names of clients end whose replies are read through `lab.consume`."""
+
 CLIENTS = (
     Client("openai-3", CURRENT, "sdks.py", "openai_chat"),
     Client("openai-1", OLDER, "sdks.py", "openai_chat"),

@@ -17,7 +17,7 @@ from lab.catalogue import Case, Scenario
 from lab.files import read_words
 from lab.plan import Fault, FaultKind, Framing, Plan
 from lab.products import speaks_tls
-from lab.vocabulary import Ending, Group, Variant
+from lab.vocabulary import Cause, Delivery, Ending, Group, Variant
 
 ANSWER = Plan(tokens=14, ttft=0.6, interval=0.26, seed=82)
 """The answer: four seconds, the same in every pane."""
@@ -60,7 +60,7 @@ class Pair:
         proxy: the proxy's id, or `DIRECT`.
         scenario: the scenario's id.
         title: the scenario's title.
-        buffers: whether the broken variant holds the stream back, rather than doing something else to it.
+        shows: what the broken variant does to the stream, in words; of a product's defaults, just that.
         broken: the route of the second pane.
         fixed: the route of the other two.
         plan: the answer, the same in every pane.
@@ -69,7 +69,7 @@ class Pair:
     proxy: str
     scenario: str
     title: str
-    buffers: bool
+    shows: str
     broken: RaceRoute
     fixed: RaceRoute
     plan: Plan
@@ -102,17 +102,20 @@ class Races:
 
 
 def races(scenarios: Sequence[Scenario]) -> Races:
-    """Find what can be raced: everything that buffers, the recommended configurations, and no proxy at all."""
+    """Find what can be raced: everything that buffers, the recommended configurations, and no proxy at all.
+
+    And what ends each answer that is longer than a timeout of its whole: some products hold nothing back, and do that.
+    """
     found = [
         (scenario, broken, fixed)
         for scenario in scenarios
-        if scenario.group in (Group.BUFFERING, Group.RECOMMENDED)
         for broken, fixed in _pairs_of(scenario)
+        if scenario.group in (Group.BUFFERING, Group.RECOMMENDED) or _ends_long_answers(broken)
     ]
     found.sort(key=lambda each: (_place(each[1]), each[0].order))
     direct = RaceRoute(DIRECT, "no proxy")
     pairs = [_pair(*each) for each in found]
-    pairs.append(Pair(DIRECT, "", "Straight to the model server", False, direct, direct, QUICK))
+    pairs.append(Pair(DIRECT, "", "Straight to the model server", "no proxy", direct, direct, QUICK))
     crashes = [*_hidden_crashes(scenarios), *_visible_crashes(found)]
     crashes.sort(key=lambda each: (not each[1].hidden, _place(each[0])))
     staged = [*(case for _, *both in found for case in both), *(case for case, _ in crashes)]
@@ -129,6 +132,19 @@ def _pairs_of(scenario: Scenario) -> Iterator[tuple[Case, Case]]:
                 yield both
 
 
+def _ends_long_answers(broken: Case) -> bool:
+    return any(symptom.cause is Cause.TOTAL_TIMEOUT for symptom in broken.symptom.values())
+
+
+def _shows(scenario: Scenario, broken: Case) -> str:
+    if scenario.group is Group.RECOMMENDED:
+        return "as installed"
+    if _ends_long_answers(broken):
+        return "cut by a timeout"
+    bursts = any(symptom.delivery is Delivery.COALESCED for symptom in broken.symptom.values())
+    return "in bursts" if bursts else "buffering proxy"
+
+
 def _place(case: Case) -> tuple[bool, str]:
     """Order: first those that hold a stream in their defaults."""
     return not case.proxy.product.page, case.proxy.id
@@ -139,7 +155,7 @@ def _pair(scenario: Scenario, broken: Case, fixed: Case) -> Pair:
         broken.proxy.id,
         scenario.id,
         scenario.title,
-        scenario.group is Group.BUFFERING,
+        _shows(scenario, broken),
         _route(broken, fixed),
         _route(fixed, broken),
         ANSWER if broken.proxy.product.page else QUICK,

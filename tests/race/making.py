@@ -119,7 +119,7 @@ async def scripted(script: Script) -> AsyncIterator[str]:
 def offered() -> Races:
     """Nothing but the direct route."""
     direct = RaceRoute(DIRECT, "no proxy")
-    return Races((Pair(DIRECT, "", "direct", False, direct, direct, ANSWER),), (), ())
+    return Races((Pair(DIRECT, "", "direct", "no proxy", direct, direct, ANSWER),), (), ())
 
 
 @asynccontextmanager

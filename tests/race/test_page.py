@@ -220,6 +220,20 @@ async def test_every_text_can_be_read(page: Page) -> None:
     assert faint == []
 
 
+@pytest.mark.parametrize("look", [{"viewport": PHONE}])
+async def test_on_a_phone_all_panes_are_in_sight_and_the_clock_covers_none(page: Page) -> None:
+    """While it runs: below the clock's line come three titles and the words of each, without scrolling."""
+    await page.evaluate("window.caught = freezeAt('clean', 9); null")
+    await page.click("#start")
+    await page.evaluate("window.caught")
+    boxes = "(name) => [...document.querySelectorAll(name)].map((one) => one.getBoundingClientRect())"
+    (clock,) = await page.evaluate(f"({boxes})('.clock').map((one) => one.bottom)")
+    panes = await page.evaluate(f"({boxes})('#race .pane').map((one) => [one.top, one.bottom])")
+    assert len(panes) == 3
+    assert clock <= min(top for top, _ in panes)
+    assert max(bottom for _, bottom in panes) <= PHONE["height"]
+
+
 @pytest.mark.parametrize("look", [{"viewport": DESK, "reduced_motion": "reduce"}])
 async def test_little_motion_is_still_a_whole_race(page: Page) -> None:
     """Painted twice a second only, the page ends with the same facts."""

@@ -25,7 +25,17 @@ def test_every_proxy_can_be_raced_and_no_proxy_too() -> None:
 def test_the_page_opens_with_the_stream_that_nginx_holds_in_its_defaults() -> None:
     """The commonest case comes first."""
     first = OFFERED.pairs[0]
-    assert (first.proxy, first.scenario, first.buffers) == ("nginx-1.26", "close-delimited-upstream", True)
+    assert (first.proxy, first.scenario, first.shows) == ("nginx-1.26", "close-delimited-upstream", "buffering proxy")
+
+
+def test_each_pane_is_called_by_what_its_proxy_does() -> None:
+    """HAProxy's bursts are no buffering, and Envoy holds nothing back: its timeout ends the answer."""
+    shown = {(pair.proxy, pair.scenario): pair.shows for pair in OFFERED.pairs}
+    assert shown["haproxy-3.2", "clumps"] == "in bursts"
+    assert shown["nginx-1.30", "compression"] == "buffering proxy"
+    assert shown["envoy-1.40", "total-timeout"] == "cut by a timeout"
+    assert shown["envoy-1.40", "recommended"] == "as installed"
+    assert shown[DIRECT, ""] == "no proxy"
 
 
 @pytest.mark.parametrize("pair", BEHIND_PROXIES, ids=lambda pair: pair.broken.key)

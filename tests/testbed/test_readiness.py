@@ -2,21 +2,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from lab.testbed import readiness
+from lab.testbed.certificate import FILE, certificate
 from lab.testbed.readiness import await_answer
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def served(answers: list[bytes]) -> AsyncIterator[int]:
-    """A port whose connections get the answers one after another, the last one for ever."""
+async def served(answers: list[bytes], tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A port, with TLS or without, whose connections get the answers one after another, the last one for ever."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -24,7 +27,7 @@ async def served(answers: list[bytes]) -> AsyncIterator[int]:
         writer.close()
         await writer.wait_closed()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     async with server:
         yield server.sockets[0].getsockname()[1]
 
@@ -34,6 +37,16 @@ async def test_any_status_is_an_answer(status: bytes) -> None:
     """A proxy that answers at all is ready; what it answers is not judged here."""
     async with served([b"HTTP/1.1 " + status + b"\r\n\r\n"]) as port:
         assert await await_answer(("127.0.0.1", port), asyncio.Event(), 5)
+
+
+async def test_a_listener_that_speaks_tls_is_asked_over_tls(tmp_path: Path) -> None:
+    """With the testbed's certificate it answers; asked in clear text it never does, and is given up."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    (tmp_path / FILE).write_bytes(certificate().pem)
+    context.load_cert_chain(tmp_path / FILE)
+    async with served([b"HTTP/1.1 200 OK\r\n\r\n"], context) as port:
+        assert await await_answer(("127.0.0.1", port), asyncio.Event(), 30, secure=True)
+        assert not await await_answer(("127.0.0.1", port), asyncio.Event(), 0.2)
 
 
 async def test_a_port_that_only_accepts_is_not_ready_yet() -> None:

@@ -11,13 +11,16 @@ const CALM_EVERY = 500;
 const timed = { timed: true };
 const panes = {
   clean: new Pane("clean", "Streamed, clean path", timed),
-  held: new Pane("held", "Streamed, buffering proxy", timed),
+  held: new Pane("held", "Streamed, held back", timed),
   batch: new Pane("batch", "Batch", timed),
   naive: new Pane("naive", "Unhandled", { timed: false }),
   handled: new Pane("handled", "Handled", { timed: false }),
 };
 const racing = [panes.clean, panes.held, panes.batch];
 const dying = [panes.naive, panes.handled];
+
+// Whether the panes lie beside each other, as in the style sheet.
+const wide = () => matchMedia("(min-width: 46rem)").matches;
 
 let offered = null;
 let frozen = false;
@@ -39,10 +42,9 @@ function choosePairs() {
 }
 
 function showPair() {
-  const { proxy, buffers, broken, fixed } = pair();
-  const path = proxy === "direct" ? "Streamed, no proxy" : "Streamed, as installed";
+  const { shows, broken, fixed } = pair();
   panes.clean.heading("Streamed, clean path", fixed);
-  panes.held.heading(buffers ? "Streamed, buffering proxy" : path, broken);
+  panes.held.heading(`Streamed, ${shows}`, broken);
   panes.batch.heading("Batch", fixed);
   racing.forEach((pane) => pane.reset());
   find("clock").textContent = "0.0";
@@ -118,6 +120,7 @@ async function race() {
   const { broken, fixed } = pair();
   const start = performance.now();
   racing.forEach((pane) => pane.start(start));
+  if (!wide()) find("race").querySelector(".panes").scrollIntoView();
   say("The race has started.");
   const stop = keepPainting(racing, (now) => {
     find("clock").textContent = Math.max(0, (now - start) / 1000).toFixed(1);
@@ -243,8 +246,7 @@ async function begin() {
   const proxies = [...new Set(offered.pairs.map((one) => one.proxy))];
   fill(find("proxy"), proxies.map((proxy) => [proxy, proxy === "direct" ? "none" : proxy]));
   fill(find("crash"), offered.crashes.map((one, index) => [index, `${one.route.title}: ${one.title}`]));
-  const wide = matchMedia("(min-width: 46rem)").matches;
-  for (const details of document.querySelectorAll("details.config")) details.open = wide;
+  for (const details of document.querySelectorAll("details.config")) details.open = wide();
   choosePairs();
   showCrash();
   listen();
