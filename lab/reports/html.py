@@ -14,15 +14,11 @@ content security policy forbids every fetch and every script but the page's own.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from lab.reports import bars as bars_module
 from lab.reports import phrases, timeline
@@ -34,7 +30,7 @@ from lab.reports.pages import page_environment
 from lab.reports.phrases import CellLine, Phrase, again, case_id, cell_lines, needs_attention, phrase_of, proxy_id
 from lab.reports.scale import Scale, scale_for
 from lab.reports.story import Story, tell
-from lab.reports.style import page_style
+from lab.reports.style import page_script, page_style
 from lab.reports.timeline import Timeline
 from lab.results import CaseResult, ExchangeResult, ImageResult, ProxyResult, Results, ScenarioResult
 from lab.vocabulary import Group, Variant
@@ -114,7 +110,7 @@ def html_report(results: Results) -> str:
     groups = _groups(results)
     every_case = [case for _, _, case in results.cases()]
     products = columns(results)
-    script = _raw("report.js") + _raw("filter.js")
+    script, script_hash = page_script("lab.reports", "report.js", "filter.js")
     return (
         _environment()
         .get_template("report.html.j2")
@@ -132,7 +128,7 @@ def html_report(results: Results) -> str:
             twice=[(case_id(scenario, proxy, case), case) for scenario, proxy, case in results.cases() if again(case)],
             style=page_style(("lab.reports", "run.css")),
             script=script,
-            script_hash=_hash(script),
+            script_hash=script_hash,
         )
     )
 
@@ -147,17 +143,6 @@ def _environment() -> Environment:
         timeline=timeline, bars=bars_module, again=again, precedence=phrases.precedence, MOST_ALARMS=MOST_ALARMS
     )
     return environment
-
-
-def _raw(name: str) -> Markup:
-    """A file of ours that goes into the page as it is."""
-    text = (files("lab.reports") / "templates" / name).read_text(encoding="utf-8")
-    return Markup(text)  # noqa: S704 - it is part of this package
-
-
-def _hash(script: str) -> str:
-    """What the content security policy calls a script's source: the digest of its exact text."""
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _why(case: CaseResult) -> str:

@@ -21,8 +21,8 @@ def page_style(*further: tuple[str, str]) -> Markup:
     return Markup("\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets))  # noqa: S704 - parts of the lab
 
 
-def page_script(package: str, name: str) -> tuple[Markup, str]:
-    """A script of the lab's own, and what a content security policy calls it: the digest of its exact text."""
-    text = (files(package) / "templates" / name).read_text(encoding="utf-8")
+def page_script(package: str, *names: str) -> tuple[Markup, str]:
+    """Scripts of the lab's own as one, and what a content security policy calls it: the digest of its exact text."""
+    text = "\n".join((files(package) / "templates" / name).read_text(encoding="utf-8") for name in names)
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Markup(text), digest  # noqa: S704 - part of the lab
