@@ -12,11 +12,12 @@ proxy's timeout sees, even if the proxy hands nothing on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from lab.evidence import Evidence, Ledger, Trace
+from lab.judge.agreement import Agreement, agreement_of
 from lab.judge.endings import BROKEN_ENDS, NEVER_OPENED, OWN_ENDS, Reading, ending_of
 from lab.plan import FaultKind
 from lab.vocabulary import Cause, Ending
@@ -25,6 +26,9 @@ TOLERANCE = (0.5, 0.1)
 """Seconds, and part of the value, whichever is more. Proxies check their timeouts on ticks (nginx and
 HAProxy within milliseconds, Envoy's idle timers within a tenth) and a busy machine is late by tenths of
 a second; the scenarios keep a factor of two between a timeout and what must outlive it."""
+
+SHORT_TOLERANCE = 0.25
+"""Part of the value, at most: half a second is no tolerance among lives of 0.3 s."""
 
 SHORTEST_IDLE = 0.5
 """Seconds. A death amid running tokens has a small silence before it, which is nobody's idle timeout."""
@@ -95,13 +99,15 @@ class TimeoutFinding:
 
     Args:
         kinds: the consistent kinds, the most likely first; empty if no timeout explains the deaths.
-        value: the likeliest timeout's value in seconds; None without one.
+        value: the likeliest timeout's value in seconds, of a coarse one the lower end; None without one.
         sentence: the finding in words.
+        agreement: how the deaths agree on the likeliest; None without one.
     """
 
     kinds: tuple[Cause, ...]
     value: float | None
     sentence: str
+    agreement: Agreement | None = None
 
     @property
     def cause(self) -> Cause | None:
@@ -112,7 +118,7 @@ class TimeoutFinding:
 def tolerance(value: float) -> float:
     """How far two measures of one timeout may lie apart, in seconds."""
     least, part = TOLERANCE
-    return max(least, part * value)
+    return min(max(least, part * value), SHORT_TOLERANCE * value)
 
 
 def exposure_of(reading: Reading) -> Exposure:
@@ -149,38 +155,42 @@ def _last_sign(evidence: Evidence, last_byte: float, end: float, *, died: bool) 
     return end if fault_at is None else min(end, fault_at)
 
 
-def blame(exposures: Sequence[Exposure]) -> TimeoutFinding:
-    """Find the timeout that explains every death among exchanges over one route."""
+def blame(exposures: Sequence[Exposure], width: Callable[[float], float] = tolerance) -> TimeoutFinding:
+    """Find the timeout that explains every death among exchanges over one route.
+
+    Args:
+        exposures: of the exchanges.
+        width: seconds within which the deaths of an exact timeout of some value lie, as they were measured.
+    """
     deaths = [exposure for exposure in exposures if exposure.died]
     if not deaths:
         return TimeoutFinding((), None, "nothing on the path ended an exchange")
-    values = {kind: _value(kind, deaths, exposures) for kind in KINDS}
-    kinds = [kind for kind in KINDS if values[kind] is not None]
+    agreed = {kind: found for kind in KINDS if (found := _agreement(kind, deaths, exposures, width))}
+    kinds = [*agreed]
     if Cause.FIRST_BYTE_TIMEOUT not in kinds and _tell_total(deaths, exposures) and Cause.TOTAL_TIMEOUT in kinds:
         kinds = [Cause.TOTAL_TIMEOUT, *(kind for kind in kinds if kind is not Cause.TOTAL_TIMEOUT)]
     if not kinds:
         return TimeoutFinding((), None, "no single timeout explains how the exchanges ended")
-    value = values[kinds[0]]
-    sentence = f"{_NAMES[kinds[0]]} at {value:.2f} s"
+    likeliest = agreed[kinds[0]]
+    sentence = f"{_NAMES[kinds[0]]} {likeliest.sentence}"
     if len(kinds) > 1:
         sentence += f" (as far as these exchanges tell, also {' or '.join(_NAMES[kind] for kind in kinds[1:])})"
-    return TimeoutFinding(tuple(kinds), value, sentence)
+    return TimeoutFinding(tuple(kinds), likeliest.value, sentence, likeliest)
 
 
-def _value(kind: Cause, deaths: Sequence[Exposure], exposures: Sequence[Exposure]) -> float | None:
-    """The one value on which all deaths agree and that nothing outlived; None if there is none."""
+def _agreement(
+    kind: Cause, deaths: Sequence[Exposure], exposures: Sequence[Exposure], width: Callable[[float], float]
+) -> Agreement | None:
+    """How all deaths agree on one timeout of that kind that nothing outlived; None if they do not."""
     measured = [(value, death.late) for death in deaths if (value := death.at_death(kind)) is not None]
     if len(measured) < len(deaths):
         return None
-    # Lateness only ever adds, so the least is the nearest to the truth.
-    value, _ = min(measured)
-    limit = value + tolerance(value)
-    if (
-        max(seen - late for seen, late in measured) > limit
-        or max(exposure.survived(kind) for exposure in exposures) > limit
-    ):
+    least, _ = min(measured)
+    found = agreement_of(measured, width(least))
+    if found is None or (kind is Cause.IDLE_TIMEOUT and least < SHORTEST_IDLE):
         return None
-    return None if kind is Cause.IDLE_TIMEOUT and value < SHORTEST_IDLE else value
+    ended = max(least + width(least), found.ended)
+    return None if max(exposure.survived(kind) for exposure in exposures) > ended else found
 
 
 def _late(trace: Trace, end: float) -> float:
