@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.audit.conclude.ending import ending_of_reading, read_as_foreign, timeout_guess
+from lab.audit.conclude.ending import ending_of_reading, read_as_foreign
+from lab.audit.conclude.terminations import timeout_guess
 from lab.compare.answers import ReplyContent, read_content
 from lab.compare.turns import Generation
 from lab.judge.endings import WHOLE, Reading
@@ -23,10 +24,6 @@ from lab.judge.verdict import judge_all
 from lab.vocabulary import Cause, Ending
 
 TIMEOUTS = frozenset({Cause.FIRST_BYTE_TIMEOUT, Cause.IDLE_TIMEOUT, Cause.TOTAL_TIMEOUT})
-
-LEAST_TIMEOUT = 1.0
-"""Seconds. Terminations of a foreign endpoint's replies before that are put down to no timeout: a server that refuses
-at once looks the same."""
 
 _REFUSALS = frozenset({503, 529})
 """Statuses that say that the endpoint has too much to do; 529 is usage, not standard."""
@@ -131,7 +128,7 @@ def _timeouts_of_groups(readings: Sequence[Reading], endings: Sequence[Ending | 
 def _timeout(readings: Sequence[Reading]) -> _Timeout:
     """The timeout that all terminations among these fit, and its value."""
     guess = timeout_guess("", readings)
-    if guess is None or guess.cause is None or guess.value is None or guess.value < LEAST_TIMEOUT:
+    if guess is None or guess.cause is None or guess.value is None:
         return _NO_TIMEOUT
     if guess.cause is Cause.IDLE_TIMEOUT and _outlived([exposure_of(reading) for reading in readings], guess.value):
         return _NO_TIMEOUT

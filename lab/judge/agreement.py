@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-TIGHT = (0.3, 0.1)
+TIGHT = (0.3, 0.15)
 """Seconds, and part of the value, whichever is less: within which the deaths of an exact timeout lie."""
 
 COARSE_DEATHS = 4
@@ -74,7 +74,9 @@ class Agreement:
     def round(self) -> float:
         """About how often somebody looks, in seconds: what so many random moments of a round lie apart at most."""
         wide = (self.most - self.least) * (self.deaths + 1) / max(1, self.deaths - 1)
-        return round(wide, 1) if wide < 0.5 else round(2 * wide) / 2
+        if wide < 0.4:
+            return round(wide, 1)
+        return 0.5 if wide < 0.75 else float(round(wide))
 
     @property
     def sentence(self) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from lab.audit.conclude.confidence import Confidence, EndingFinding
 from lab.audit.conclude.control import SAMPLES, other_lengths
-from lab.audit.conclude.ending import TIMEOUT_SLACK
 from lab.audit.conclude.metrics import Measured
+from lab.judge.agreement import agreement_of, tight
 from lab.judge.endings import Reading, main_type
 from lab.vocabulary import Ending
 from lab.wire import format_named
@@ -75,11 +75,11 @@ def _limit(whole: Sequence[Ended], own: Sequence[Ended]) -> str:
         return ""
     times, counts = [one.measured.metrics.total for one in whole], [one.measured.metrics.tokens for one in whole]
     all_times, all_counts = [one.measured.metrics.total for one in own], [one.measured.metrics.tokens for one in own]
-    slack = max(TIMEOUT_SLACK[0], TIMEOUT_SLACK[1] * min(times))
+    at_one_time = agreement_of([(time, 0.0) for time in times], tight(min(times))) is not None
     if max(counts) >= min(all_counts) - 1:
         return ""
     longer = f"while all from {_OWN} are longer ({min(all_counts)} events or more, {min(all_times):.2f} s or more)"
-    if max(times) - min(times) <= slack and max(times) < min(all_times):
+    if at_one_time and max(times) < min(all_times):
         return f"all {len(whole)} answers end after {min(times):.2f} to {max(times):.2f} s, {longer}"
     if max(counts) - min(counts) <= 1:
         return f"all {len(whole)} answers end after {min(counts)} to {max(counts)} events, {longer}"

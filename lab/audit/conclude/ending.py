@@ -1,36 +1,26 @@
-"""How each answer ended, as far as its client can know, and what the terminations of several have in common.
+"""How each answer ended, as far as its client can know.
 
 The judge's table of endings gives the word; this module says how far it can be trusted where there is no plan and
 no ledger. Three things no client can see: a marker that was put on a prefix, text that was changed on the
 way, and, in a format without a marker, the difference between an end and a clean cut. So `complete` is never certain
 by itself; what the model's own address shows of it is for `lab.audit.conclude.compare`. A reply that repeats itself
 (OpenAI's Responses) can contradict itself, and then it is `corrupt` for certain.
-
-Terminations at one time are a timeout's; those after one number of events are the model's, or a limit on size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 from lab.audit.conclude.confidence import Confidence, EndingFinding
 from lab.endpoint.allowance import ignores_limit
 from lab.evidence import Evidence, TransportEnd
 from lab.judge.endings import Reading, ending_of
-from lab.judge.gaps import FEW
 from lab.judge.reading import read
 from lab.judge.sentences import TRANSPORT
-from lab.judge.timeouts import Exposure, blame, exposure_of
-from lab.vocabulary import Cause, Ending
+from lab.vocabulary import Ending
 from lab.wire import format_named
-
-TIMEOUT_SLACK = (0.5, 0.02)
-"""Seconds, and part of the value, whichever is more, within which terminations by one timeout lie."""
-
-TERMINATIONS = 2
-"""Terminations without which nothing looks like a timeout: one alone lies on a timeout of any value."""
 
 _QUOTED = 120
 """Characters of an error's message that are shown."""
@@ -61,25 +51,6 @@ _REASONS: Mapping[Ending, tuple[Confidence, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class TimeoutGuess:
-    """What the terminations on one route have in common.
-
-    Args:
-        route: the route's name.
-        terminations: seconds from the request at which answers died.
-        cause: the kind of timeout that fits; None where none does or they are too few.
-        value: the timeout's value in seconds.
-        sentence: the finding in words.
-    """
-
-    route: str
-    terminations: tuple[float, ...]
-    cause: Cause | None
-    value: float | None
-    sentence: str
-
-
 def read_as_foreign(evidence: Evidence) -> Reading:
     """The evidence as that of a foreign endpoint: no plan, no ledger, no faith in numbers in the text."""
     bare = replace(evidence, plan=None, ledger=None, confirmed={})
@@ -97,7 +68,7 @@ def ending_of_reading(reading: Reading) -> EndingFinding:
     ending = ending_of(reading)
     seconds = max(reading.trace.ended - reading.trace.started, 0)
     after = f"after {seconds:.2f} s {TRANSPORT[reading.trace.end]}"
-    if ending is Ending.SILENTLY_TRUNCATED and not _markered(evidence):
+    if ending is Ending.SILENTLY_TRUNCATED and not is_markered(evidence):
         reason = f"{after}; this wire format has no terminal marker, so an end and a clean cut look the same"
         return EndingFinding(None, Confidence.CANNOT_TELL, reason, seconds, reading.trace.status)
     confidence, why = _REASONS[ending]
@@ -121,71 +92,8 @@ def ending_of_reading(reading: Reading) -> EndingFinding:
     return EndingFinding(ending, confidence, f"{status}{after}; {why}", seconds, reading.trace.status)
 
 
-def timeout_guess(route: str, readings: Sequence[Reading]) -> TimeoutGuess | None:
-    """What the terminations on one route have in common; None where nothing died."""
-    exposures = [_exposure(reading) for reading in readings]
-    terminations = [exposure for exposure in exposures if exposure.died]
-    if not terminations:
-        return None
-    times = tuple(sorted(termination.total for termination in terminations))
-    listed = ", ".join(f"{time:.2f}" for time in times[:6]) + (", ..." if len(times) > 6 else "")
-    if len(terminations) < TERMINATIONS:
-        sentence = f"one answer died, after {listed} s: a timeout or a fault, one alone tells nothing"
-        return TimeoutGuess(route, times, None, None, sentence)
-    found = blame(exposures)
-    counted = _counted([reading for reading, each in zip(readings, exposures, strict=True) if each.died], terminations)
-    if counted and found.cause in (None, Cause.TOTAL_TIMEOUT):
-        return TimeoutGuess(route, times, None, None, f"{len(times)} answers died after {listed} s, {counted}")
-    if found.cause is None or not _agree(found.cause, terminations):
-        sentence = f"{len(times)} answers died after {listed} s: no one timeout fits, so these look like faults"
-        return TimeoutGuess(route, times, None, None, sentence)
-    sentence = (
-        f"{len(times)} answers died after {listed} s: looks like {found.sentence}; "
-        "a model that always dies there would look the same"
-    )
-    return TimeoutGuess(route, times, found.cause, found.value, sentence)
-
-
-def _counted(dead: Sequence[Reading], terminations: Sequence[Exposure]) -> str:
-    """What terminations after one number of events, or of bytes, are due to; empty where both differ.
-
-    A timeout cuts wherever the model happens to be, so that its answers differ by some events unless they are written
-    evenly to the millisecond; then a constant number says as little as a constant time.
-    """
-    counts, sizes = [len(reading.facts.right) for reading in dead], [reading.facts.body_bytes for reading in dead]
-    if min(counts) < FEW or (max(counts) > min(counts) and max(sizes) > min(sizes)):
-        return ""
-    same = f"{counts[0]} events" if max(counts) == min(counts) else f"{sizes[0]:,} bytes"
-    times = [termination.total for termination in terminations]
-    scatter = max(times) - min(times)
-    each = min(_pace(reading) for reading in dead)
-    if scatter > each:
-        return f"each time after {same} and not at one time: no timeout, but a model that dies there or a limit on size"
-    return f"each time after {same} and at one time: a timeout, a limit on size, or a model that dies there"
-
-
-def _pace(reading: Reading) -> float:
-    """Seconds from one event to the next, on the average."""
-    times = [arrival.at for arrival in reading.facts.right]
-    return (max(times) - min(times)) / max(len(times) - 1, 1)
-
-
-def _exposure(reading: Reading) -> Exposure:
-    """A clean end in the middle of an answer is a termination too; with a ledger it would be known whose."""
-    exposure = exposure_of(reading)
-    if exposure.died or ending_of(reading) is not Ending.SILENTLY_TRUNCATED or not _markered(reading.evidence):
-        return exposure
-    return replace(exposure, died=True, survived_total=exposure.total - exposure.idle)
-
-
-def _agree(cause: Cause, terminations: Sequence[Exposure]) -> bool:
-    """Whether they lie as close together as those by one timeout do, which is closer than the judge asks."""
-    values = [value for termination in terminations if (value := termination.at_death(cause)) is not None]
-    least, part = TIMEOUT_SLACK
-    return len(values) == len(terminations) and max(values) - min(values) <= max(least, part * min(values))
-
-
-def _markered(evidence: Evidence) -> bool:
+def is_markered(evidence: Evidence) -> bool:
+    """Whether a whole answer shows that it is whole: by a marker, or as one document."""
     return not evidence.stream or format_named(evidence.wire_format).has_marker
 
 

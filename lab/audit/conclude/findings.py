@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from lab.audit.conclude.compare import Ended, against_control, differences
 from lab.audit.conclude.confidence import Confidence, DeliveryFinding, EndingFinding, Problem, Severity
 from lab.audit.conclude.delivery import delivery_finding
-from lab.audit.conclude.ending import TimeoutGuess, ending_of_reading, read_as_foreign, timeout_guess
+from lab.audit.conclude.ending import ending_of_reading, read_as_foreign
 from lab.audit.conclude.hops import HopClue, header_anomalies, hop_clues
 from lab.audit.conclude.metrics import Measured, Metrics, measure_metrics
 from lab.audit.conclude.problems import Proven, problems_of, proven_by, verdict_of
 from lab.audit.conclude.routes import Added, EndingCount, GroupFinding, added, find_culprit, group_finding, outward
+from lab.audit.conclude.terminations import TimeoutGuess, timeout_guess
 from lab.endpoint.samples import DIRECT, Sample, Setting
+from lab.judge.endings import Reading
 
 __all__ = [
     "Added",
@@ -95,8 +97,7 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
     by_route = {route: [place for place, sample in enumerate(samples) if _route(sample) == route] for route in routes}
     endings = _endings(ended, by_route)
     groups = _groups(settings, measured, endings)
-    guesses = (timeout_guess(route, [readings[place] for place in places]) for route, places in by_route.items())
-    timeouts = tuple(guess for guess in guesses if guess is not None)
+    timeouts = _timeouts(readings, by_route)
     clues = tuple(dict.fromkeys(clue for one in samples for clue in hop_clues(_route(one), one.evidence.trace)))
     audited = [readings[place] for place in by_route[routes[0]]] if routes else []
     anomalies = _anomalies(ended, by_route, routes[0] if routes else "", timeouts)
@@ -128,6 +129,16 @@ def _endings(ended: Sequence[Ended], by_route: Mapping[str, Sequence[int]]) -> l
             for place, finding in zip(places, found, strict=True):
                 findings[place] = finding
     return findings
+
+
+def _timeouts(readings: Sequence[Reading], by_route: Mapping[str, Sequence[int]]) -> tuple[TimeoutGuess, ...]:
+    """What terminations on each route have in common, beside what the model's own address does."""
+    direct = [readings[place] for place in by_route.get(DIRECT, ())]
+    guesses = (
+        timeout_guess(route, [readings[place] for place in places], direct if route != DIRECT else ())
+        for route, places in by_route.items()
+    )
+    return tuple(guess for guess in guesses if guess is not None)
 
 
 def _anomalies(

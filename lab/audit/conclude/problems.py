@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.audit.conclude.confidence import Confidence, Problem, Severity
-from lab.audit.conclude.ending import TimeoutGuess, ending_finding, survived
+from lab.audit.conclude.ending import ending_finding, survived
 from lab.audit.conclude.hops import HopClue
 from lab.audit.conclude.metrics import Measured
 from lab.audit.conclude.remedies import remedy_for
 from lab.audit.conclude.routes import Added, GroupFinding, outward
+from lab.audit.conclude.terminations import SOONEST_TIMEOUT, TimeoutGuess
 from lab.endpoint.allowance import ignores_limit
 from lab.endpoint.samples import DIRECT
 from lab.evidence import TransportEnd
@@ -25,9 +26,6 @@ from lab.vocabulary import Delivery, Ending, Trouble
 
 _HELD = frozenset({Delivery.BATCHED, Delivery.COALESCED})
 _MODELS = frozenset({Ending.MODEL_ERROR_STATUS, Ending.MODEL_ERROR_IN_STREAM})
-SOONEST_TIMEOUT = 1.0
-"""Seconds. An answer that dies sooner than that dies of no timeout that anybody sets."""
-
 _TIMED_OUT = frozenset({408, 504, 524})
 """Statuses by which a proxy says that it waited for too long; 524 is Cloudflare's."""
 
