@@ -132,6 +132,8 @@ class Flag(StrEnum):
     """The content type is not that of what was asked for."""
     COMPRESSED = "compressed"
     """The body had a content coding."""
+    SEVERAL_MEMBERS = "several-members"
+    """The body is several members of gzip or frames of zstd, and most clients stop after the first."""
     ASKED_WITH_HTTP_1_0 = "asked-with-http-1.0"
     """The model server was asked with HTTP/1.0, which leaves it no way to mark the end of a stream."""
     TRAILING_BYTES = "trailing-bytes"

@@ -203,7 +203,7 @@ class Consumer:
         if self._model_error is not None:
             return PartialReason.MODEL_ERROR, f"{self._model_error.kind}: {self._model_error.message}"
         if self._unreadable is not None:
-            return PartialReason.MALFORMED, f"{self._unreadable.why}: {self._unreadable.data!r}"
+            return PartialReason.MALFORMED, self._unreadable.quoted
         if not self._marker and isinstance(error, Left):
             return PartialReason.LEFT, str(error)
         if not self._marker and error is not None:

@@ -1,9 +1,10 @@
 """How the answer ended: a table of rules, of which the first that holds gives the ending.
 
-The order matters. What the tokens prove comes first, then what the reply says of itself, then what the
-transport saw: a marker counts even if the connection broke after it, and a clean end counts for
-nothing without one. Warning: `forged-complete` and `corrupt` need the plan as the truth; of an endpoint
-that is not the lab's, only what the tokens say of themselves can be known, and what a reply says twice.
+The order matters. What the tokens prove comes first, then what cannot be read, then what the reply says of itself,
+then what the transport saw: a marker counts even if the connection broke after it, but not after an event that may
+hide text, and a clean end counts for nothing without one. Warning: `forged-complete` and `corrupt` need the plan as
+the truth; of an endpoint that is not the lab's, only what the tokens say of themselves can be known, and what a reply
+says twice.
 """
 
 from __future__ import annotations
@@ -111,6 +112,16 @@ def _forged(reading: Reading) -> bool:
     return _claims_an_end(reading) and not reading.facts.all_there
 
 
+def _broken(reading: Reading) -> bool:
+    """An event of the answer cannot be read, so that text may be missing, whatever else says that it is whole.
+
+    Half an event is what every failed connection leaves; the failure is the ending then.
+    """
+    facts = reading.facts
+    understood = facts.recognised > facts.heartbeats
+    return reading.may_answer and understood and bool(facts.unreadable) and (facts.broken_amid or reading.clean)
+
+
 def _ended_by_itself(reading: Reading) -> bool:
     """The answer said that it was over: by its marker, or by its reason on a connection that ended well."""
     return _claims_an_end(reading) and (reading.facts.marker or reading.clean)
@@ -158,6 +169,7 @@ RULES: tuple[tuple[Ending, Callable[[Reading], bool]], ...] = (
     (Ending.CORRUPT, _corrupt),
     (Ending.MODEL_ERROR_IN_STREAM, _error_in_stream),
     (Ending.FORGED_COMPLETE, _forged),
+    (Ending.MALFORMED, _broken),
     (Ending.DECLARED_PARTIAL, _declared_partial),
     (Ending.COMPLETE, _ended_by_itself),
     (Ending.MODEL_ERROR_STATUS, _model_status),

@@ -51,10 +51,13 @@ class Facts:
         marker: whether the terminal marker came.
         error: the first error event.
         contradiction: the first place at which the reply contradicts itself, in words; empty if it does not.
-        unreadable: the first event that broke the wire format, or what could not be decoded.
+        unreadable: the first event before the marker that broke the wire format, quoted, or what could not be decoded.
+        broken_amid: whether more came after that event than half an event, which any cut leaves.
         recognised: events of the wire format other than unreadable ones.
         beats: when those came that were heartbeats.
         body_bytes: length of the body.
+        members: of gzip, or frames of zstd, that the body is made of; 1 for most bodies.
+        in_first_member: events that can be read in the first of them, which is all that most clients read.
     """
 
     arrivals: tuple[Arrival, ...] = ()
@@ -66,9 +69,17 @@ class Facts:
     error: ErrorEvent | None = None
     contradiction: str = ""
     unreadable: str = ""
+    broken_amid: bool = False
     recognised: int = 0
     beats: tuple[float, ...] = ()
     body_bytes: int = 0
+    members: int = 1
+    in_first_member: int = 0
+
+    @property
+    def lost_to_members(self) -> bool:
+        """Whether a client that stops after the first member of gzip or frame of zstd misses anything."""
+        return self.members > 1 and self.in_first_member < self.recognised
 
     @property
     def heartbeats(self) -> int:
@@ -100,6 +111,11 @@ class _Gathering:
     unreadable: str = ""
     counts: Counter[type] = field(default_factory=Counter)
 
+    @property
+    def recognised(self) -> int:
+        """Events of the wire format other than unreadable ones."""
+        return self.counts.total() - self.counts[Unreadable] - self.counts[Contradiction]
+
     def take(self, at: float, piece: Piece) -> None:
         """Add what one piece of the body brought."""
         self.arrivals += [_arrival(stamp, at) for stamp in piece.tokens]
@@ -118,8 +134,8 @@ class _Gathering:
                     self.error = self.error or event
                 case Contradiction():
                     self.contradiction = self.contradiction or event.why
-                case Unreadable():
-                    self.unreadable = self.unreadable or event.why
+                case Unreadable() if not self.marker:
+                    self.unreadable = self.unreadable or event.quoted
 
 
 def read(evidence: Evidence) -> Facts:
@@ -129,12 +145,14 @@ def read(evidence: Evidence) -> Facts:
     gathering = _Gathering()
     for piece in trace.body:
         gathering.take(piece.at, body.feed(piece.data))
+    broken_amid = bool(gathering.unreadable)
     # What the end completes came with the last byte; the end itself may have been long after.
     gathering.take(trace.body[-1].at if trace.body else trace.ended, body.close())
     arrivals = gathering.arrivals
     if evidence.plan is None and not arrivals:
         arrivals = [Arrival(number, at) for number, at in enumerate(gathering.piece_times, 1)]
     tag = evidence.plan.tag if evidence.plan else (arrivals[0].tag if arrivals else "")
+    recognised = gathering.recognised
     return Facts(
         arrivals=tuple(arrivals),
         right=_right(arrivals, tag),
@@ -144,11 +162,24 @@ def read(evidence: Evidence) -> Facts:
         marker=gathering.marker,
         error=gathering.error,
         contradiction=gathering.contradiction,
-        unreadable=gathering.unreadable or body.trouble,
-        recognised=gathering.counts.total() - gathering.counts[Unreadable] - gathering.counts[Contradiction],
+        unreadable=gathering.unreadable or ("" if gathering.marker else body.trouble),
+        broken_amid=broken_amid,
+        recognised=recognised,
         beats=tuple(gathering.beats),
         body_bytes=sum(len(piece.data) for piece in trace.body),
+        members=body.members,
+        in_first_member=_in_first_member(evidence) if body.members > 1 else recognised,
     )
+
+
+def _in_first_member(evidence: Evidence) -> int:
+    """How many events a client sees that stops after the first member of gzip or frame of zstd."""
+    wire_format, coding = format_named(evidence.wire_format), evidence.trace.header("content-encoding")
+    body, gathering = BodyReader(wire_format, evidence.stream, coding, most_members=1), _Gathering()
+    for piece in evidence.trace.body:
+        gathering.take(piece.at, body.feed(piece.data))
+    gathering.take(evidence.trace.ended, body.close())
+    return gathering.recognised
 
 
 def longest_silence(trace: Trace) -> float:

@@ -89,8 +89,16 @@ def _tell(each: Exchanged) -> str:
 def all_complete(exchanges: Exchanges, _: Reports) -> Checked:
     """Every exchange comes to its end."""
     return _each(
-        exchanges, "every exchange complete", lambda _: True, lambda each: each.verdict.ending is Ending.COMPLETE
+        exchanges,
+        "every exchange complete",
+        lambda _: True,
+        lambda each: each.verdict.ending is Ending.COMPLETE and _for_every_client(each),
     )
+
+
+def _for_every_client(each: Exchanged) -> bool:
+    """Whether clients that stop after the first member of gzip, which most do, read all of it too."""
+    return Flag.SEVERAL_MEMBERS not in each.verdict.flags
 
 
 def _in_lockstep(each: Exchanged) -> bool:
@@ -108,10 +116,11 @@ def incremental(exchanges: Exchanges, _: Reports) -> Checked:
         exchanges,
         "every stream in lockstep incremental: each token comes before the next is written, at least one within 100 ms",
         _in_lockstep,
-        lambda each: each.verdict.delivery is Delivery.INCREMENTAL,
+        lambda each: each.verdict.delivery is Delivery.INCREMENTAL and _for_every_client(each),
     )
     # Where the probe itself was late, nothing is shown, unless another exchange shows that tokens are held.
-    missed = [each for each in exchanges.values() if _in_lockstep(each) and each.verdict.delivery in _HELD]
+    asked = [each for each in exchanges.values() if _in_lockstep(each)]
+    missed = [each for each in asked if each.verdict.delivery in _HELD or not _for_every_client(each)]
     return checked if checked.met or missed else replace(checked, conclusive=False)
 
 

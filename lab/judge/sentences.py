@@ -39,7 +39,19 @@ def sentence_of(reading: Reading, ending: Ending, cause: Cause | None, delivered
         parts.append(f"after the model's {reading.evidence.ledger.fault}")
     if reading.facts.right:
         parts.append(delivered)
+    if reading.facts.lost_to_members:
+        parts.append(first_member_only(reading))
     return "; ".join(parts) + "."
+
+
+def first_member_only(reading: Reading) -> str:
+    """What a client misses that stops after the first member of gzip or frame of zstd."""
+    facts = reading.facts
+    parts = "zstd frames" if "zstd" in reading.trace.header("content-encoding").lower() else "gzip members"
+    return (
+        f"the body is {facts.members} {parts} one after another, and a client that stops after the first gets "
+        f"{facts.in_first_member} of {facts.recognised} events"
+    )
 
 
 def _tokens(reading: Reading) -> str:

@@ -120,6 +120,7 @@ def _flags(reading: Reading, ending: Ending, delivered: Delivered) -> Iterable[F
         (Flag.UNREADABLE_EVENT, not reading.is_error and bool(facts.unreadable)),
         (Flag.WRONG_TYPE, not reading.is_error and wrong_type(reading)),
         (Flag.COMPRESSED, trace.header("content-encoding").strip().lower() not in ("", "identity")),
+        (Flag.SEVERAL_MEMBERS, facts.lost_to_members),
         (Flag.ASKED_WITH_HTTP_1_0, ledger is not None and ledger.http_version == "1.0"),
         (Flag.TRAILING_BYTES, trace.detail.endswith("after the end")),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lab.probe.codings import ContentDecoder
+from lab.probe.codings import MOST_MEMBERS, ContentDecoder
 from lab.wire.events import Event, Text
 from lab.wire.format import Reader, WireFormat
 from lab.wire.tokens import Stamp, read_tokens
@@ -36,6 +36,7 @@ class BodyReader:
         stream: whether a stream was asked for; a batch reply is read at `close`, for half a document
             is none.
         coding: the reply's `Content-Encoding`.
+        most_members: of gzip, or frames of zstd, that are read; see `ContentDecoder`.
 
     `stray` is the text in which no token was found: what stands between tokens beyond one word each.
     """
@@ -43,10 +44,11 @@ class BodyReader:
     wire_format: WireFormat
     stream: bool
     coding: str = ""
+    most_members: int = MOST_MEMBERS
     stray: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._decoder = ContentDecoder(self.coding)
+        self._decoder = ContentDecoder(self.coding, most_members=self.most_members)
         self._reader: Reader | None = self.wire_format.reader() if self.stream else None
         self._document = bytearray()
         self._text: list[str] = []
@@ -55,6 +57,11 @@ class BodyReader:
     def trouble(self) -> str:
         """What could not be decoded, in words; empty while all is well."""
         return self._decoder.trouble
+
+    @property
+    def members(self) -> int:
+        """How many members of gzip, or frames of zstd, the body has had."""
+        return self._decoder.members
 
     def feed(self, data: bytes) -> Piece:
         """Take the next bytes of the body."""

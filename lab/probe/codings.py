@@ -19,8 +19,9 @@ MOST_DECODED = 64 * 2**20
 """Bytes that one body may decode to; no answer of a model comes near it."""
 
 _STEP = 64 * 1024
-# gzip and zstd bodies may be several, one after another; each costs more than its bytes.
-_MOST_MEMBERS = 10_000
+MOST_MEMBERS = 10_000
+"""gzip and zstd bodies may be several, one after another; each costs more than its bytes."""
+
 # A block of zstd says with four bytes that one byte comes 128 KiB times.
 _ZSTD_STEP = 64
 # RFC 9659: no more may be wanted of a client for a zstd body.
@@ -34,6 +35,9 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 class Undo(Protocol):
     """Undoes one coding; `feed` gives what the bytes decode to in small pieces, which may be none yet."""
+
+    members: int
+    """How many members of gzip, or frames of zstd, have begun."""
 
     @property
     def finished(self) -> bool:
@@ -55,10 +59,10 @@ BROKEN = (ValueError, zlib.error, brotli.error, zstandard.ZstdError)
 class _Inflate:
     """gzip and deflate; a gzip body may be several, one after another."""
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, most: int = MOST_MEMBERS) -> None:
         self._window = window
         self._inflater = zlib.decompressobj(window)
-        self._members = 1
+        self.members, self._most = 1, most
 
     @property
     def finished(self) -> bool:
@@ -69,7 +73,7 @@ class _Inflate:
             if self._inflater.eof:
                 if self._window != _GZIP or not data.startswith(_GZIP_MAGIC[: len(data)]):
                     return
-                self._members = _one_more(self._members)
+                self.members = _one_more(self.members, self._most)
                 self._inflater = zlib.decompressobj(self._window)
             before = self._inflater.copy()
             try:
@@ -87,6 +91,7 @@ class _Deflate:
     def __init__(self) -> None:
         self._begin = b""
         self._inflate: _Inflate | None = None
+        self.members = 1
 
     @property
     def finished(self) -> bool:
@@ -106,10 +111,14 @@ class _Deflate:
 class _Brotli:
     def __init__(self) -> None:
         self._decompressor = brotli.Decompressor()
+        self.members = 1
 
     @property
     def finished(self) -> bool:
-        return bool(self._decompressor.is_finished())
+        try:
+            return bool(self._decompressor.is_finished())
+        except brotli.error:  # it says so of itself after bad data
+            return False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         piece = self._decompressor.process(data, output_buffer_limit=_STEP)
@@ -123,10 +132,10 @@ class _Brotli:
 class _Zstd:
     """zstd; a body may be several frames, one after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
         self._frame = self._decompressor.decompressobj()
-        self._frames = 1
+        self.members, self._most = 1, most
 
     @property
     def finished(self) -> bool:
@@ -137,25 +146,26 @@ class _Zstd:
             step = data[start : start + _ZSTD_STEP]
             while step:
                 if self._frame.eof:
-                    self._frames = _one_more(self._frames)
+                    self.members = _one_more(self.members, self._most)
                     self._frame = self._decompressor.decompressobj()
                 yield self._frame.decompress(step)
                 step = self._frame.unused_data
 
 
-def _one_more(count: int) -> int:
-    if count == _MOST_MEMBERS:
-        raise ValueError(f"more than {_MOST_MEMBERS:,} of them, one after another")
+def _one_more(count: int, most: int) -> int:
+    if count == most:
+        raise ValueError(f"more than {most:,} of them, one after another")
     return count + 1
 
 
-_CODINGS: Mapping[str, Callable[[], Undo]] = {
-    "gzip": lambda: _Inflate(_GZIP),
-    "x-gzip": lambda: _Inflate(_GZIP),
-    "deflate": _Deflate,
-    "br": _Brotli,
+_CODINGS: Mapping[str, Callable[[int], Undo]] = {
+    "gzip": lambda most: _Inflate(_GZIP, most),
+    "x-gzip": lambda most: _Inflate(_GZIP, most),
+    "deflate": lambda _: _Deflate(),
+    "br": lambda _: _Brotli(),
     "zstd": _Zstd,
 }
+"""Each coding by its name, from how many members of a body are undone."""
 
 
 @dataclass
@@ -166,6 +176,7 @@ class ContentDecoder:
         coding: the reply's `Content-Encoding`, in the order in which the codings were put on; empty or
             `identity` passes bytes through.
         most: bytes that the body may decode to; what comes beyond is dropped.
+        most_members: of gzip, or frames of zstd, that are undone: 1 is what most clients do.
 
     `trouble` says in words what could not be decoded, and is empty while all is well; `overfull` is True where that is
     that the body decodes to more than it may.
@@ -175,6 +186,7 @@ class ContentDecoder:
     most: int = MOST_DECODED
     trouble: str = ""
     overfull: bool = False
+    most_members: int = MOST_MEMBERS
     _undo: list[tuple[str, Undo]] = field(default_factory=list)
     _decoded: list[int] = field(default_factory=list)
 
@@ -187,13 +199,18 @@ class ContentDecoder:
             self.trouble = f"{len(names)} content codings on top of each other"
         else:
             # The last one that was put on comes off first.
-            self._undo = [(name, _CODINGS[name]()) for name in reversed(names)]
+            self._undo = [(name, _CODINGS[name](self.most_members)) for name in reversed(names)]
             self._decoded = [0] * len(self._undo)
 
     @property
     def unfinished(self) -> bool:
         """Whether a coded body has not come to its own end."""
         return any(not undo.finished for _, undo in self._undo)
+
+    @property
+    def members(self) -> int:
+        """How many members of gzip, or frames of zstd, the body has had so far; 1 without any."""
+        return max((undo.members for _, undo in self._undo), default=1)
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes; return what they decode to, which may be nothing yet."""

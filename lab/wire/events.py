@@ -98,6 +98,11 @@ class Unreadable:
     why: str
     data: bytes
 
+    @property
+    def quoted(self) -> str:
+        """What is wrong, with the bytes."""
+        return f"{self.why}: {self.data!r}"
+
 
 @dataclass(frozen=True)
 class Contradiction(Unreadable):

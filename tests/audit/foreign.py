@@ -87,6 +87,8 @@ def sample(
     headers: tuple[tuple[str, str], ...] = HEADERS,
     stream: bool = True,
     stalls: Sequence[tuple[float, float]] = (),
+    offered: str = "",
+    headers_at: float | None = None,
 ) -> Sample:
     """One exchange in which these reads came, in seconds from the request, and these stalls of the probe were noted."""
     body = tuple(Read(START + time, data) for time, data in reads)
@@ -98,10 +100,11 @@ def sample(
         status=status or None,
         version="1.1",
         headers=headers,
-        headers_at=body[0].at if body else over,
+        headers_at=START + headers_at if headers_at is not None else (body[0].at if body else over),
         framing="chunked",
         reads=body,
         body=body,
         stalls=tuple(Stall(START + since, START + until) for since, until in stalls),
     )
-    return Sample(Setting(Route(route, "https://foreign/v1"), stream=stream), Evidence(wire, stream, trace))
+    setting = Setting(Route(route, "https://foreign/v1"), accept_encoding=offered, stream=stream)
+    return Sample(setting, Evidence(wire, stream, trace))

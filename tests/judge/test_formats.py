@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from lab.consume import Consumer, Partial, PartialReason
 from lab.evidence import Evidence, Ledger, Read, Trace, TransportEnd, Written
 from lab.judge import judge
 from lab.model.schedule import End, Schedule, make_schedule
 from lab.plan import FaultKind, plan_from_query
 from lab.vocabulary import Ending, Flag
-from lab.wire import FORMATS
-from lab.wire.format import Asked, WireFormat
+from lab.wire import FORMATS, format_named
+from lab.wire.events import FinishReason
+from lab.wire.format import Asked, Reply, WireFormat
 
 START = 100.0
+REPLY = Reply("reply-1", "lab")
 EveryFormat = pytest.mark.parametrize("wire", FORMATS.values(), ids=FORMATS)
 
 # How a body that is framed by chunks or a length ends at the probe's socket.
@@ -148,3 +153,42 @@ def test_the_other_framings_content_type_is_flagged(wire: WireFormat) -> None:
     trace = Trace(**{**vars(made.trace), "headers": headers})
     verdict = judge(Evidence(made.wire_format, made.stream, trace, made.plan, made.ledger))
     assert (verdict.ending, Flag.WRONG_TYPE in verdict.flags) == (Ending.COMPLETE, True)
+
+
+# A stream of bare texts may begin with half an object: what it is made of shows only later.
+BROKEN = [(wire, place) for wire in FORMATS.values() for place in (1, 3, 5) if (wire.name, place) != ("sse", 1)]
+
+
+@pytest.mark.parametrize(("wire", "place"), BROKEN, ids=[f"{wire.name}-{place}" for wire, place in BROKEN])
+def test_an_answer_with_an_event_that_cannot_be_read_is_not_complete(wire: WireFormat, place: int) -> None:
+    """Half an event stands where a token was, and reason and marker come all the same: judge and consumer agree."""
+    parts = [wire.opening(REPLY), *(wire.text(REPLY, f"word{number} ", number) for number in range(1, 6))]
+    end = b"\n\n" if parts[place].endswith(b"\n\n") else b"\n"
+    data = parts[place].rstrip(b"\n").rpartition(b"\n")[2]
+    parts[place] = data[: len(data) // 2] + end
+    reads = tuple(Read(START + n / 10, part) for n, part in enumerate([*parts, _ending(wire)]) if part)
+    whole = evidence(wire, "", ours=False)
+    trace = replace(whole.trace, reads=reads, body=reads, ended=reads[-1].at)
+    verdict = judge(replace(whole, trace=trace))
+    assert verdict.ending in (Ending.MALFORMED, Ending.CORRUPT)
+    if verdict.ending is Ending.MALFORMED:
+        assert data[:8].decode().removeprefix("data: ")[:2] in verdict.sentence.partition(": b'")[2]
+    consumer = Consumer(wire.name)
+    consumer.head(200)
+    for read in reads:
+        consumer.feed(read.data)
+    answer = consumer.close()
+    assert isinstance(answer, Partial)
+    assert answer.reason is PartialReason.MALFORMED
+
+
+def _ending(wire: WireFormat) -> bytes:
+    return wire.finish(REPLY, FinishReason.STOP, 5, "word1 word2 word3 word4 word5 ") + wire.marker(REPLY)
+
+
+def test_what_follows_the_marker_spoils_nothing() -> None:
+    """A page that somebody appends is no part of the answer."""
+    whole = evidence(format_named("openai-chat"), "", ours=False)
+    after = Read(whole.trace.ended, b"data: <html>\n\n")
+    body = (*whole.trace.body, after)
+    assert judge(replace(whole, trace=replace(whole.trace, reads=body, body=body))).ending is Ending.COMPLETE

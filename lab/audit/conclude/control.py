@@ -46,18 +46,30 @@ def usable(direct: Sequence[Measured]) -> list[Measured]:
     return [one for one in direct if one.metrics.tokens >= MOMENTS and one.pattern.span > 0]
 
 
-def held_against(telling: Sequence[Measured], control: Sequence[Measured]) -> DeliveryFinding | None:
-    """What shows that the path holds tokens; None if nothing does."""
+OWN = "the model's own address"
+"""The control that settles most."""
+
+PLAIN = "the same route without a content coding offered"
+"""The control of those that are asked with one; what both do alike, it does not show."""
+
+
+def held_against(telling: Sequence[Measured], control: Sequence[Measured], own: str = OWN) -> DeliveryFinding | None:
+    """What shows that the path holds tokens; None if nothing does.
+
+    Args:
+        telling: the samples with tokens of one setting.
+        control: those that they are compared with.
+        own: what the control is, in words.
+    """
     long = [one for one in telling if one.metrics.tokens >= FEW and one.metrics.total >= LEAST_TOTAL]
     if not control or not long or len(long) < len(telling):
         return None
-    sure = Confidence.CERTAIN if len(long) >= SAMPLES else Confidence.LIKELY
+    sure = Confidence.CERTAIN if len(long) >= SAMPLES and own is OWN else Confidence.LIKELY
     spread = min(_pace(one) for one in control)
     rate = min(one.metrics.bursts / one.metrics.tokens for one in control)
     waits = max(one.pattern.times[0] for one in control)
     most_at_once = max(_first_burst(one) for one in control)
     held, free = _typical(long), _typical(control)
-    own = "the model's own address"
     if all(_is_batch(one, spread) for one in long):
         reason = (
             f"all tokens came within {held.pattern.span:.2f} s at the end of {held.metrics.total:.2f} s "

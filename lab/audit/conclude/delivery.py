@@ -16,6 +16,7 @@ from statistics import median
 
 from lab.audit.conclude.confidence import Confidence, DeliveryFinding
 from lab.audit.conclude.control import (
+    PLAIN,
     SAMPLES,
     doubt_of,
     events_a_read,
@@ -45,12 +46,15 @@ MOST_OF_THEM = 0.5
 """Part of the samples that are long enough, of which at least so many must show bursts that lie apart."""
 
 
-def delivery_finding(group: Sequence[Measured], direct: Sequence[Measured] = ()) -> DeliveryFinding:
+def delivery_finding(
+    group: Sequence[Measured], direct: Sequence[Measured] = (), plain: Sequence[Measured] = ()
+) -> DeliveryFinding:
     """How the tokens of one setting came.
 
     Args:
         group: the samples of one route and setting.
         direct: samples of the model's own address, asked alike; empty where there are none.
+        plain: samples of the same route without a content coding, where the setting has one; else empty.
     """
     telling = [one for one in group if one.metrics.tokens]
     if not telling:
@@ -58,7 +62,7 @@ def delivery_finding(group: Sequence[Measured], direct: Sequence[Measured] = ())
     if not telling[0].metrics.stream:
         return DeliveryFinding(Delivery.BATCHED, Confidence.CERTAIN, "one document, as asked for")
     control = usable(direct)
-    held = held_against(telling, control) or _held_by_size(telling)
+    held = held_against(telling, control) or held_against(telling, usable(plain), PLAIN) or _held_by_size(telling)
     if held is not None:
         return DeliveryFinding(held.delivery, held.confidence, held.reason + _extras(telling))
     found = [delivery_by_gaps(one.pattern, events_a_read(control)) for one in telling]

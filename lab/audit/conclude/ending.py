@@ -74,6 +74,8 @@ def ending_of_reading(reading: Reading) -> EndingFinding:
     confidence, why = _REASONS[ending]
     if ending is Ending.COMPLETE and not reading.facts.marker:
         why = f"a reason and a clean end, but no terminal marker; {_UNSEEN}"
+    if ending is Ending.COMPLETE and reading.facts.finish is None:
+        why = f"the terminal marker, but no finish reason; {_UNSEEN}"
     if ending is Ending.PROBE_TIMEOUT and reading.trace.end is TransportEnd.LEFT:
         # That the limit on tokens is ignored is a problem of its own, with its figures.
         why = "" if ignores_limit(evidence) or not reading.trace.detail else f": {reading.trace.detail}"
@@ -84,6 +86,8 @@ def ending_of_reading(reading: Reading) -> EndingFinding:
             Confidence.LIKELY,
             "an empty body: cut before its first token, or from a server that sends none",
         )
+    if ending is Ending.MALFORMED and reading.facts.unreadable:
+        why = f"{why}, so that text may be missing: {reading.facts.unreadable}"
     if ending is Ending.CORRUPT:
         why = f"{why}: {reading.facts.contradiction}"
     if ending is Ending.MODEL_ERROR_IN_STREAM and reading.facts.error is not None:

@@ -7,7 +7,7 @@ and every report made again from it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.audit.conclude.compare import Ended, against_control, differences
 from lab.audit.conclude.confidence import Confidence, DeliveryFinding, EndingFinding, Problem, Severity
@@ -16,6 +16,7 @@ from lab.audit.conclude.ending import ending_of_reading, read_as_foreign
 from lab.audit.conclude.hops import HopClue, header_anomalies, hop_clues
 from lab.audit.conclude.metrics import Measured, Metrics, measure_metrics
 from lab.audit.conclude.problems import Proven, problems_of, proven_by, verdict_of
+from lab.audit.conclude.replies import reply_problems, unknown_headers
 from lab.audit.conclude.routes import Added, EndingCount, GroupFinding, added, find_culprit, group_finding, outward
 from lab.audit.conclude.terminations import TimeoutGuess, timeout_guess
 from lab.endpoint.samples import DIRECT, Sample, Setting
@@ -63,6 +64,7 @@ class Conclusions:
         added: each route compared with the one behind it, from the model outward.
         culprit: the name of the route that makes it worse; empty where none is known to.
         proven: which durations were survived.
+        only_direct: what only the model's own address would tell, in a sentence; empty where nothing is left to ask it.
     """
 
     verdict: str
@@ -75,6 +77,7 @@ class Conclusions:
     added: tuple[Added, ...]
     culprit: str
     proven: Proven
+    only_direct: str = ""
 
     @property
     def failed(self) -> bool:
@@ -100,11 +103,13 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
     timeouts = _timeouts(readings, by_route)
     clues = tuple(dict.fromkeys(clue for one in samples for clue in hop_clues(_route(one), one.evidence.trace)))
     audited = [readings[place] for place in by_route[routes[0]]] if routes else []
-    anomalies = _anomalies(ended, by_route, routes[0] if routes else "", timeouts)
+    here, direct = _beside_direct(ended, by_route, routes)
+    anomalies = _anomalies(here, direct, routes[0] if routes else "", timeouts)
     steps = added(groups)
     culprit = find_culprit(steps)
     proven = proven_by(audited, longest)
-    problems = problems_of(groups, timeouts, clues, anomalies, culprit, proven, measured)
+    replies = [*reply_problems(here, direct)]
+    problems = problems_of(groups, timeouts, clues, anomalies, culprit, proven, measured, replies)
     return Conclusions(
         verdict=verdict_of(groups, timeouts, culprit, proven, problems),
         problems=problems,
@@ -116,6 +121,7 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
         added=steps,
         culprit=culprit.route if culprit else "",
         proven=proven,
+        only_direct=unknown_headers(here, direct),
     )
 
 
@@ -141,12 +147,19 @@ def _timeouts(readings: Sequence[Reading], by_route: Mapping[str, Sequence[int]]
     return tuple(guess for guess in guesses if guess is not None)
 
 
+def _beside_direct(
+    ended: Sequence[Ended], by_route: Mapping[str, Sequence[int]], routes: Sequence[str]
+) -> tuple[list[Ended], list[Ended]]:
+    """The answers of the audited route, and those of the model's own address where that is another."""
+    audited = routes[0] if routes else ""
+    here = [ended[place] for place in by_route.get(audited, ())]
+    return here, [ended[place] for place in by_route.get(DIRECT, ())] if audited != DIRECT else []
+
+
 def _anomalies(
-    ended: Sequence[Ended], by_route: Mapping[str, Sequence[int]], audited: str, timeouts: Sequence[TimeoutGuess]
+    here: Sequence[Ended], direct: Sequence[Ended], audited: str, timeouts: Sequence[TimeoutGuess]
 ) -> tuple[str, ...]:
     """What the audited route does to the replies that no verdict on delivery or ending covers."""
-    here = [ended[place] for place in by_route.get(audited, ())]
-    direct = [ended[place] for place in by_route.get(DIRECT, ())] if audited != DIRECT else []
     terminations = [timeout.sentence for timeout in timeouts if timeout.route == audited and timeout.cause is None]
     found = (*header_anomalies([one.reading.trace for one in here]), *differences(here, direct), *terminations)
     return tuple(dict.fromkeys(found))
@@ -167,7 +180,8 @@ def _groups(
     found = []
     for places, control in settings:
         group = [measured[place] for place in places]
-        delivery = delivery_finding(group, [measured[place] for place in control])
+        plain = [measured[place] for place in _plain(places, measured)]
+        delivery = delivery_finding(group, [measured[place] for place in control], plain)
         found.append(group_finding(group, delivery, [endings[place] for place in places]))
     order = list(reversed(outward([group.route for group in found])))
     return tuple(sorted(found, key=lambda group: order.index(group.route)))
@@ -185,6 +199,15 @@ def _control(places: Sequence[int], measured: Sequence[Measured]) -> list[int]:
     ]
     alike = [place for place in direct if _key(measured[place].sample.setting)[1:] == _key(setting)[1:]]
     return alike or direct
+
+
+def _plain(places: Sequence[int], measured: Sequence[Measured]) -> list[int]:
+    """The samples of the same route that were asked alike, but for the content coding that these offered."""
+    setting = measured[places[0]].sample.setting
+    if not setting.accept_encoding:
+        return []
+    key = _key(replace(setting, accept_encoding=""))
+    return [place for place, one in enumerate(measured) if _key(one.sample.setting) == key]
 
 
 def _key(setting: Setting) -> tuple[object, ...]:

@@ -99,8 +99,9 @@ def problems_of(
     culprit: Added | None,
     proven: Proven,
     measured: Sequence[Measured],
+    replies: Sequence[Problem] = (),
 ) -> tuple[Problem, ...]:
-    """Everything that is wrong, failures first."""
+    """Everything that is wrong, failures first; `replies` is what the replies of the audited route show themselves."""
     if not groups:
         return ()
     audited = groups[0].route
@@ -116,6 +117,7 @@ def problems_of(
         *(_of_timeout(timeout, scene) for timeout in timeouts if timeout.cause is not None),
         *_of_unasked_content_codings(measured, audited),
         *_of_own_leaving(measured, scene),
+        *replies,
         *(Problem(Severity.WARNING, audited, anomaly, "") for anomaly in anomalies),
     ]
     if proven.enough is False:
