@@ -187,6 +187,8 @@ class Trouble(StrEnum):
     """What kind of thing is wrong on a path, as far as a remedy is concerned."""
 
     HOLDING = "holding"
+    COMPRESSION = "compression"
+    """It holds what is asked for with a content coding, and nothing else."""
     TIMEOUT = "timeout"
     DEATH = "death"
     """It died, and nothing says whether by a timeout."""

@@ -20,6 +20,9 @@ MOST_TOKENS = 50_000
 LONGEST_WAIT = 20.0
 """Seconds of a rate limit's `Retry-After` that the audit waits, once; a longer one ends it."""
 
+USUAL_SPEED = 40.0
+"""Tokens a second that a served model writes for one reader, about; what the likely time is told by."""
+
 _MINUTES = 120  # seconds from which minutes are easier to read
 
 OFFERED = "gzip, deflate, br, zstd"
@@ -95,9 +98,16 @@ class Programme:
 
     def duration(self, patience: float) -> str:
         """The same in words."""
-        most = self.most_seconds(patience)
-        words = f"{most:.0f} s" if most < _MINUTES else f"{most / 60:.0f} min"
-        return f"takes at most {words}: {patience:g} s for an answer that does not end (see --longest)"
+        each = min(patience, self.max_tokens / USUAL_SPEED)
+        likely, most = _in_words(len(self.rounds) * each), _in_words(self.most_seconds(patience))
+        return (
+            f"takes about {likely} where a model writes {USUAL_SPEED:g} tokens a second; the bound is {most}, if every "
+            f"answer goes on until the audit leaves it after {patience:g} s (see --longest)"
+        )
+
+
+def _in_words(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < _MINUTES else f"{seconds / 60:.0f} min"
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,11 @@ def _status(host: str, sample: Sample) -> StopReason | None:
         remedy = "Redirects are not followed, so that no key goes to another host. Audit that address if it is yours."
         return StopReason(ExitCode.BAD_INPUT, f"{host}: {status}, redirected to {place[:_QUOTED]}", remedy)
     if status in (401, 403, 407):
-        remedy = "Give the right key with --key-env or --key-file; other headers with --header-env."
+        remedy = (
+            "Give the right key with --key-env or --key-file; other headers with --header-env. If it is right, a hop "
+            "may have taken it out of the request: some proxies drop Authorization, such as Squid unless its peer has "
+            "login=PASS."
+        )
         return StopReason(
             ExitCode.BAD_INPUT, f"{host}: {status}, the key is missing, wrong or not allowed{said}", remedy
         )

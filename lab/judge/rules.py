@@ -61,14 +61,17 @@ def _each(
     holds: Callable[[Exchanged], bool],
     tell: Callable[[Exchanged], str] | None = None,
     planned: Callable[[Exchanged], bool] | None = None,
+    needs: str = "",
 ) -> Checked:
     """Every exchange that the rule concerns must hold; `actual` tells of those that do not, or else of all.
 
     What was `planned` to be one of them, and came to be none, forbids "met": it was lost, or refused, or cut before.
+    `needs` is what an exchange must have for the rule to concern it, where its plan may lack that.
     """
     concerned = {name: each for name, each in exchanges.items() if concerns(each)}
     if not concerned:
-        return Checked(expected, f"none of {len(exchanges)} exchanges shows it either way", False, conclusive=False)
+        one = "the exchange does not show it" if len(exchanges) == 1 else f"none of {len(exchanges)} exchanges shows it"
+        return Checked(expected, f"{one} either way{f': {needs}' if needs else ''}", False, conclusive=False)
     bad = {name: each for name, each in concerned.items() if not holds(each)}
     silent = [name for name, each in exchanges.items() if planned and planned(each) and name not in concerned]
     if silent and not bad:
@@ -149,6 +152,10 @@ def nothing_lost(exchanges: Exchanges, _: Reports) -> Checked:
         lambda each: bool(well_before(each.reading)),
         lambda each: not set(lost(each.reading)) & set(well_before(each.reading)),
         planned=lambda each: _to_die(each) and each.exchange.plan.fault_delay >= WELL_BEFORE,
+        needs=(
+            f"a model must die {WELL_BEFORE * 1e3:.0f} ms or more after a token (fault_delay = "
+            f'"{WELL_BEFORE * 1e3:.0f}ms" in the plan), since what it writes sooner before may be lost by nobody'
+        ),
     )
 
 

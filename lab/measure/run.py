@@ -296,7 +296,8 @@ def _not_in_the_ledger(target: AuditTarget, trace: Trace, lost: int, of: int) ->
 
 
 _ABOUT_STATUS = {
-    401: "Give the model server's secret with --secret-file or LAB_SECRET, and the gateway's key with --key-env.",
+    401: "Give the model server's secret with --secret-file or LAB_SECRET, and the gateway's key with --key-env. If "
+    "both are right, the path may have taken one out of the request's headers: some proxies drop Authorization.",
     403: "Give the gateway's key with --key-env.",
     404: "Look at the path of the address.",
     429: "The path limits requests: the active audit makes some sixty at a time.",

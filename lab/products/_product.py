@@ -126,10 +126,12 @@ class Remedy:
     Args:
         file: among the product's snippets where it has any, else beside its module.
         begins: by what is wrong.
+        advice: by what is wrong, in a sentence, where no line of that file mends it.
     """
 
     file: str
     begins: Mapping[Trouble, tuple[str, ...]]
+    advice: Mapping[Trouble, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

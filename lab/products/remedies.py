@@ -27,7 +27,8 @@ def verified_remedy(title: str, trouble: Trouble, present: str = "") -> str:
     lines = tested_lines(folder / product.remedy.file, product.remedy.begins.get(trouble, ()))
     found = [line for line in lines if line not in had]
     if not found:
-        return ""
+        advice = product.remedy.advice.get(trouble, "")
+        return f"{title}: {advice}" if advice else ""
     return f"{title}: {' '.join(f'`{line}`' for line in found)} (tested, from {place / product.remedy.file})."
 
 

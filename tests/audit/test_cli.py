@@ -227,7 +227,8 @@ def test_what_nobody_can_tell_is_on_the_first_line(
     found = main(["audit", foreign(answer), "--runs", "1", *options, "--out", str(tmp_path)])
     first, second, *_ = capsys.readouterr().out.splitlines()
     assert found == code
-    assert first.startswith("Nothing is known to be wrong, but the audit cannot tell how tokens are delivered.")
+    assert first.startswith("Nothing is known to fail, but the audit cannot tell how tokens are delivered.")
+    assert first.endswith("1 warning, see below.")
     assert second.startswith("Delivery cannot be told: ")
 
 
@@ -256,7 +257,8 @@ def test_how_long_it_may_take_is_said_before_the_first_request(
     given = ["audit", foreign(steady), "--runs", "1", "--longest", "100s"]
     main([*given, "--out", str(tmp_path)])
     said = capsys.readouterr().err
-    assert said.index("takes at most 8 min: 150 s for an answer that does not end") < said.index("request 1 of")
+    assert said.index("takes about 45 s where a model writes 40 tokens a second") < said.index("request 1 of")
+    assert "the bound is 8 min, if every answer goes on until the audit leaves it after 150 s" in said
 
 
 def test_an_endpoint_that_cuts_fails(foreign: Foreign, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -177,6 +177,27 @@ class TestText:
 
 
 class TestPage:
+    def test_the_verdict_stands_above_the_endpoints_facts(self, held: AuditResults) -> None:
+        """A person came for the verdict; what was asked follows all that came of it."""
+        page = audit_page(held)
+        places = [page.index(words) for words in ('id="verdict"', 'id="problems"', 'id="answers"', "<dt>Wire format")]
+        assert places == sorted(places)
+
+    def test_answers_that_are_alike_are_folded_behind_the_first(self, held: AuditResults) -> None:
+        """Three of the path and three of the model's own address: two pictures, and four to be opened."""
+        page = audit_page(held)
+        assert page.count("<summary>2 more like it</summary>") == 2
+        assert page.count('role="img"') == 6
+
+    def test_what_only_the_models_own_address_would_tell_has_its_command(self) -> None:
+        """Headers that come with a late first token, and nothing to compare them with."""
+        made = sample("path", [3.0 + 0.05 * n for n in range(60)])
+        trace = replace(made.evidence.trace, headers_at=3.0)
+        late = results_of([replace(made, evidence=replace(made.evidence, trace=trace))] * 3)
+        for said in (audit_page(late), text_of(late, 200)):
+            assert "own address would tell: in every answer the headers came with the first token" in said
+            assert "lab audit https://path/v1 --direct http://MODEL:PORT" in said
+
     def test_foreign_words_are_escaped(self, held: AuditResults) -> None:
         """Nothing that came from outside is markup."""
         page = audit_page(held)

@@ -343,3 +343,10 @@ def test_an_exchange_over_http_2_shows_nothing_in_another_version(version: str, 
     asked = Exchange("stream", TEN.the_plan, http=HttpVersion.HTTP_2)
     made = Exchanged.alone(asked, replace(evidence, trace=replace(evidence.trace, version=version)))
     assert observe(Requirement.DELIVERS_TOKENS_AS_THEY_COME, {"stream": made}).state is state
+
+
+def test_a_death_that_comes_too_soon_says_what_the_plan_lacks() -> None:
+    """One exchange whose model died at once: nobody can tell whether its tokens were lost by the path."""
+    found = find("delivers-what-was-sent", {"stream": CUT})
+    assert "none of 1" not in found.evidence
+    assert 'fault_delay = "500ms"' in found.evidence

@@ -101,7 +101,7 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
     endings = _endings(ended, by_route)
     groups = _groups(settings, measured, endings)
     timeouts = _timeouts(readings, by_route)
-    clues = tuple(dict.fromkeys(clue for one in samples for clue in hop_clues(_route(one), one.evidence.trace)))
+    clues = _clues(samples)
     audited = [readings[place] for place in by_route[routes[0]]] if routes else []
     here, direct = _beside_direct(ended, by_route, routes)
     anomalies = _anomalies(here, direct, routes[0] if routes else "", timeouts)
@@ -123,6 +123,20 @@ def conclude(samples: Sequence[Sample], *, longest: float | None) -> Conclusions
         proven=proven,
         only_direct=unknown_headers(here, direct),
     )
+
+
+def _clues(samples: Sequence[Sample]) -> tuple[HopClue, ...]:
+    """Each product once for each route, by the first reply that gave it away; one with a version says more.
+
+    Headers such as a time in milliseconds differ from reply to reply, and are no other product.
+    """
+    found: dict[tuple[str, str], HopClue] = {}
+    for one in samples:
+        for clue in hop_clues(_route(one), one.evidence.trace):
+            known = found.get((clue.route, clue.product))
+            if known is None or (clue.version and not known.version):
+                found[clue.route, clue.product] = clue
+    return tuple(found.values())
 
 
 def _endings(ended: Sequence[Ended], by_route: Mapping[str, Sequence[int]]) -> list[EndingFinding]:

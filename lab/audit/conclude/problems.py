@@ -176,7 +176,9 @@ def _of_holding(held: Sequence[GroupFinding], scene: _Scene, measured: Sequence[
     alike = ", and alike in the other settings" if len(held) > 1 else ""
     words = f"tokens came {first.delivery.delivery} ({first.delivery.confidence})"
     sentence = f"{words}{by}: {first.delivery.reason}{alike}"
-    remedy = scene.remedy(Trouble.HOLDING, first.route, _burst_maker(held, measured))
+    coded = all(group.accept_encoding for group in held)
+    trouble = Trouble.COMPRESSION if coded else Trouble.HOLDING
+    remedy = scene.remedy(trouble, first.route, "" if coded else _burst_maker(held, measured))
     return Problem(scene.severity(first.route), first.route, sentence, remedy, asked(held))
 
 

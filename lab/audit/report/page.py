@@ -11,17 +11,23 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
+from lab.audit.conclude.measured import SampleResult
 from lab.audit.report import lanes
-from lab.audit.report.rows import COLUMNS, exit_code, headline, problems, reasons_why_not, rows, untold
+from lab.audit.report.rows import COLUMNS, exit_code, headline, only_direct, problems, reasons_why_not, rows, untold
 from lab.audit.results import AuditResults
 from lab.errors import ExitCode
 from lab.printable import printable
 from lab.reports import phrases
 from lab.reports.pages import page_environment
+from lab.reports.scale import Scale
 from lab.reports.style import page_style
 
 MOST_LANES = 60
 """How many samples are drawn; all of them are in `audit.json`."""
+
+
+_Picture = tuple[int, SampleResult, lanes.Lane]
+"""A sample, its number, and how it is drawn."""
 
 
 def audit_page(results: AuditResults) -> str:
@@ -35,16 +41,26 @@ def audit_page(results: AuditResults) -> str:
             found=results.conclusions,
             headline=headline(results),
             why_not=reasons_why_not(results),
+            only_direct=only_direct(results),
             problems=problems(results),
             tone=_tone(results),
             said=results.stopped_by is ExitCode.REQUIREMENT_FAILED,
             columns=COLUMNS,
             rows=rows(results),
-            pictures=[(sample, lanes.lane(sample, scale)) for sample in results.samples[:MOST_LANES]],
+            pictures=_pictures(results, scale),
             hidden=max(0, len(results.samples) - MOST_LANES),
             style=page_style(("lab.audit.report", "audit.css")),
         )
     )
+
+
+def _pictures(results: AuditResults, scale: Scale) -> list[tuple[int, SampleResult, lanes.Lane, list[_Picture]]]:
+    """The first answer of each kind with its picture, and behind it the others that were asked and ended alike."""
+    kinds: dict[tuple[object, ...], list[_Picture]] = {}
+    for number, sample in enumerate(results.samples[:MOST_LANES], 1):
+        kind = sample.route, sample.http, bool(sample.accept_encoding), sample.ending, sample.status, sample.judged
+        kinds.setdefault(kind, []).append((number, sample, lanes.lane(sample, scale)))
+    return [(*first, others) for first, *others in kinds.values()]
 
 
 def _tone(results: AuditResults) -> str:

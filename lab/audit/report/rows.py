@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -19,6 +20,7 @@ COLUMNS = (
 )
 
 _GOOD = "Nothing is known to be wrong."
+_WARNED = "Nothing is known to fail."
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,17 @@ def headline(results: AuditResults) -> str:
         return f"Nothing was learnt about the path: {results.stopped or 'no answer came'}."
     groups = _audited(found)
     failures = sum(problem.severity is Severity.FAILURE for problem in found.problems)
+    warnings = len(found.problems) - failures
     open_ = " and ".join(untold(results))
-    good = f"Nothing is known to be wrong, but the audit cannot tell {open_}." if open_ else _GOOD
+    fine = _WARNED if warnings else _GOOD
+    good = f"{fine[:-1]}, but the audit cannot tell {open_}." if open_ else fine
     parts = [
         "The path fails." if found.failed else good,
         f"Delivery: {_deliveries(groups)}.",
         f"Endings: {_endings(groups)}.",
         f"Of the routes, {found.culprit} is the one that makes it worse." if found.culprit else "",
         f"{plural(failures, 'failure')}, see below." if failures > 1 else "",
+        f"{plural(warnings, 'warning')}, see below." if warnings and not failures else "",
     ]
     return " ".join(part for part in parts if part)
 
@@ -103,6 +108,17 @@ def reasons_why_not(results: AuditResults) -> tuple[str, ...]:
         *(f"{reason[0].upper()}{reason[1:]}" for reason in results.unmeasured),
     ]
     return tuple(said)
+
+
+def only_direct(results: AuditResults) -> str:
+    """What only the model's own address would tell, with the command that asks it; empty where nothing is left."""
+    if results.conclusions is None or not results.conclusions.only_direct:
+        return ""
+    url = shlex.quote(results.routes[0].url)
+    return (
+        f"Only the model's own address would tell: {results.conclusions.only_direct}. "
+        f"lab audit {url} --direct http://MODEL:PORT"
+    )
 
 
 def _and_others(reasons: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from lab.audit.conclude.confidence import Severity
-from lab.audit.report.rows import COLUMNS, GroupRow, headline, problems, reasons_why_not, rows
+from lab.audit.report.rows import COLUMNS, GroupRow, headline, only_direct, problems, reasons_why_not, rows
 from lab.audit.results import AuditResults
 from lab.errors import ExitCode
 from lab.printable import printable
@@ -104,6 +104,8 @@ def _reasons(results: AuditResults, found: Sequence[GroupRow], out: Console) -> 
             if reason not in above and (row.route, name, verdict) not in seen:
                 _line(out, f"  {row.route} over HTTP/{row.http}{coding}. {name} {verdict}: {reason}")
             seen.add((row.route, name, verdict))
+    if unasked := only_direct(results):
+        _line(out, f"  {unasked}")
     proven = results.conclusions.proven.sentence
     if proven not in above:
         _line(out, f"  {proven[0].upper()}{proven[1:]}.")

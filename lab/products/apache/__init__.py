@@ -65,7 +65,16 @@ PRODUCT = Product(
         pages=(re.compile(r"<address>Apache(?:/([\w.]+))?"),),
     ),
     refusals=_REFUSALS,
-    remedy=Remedy("recommended.conf", {Trouble.TIMEOUT: ("ProxyTimeout",)}),
+    remedy=Remedy(
+        "recommended.conf",
+        {Trouble.TIMEOUT: ("ProxyTimeout",)},
+        dict.fromkeys(
+            (Trouble.HOLDING, Trouble.COMPRESSION),
+            "its proxy hands tokens on as they come, and so does `mod_deflate` (tested, from "
+            "scenarios/compression/apache): look at other filters on this route, and leave text/event-stream out of "
+            "their `AddOutputFilterByType`.",
+        ),
+    ),
     # For `User` and `Group`, which distributions write into its configuration.
     capabilities=("SETGID", "SETUID"),
     # All workers of Debian's configuration, and what each of its processes has beside them.

@@ -36,5 +36,14 @@ PRODUCT = Product(
     version_pattern=r"^v?(\d+\.\d+\.\d+)",
     signs=Signs((header("server", rf"^caddy{VERSION}"), header("via", r"\bcaddy\b"))),
     at_home=_at_home,
-    remedy=Remedy("recommended.caddyfile", {Trouble.TIMEOUT: ("response_header_timeout", "read_timeout")}),
+    remedy=Remedy(
+        "recommended.caddyfile",
+        {Trouble.TIMEOUT: ("response_header_timeout", "read_timeout")},
+        dict.fromkeys(
+            (Trouble.HOLDING, Trouble.COMPRESSION),
+            "it hands event streams on at once, unless `encode` compresses them, which holds them before 2.9: update, "
+            "or give `encode` the line `match header Content-Type application/json*` (tested, from "
+            "scenarios/compression/caddy/fixed.caddyfile).",
+        ),
+    ),
 )

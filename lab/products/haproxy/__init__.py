@@ -50,6 +50,7 @@ PRODUCT = Product(
         "recommended.cfg",
         {
             Trouble.HOLDING: ("option http-no-delay",),
+            Trouble.COMPRESSION: ("option http-no-delay",),
             Trouble.TIMEOUT: ("timeout client", "timeout server"),
             Trouble.GOES_ON: ("option abortonclose",),
         },

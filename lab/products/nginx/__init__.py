@@ -82,6 +82,7 @@ PRODUCT = Product(
         "streaming.conf",
         {
             Trouble.HOLDING: ("proxy_http_version", "proxy_buffering", "gzip"),
+            Trouble.COMPRESSION: ("proxy_buffering", "gzip"),
             Trouble.TIMEOUT: ("proxy_read_timeout",),
             Trouble.HIDDEN_CUT: ("proxy_http_version", "proxy_buffering"),
         },

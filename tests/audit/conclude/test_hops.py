@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import lab
+from lab.audit.conclude.findings import conclude
 from lab.audit.conclude.hops import HopClue, header_anomalies, hop_clues
 from lab.audit.conclude.remedies import remedy_for
 from lab.vocabulary import Trouble
@@ -106,3 +107,25 @@ def test_an_unknown_product_gets_general_advice(trouble: Trouble) -> None:
     """Where no tested configuration exists, nothing is quoted."""
     assert remedy_for(trouble, ["Cloudflare"]) == remedy_for(trouble, [])
     assert "`" not in remedy_for(trouble, [])
+
+
+def test_a_header_that_differs_from_reply_to_reply_is_one_product() -> None:
+    """Nine replies with Envoy's own time in each: one line, and not nine."""
+    headers = [(*HEADERS, ("x-envoy-upstream-service-time", str(number))) for number in range(9)]
+    made = [sample(writes(steady(30, 0.05)), headers=each) for each in headers]
+    (clue,) = conclude(made, longest=None).hops
+    assert clue.product == "Envoy"
+
+
+@pytest.mark.parametrize("title", ["Caddy", "Apache httpd", "nginx", "HAProxy"])
+def test_what_compression_holds_has_the_products_own_remedy(title: str) -> None:
+    """Each product whose compression was tested says what mends it, and where that was shown."""
+    remedy = remedy_for(Trouble.COMPRESSION, [title])
+    assert remedy.startswith(f"{title}: ")
+    assert "tested, from" in remedy
+    assert "scenario compression" in remedy
+
+
+def test_where_the_application_compresses_it_is_named() -> None:
+    """No proxy mends what the application does."""
+    assert "Where the application compresses itself" in remedy_for(Trouble.COMPRESSION, [])
