@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from dataclasses import replace
@@ -350,3 +351,19 @@ def test_a_death_that_comes_too_soon_says_what_the_plan_lacks() -> None:
     found = find("delivers-what-was-sent", {"stream": CUT})
     assert "none of 1" not in found.evidence
     assert 'fault_delay = "500ms"' in found.evidence
+
+
+@pytest.mark.parametrize("requirement", ["delivers-tokens-as-they-come", "lets-long-answers-finish"])
+def test_what_most_clients_do_not_read_is_not_met(requirement: str) -> None:
+    """Each piece comes at once, as a gzip member of its own; the same in one piece of text is met."""
+    build = lockstep(TEN)
+    exchange, whole = Exchange("stream", build.the_plan), build.evidence()
+    body = tuple(replace(read, data=gzip.compress(read.data)) for read in whole.trace.body)
+    headers = (*whole.trace.headers, ("content-encoding", "gzip"))
+    packed = replace(whole, trace=replace(whole.trace, body=body, reads=body, headers=headers))
+    plain, found = (
+        observe(Requirement(requirement), {"stream": Exchanged.alone(exchange, each)}, {}) for each in (whole, packed)
+    )
+    assert plain.met
+    assert found.state is State.NOT_MET
+    assert "a client that stops after the first gets" in found.evidence

@@ -12,7 +12,8 @@ from hypothesis.strategies import floats, randoms
 from lab.evidence import Evidence, Stall, TransportEnd, Written
 from lab.judge import judge, judge_all
 from lab.judge.agreement import COARSE_DEATHS, COARSE_PART
-from lab.judge.timeouts import SHORTEST_IDLE, Exposure, blame, tolerance
+from lab.judge.endings import Reading
+from lab.judge.timeouts import SHORTEST_IDLE, Exposure, blame, exposure_of, tolerance
 from lab.vocabulary import Cause, Ending
 
 from .builder import START, Build
@@ -324,3 +325,12 @@ def _random_exposure(draw: Random) -> Exposure:
         survived_idle=max(gaps, default=0.0),
         survived_total=last if died else end,
     )
+
+
+@pytest.mark.parametrize("value", [0.3, 0.8, 1.2])
+def test_half_a_second_is_no_tolerance_among_short_lives(value: float) -> None:
+    """One died at that time, and another one half a time later: no one timeout ended both."""
+    pace = value / 10
+    sooner, later = cut(steady(value, pace), value), cut(steady(1.5 * value, pace), 1.5 * value)
+    readings = [exposure_of(Reading.of(each)) for each in (sooner, later)]
+    assert blame(readings).cause is None

@@ -205,3 +205,12 @@ def test_a_bomb_amid_the_layers_is_found() -> None:
     assert decoder.feed(zipped(31)(nothing * 2**20)) == b""
     assert decoder.overfull
     assert "1,048,576 bytes" in decoder.trouble
+
+
+def test_a_brotli_body_that_cannot_be_decoded_is_unfinished() -> None:
+    """After bad data the decoder cannot even be asked whether it has finished: nothing raises."""
+    decoder = ContentDecoder("br")
+    decoder.feed(brotli.compress(b"one"))
+    decoder.feed(brotli.compress(b"two"))
+    assert decoder.trouble.startswith("bad br data")
+    assert decoder.unfinished
