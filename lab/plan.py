@@ -1,9 +1,10 @@
 """The plan: what the model server is told to do for one request.
 
 A plan is written as a URL query, `tokens=50&interval=20ms&fault=fin@10`, and travels with the request:
-in the header `X-Lab-Plan`, or behind a question mark in the model's name (`lab?tokens=50`), so that any
-unmodified SDK can choose one. In `scenario.toml` the same names stand as a table. The set of fields is
-closed: a name that is not here, and a value that makes no sense, is refused with the field's name.
+in the header `X-Lab-Plan`, behind a question mark in the model's name (`lab?tokens=50`), so that any
+unmodified SDK can choose one, or in the user's message (see `lab.directive`). In `scenario.toml` the same
+names stand as a table. The set of fields is closed: a name that is not here, and a value that makes no
+sense, is refused with the field's name.
 
 Times are planned, never slept: the schedule turns a plan into absolute offsets from the request.
 """
@@ -319,6 +320,15 @@ def plan_from_query(query: str) -> Plan:
     Raises:
         PlanError: names the field that is unknown, repeated or makes no sense.
     """
+    return make_plan(query_fields(query))
+
+
+def query_fields(query: str) -> dict[str, Any]:
+    """The fields of a URL query, whatever they are.
+
+    Raises:
+        PlanError: it is no query, or names a field twice.
+    """
     fields: dict[str, Any] = {}
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
@@ -328,7 +338,7 @@ def plan_from_query(query: str) -> Plan:
         if name in fields:
             raise PlanError(name, "given twice")
         fields[name] = value
-    return make_plan(fields)
+    return fields
 
 
 __all__ = [
@@ -346,4 +356,5 @@ __all__ = [
     "StampKind",
     "make_plan",
     "plan_from_query",
+    "query_fields",
 ]

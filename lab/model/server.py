@@ -12,8 +12,8 @@
                                                 background response what was generated
     POST /lab/confirm/{request}/{number}        the probe has that token (lockstep); answers 204
 
-The plan comes in the header `X-Lab-Plan` or behind a question mark in the model's name; the request's id
-in `X-Lab-Request`, made up where there is none, and echoed. Nothing else is remembered but the ledger and, within
+The plan and the request's id come in headers, in the model's name or in the user's message (`lab.directive`); an id is
+made up where there is none, and echoed. Nothing else is remembered but the ledger and, within
 bounds, the background responses (`lab.model.background`). Who is let in: see `lab.model.guard`.
 
 Whatever a client sends costs a bounded part of the memory: of connections (`lab.model.connections`), bodies and replies
@@ -31,7 +31,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from itertools import count
 from types import TracebackType
 from typing import Self
 
@@ -39,29 +38,28 @@ from aiohttp import web
 
 from lab.model.aside import Aside
 from lab.model.background import Background, Response
-from lab.model.bodies import BodyRefused, read_body
+from lab.model.bodies import BodyRefused
 from lab.model.connections import Connections
-from lab.model.documents import error_reply, write_document
+from lab.model.documents import error_reply, text_reply, write_document
 from lab.model.guard import Guard
 from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book
 from lab.model.reply import ReplyWriter, WrittenReply
+from lab.model.requests import Question, RequestReader
 from lab.model.room import Full, Room, Share
 from lab.model.schedule import Shelf, compose, make_script
 from lab.model.steps import Schedule, Script
-from lab.plan import PLAN_HEADER, REQUEST_HEADER, FaultKind, Plan, PlanError, plan_from_query
+from lab.plan import FaultKind, Plan
 from lab.pulse import Pulse
 from lab.wire import FORMATS
-from lab.wire.format import Asked, WireFormat
+from lab.wire.format import WireFormat
 from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
 from lab.wire.openai_responses import FORMAT as RESPONSES
 from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,200}")
-
 _CLOSING_SECONDS = 1.0
 
-_READ_AT_ONCE = 64 * 1024
-"""Bytes of JSON that are read in the event loop: some milliseconds at worst, while others wait."""
+# A ledger that is an answer's text: its pieces, the text, its JSON, and the body.
+_COPIES = 4
 
 # One made, the same as a chunk, and what the transport still has of the one before.
 _STEPS_AT_ONCE = 4
@@ -90,7 +88,7 @@ class ModelServer:
         self._aside = Aside()
         self._background = Background(self._book, self._aside)
         self._replies: set[asyncio.Task[object]] = set()
-        self._names = (f"unnamed-{number}" for number in count(1))
+        self._reader = RequestReader(self._aside)
         self._runner: web.AppRunner | None = None
         self._connections: Connections | None = None
 
@@ -160,13 +158,16 @@ class ModelServer:
         with self._room.share() as share:
             response: Response | None = None
             try:
-                name, arrived, asked, plan = await self._read(wire, request, share)
+                question = await self._reader.read(wire, request, share)
+                asked, plan = question.asked, question.plan
+                if question.ledger:
+                    return await self._answer_with_ledger(wire, question, share)
                 refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
                 background = asked.background and not refused
                 script = self._background.script(plan, asked) if background else make_script(plan, wire, asked)
                 share.take(_weight(script))
                 if background:
-                    opened = self._background.open(script, _version(request), arrived, stream=asked.stream)
+                    opened = self._background.open(script, _version(request), question.arrived, stream=asked.stream)
                     response, schedule = await opened
             except BodyRefused as error:
                 reply = error_reply(wire, error.status, str(error))
@@ -178,32 +179,23 @@ class ModelServer:
                 return error_reply(wire, 429, str(error))
             if response is not None:
                 with response.streaming():
-                    return await self._write(request, name, plan, schedule, arrived)
+                    return await self._write(request, question.name, plan, schedule, question.arrived)
             with await self._schedule(script, stream=asked.stream) as schedule:
-                return await self._write(request, name, plan, schedule, arrived)
+                return await self._write(request, question.name, plan, schedule, question.arrived)
 
-    async def _read(self, wire: WireFormat, request: web.Request, share: Share) -> tuple[str, float, Asked, Plan]:
-        """What a request says: its id, when it had arrived, what it asks for, the plan.
+    async def _answer_with_ledger(self, wire: WireFormat, question: Question, share: Share) -> web.Response:
+        """A ledger as the answer's text: a path that passes nothing but questions shows by it what came.
 
         Raises:
-            Refused: its body is not taken.
-            ValueError: it makes no sense; names the field.
-            Full: there is no room for its body.
+            Full: there is no room for it.
         """
-        body = await read_body(request, share)
-        arrived = time.monotonic()
-        name = self._read_name(request)
-        header = request.headers.get(PLAN_HEADER)
-        if request.method == "GET":
-            # Beside a plan in the header, the query is the page's own.
-            asked = Asked("lab" if header is not None else f"lab?{request.query_string}", stream=True)
-        elif len(body) <= _READ_AT_ONCE:
-            asked = wire.read_ask(body)
-        else:
-            asked = await self._aside.work(partial(wire.read_ask, body))
-        # The body is needed no more.
-        share.give_back()
-        return name, arrived, asked, _read_plan(header, asked.model)
+        pieces = list[bytes]()
+        for piece in self._book.read(question.ledger) or (b"[]",):
+            share.take(_COPIES * len(piece))
+            pieces.append(piece)
+            await asyncio.sleep(0)
+        text = b"".join(pieces).decode()
+        return await self._aside.work(partial(text_reply, wire, question.asked, text))
 
     async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
         if script.short:
@@ -240,7 +232,7 @@ class ModelServer:
         if response is None:
             return _no_response(request)
         try:
-            name, after = self._read_name(request), _read_place(request)
+            name, after = self._reader.name(request), _read_place(request)
         except ValueError as error:
             return error_reply(RESPONSES, 400, str(error))
         if after is None:
@@ -278,12 +270,6 @@ class ModelServer:
         finally:
             self._replies.discard(reply)
 
-    def _read_name(self, request: web.Request) -> str:
-        name = request.headers.get(REQUEST_HEADER) or next(self._names)
-        if not _REQUEST_ID.fullmatch(name):
-            raise ValueError(f"{REQUEST_HEADER}: {name[:40]!r} does not match {_REQUEST_ID.pattern}")
-        return name
-
     async def _ledger(self, request: web.Request) -> web.StreamResponse:
         attempts = self._book.read(request.match_info["request"])
         if attempts is None:
@@ -293,28 +279,6 @@ class ModelServer:
     async def _confirm(self, request: web.Request) -> web.Response:
         known = self._book.confirm(request.match_info["request"], int(request.match_info["number"]))
         return web.Response(status=204 if known else 404)
-
-
-def _read_plan(header: str | None, model: str) -> Plan:
-    """The plan of the header or of the model's name; the default plan where neither has one.
-
-    Raises:
-        ValueError: names the field at fault, or says that the two differ.
-    """
-    _, _, query = model.partition("?")
-    try:
-        in_model = plan_from_query(query)
-    except PlanError as error:
-        raise ValueError(f"model: {error}") from None
-    if header is None:
-        return in_model
-    try:
-        in_header = plan_from_query(header)
-    except PlanError as error:
-        raise ValueError(f"{PLAN_HEADER}: {error}") from None
-    if query and in_model != in_header:
-        raise ValueError(f"{PLAN_HEADER}: another plan stands in the model's name; give one of the two")
-    return in_header
 
 
 def _weight(script: Script) -> int:

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from lab.wire import sse
+from lab.wire.directive import find_directive
 from lab.wire.events import (
     ErrorEvent,
     Event,
@@ -87,13 +88,18 @@ class AnthropicMessages:
         """See `WireFormat.key_header`."""
         return ("x-api-key", key)
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """See `WireFormat.read_ask`; `max_tokens` is required."""
-        fields = read_request(body, "messages")
+        fields = read_request(body, "messages", planned=planned)
         limit = read_limit(fields, "max_tokens")
-        if limit is None:
+        if limit is None and not planned:
             raise ValueError("max_tokens: Field required")
-        return Asked(model=fields["model"], stream=read_stream(fields, default=False), max_tokens=limit)
+        return Asked(
+            model=fields["model"],
+            stream=read_stream(fields, default=False),
+            max_tokens=limit,
+            directive=find_directive(fields),
+        )
 
     def opening(self, reply: Reply) -> bytes:
         """`message_start` and `content_block_start`."""

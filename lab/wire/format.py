@@ -52,6 +52,7 @@ class Asked:
         max_tokens: the longest answer that is wanted; None where the request sets no limit.
         include_usage: whether a usage event is wanted at the end of a stream.
         background: whether the reply is to be generated whether anybody listens or not (OpenAI Responses).
+        directive: the query of the directive in the user's message; empty where none is there.
     """
 
     model: str
@@ -59,6 +60,7 @@ class Asked:
     max_tokens: int | None = None
     include_usage: bool = False
     background: bool = False
+    directive: str = ""
 
 
 class Reader(Protocol):
@@ -96,8 +98,12 @@ class WireFormat(Protocol):
         """The header, name and value, in which a key travels."""
         ...
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """Read a request's body.
+
+        Args:
+            body: the body.
+            planned: whether a header says already what to do, so that nothing is required of the body.
 
         Raises:
             ValueError: the body is no JSON object or lacks what the format requires; names the field.
@@ -156,6 +162,9 @@ class WireFormat(Protocol):
         ...
 
 
+DEFAULT_MODEL = "lab"
+"""The model's name where a request need not give one."""
+
 LONGEST_MODEL = 4_000
 """Characters in a model's name: room for a plan with hundreds of gaps, and little enough to stand in every event."""
 
@@ -177,12 +186,13 @@ def read_text(value: object) -> str:
     raise TypeError(f"text that is {value!r}")
 
 
-def read_request(body: bytes, *questions: str) -> dict[str, Any]:
+def read_request(body: bytes, *questions: str, planned: bool = False) -> dict[str, Any]:
     """The fields of a request, checked for what every format requires: a model, and something to answer.
 
     Args:
         body: the request's body.
         questions: the fields in which the format takes it, of which one is enough: `messages`, `input`.
+        planned: whether neither is required: what is missing is filled in, an empty body too.
 
     Raises:
         ValueError: names the field that is missing or makes no sense.
@@ -191,13 +201,15 @@ def read_request(body: bytes, *questions: str) -> dict[str, Any]:
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
         raise ValueError(f"the body has more than {MOST_VALUES} values")
     try:
-        fields = json.loads(body)
+        fields = json.loads(body or b"{}" if planned else body)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is no JSON: {error}") from None
     if not isinstance(fields, dict):
         raise ValueError("the body is no JSON object")
+    if planned:
+        fields.setdefault("model", DEFAULT_MODEL)
     _check_model(fields.get("model"))
-    if not any(_is_question(name, fields.get(name)) for name in questions):
+    if not planned and not any(_is_question(name, fields.get(name)) for name in questions):
         raise ValueError(f"{' or '.join(questions)}: at least one is required")
     return fields
 

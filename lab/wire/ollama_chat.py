@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lab.wire.directive import find_directive
 from lab.wire.events import (
     ErrorEvent,
     Event,
@@ -83,9 +84,9 @@ class OllamaChat:
         """See `WireFormat.key_header`; for Ollama's cloud and for gateways, since a local server asks for none."""
         return ("Authorization", f"Bearer {key}")
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """See `WireFormat.read_ask`; a negative `num_predict` is Ollama's way to ask for no limit."""
-        fields = read_request(body, "messages")
+        fields = read_request(body, "messages", planned=planned)
         options = fields.get("options") or {}
         if not isinstance(options, dict):
             raise ValueError("options: must be an object")
@@ -95,6 +96,7 @@ class OllamaChat:
             model=fields["model"],
             stream=read_stream(fields, default=True),
             max_tokens=None if unlimited else read_limit(options, "num_predict"),
+            directive=find_directive(fields),
         )
 
     def opening(self, reply: Reply) -> bytes:

@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from lab.wire import sse
+from lab.wire.directive import find_directive
 from lab.wire.events import (
     Event,
     Finish,
@@ -86,9 +87,9 @@ class OpenAIChat:
         """See `WireFormat.key_header`."""
         return ("Authorization", f"Bearer {key}")
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """See `WireFormat.read_ask`."""
-        fields = read_request(body, "messages")
+        fields = read_request(body, "messages", planned=planned)
         options = fields.get("stream_options")
         if options is not None and not isinstance(options, dict):
             raise ValueError("stream_options: must be an object")
@@ -97,6 +98,7 @@ class OpenAIChat:
             stream=read_stream(fields, default=False),
             max_tokens=read_limit(fields, "max_completion_tokens", "max_tokens"),
             include_usage=bool((options or {}).get("include_usage")),
+            directive=find_directive(fields),
         )
 
     def opening(self, reply: Reply) -> bytes:

@@ -18,6 +18,7 @@ import json
 from typing import Any
 
 from lab.wire import sse
+from lab.wire.directive import find_directive
 from lab.wire.events import (
     Contradiction,
     ErrorEvent,
@@ -104,9 +105,9 @@ class OpenAIResponses:
         """See `WireFormat.key_header`."""
         return ("Authorization", f"Bearer {key}")
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """See `WireFormat.read_ask`."""
-        fields = read_request(body, "input")
+        fields = read_request(body, "input", planned=planned)
         background = read_switch(fields, "background", default=False)
         if background and not read_switch(fields, "store", default=True):
             raise ValueError("background: needs a response that is stored, so store cannot be false")
@@ -115,6 +116,7 @@ class OpenAIResponses:
             stream=read_stream(fields, default=False),
             max_tokens=read_limit(fields, "max_output_tokens"),
             background=background,
+            directive=find_directive(fields),
         )
 
     def opening(self, reply: Reply) -> bytes:
