@@ -68,17 +68,17 @@ class OllamaChat:
 
     def ask(self, model: str, *, stream: bool, max_tokens: int, prompt: str = "Count.") -> Ask:
         """See `WireFormat.ask`."""
-        body = {
-            "model": model,
-            "messages": [{"role": "user", "content": prompt}],
-            "stream": stream,
-            "options": {"num_predict": max_tokens},
-        }
+        options = {"num_predict": max_tokens}
+        body = {"model": model, **self.question(prompt), "stream": stream, "options": options}
         headers = (
             ("Content-Type", "application/json"),
             ("Accept", self.stream_type if stream else "application/json"),
         )
         return Ask(self.path, headers, compact(body).encode())
+
+    def question(self, prompt: str) -> dict[str, Any]:
+        """The field of a request that holds the question."""
+        return {"messages": [{"role": "user", "content": prompt}]}
 
     def key_header(self, key: str) -> tuple[str, str]:
         """See `WireFormat.key_header`; for Ollama's cloud and for gateways, since a local server asks for none."""
@@ -86,7 +86,7 @@ class OllamaChat:
 
     def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """See `WireFormat.read_ask`; a negative `num_predict` is Ollama's way to ask for no limit."""
-        fields = read_request(body, "messages", planned=planned)
+        fields = read_request(body, *self.question("x"), planned=planned)
         options = fields.get("options") or {}
         if not isinstance(options, dict):
             raise ValueError("options: must be an object")
@@ -105,15 +105,15 @@ class OllamaChat:
 
     def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
         """One line with a piece of text."""
-        return write_line(_piece(reply.model, text))
+        return write_line(self._piece(reply.model, text))
 
     def heartbeat(self) -> bytes:
         """A line with a piece that has no text."""
-        return write_line(_piece("lab", ""))
+        return write_line(self._piece("lab", ""))
 
     def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
         """The last line."""
-        return write_line(_last(reply, "", reason, tokens))
+        return write_line(self._last(reply, "", reason, tokens))
 
     def marker(self, reply: Reply) -> bytes:
         """Nothing: the last line is the marker."""
@@ -125,7 +125,7 @@ class OllamaChat:
 
     def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
         """The last line with the whole text in it."""
-        return compact(_last(reply, text, reason, tokens)).encode()
+        return compact(self._last(reply, text, reason, tokens)).encode()
 
     def error_kind(self, status: int) -> str:
         """See `WireFormat.error_kind`; there is but one."""
@@ -147,6 +147,27 @@ class OllamaChat:
             return [event for event in events if not isinstance(event, (Heartbeat, Opening))]
         except BROKEN as error:
             return [Unreadable(f"no chat reply: {error!r}", shortened(body))]
+
+    def said(self, text: str) -> dict[str, Any]:
+        """The fields of a line that carry the text."""
+        return {"message": {"role": "assistant", "content": text}}
+
+    def _piece(self, model: str, text: str) -> dict[str, Any]:
+        return {"model": model, "created_at": _CREATED, **self.said(text), "done": False}
+
+    def _last(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> dict[str, Any]:
+        """The last line; without a reason, the one of a server whose model process has died."""
+        return {
+            **self._piece(reply.model, text),
+            "done": True,
+            **({} if reason is None else {"done_reason": _REASONS[reason]}),
+            "total_duration": (reply.prompt_tokens + tokens) * _NANOSECONDS,
+            "load_duration": 0,
+            "prompt_eval_count": reply.prompt_tokens,
+            "prompt_eval_duration": reply.prompt_tokens * _NANOSECONDS,
+            "eval_count": tokens,
+            "eval_duration": tokens * _NANOSECONDS,
+        }
 
 
 class OllamaChatReader:
@@ -179,7 +200,9 @@ def _read_document(document: dict[str, Any]) -> list[Event]:
         return [_read_error(document["error"])]
     done = document["done"] is True
     message = document.get("message") or {}
-    thinking, text = read_text(message.get("thinking")), read_text(message.get("content"))
+    # `/api/generate` has the text in a field of the line itself.
+    thinking = read_text(message.get("thinking")) or read_text(document.get("thinking"))
+    text = read_text(message.get("content")) or read_text(document.get("response"))
     events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
     events += [OtherPiece("tool_calls")] if message.get("tool_calls") else []
     if done:
@@ -198,26 +221,6 @@ def _read_end(document: dict[str, Any]) -> list[Event]:
 
 def _read_error(error: Any) -> ErrorEvent:
     return ErrorEvent(_ERROR, str(error.get("message") or error) if isinstance(error, dict) else str(error))
-
-
-def _piece(model: str, text: str) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text}
-    return {"model": model, "created_at": _CREATED, "message": message, "done": False}
-
-
-def _last(reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> dict[str, Any]:
-    """The last line; without a reason, the one of a server whose model process has died."""
-    return {
-        **_piece(reply.model, text),
-        "done": True,
-        **({} if reason is None else {"done_reason": _REASONS[reason]}),
-        "total_duration": (reply.prompt_tokens + tokens) * _NANOSECONDS,
-        "load_duration": 0,
-        "prompt_eval_count": reply.prompt_tokens,
-        "prompt_eval_duration": reply.prompt_tokens * _NANOSECONDS,
-        "eval_count": tokens,
-        "eval_duration": tokens * _NANOSECONDS,
-    }
 
 
 FORMAT = OllamaChat()
