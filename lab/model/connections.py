@@ -46,6 +46,8 @@ LAST_WORDS_SECONDS = 1.0
 be lost."""
 
 _SPARE_FILES = 64
+# Bytes of a connection that show what is spoken.
+_BEGIN = 8
 _READ_BYTES = 64 * 2**10
 _LOOK_EVERY = 1.0
 _BACKLOG = 4096
@@ -68,7 +70,7 @@ class Doorkeeper(Protocol):
 class Connection(web.RequestHandler):
     """One connection; `reading` is True while a handler reads a body, which is then bounded elsewhere."""
 
-    __slots__ = ("_ahead", "_all", "reading", "since")
+    __slots__ = ("_ahead", "_all", "_begin", "reading", "since")
 
     def __init__(self, everyone: Connections, server: web.Server) -> None:
         # Inflating comes after asking who sends it: see `lab.model.bodies`.
@@ -81,6 +83,7 @@ class Connection(web.RequestHandler):
         )
         self._all = everyone
         self._ahead = 0
+        self._begin = b""
         self.reading = False
         self.since = time.monotonic()
 
@@ -97,6 +100,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless too much has come that nobody reads."""
+        self._begin = self._begin or data[:_BEGIN]
         if not self.reading:
             self._ahead += len(data)
             self._all.ahead += len(data)
@@ -134,9 +138,15 @@ class Connection(web.RequestHandler):
         """What is no HTTP is the client's mistake, and fills nobody's log."""
         if status != 400:
             return super().handle_error(request, status, exc, message)
+        door = 0 if self.transport is None else self.transport.get_extra_info("sockname")[1]
+        self._all.no_http(self._begin, door)
         reply = web.Response(status=400, text=message, headers={"Server": "server"})
         reply.force_close()
         return reply
+
+
+def _unnoted(_begin: bytes, _door: int) -> None:
+    """For a server that keeps no record."""
 
 
 class Connections:
@@ -145,12 +155,16 @@ class Connections:
     Args:
         runner: the application's, which has been set up.
         door: who is let in.
+        no_http: is told how a connection began that is no HTTP, and at which port.
     """
 
-    def __init__(self, runner: web.AppRunner, door: Doorkeeper) -> None:
+    def __init__(
+        self, runner: web.AppRunner, door: Doorkeeper, no_http: Callable[[bytes, int], object] = _unnoted
+    ) -> None:
         assert runner.server is not None  # noqa: S101  # it has been set up
         self._server = runner.server
         self._door = door
+        self.no_http = no_http
         self._port = self._count = 0
         self.ahead = 0
         # Both in the order of time.

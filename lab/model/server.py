@@ -5,12 +5,15 @@
     GET  /v1/sse?PLAN                           a stream for a browser's EventSource, which cannot post
     GET  /v1/responses/{id}                     a background response; with ?stream=true&starting_after=N its events
     POST /v1/responses/{id}/cancel              stop generating it
-    GET  /v1/models                             for clients that ask first
+    GET  /v1/models, /health, /api/tags, ...    for clients and load balancers that ask first (`lab.model.lookups`)
     GET  /lab/health                            ready
     GET  /lab/clock                             the ledger's clock: {"now": seconds}
     GET  /lab/ledger/{request}                  every attempt of a request, as `lab.evidence.Ledger`; under the id of a
                                                 background response what was generated
+    GET  /lab/refusals/{request}                what was asked for, by that request or by none, and is not served
     POST /lab/confirm/{request}/{number}        the probe has that token (lockstep); answers 204
+
+But for the lab's own, each stands under any prefix: configurations put the model below one, and take it off again.
 
 The plan and the request's id come in headers, in the model's name or in the user's message (`lab.directive`); an id is
 made up where there is none, and echoed. Nothing else is remembered but the ledger and, within
@@ -30,6 +33,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -38,11 +42,13 @@ from aiohttp import web
 
 from lab.model.aside import Aside
 from lab.model.background import Background, Response
-from lab.model.bodies import BodyRefused
+from lab.model.bodies import BodyRefused, read_body
 from lab.model.connections import Connections
 from lab.model.documents import error_reply, text_reply, write_document
 from lab.model.guard import Guard
 from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book
+from lab.model.lookups import look_up, show
+from lab.model.refusals import Refusals
 from lab.model.reply import ReplyWriter, WrittenReply
 from lab.model.requests import Question, RequestReader
 from lab.model.room import Full, Room, Share
@@ -50,13 +56,18 @@ from lab.model.schedule import Shelf, compose, make_script
 from lab.model.steps import Schedule, Script
 from lab.plan import FaultKind, Plan
 from lab.pulse import Pulse
-from lab.wire import FORMATS
+from lab.wire import format_for_url
 from lab.wire.format import WireFormat
+from lab.wire.ollama_chat import FORMAT as OLLAMA_CHAT
 from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
 from lab.wire.openai_responses import FORMAT as RESPONSES
 from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
 _CLOSING_SECONDS = 1.0
+
+_BACKGROUND = re.compile(r"/responses/(?P<name>[^/]+)(?P<verb>/cancel)?/?$")
+_SHOW = "/api/show"
+_LOOKED_UP = ("GET", "HEAD", "OPTIONS")
 
 # A ledger that is an answer's text: its pieces, the text, its JSON, and the body.
 _COPIES = 4
@@ -81,7 +92,7 @@ class ModelServer:
         self._host = host
         self._port = port
         self._doors = tuple(doors)
-        self._guard = Guard(secret, host, {wire.path: wire for wire in FORMATS.values()}, OPENAI_CHAT)
+        self._guard = Guard(secret, host)
         self._book = Book()
         self._room = Room()
         self._shelf = Shelf()
@@ -89,6 +100,7 @@ class ModelServer:
         self._background = Background(self._book, self._aside)
         self._replies: set[asyncio.Task[object]] = set()
         self._reader = RequestReader(self._aside)
+        self._refusals = Refusals()
         self._runner: web.AppRunner | None = None
         self._connections: Connections | None = None
 
@@ -119,7 +131,7 @@ class ModelServer:
             self._application(), handler_cancellation=True, access_log=None, shutdown_timeout=_CLOSING_SECONDS
         )
         await self._runner.setup()
-        self._connections = Connections(self._runner, self._guard)
+        self._connections = Connections(self._runner, self._guard, self._refusals.note_no_http)
         try:
             _, self._port = await self._connections.start(self._host, self._port, self._doors)
         except OSError:
@@ -141,18 +153,69 @@ class ModelServer:
 
     def _application(self) -> web.Application:
         app = web.Application()
-        for wire in FORMATS.values():
-            app.router.add_post(wire.path, partial(self._answer, wire))
-        # Not HEAD too: it would generate an answer for nobody.
-        app.router.add_get(PLAIN_SSE.path, partial(self._answer, PLAIN_SSE), allow_head=False)
-        app.router.add_get(RESPONSES.path + "/{response}", self._read_response, allow_head=False)
-        app.router.add_post(RESPONSES.path + "/{response}/cancel", self._cancel_response)
-        app.router.add_get("/v1/models", _models)
-        app.router.add_get("/lab/health", _health)
         app.router.add_get("/lab/clock", _clock)
         app.router.add_get("/lab/ledger/{request}", self._ledger)
+        app.router.add_get("/lab/refusals/{request}", self._refused)
         app.router.add_post(r"/lab/confirm/{request}/{number:\d{1,9}}", self._confirm)
+        app.router.add_route("*", "/{path:.*}", self._any)
         return app
+
+    async def _any(self, request: web.Request) -> web.StreamResponse:
+        """Whatever is asked for under whichever prefix: an answer, something that is looked up, or nothing that is."""
+        method, path = request.method, request.path
+        wire, background = format_for_url(path), _BACKGROUND.search(path)
+        if wire is not None:
+            # Not HEAD too: it would generate an answer for nobody.
+            served = ("GET", "POST") if wire is PLAIN_SSE else ("POST",)
+            if method in served:
+                return await self._answer(wire, request)
+            return self._not_served(request, wire, served)
+        if background is not None:
+            cancelled = background["verb"] is not None
+            if method == ("POST" if cancelled else "GET"):
+                read = self._cancel_response if cancelled else self._read_response
+                return await read(request, background["name"])
+        if path.rstrip("/").endswith(_SHOW) and method == "POST":
+            return await self._show(request)
+        document = look_up(path)
+        if document is None:
+            return self._not_served(request, OPENAI_CHAT, ())
+        if method in _LOOKED_UP:
+            return web.json_response(document, headers={"Allow": ", ".join(_LOOKED_UP)})
+        return self._not_served(request, OPENAI_CHAT, _LOOKED_UP)
+
+    def _not_served(self, request: web.Request, wire: WireFormat, allowed: Sequence[str]) -> web.Response:
+        if allowed and request.method == "OPTIONS":
+            return web.Response(headers={"Allow": ", ".join((*allowed, "OPTIONS"))})
+        what = f"{request.method} {request.path[:200]}"
+        if allowed:
+            why = f"the lab's model server was asked for {what}, and serves it for {' and '.join(allowed)}"
+            return self._refuse(wire, request, 405, why)
+        return self._refuse(wire, request, 404, f"the lab's model server was asked for {what}, which it does not serve")
+
+    def _refuse(self, wire: WireFormat, request: web.Request, status: int, why: str) -> web.Response:
+        """An error of the model server's own, which its ledger remembers."""
+        self._refusals.note(request, status, why)
+        return error_reply(wire, status, why)
+
+    def _refuse_for(
+        self, error: BodyRefused | ValueError | Full, wire: WireFormat, request: web.Request
+    ) -> web.Response:
+        """The answer to a request that cannot be taken, for whatever reading it raised."""
+        if isinstance(error, BodyRefused):
+            reply = self._refuse(wire, request, error.status, str(error))
+            reply.force_close()
+            return reply
+        return self._refuse(wire, request, 429 if isinstance(error, Full) else 400, str(error))
+
+    async def _show(self, request: web.Request) -> web.Response:
+        """Ollama's description of a model."""
+        with self._room.share() as share:
+            try:
+                asked = OLLAMA_CHAT.read_ask(await read_body(request, share), planned=True)
+            except (BodyRefused, ValueError, Full) as error:
+                return self._refuse_for(error, OLLAMA_CHAT, request)
+            return web.json_response(show(asked.model))
 
     async def _answer(self, wire: WireFormat, request: web.Request) -> web.StreamResponse:
         with self._room.share() as share:
@@ -169,14 +232,8 @@ class ModelServer:
                 if background:
                     opened = self._background.open(script, _version(request), question.arrived, stream=asked.stream)
                     response, schedule = await opened
-            except BodyRefused as error:
-                reply = error_reply(wire, error.status, str(error))
-                reply.force_close()
-                return reply
-            except ValueError as error:
-                return error_reply(wire, 400, str(error))
-            except Full as error:
-                return error_reply(wire, 429, str(error))
+            except (BodyRefused, ValueError, Full) as error:
+                return self._refuse_for(error, wire, request)
             if response is not None:
                 with response.streaming():
                     return await self._write(request, question.name, plan, schedule, question.arrived)
@@ -225,35 +282,36 @@ class ModelServer:
         finally:
             self._book.close(record)
 
-    async def _read_response(self, request: web.Request) -> web.StreamResponse:
+    async def _read_response(self, request: web.Request, known: str) -> web.StreamResponse:
         """The state of a background response, or its events from a place on."""
         arrived = time.monotonic()
-        response = self._background.find(request.match_info["response"])
+        response = self._background.find(known)
         if response is None:
-            return _no_response(request)
+            return _no_response(known)
         try:
             name, after = self._reader.name(request), _read_place(request)
         except ValueError as error:
-            return error_reply(RESPONSES, 400, str(error))
+            return self._refuse(RESPONSES, request, 400, str(error))
         if after is None:
             return await write_document(request, response.document())
         if not response.streamed:
-            return error_reply(RESPONSES, 400, "stream: the response was created without a stream, so it has none")
+            why = "stream: the response was created without a stream, so it has none"
+            return self._refuse(RESPONSES, request, 400, why)
         with self._room.share() as share:
             try:
                 share.take(_weight(response.script))
             except Full as error:
-                return error_reply(RESPONSES, 429, str(error))
+                return self._refuse(RESPONSES, request, 429, str(error))
             rest = partial(response.rest, after, arrived)
             schedule = rest() if response.script.short else await self._aside.work(rest)
             with response.streaming():
                 origin = response.record.started
                 return await self._write(request, name, response.script.plan, schedule, arrived, origin)
 
-    async def _cancel_response(self, request: web.Request) -> web.StreamResponse:
-        response = self._background.find(request.match_info["response"])
+    async def _cancel_response(self, request: web.Request, known: str) -> web.StreamResponse:
+        response = self._background.find(known)
         if response is None:
-            return _no_response(request)
+            return _no_response(known)
         await response.cancel()
         return await write_document(request, response.document())
 
@@ -275,6 +333,9 @@ class ModelServer:
         if attempts is None:
             return web.json_response({"error": "no such request in the ledger"}, status=404)
         return await write_document(request, attempts)
+
+    async def _refused(self, request: web.Request) -> web.Response:
+        return web.json_response([asdict(each) for each in self._refusals.read(request.match_info["request"])])
 
     async def _confirm(self, request: web.Request) -> web.Response:
         known = self._book.confirm(request.match_info["request"], int(request.match_info["number"]))
@@ -305,17 +366,8 @@ def _version(request: web.Request) -> str:
     return f"{request.version.major}.{request.version.minor}"
 
 
-def _no_response(request: web.Request) -> web.Response:
-    return error_reply(RESPONSES, 404, f"Response with id '{request.match_info['response'][:100]}' not found.")
-
-
-async def _models(_request: web.Request) -> web.Response:
-    entry = {"id": "lab", "object": "model", "created": 1_700_000_000, "owned_by": "token-stream-lab"}
-    return web.json_response({"object": "list", "data": [entry]})
-
-
-async def _health(_request: web.Request) -> web.Response:
-    return web.json_response({"status": "ok"})
+def _no_response(name: str) -> web.Response:
+    return error_reply(RESPONSES, 404, f"Response with id '{name[:100]}' not found.")
 
 
 async def _clock(_request: web.Request) -> web.Response:

@@ -22,10 +22,17 @@ from lab.products import CERTIFICATE
 from lab.testbed import _commands, _machine, _plan, readiness
 from lab.testbed._plan import Instance, Target
 from lab.testbed.certificate import certificate
+from lab.testbed.readiness import Spoken
 from lab.testbed.runner import Runner, Started, together
 from lab.vocabulary import Precedence
 
 __all__ = ["Target", "Testbed"]
+
+_CLEAR_TEXT = ", where a configuration is asked in clear text."
+_SPEAKS_TLS = (
+    "Leave out there what switches TLS on and names a certificate, like `ssl` and `ssl_certificate`; or write "
+    f"{CERTIFICATE} for the file of key and certificate: then it is asked over TLS."
+)
 
 
 class Testbed:
@@ -116,7 +123,10 @@ class Testbed:
         except (SetUpFault, Unavailable) as fault:
             self._refused[key] = fault
             return
-        complaint = await _complaint(place)
+        spoken, complaint = await _complaint(place)
+        if spoken is Spoken.TLS:
+            says = f"{target.proxy.id} with {target.config}: the configuration speaks TLS at ${{PORT}}"
+            self._refused[key] = SetUpFault(says + _CLEAR_TEXT, _SPEAKS_TLS)
         if complaint is not None:
             # The reader knows the file by its own path, not by the one that the process was given.
             said = complaint.replace(f"{instance.folder}/", f"{target.config.parent}/")
@@ -126,7 +136,7 @@ class Testbed:
             self._refused[key] = SetUpFault(f"{target.proxy.id} with {target.config} {said}", remedy)
 
     async def _await_model(self, place: Started) -> None:
-        complaint = await _complaint(place)
+        _, complaint = await _complaint(place)
         if complaint is not None:
             raise EnvironmentFault(f"The model server {complaint}", self.runner.remedy(None, complaint))
 
@@ -150,14 +160,15 @@ class Testbed:
         await self.runner.close()
 
 
-async def _complaint(place: Started) -> str | None:
-    """Wait until a process answers; if it does not, what became of it and what it said."""
+async def _complaint(place: Started) -> tuple[Spoken | None, str | None]:
+    """Wait until a process answers, and say what it speaks; if it does not, what became of it and what it said."""
     limit = _machine.patience(readiness.LIMIT)
-    if await readiness.await_answer(place.address, place.ended, limit, place.secure):
-        return None
+    spoken = await readiness.await_answer(place.address, place.ended, limit, place.secure)
+    if spoken is not None:
+        return spoken, None
     became = "ended at its start" if place.ended.is_set() else f"did not answer within {limit:g} s"
     said = _commands.last_lines("\n".join(place.tail(_commands.LAST_LINES)))
-    return f"{became}:\n{said or '  (it said nothing)'}"
+    return None, f"{became}:\n{said or '  (it said nothing)'}"
 
 
 def _url(place: Started | None) -> str:

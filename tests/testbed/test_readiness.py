@@ -2,24 +2,28 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from lab.testbed.readiness import await_answer
+from lab.testbed.certificate import certificate
+from lab.testbed.readiness import Spoken, await_answer
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
 async def served(answers: list[bytes]) -> AsyncIterator[int]:
-    """A port whose connections get the answers one after another, the last one for ever."""
+    """A port whose requests get the answers one after another, the last one for ever; handshakes get none."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answers.pop(0) if len(answers) > 1 else answers[0])
+        if await reader.readexactly(1) != b"\x16":
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answers.pop(0) if len(answers) > 1 else answers[0])
         writer.close()
         await writer.wait_closed()
 
@@ -65,3 +69,21 @@ async def test_waiting_is_bounded() -> None:
     """Something that never answers is given up after the limit."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert not await await_answer(silent.getsockname(), asyncio.Event(), 0.2)
+
+
+async def test_a_listener_that_speaks_tls_is_known_by_its_handshake(tmp_path: Path) -> None:
+    """It closes what comes in clear text, for ever: whoever waits for an answer there waits for nothing."""
+    pem = tmp_path / "own.pem"
+    pem.write_bytes(certificate().pem)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pem)
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await await_answer(("127.0.0.1", port), asyncio.Event(), 30) is Spoken.TLS
+
+
+@pytest.mark.parametrize("status", [b"400 Bad Request", b"301 Moved Permanently"])
+async def test_a_page_that_a_tls_listener_would_give_may_be_a_clear_ones_own(status: bytes) -> None:
+    """No handshake, no TLS: the scenarios judge what it makes of requests."""
+    async with served([b"HTTP/1.1 " + status + b"\r\n\r\n"]) as port:
+        assert await await_answer(("127.0.0.1", port), asyncio.Event(), 30) is Spoken.AS_ASKED
