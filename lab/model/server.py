@@ -5,6 +5,7 @@
     GET  /v1/sse?PLAN                           a stream for a browser's EventSource, which cannot post
     GET  /v1/responses/{id}                     a background response; with ?stream=true&starting_after=N its events
     POST /v1/responses/{id}/cancel              stop generating it
+    POST /v1/embeddings, /api/embed             vectors, at once (`lab.model.embeddings`)
     GET  /v1/models, /health, /api/tags, ...    for clients and load balancers that ask first (`lab.model.lookups`)
     GET  /lab/health                            ready
     GET  /lab/clock                             the ledger's clock: {"now": seconds}
@@ -31,12 +32,12 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -45,6 +46,7 @@ from lab.model.background import Background, Response
 from lab.model.bodies import BodyRefused, read_body
 from lab.model.connections import Connections
 from lab.model.documents import error_reply, text_reply, write_document
+from lab.model.embeddings import embed
 from lab.model.guard import Guard
 from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book
 from lab.model.lookups import look_up, show
@@ -66,7 +68,12 @@ from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 _CLOSING_SECONDS = 1.0
 
 _BACKGROUND = re.compile(r"/responses/(?P<name>[^/]+)(?P<verb>/cancel)?/?$")
-_SHOW = "/api/show"
+_MADE: Mapping[str, Callable[[bytes], dict[str, Any]]] = {
+    "/api/show": lambda body: show(OLLAMA_CHAT.read_ask(body, planned=True).model),
+    "/api/embed": partial(embed, ollama=True),
+    "/embeddings": partial(embed, ollama=False),
+}
+"""What is made from a request's body, by how its path ends."""
 _LOOKED_UP = ("GET", "HEAD", "OPTIONS")
 
 # A ledger that is an answer's text: its pieces, the text, its JSON, and the body.
@@ -175,8 +182,9 @@ class ModelServer:
             if method == ("POST" if cancelled else "GET"):
                 read = self._cancel_response if cancelled else self._read_response
                 return await read(request, background["name"])
-        if path.rstrip("/").endswith(_SHOW) and method == "POST":
-            return await self._show(request)
+        made = next((make for end, make in _MADE.items() if path.rstrip("/").endswith(end)), None)
+        if made is not None and method == "POST":
+            return await self._make(request, made)
         document = look_up(path)
         if document is None:
             return self._not_served(request, OPENAI_CHAT, ())
@@ -208,14 +216,15 @@ class ModelServer:
             return reply
         return self._refuse(wire, request, 429 if isinstance(error, Full) else 400, str(error))
 
-    async def _show(self, request: web.Request) -> web.Response:
-        """Ollama's description of a model."""
+    async def _make(self, request: web.Request, make: Callable[[bytes], dict[str, Any]]) -> web.StreamResponse:
+        """A document that is made from a request's body, at once."""
         with self._room.share() as share:
             try:
-                asked = OLLAMA_CHAT.read_ask(await read_body(request, share), planned=True)
+                body = await read_body(request, share)
+                document = await self._aside.work(partial(make, body))
             except (BodyRefused, ValueError, Full) as error:
-                return self._refuse_for(error, OLLAMA_CHAT, request)
-            return web.json_response(show(asked.model))
+                return self._refuse_for(error, OPENAI_CHAT, request)
+            return web.json_response(document)
 
     async def _answer(self, wire: WireFormat, request: web.Request) -> web.StreamResponse:
         with self._room.share() as share:

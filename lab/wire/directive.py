@@ -52,14 +52,15 @@ def _texts_of_user(question: object) -> list[str]:
         return [item for item in question if isinstance(item, str)]
     for message in reversed(question):
         if isinstance(message, dict) and message.get("role") == "user":
-            texts = _texts(message.get("content"))
+            texts = texts_of(message.get("content"))
             # The result of a tool comes as the user's too (Anthropic), and is no question.
             if texts:
                 return texts
     return []
 
 
-def _texts(content: object) -> list[str]:
+def texts_of(content: object) -> list[str]:
+    """The texts of one message's content, which is one, or a list of parts."""
     if isinstance(content, str):
         return [content]
     if not isinstance(content, list):

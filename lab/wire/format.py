@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lab.wire.events import Event, FinishReason, Usage
+from lab.wire.wanted import TEXT, Wanted
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Reply:
         prompt_tokens: a count for the usage figures; the lab does not read the prompt.
         include_usage: whether the request asked for a usage event (OpenAI's `stream_options`).
         background: whether it is generated whether anybody listens or not (OpenAI Responses).
+        wanted: what the answer is to be like, beside text.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Reply:
     prompt_tokens: int = 1
     include_usage: bool = False
     background: bool = False
+    wanted: Wanted = TEXT
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Asked:
         include_usage: whether a usage event is wanted at the end of a stream.
         background: whether the reply is to be generated whether anybody listens or not (OpenAI Responses).
         directive: the query of the directive in the user's message; empty where none is there.
+        wanted: what the answer is to be like, beside text.
     """
 
     model: str
@@ -61,6 +65,7 @@ class Asked:
     include_usage: bool = False
     background: bool = False
     directive: str = ""
+    wanted: Wanted = TEXT
 
 
 class Reader(Protocol):
@@ -115,7 +120,7 @@ class WireFormat(Protocol):
         ...
 
     def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
-        """One event that carries a piece of text; `number` is its place among them, from 1."""
+        """One event with a piece of the text, or of a call's arguments; `number` is its place among them, from 1."""
         ...
 
     def heartbeat(self) -> bytes:

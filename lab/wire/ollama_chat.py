@@ -42,6 +42,7 @@ from lab.wire.format import (
     shortened,
 )
 from lab.wire.lines import LineParser, write_line
+from lab.wire.wanted import Wanted, arguments_of, choose_tool, read_schema, read_stop, read_tools, refuse
 
 _REASONS = {
     FinishReason.STOP: "stop",
@@ -97,23 +98,25 @@ class OllamaChat:
             stream=read_stream(fields, default=True),
             max_tokens=None if unlimited else read_limit(options, "num_predict"),
             directive=find_directive(fields),
+            wanted=_read_wanted(fields, options),
         )
 
     def opening(self, reply: Reply) -> bytes:
-        """Nothing: the first line has text already."""
-        return b""
+        """Nothing, for the first line has text already; or the thinking."""
+        return write_line(_thought(self._piece(reply.model, ""))) if reply.wanted.thinking else b""
 
     def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
-        """One line with a piece of text."""
-        return write_line(self._piece(reply.model, text))
+        """One line with a piece of text; of a call, which comes in one line, with nothing."""
+        return write_line(self._piece(reply.model, "" if reply.wanted.tool else text))
 
     def heartbeat(self) -> bytes:
         """A line with a piece that has no text."""
         return write_line(self._piece("lab", ""))
 
     def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
-        """The last line."""
-        return write_line(self._last(reply, "", reason, tokens))
+        """The call, and the last line."""
+        call = write_line(_called(reply, self._piece(reply.model, ""))) if reply.wanted.tool else b""
+        return call + write_line(self._last(reply, "", reason, tokens))
 
     def marker(self, reply: Reply) -> bytes:
         """Nothing: the last line is the marker."""
@@ -124,8 +127,11 @@ class OllamaChat:
         return write_line({"error": message})
 
     def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
-        """The last line with the whole text in it."""
-        return compact(self._last(reply, text, reason, tokens)).encode()
+        """The last line with the whole text, or the call, in it."""
+        if reply.wanted.tool:
+            return compact(_called(reply, self._last(reply, "", reason, tokens))).encode()
+        document = self._last(reply, text, reason, tokens)
+        return compact(_thought(document) if reply.wanted.thinking else document).encode()
 
     def error_kind(self, status: int) -> str:
         """See `WireFormat.error_kind`; there is but one."""
@@ -221,6 +227,32 @@ def _read_end(document: dict[str, Any]) -> list[Event]:
 
 def _read_error(error: Any) -> ErrorEvent:
     return ErrorEvent(_ERROR, str(error.get("message") or error) if isinstance(error, dict) else str(error))
+
+
+def _read_wanted(fields: dict[str, Any], options: dict[str, Any]) -> Wanted:
+    """The shape that is asked for; what the model server does not do is refused."""
+    refuse(fields, "logprobs", "top_logprobs")
+    messages = [each for each in fields.get("messages") or [] if isinstance(each, dict)]
+    answered = bool(messages) and messages[-1].get("role") == "tool"
+    tool = choose_tool(read_tools(fields.get("tools"), "function"), None, (), answered=answered) if messages else None
+    stop, thinking = read_stop(options), bool(fields.get("think"))
+    if tool is not None:
+        return Wanted(tool.name, arguments_of(tool), thinking, stop)
+    form = fields.get("format")
+    if not form:
+        return Wanted(thinking=thinking, stop=stop)
+    return Wanted(json=read_schema("format", None if form == "json" else form), thinking=thinking, stop=stop)
+
+
+def _thought(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the model's thinking: in the message, or in a line without one."""
+    thought = {"thinking": "The model of the lab thinks before it answers."}
+    return {**document, "message": {**document["message"], **thought}} if "message" in document else document | thought
+
+
+def _called(reply: Reply, document: dict[str, Any]) -> dict[str, Any]:
+    function = {"name": reply.wanted.tool, "arguments": json.loads(reply.wanted.json)}
+    return {**document, "message": {**document["message"], "tool_calls": [{"function": function}]}}
 
 
 FORMAT = OllamaChat()

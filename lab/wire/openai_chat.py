@@ -39,6 +39,7 @@ from lab.wire.format import (
     shortened,
 )
 from lab.wire.openai_errors import error_document, error_kind, read_error
+from lab.wire.openai_wanted import read_chat_wanted, write_call
 
 _DONE = b"[DONE]"
 _REASONS = {
@@ -102,14 +103,20 @@ class OpenAIChat:
             max_tokens=read_limit(fields, "max_completion_tokens", "max_tokens"),
             include_usage=read_stream_options(fields),
             directive=find_directive(fields),
+            wanted=read_chat_wanted(fields),
         )
 
     def opening(self, reply: Reply) -> bytes:
-        """The role chunk."""
-        return self._event(reply, _delta({"role": "assistant", "content": "", "refusal": None}, None))
+        """The role chunk, and the beginning of a call."""
+        if not reply.wanted.tool:
+            return self._event(reply, _delta({"role": "assistant", "content": "", "refusal": None}, None))
+        role = self._event(reply, _delta({"role": "assistant", "content": None}, None))
+        return role + self._event(reply, _delta({"tool_calls": [{"index": 0, **write_call(reply, "")}]}, None))
 
     def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
-        """One content chunk."""
+        """One content chunk, or one of a call's arguments."""
+        if reply.wanted.tool:
+            return self._event(reply, _delta({"tool_calls": [{"index": 0, "function": {"arguments": text}}]}, None))
         return self._event(reply, self.piece_choice(text, None))
 
     def heartbeat(self) -> bytes:
@@ -118,7 +125,7 @@ class OpenAIChat:
 
     def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
         """The chunk with the finish reason, and the usage chunk where the request asked for it."""
-        finish = self._event(reply, self.piece_choice("", _REASONS[reason]))
+        finish = self._event(reply, self.piece_choice("", _reason(reply, reason)))
         if not reply.include_usage:
             return finish
         return finish + sse.write_event(compact(self._envelope(reply, [], _usage(reply, tokens))))
@@ -133,13 +140,15 @@ class OpenAIChat:
 
     def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
         """A `chat.completion` document."""
-        finish_reason = None if reason is None else _REASONS[reason]
+        choice = self.whole_choice(text, None if reason is None else _reason(reply, reason))
+        if reply.wanted.tool:
+            choice["message"].update(content=None, tool_calls=[write_call(reply, text)])
         document = {
             "id": reply.id,
             "object": self.document_name,
             "created": _CREATED,
             "model": reply.model,
-            "choices": [self.whole_choice(text, finish_reason)],
+            "choices": [choice],
             "usage": _usage(reply, tokens),
         }
         return compact(document).encode()
@@ -244,6 +253,10 @@ def read_stream_options(fields: dict[str, Any]) -> bool:
 
 def _delta(delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _reason(reply: Reply, reason: FinishReason) -> str:
+    return "tool_calls" if reply.wanted.tool and reason is FinishReason.STOP else _REASONS[reason]
 
 
 def _read_choice(choice: dict[str, Any]) -> list[Event]:

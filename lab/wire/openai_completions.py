@@ -11,6 +11,7 @@ from typing import Any
 from lab.wire.directive import find_directive
 from lab.wire.format import Ask, Asked, Reply, compact, read_limit, read_request, read_stream
 from lab.wire.openai_chat import OpenAIChat, read_stream_options
+from lab.wire.openai_wanted import read_completions_wanted
 
 
 class OpenAICompletions(OpenAIChat):
@@ -37,6 +38,7 @@ class OpenAICompletions(OpenAIChat):
             max_tokens=read_limit(fields, "max_tokens"),
             include_usage=read_stream_options(fields),
             directive=find_directive(fields),
+            wanted=read_completions_wanted(fields),
         )
 
     def opening(self, reply: Reply) -> bytes:
