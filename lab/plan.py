@@ -176,7 +176,7 @@ _MOST_HEARTBEATS = 100_000
 class Plan(BaseModel):
     """What the model server does for one request; durations in seconds, token numbers from 1."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 20
     """Tokens in the whole answer."""
@@ -203,7 +203,7 @@ class Plan(BaseModel):
     framing: Framing = Framing.AUTO
     """How the body's end is told."""
     accel_buffering: bool = True
-    """False adds the reply header `X-Accel-Buffering: no`."""
+    """`no` adds the reply header `X-Accel-Buffering: no`."""
     finish: FinishReason = FinishReason.STOP
     """Why the model stops after the last token."""
     fault: FaultField = None
@@ -213,7 +213,7 @@ class Plan(BaseModel):
     retry_after: Duration = 0.0
     """With a `status` fault: the `Retry-After` header, in whole seconds; 0 means none."""
     lockstep: bool = False
-    """Hold each token until the probe has confirmed the one before."""
+    """`yes` holds each token until the probe has confirmed the one before."""
     hold: Duration = 2.0
     """With lockstep: the longest hold. Once one has run out, later holds last a tenth of it."""
 

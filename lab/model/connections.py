@@ -17,9 +17,11 @@ answer. So what has been used is never closed for being idle, only for there bei
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
+import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
@@ -242,6 +244,20 @@ class Connections:
             connection.caught_up(reading=not request.content.is_eof())
             if connection.transport is not None:
                 self._idle[connection] = None
+
+
+def why_not_listening(error: OSError) -> str:
+    """Why an address cannot be listened on, in words; asyncio's own have the address and the number in them."""
+    if isinstance(error, socket.gaierror):
+        return "there is no such host"
+    return _WHY_NOT.get(error.errno or 0, error.strerror or str(error))
+
+
+_WHY_NOT: Mapping[int, str] = {
+    errno.EADDRINUSE: "another program listens there already",
+    errno.EADDRNOTAVAIL: "that is no address of this machine",
+    errno.EACCES: "this user may not; ports below 1024 are for the machine's administrator",
+}
 
 
 async def _refuse(connection: Connection, request: web.BaseRequest, refusal: web.Response) -> web.Response:
