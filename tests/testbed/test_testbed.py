@@ -155,21 +155,6 @@ def over_tls(product: Product) -> Path:
 
 
 @pytest.mark.engine
-async def test_a_proxy_that_checks_the_models_health_finds_it_well(images_in_use: Images, tmp_path: Path) -> None:
-    """Its first check is its only one here: a model server that came up later would be out of service for an hour."""
-    config = tmp_path / "checked.cfg"
-    plain_one = (CONFIGS / "haproxy" / "plain.cfg").read_text()
-    checked = plain_one.replace("server m ${MODEL}", "option httpchk GET /health\n  server m ${MODEL} check inter 1h")
-    assert checked != plain_one
-    config.write_text(checked)
-    target = Target("checked", PROXIES["haproxy-3.0"], config)
-    async with Testbed([target], Containers(images_in_use)) as testbed:
-        url = f"{testbed.url(target.key)}/v1/models"
-        with await asyncio.to_thread(urllib.request.urlopen, url, timeout=10) as reply:
-            assert reply.status == 200
-
-
-@pytest.mark.engine
 async def test_ports_are_published_on_loopback_only(
     engine: docker.DockerClient, images_in_use: Images, snippets: Path
 ) -> None:
