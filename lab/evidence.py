@@ -193,6 +193,31 @@ class Ledger:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """Something that the model server was asked for and did not serve.
+
+    Args:
+        method: of the request; empty where what came was no HTTP.
+        path: of the request, without its query.
+        status: which it was answered with.
+        why: in words.
+        at: when it came last.
+        request: the id that it carried in its header; empty without one.
+        door: the model server's port at which it came; 0 if that is not known.
+        count: how often it came.
+    """
+
+    method: str
+    path: str
+    status: int
+    why: str
+    at: float
+    request: str = ""
+    door: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True)
 class Evidence:
     """One exchange from both ends.
 
@@ -203,6 +228,9 @@ class Evidence:
         trace: what the probe saw.
         ledger: what the model server did; None if it never had the request, or is not the lab's.
         confirmed: when the probe confirmed each token in lockstep, by number.
+        path: what was asked for.
+        refusals: what the model server was asked for and did not serve, by this request or by none, where it never
+            had this one to answer.
     """
 
     wire_format: str
@@ -211,6 +239,13 @@ class Evidence:
     plan: Plan | None = None
     ledger: Ledger | None = None
     confirmed: dict[int, float] = field(default_factory=dict)
+    path: str = ""
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def refused(self) -> Refusal | None:
+        """The model server's own refusal of this very request; None where it refused none."""
+        return next((refusal for refusal in reversed(self.refusals) if refusal.request), None)
 
     def stalled(self, since: float, until: float) -> float:
         """Seconds between two times in which the probe did not run, or the model server, or both."""

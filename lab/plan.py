@@ -1,9 +1,10 @@
 """The plan: what the model server is told to do for one request.
 
 A plan is written as a URL query, `tokens=50&interval=20ms&fault=fin@10`, and travels with the request:
-in the header `X-Lab-Plan`, or behind a question mark in the model's name (`lab?tokens=50`), so that any
-unmodified SDK can choose one. In `scenario.toml` the same names stand as a table. The set of fields is
-closed: a name that is not here, and a value that makes no sense, is refused with the field's name.
+in the header `X-Lab-Plan`, behind a question mark in the model's name (`lab?tokens=50`), so that any
+unmodified SDK can choose one, or in the user's message (see `lab.directive`). In `scenario.toml` the same
+names stand as a table. The set of fields is closed: a name that is not here, and a value that makes no
+sense, is refused with the field's name.
 
 Times are planned, never slept: the schedule turns a plan into absolute offsets from the request.
 """
@@ -175,7 +176,7 @@ _MOST_HEARTBEATS = 100_000
 class Plan(BaseModel):
     """What the model server does for one request; durations in seconds, token numbers from 1."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 20
     """Tokens in the whole answer."""
@@ -202,7 +203,7 @@ class Plan(BaseModel):
     framing: Framing = Framing.AUTO
     """How the body's end is told."""
     accel_buffering: bool = True
-    """False adds the reply header `X-Accel-Buffering: no`."""
+    """`no` adds the reply header `X-Accel-Buffering: no`."""
     finish: FinishReason = FinishReason.STOP
     """Why the model stops after the last token."""
     fault: FaultField = None
@@ -212,7 +213,7 @@ class Plan(BaseModel):
     retry_after: Duration = 0.0
     """With a `status` fault: the `Retry-After` header, in whole seconds; 0 means none."""
     lockstep: bool = False
-    """Hold each token until the probe has confirmed the one before."""
+    """`yes` holds each token until the probe has confirmed the one before."""
     hold: Duration = 2.0
     """With lockstep: the longest hold. Once one has run out, later holds last a tenth of it."""
 
@@ -319,6 +320,15 @@ def plan_from_query(query: str) -> Plan:
     Raises:
         PlanError: names the field that is unknown, repeated or makes no sense.
     """
+    return make_plan(query_fields(query))
+
+
+def query_fields(query: str) -> dict[str, Any]:
+    """The fields of a URL query, whatever they are.
+
+    Raises:
+        PlanError: it is no query, or names a field twice.
+    """
     fields: dict[str, Any] = {}
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
@@ -328,7 +338,7 @@ def plan_from_query(query: str) -> Plan:
         if name in fields:
             raise PlanError(name, "given twice")
         fields[name] = value
-    return make_plan(fields)
+    return fields
 
 
 __all__ = [
@@ -346,4 +356,5 @@ __all__ = [
     "StampKind",
     "make_plan",
     "plan_from_query",
+    "query_fields",
 ]

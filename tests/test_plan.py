@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from enum import EnumMeta
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.durations import write_duration
 from lab.plan import (
     Fault,
     FaultKind,
@@ -161,3 +166,31 @@ def test_the_tag_is_the_plans_own(plan: Plan) -> None:
     assert int(plan.tag, 16) >= 0
     assert plan.tag == plan_from_query(plan.to_query()).tag
     assert other.to_query() != plan.to_query()
+
+
+MODEL_SERVER_PAGE = Path(__file__).parents[1] / "docs" / "model-server.md"
+
+
+def _row(name: str) -> str:
+    """A field's row in the documentation, as its source has it: name, default as it is written, meaning, words."""
+    field = Plan.model_fields[name]
+    default = field.default
+    if isinstance(default, bool):
+        written = "yes" if default else "no"
+    elif isinstance(default, float):
+        written = write_duration(default)
+    else:
+        written = str(default or "") if default != 0 else "0"
+    words = [*field.annotation] if isinstance(field.annotation, EnumMeta) else []
+    if name == "fault":
+        words = [*FaultKind]
+    listed = f" ({', '.join(f'`{word}`' for word in words)})" if words else ""
+    return f"| `{name}` | {written} | {' '.join((field.description or '').split())}{listed} |"
+
+
+def test_the_documentation_has_every_field_as_it_is() -> None:
+    """Who writes a plan reads no Python; a row that is missing here is to be copied from this test's words."""
+    page = MODEL_SERVER_PAGE.read_text()
+    shown = [line for line in page.splitlines() if re.match(r"\| `[a-z_]+` \| .* \| .* \|$", line)]
+    assert shown == [_row(name) for name in Plan.model_fields]
+    assert all(str(kind) in (FaultKind.__doc__ or "") for kind in FaultKind)

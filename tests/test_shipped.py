@@ -13,7 +13,6 @@ from lab.catalogue import Scenario, discover, shipped_scenarios
 from lab.catalogue.schema import Closed
 from lab.cli import app
 from lab.judge import REQUIREMENTS
-from lab.plan import Plan
 from lab.products import PRODUCTS
 from lab.shipped import shipped
 from lab.vocabulary import Group, Variant
@@ -82,9 +81,9 @@ def test_every_directive_of_a_snippet_says_why_and_its_default() -> None:
 
 
 def test_contributing_names_every_key() -> None:
-    """The keys of a scenario and of a plan are closed sets; the document lists them all."""
+    """The keys of a scenario are a closed set; the document lists them all."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    keys = {name for table in Closed.__subclasses__() for name in table.model_fields} | set(Plan.model_fields)
+    keys = {name for table in Closed.__subclasses__() for name in table.model_fields}
     assert {key for key in keys if f"`{key}`" not in text and f"[{key}" not in text} == set()
 
 

@@ -18,12 +18,16 @@ from lab.wire.format import Ask, WireFormat, compact
 
 _ALIKE: Mapping[str, Mapping[str, Any]] = {
     "openai-chat": {"temperature": 0, "seed": 1},
+    "openai-completions": {"temperature": 0, "seed": 1},
     "openai-responses": {"temperature": 0},
     "anthropic-messages": {"temperature": 0},
     "ollama-chat": {"options": {"temperature": 0, "seed": 1}},
+    "ollama-generate": {"options": {"temperature": 0, "seed": 1}},
 }
 
-_STREAMED: Mapping[str, Mapping[str, Any]] = {"openai-chat": {"stream_options": {"include_usage": True}}}
+_STREAMED: Mapping[str, Mapping[str, Any]] = {
+    name: {"stream_options": {"include_usage": True}} for name in ("openai-chat", "openai-completions")
+}
 """What makes a stream count its tokens too."""
 
 

@@ -135,6 +135,10 @@ def _declared_partial(reading: Reading) -> bool:
 def _model_status(reading: Reading) -> bool:
     if not reading.is_error:
         return False
+    refused = reading.evidence.refused
+    if refused is not None:
+        # Whatever page a hop has put in its place.
+        return refused.status == reading.trace.status
     body = b"".join(piece.data for piece in reading.trace.body)
     events = format_named(reading.evidence.wire_format).read_batch(body)
     if not any(isinstance(event, ErrorEvent) for event in events):

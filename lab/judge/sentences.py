@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 
-from lab.evidence import TransportEnd
+from lab.evidence import Evidence, Refusal, TransportEnd
 from lab.judge.endings import Reading
 from lab.vocabulary import Cause, Ending
 
@@ -27,6 +28,8 @@ TRANSPORT: Mapping[TransportEnd, str] = {
 }
 """How an exchange ended at the transport, in words."""
 
+_NOT_SERVED = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+
 _TIMEOUTS = frozenset({Cause.FIRST_BYTE_TIMEOUT, Cause.IDLE_TIMEOUT, Cause.TOTAL_TIMEOUT})
 
 
@@ -41,6 +44,8 @@ def sentence_of(reading: Reading, ending: Ending, cause: Cause | None, delivered
         parts.append(delivered)
     if reading.facts.lost_to_members:
         parts.append(first_member_only(reading))
+    if _missed(reading.evidence):
+        parts.append("the request never reached the model server")
     return "; ".join(parts) + "."
 
 
@@ -68,7 +73,7 @@ def _end(reading: Reading, ending: Ending) -> str:
     details: Mapping[Ending, str] = {
         Ending.CORRUPT: facts.spoilt or facts.contradiction,
         Ending.MODEL_ERROR_IN_STREAM: f"error event {facts.error.kind!r}" if facts.error else "",
-        Ending.MODEL_ERROR_STATUS: f"status {trace.status} with the model's error document",
+        Ending.MODEL_ERROR_STATUS: _refusal(reading) or f"status {trace.status} with the model's error document",
         Ending.PROXY_ERROR_STATUS: f"status {trace.status} with a page that is not the model's",
         Ending.WRONG_REPLY: f"status {trace.status} with {trace.header('content-type') or 'no content type'}",
         Ending.MALFORMED: facts.unreadable,
@@ -80,6 +85,45 @@ def _end(reading: Reading, ending: Ending) -> str:
     }
     detail = details.get(ending, "")
     return f"{detail}; {how} after {took}" if detail else f"{how} after {took}"
+
+
+def never_reached(exchanges: Sequence[Evidence]) -> str:
+    """That the model server had none of several requests, and what it was asked for instead; empty where it had one."""
+    if not exchanges or not all(_missed(each) for each in exchanges):
+        return ""
+    others = dict.fromkeys(_other(refusal) for each in exchanges for refusal in each.refusals)
+    return f"no exchange reached the model server; it was asked for {', '.join(others) or 'nothing'}"
+
+
+def refused_in_words(evidence: Evidence) -> str:
+    """What the model server itself had against a request; empty where it refused none."""
+    return "" if evidence.refused is None else _refused(evidence.refused, evidence.path)
+
+
+def _missed(evidence: Evidence) -> bool:
+    """Whether a request got an answer, and not from the model server."""
+    asked = evidence.plan is not None and evidence.trace.status is not None
+    return asked and evidence.ledger is None and evidence.refused is None
+
+
+def _refusal(reading: Reading) -> str:
+    words = refused_in_words(reading.evidence)
+    return f"status {reading.trace.status}: {words}" if words else ""
+
+
+def _refused(refused: Refusal, asked: str) -> str:
+    if refused.status not in _NOT_SERVED:
+        return f"the model server refused the request with {refused.status}: {refused.why}"
+    what = refused.path if refused.status == HTTPStatus.NOT_FOUND else f"{refused.method} {refused.path}"
+    rewritten = ": the configuration rewrites the path" if asked not in ("", refused.path) else ""
+    return f"the model server was asked for {what}, which it does not serve{rewritten}"
+
+
+def _other(refusal: Refusal) -> str:
+    """Something else that came to the model server, what it was answered, and how often."""
+    what = f"{refusal.method} {refusal.path}" if refusal.method else refusal.why
+    times = f" ({refusal.count} times)" if refusal.count > 1 else ""
+    return f"{what}, {refusal.status}{times}"
 
 
 def _signs(reading: Reading) -> str:

@@ -21,9 +21,10 @@ import aiohttp
 from lab.endpoint.address import Endpoint
 from lab.endpoint.mask import Mask
 from lab.errors import BadInput, EnvironmentFault
-from lab.evidence import Evidence, Trace, TransportEnd
+from lab.evidence import Evidence, TransportEnd
 from lab.judge.endings import NEVER_OPENED
 from lab.judge.exchanged import Exchanged
+from lab.judge.sentences import never_reached, refused_in_words
 from lab.measure.conclude import Audited, conclude, doubts, in_doubt
 from lab.measure.exchanges import LEFT_BEHIND, SETTLING, SPARE, Address, make
 from lab.measure.findings import ActiveFindings
@@ -244,7 +245,7 @@ async def _make(target: AuditTarget, channel: SideChannel, exchange: Exchange) -
 
 
 def _masked(evidence: Evidence, mask: Mask) -> Evidence:
-    return replace(evidence, trace=mask.trace(evidence.trace))
+    return replace(evidence, trace=mask.trace(evidence.trace), refusals=mask.everything(evidence.refusals))
 
 
 async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[Exchange]) -> None:
@@ -265,19 +266,19 @@ async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[
         raise _no_ledger(target, f"does not answer: {error}".removesuffix(": ")) from None
     lost = [each for each in first if each.evidence.ledger is None]
     if lost:
-        raise _not_in_the_ledger(target, lost[0].evidence.trace, len(lost), len(first))
+        raise _not_in_the_ledger(target, lost[0].evidence, len(lost), len(first))
 
 
-def _not_in_the_ledger(target: AuditTarget, trace: Trace, lost: int, of: int) -> EnvironmentFault:
+def _not_in_the_ledger(target: AuditTarget, evidence: Evidence, lost: int, of: int) -> EnvironmentFault:
     """Why exchanges are not in the ledger, as far as one of them tells."""
-    url = target.endpoint.route.url
+    url, trace = target.endpoint.route.url, evidence.trace
     if trace.end in NEVER_OPENED or trace.end is TransportEnd.CONNECT_TIMEOUT:
         return EnvironmentFault(
             f"{url}: cannot be reached: {trace.detail or trace.end}", "Look at address and network."
         )
     if trace.status is not None and trace.status != 200:
         return EnvironmentFault(
-            f"{url}: answers {trace.status}, and the model server behind it never had the request",
+            f"{url}: answers {trace.status}: {refused_in_words(evidence) or never_reached([evidence])}",
             _ABOUT_STATUS.get(
                 trace.status, "Look at the path: the lab's model server (lab serve) must stand behind it."
             ),

@@ -17,6 +17,7 @@ from pathlib import Path
 import uvloop
 
 from lab.model.browsers import is_loopback
+from lab.model.connections import why_not_listening
 from lab.model.secret import SECRET_VARIABLE, SecretError, read_secret
 from lab.model.server import ModelServer
 
@@ -45,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         uvloop.run(_serve(options.host, options.port, secret, options.doors))
     except OSError as error:
-        sys.stderr.write(f"cannot listen on {options.host}:{options.port}: {error}\n")
+        place = f"{options.host}:{options.port}" + (" and its doors" if options.doors else "")
+        sys.stderr.write(f"cannot listen on {place}: {why_not_listening(error)}; --port 0 takes a free port\n")
         return 3
     return 0
 

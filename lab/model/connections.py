@@ -17,9 +17,11 @@ answer. So what has been used is never closed for being idle, only for there bei
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
+import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
@@ -46,6 +48,8 @@ LAST_WORDS_SECONDS = 1.0
 be lost."""
 
 _SPARE_FILES = 64
+# Bytes of a connection that show what is spoken.
+_BEGIN = 8
 _READ_BYTES = 64 * 2**10
 _LOOK_EVERY = 1.0
 _BACKLOG = 4096
@@ -68,7 +72,7 @@ class Doorkeeper(Protocol):
 class Connection(web.RequestHandler):
     """One connection; `reading` is True while a handler reads a body, which is then bounded elsewhere."""
 
-    __slots__ = ("_ahead", "_all", "reading", "since")
+    __slots__ = ("_ahead", "_all", "_begin", "reading", "since")
 
     def __init__(self, everyone: Connections, server: web.Server) -> None:
         # Inflating comes after asking who sends it: see `lab.model.bodies`.
@@ -81,6 +85,7 @@ class Connection(web.RequestHandler):
         )
         self._all = everyone
         self._ahead = 0
+        self._begin = b""
         self.reading = False
         self.since = time.monotonic()
 
@@ -97,6 +102,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless too much has come that nobody reads."""
+        self._begin = self._begin or data[:_BEGIN]
         if not self.reading:
             self._ahead += len(data)
             self._all.ahead += len(data)
@@ -134,9 +140,15 @@ class Connection(web.RequestHandler):
         """What is no HTTP is the client's mistake, and fills nobody's log."""
         if status != 400:
             return super().handle_error(request, status, exc, message)
+        door = 0 if self.transport is None else self.transport.get_extra_info("sockname")[1]
+        self._all.no_http(self._begin, door)
         reply = web.Response(status=400, text=message, headers={"Server": "server"})
         reply.force_close()
         return reply
+
+
+def _unnoted(_begin: bytes, _door: int) -> None:
+    """For a server that keeps no record."""
 
 
 class Connections:
@@ -145,12 +157,16 @@ class Connections:
     Args:
         runner: the application's, which has been set up.
         door: who is let in.
+        no_http: is told how a connection began that is no HTTP, and at which port.
     """
 
-    def __init__(self, runner: web.AppRunner, door: Doorkeeper) -> None:
+    def __init__(
+        self, runner: web.AppRunner, door: Doorkeeper, no_http: Callable[[bytes, int], object] = _unnoted
+    ) -> None:
         assert runner.server is not None  # noqa: S101  # it has been set up
         self._server = runner.server
         self._door = door
+        self.no_http = no_http
         self._port = self._count = 0
         self.ahead = 0
         # Both in the order of time.
@@ -228,6 +244,20 @@ class Connections:
             connection.caught_up(reading=not request.content.is_eof())
             if connection.transport is not None:
                 self._idle[connection] = None
+
+
+def why_not_listening(error: OSError) -> str:
+    """Why an address cannot be listened on, in words; asyncio's own have the address and the number in them."""
+    if isinstance(error, socket.gaierror):
+        return "there is no such host"
+    return _WHY_NOT.get(error.errno or 0, error.strerror or str(error))
+
+
+_WHY_NOT: Mapping[int, str] = {
+    errno.EADDRINUSE: "another program listens there already",
+    errno.EADDRNOTAVAIL: "that is no address of this machine",
+    errno.EACCES: "this user may not; ports below 1024 are for the machine's administrator",
+}
 
 
 async def _refuse(connection: Connection, request: web.BaseRequest, refusal: web.Response) -> web.Response:

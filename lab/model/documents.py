@@ -8,7 +8,8 @@ from itertools import islice
 
 from aiohttp import web
 
-from lab.wire.format import WireFormat
+from lab.wire.events import FinishReason
+from lab.wire.format import Asked, Reply, WireFormat
 
 _JSON = "application/json"
 _PIECE = 64 * 2**10
@@ -20,6 +21,20 @@ def error_reply(wire: WireFormat, status: int, message: str) -> web.Response:
     printable = message[:_LONGEST_MESSAGE].encode("utf-8", "backslashreplace").decode()
     body = wire.error_body(wire.error_kind(status), printable)
     return web.Response(status=status, body=body, content_type=_JSON)
+
+
+def text_reply(wire: WireFormat, asked: Asked, text: str) -> web.Response:
+    """A text as the whole answer, in the format and the way that were asked for, at once."""
+    reply = Reply("lab-text", asked.model, include_usage=asked.include_usage)
+    if not asked.stream:
+        return web.Response(body=wire.batch(reply, text, FinishReason.STOP, 1), content_type=_JSON)
+    events = (
+        wire.opening(reply),
+        wire.text(reply, text),
+        wire.finish(reply, FinishReason.STOP, 1, text),
+        wire.marker(reply),
+    )
+    return web.Response(body=b"".join(events), headers={"Content-Type": wire.stream_type})
 
 
 async def write_document(request: web.Request, pieces: Iterator[bytes]) -> web.StreamResponse:

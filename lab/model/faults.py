@@ -163,7 +163,9 @@ def _answer(script: Script, texts: Callable[[], Iterable[str]], reason: FinishRe
     """A document with these texts as the answer, when the last token of a stream would have left."""
     at = script.offset_after(script.tokens)
     around = script.wire.batch(script.reply, PLACEHOLDER, reason, tokens)
-    length = len(around) - len(PLACEHOLDER) + sum(len(text.encode()) for text in texts())
+    # A call's arguments may stand in it as they are, and no text at all.
+    whole = sum(len(text.encode()) for text in texts())
+    length = len(around) + around.count(PLACEHOLDER.encode()) * (whole - len(PLACEHOLDER))
     return Schedule(
         lambda: (_piece(at, piece) for piece in script.filled(around, texts)),
         _JSON,

@@ -22,11 +22,14 @@ from dataclasses import dataclass, replace
 
 from lab.model.faults import batch_schedule, generated_schedule, stream_schedule
 from lab.model.steps import End, Schedule, Script, Step
-from lab.plan import Framing, HeartbeatFrom, Plan, PlanError
+from lab.plan import FaultKind, Framing, HeartbeatFrom, Plan, PlanError
 from lab.wire.events import FinishReason
 from lab.wire.format import Asked, Reply, WireFormat
 
 _MOST_SHARED = 64 * 2**20
+
+_IN_TOKENS = frozenset({FaultKind.CUT_JSON, FaultKind.CUT_UTF8, FaultKind.FOREIGN})
+"""Faults that strike inside a token of the lab's own."""
 
 # Two offsets closer than this are the same time; it only absorbs the rounding of sums.
 _SAME = 1e-6
@@ -113,14 +116,35 @@ def make_script(plan: Plan, wire: WireFormat, asked: Asked, name: str = "") -> S
         raise PlanError("framing", "length is for batch replies; a stream's length is not known before its end")
     if not asked.stream and plan.heartbeat:
         raise PlanError("heartbeat", "a batch reply has no place for heartbeats")
+    if asked.wanted.json and plan.fault is not None and plan.fault.kind in _IN_TOKENS:
+        raise PlanError("fault", f"{plan.fault} spoils a token, and an answer of JSON has none")
     tokens, reason = plan.tokens, plan.finish
     if asked.max_tokens is not None and asked.max_tokens < tokens:
         tokens, reason = asked.max_tokens, FinishReason.LENGTH
     digest = hashlib.sha256(f"{wire.name} {plan.to_query()}".encode()).hexdigest()
     reply = Reply(
-        f"lab-{digest[:16]}{name}", asked.model, include_usage=asked.include_usage, background=asked.background
+        f"lab-{digest[:16]}{name}",
+        asked.model,
+        include_usage=asked.include_usage,
+        background=asked.background,
+        wanted=asked.wanted,
     )
-    return Script(plan, wire, reply, tokens, reason)
+    return _stopped(Script(plan, wire, reply, tokens, reason))
+
+
+def _stopped(script: Script) -> Script:
+    """The script of an answer that ends before the token which would have one of the request's stop texts in it."""
+    stops = script.reply.wanted.stop
+    if not stops or script.reply.wanted.json:
+        return script
+    if not script.short:
+        raise PlanError("stop", "an answer that is so long is not searched for a text")
+    longest, text = max(map(len, stops)), ""
+    for before, token in enumerate(script.texts()):
+        text = text[-longest:] + token
+        if any(stop in text for stop in stops):
+            return replace(script, tokens=before, reason=FinishReason.STOP)
+    return script
 
 
 def compose(script: Script, *, stream: bool) -> Schedule:

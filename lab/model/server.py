@@ -5,15 +5,19 @@
     GET  /v1/sse?PLAN                           a stream for a browser's EventSource, which cannot post
     GET  /v1/responses/{id}                     a background response; with ?stream=true&starting_after=N its events
     POST /v1/responses/{id}/cancel              stop generating it
-    GET  /v1/models                             for clients that ask first
+    POST /v1/embeddings, /api/embed             vectors, at once (`lab.model.embeddings`)
+    GET  /v1/models, /health, /api/tags, ...    for clients and load balancers that ask first (`lab.model.lookups`)
     GET  /lab/health                            ready
     GET  /lab/clock                             the ledger's clock: {"now": seconds}
     GET  /lab/ledger/{request}                  every attempt of a request, as `lab.evidence.Ledger`; under the id of a
                                                 background response what was generated
+    GET  /lab/refusals/{request}                what was asked for, by that request or by none, and is not served
     POST /lab/confirm/{request}/{number}        the probe has that token (lockstep); answers 204
 
-The plan comes in the header `X-Lab-Plan` or behind a question mark in the model's name; the request's id
-in `X-Lab-Request`, made up where there is none, and echoed. Nothing else is remembered but the ledger and, within
+But for the lab's own, each stands under any prefix: configurations put the model below one, and take it off again.
+
+The plan and the request's id come in headers, in the model's name or in the user's message (`lab.directive`); an id is
+made up where there is none, and echoed. Nothing else is remembered but the ledger and, within
 bounds, the background responses (`lab.model.background`). Who is let in: see `lab.model.guard`.
 
 Whatever a client sends costs a bounded part of the memory: of connections (`lab.model.connections`), bodies and replies
@@ -28,12 +32,12 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
 from functools import partial
-from itertools import count
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -41,27 +45,39 @@ from lab.model.aside import Aside
 from lab.model.background import Background, Response
 from lab.model.bodies import BodyRefused, read_body
 from lab.model.connections import Connections
-from lab.model.documents import error_reply, write_document
+from lab.model.documents import error_reply, text_reply, write_document
+from lab.model.embeddings import embed
 from lab.model.guard import Guard
 from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book
+from lab.model.lookups import look_up, show
+from lab.model.refusals import Refusals
 from lab.model.reply import ReplyWriter, WrittenReply
+from lab.model.requests import Question, RequestReader
 from lab.model.room import Full, Room, Share
 from lab.model.schedule import Shelf, compose, make_script
 from lab.model.steps import Schedule, Script
-from lab.plan import PLAN_HEADER, REQUEST_HEADER, FaultKind, Plan, PlanError, plan_from_query
+from lab.plan import FaultKind, Plan
 from lab.pulse import Pulse
-from lab.wire import FORMATS
-from lab.wire.format import Asked, WireFormat
+from lab.wire import format_for_url
+from lab.wire.format import WireFormat
+from lab.wire.ollama_chat import FORMAT as OLLAMA_CHAT
 from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
 from lab.wire.openai_responses import FORMAT as RESPONSES
 from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,200}")
-
 _CLOSING_SECONDS = 1.0
 
-_READ_AT_ONCE = 64 * 1024
-"""Bytes of JSON that are read in the event loop: some milliseconds at worst, while others wait."""
+_BACKGROUND = re.compile(r"/responses/(?P<name>[^/]+)(?P<verb>/cancel)?/?$")
+_MADE: Mapping[str, Callable[[bytes], dict[str, Any]]] = {
+    "/api/show": lambda body: show(OLLAMA_CHAT.read_ask(body, planned=True).model),
+    "/api/embed": partial(embed, ollama=True),
+    "/embeddings": partial(embed, ollama=False),
+}
+"""What is made from a request's body, by how its path ends."""
+_LOOKED_UP = ("GET", "HEAD", "OPTIONS")
+
+# A ledger that is an answer's text: its pieces, the text, its JSON, and the body.
+_COPIES = 4
 
 # One made, the same as a chunk, and what the transport still has of the one before.
 _STEPS_AT_ONCE = 4
@@ -83,14 +99,15 @@ class ModelServer:
         self._host = host
         self._port = port
         self._doors = tuple(doors)
-        self._guard = Guard(secret, host, {wire.path: wire for wire in FORMATS.values()}, OPENAI_CHAT)
+        self._guard = Guard(secret, host)
         self._book = Book()
         self._room = Room()
         self._shelf = Shelf()
         self._aside = Aside()
         self._background = Background(self._book, self._aside)
         self._replies: set[asyncio.Task[object]] = set()
-        self._names = (f"unnamed-{number}" for number in count(1))
+        self._reader = RequestReader(self._aside)
+        self._refusals = Refusals()
         self._runner: web.AppRunner | None = None
         self._connections: Connections | None = None
 
@@ -121,7 +138,7 @@ class ModelServer:
             self._application(), handler_cancellation=True, access_log=None, shutdown_timeout=_CLOSING_SECONDS
         )
         await self._runner.setup()
-        self._connections = Connections(self._runner, self._guard)
+        self._connections = Connections(self._runner, self._guard, self._refusals.note_no_http)
         try:
             _, self._port = await self._connections.start(self._host, self._port, self._doors)
         except OSError:
@@ -143,67 +160,108 @@ class ModelServer:
 
     def _application(self) -> web.Application:
         app = web.Application()
-        for wire in FORMATS.values():
-            app.router.add_post(wire.path, partial(self._answer, wire))
-        # Not HEAD too: it would generate an answer for nobody.
-        app.router.add_get(PLAIN_SSE.path, partial(self._answer, PLAIN_SSE), allow_head=False)
-        app.router.add_get(RESPONSES.path + "/{response}", self._read_response, allow_head=False)
-        app.router.add_post(RESPONSES.path + "/{response}/cancel", self._cancel_response)
-        app.router.add_get("/v1/models", _models)
-        app.router.add_get("/lab/health", _health)
         app.router.add_get("/lab/clock", _clock)
         app.router.add_get("/lab/ledger/{request}", self._ledger)
+        app.router.add_get("/lab/refusals/{request}", self._refused)
         app.router.add_post(r"/lab/confirm/{request}/{number:\d{1,9}}", self._confirm)
+        app.router.add_route("*", "/{path:.*}", self._any)
         return app
+
+    async def _any(self, request: web.Request) -> web.StreamResponse:
+        """Whatever is asked for under whichever prefix: an answer, something that is looked up, or nothing that is."""
+        method, path = request.method, request.path
+        wire, background = format_for_url(path), _BACKGROUND.search(path)
+        if wire is not None:
+            # Not HEAD too: it would generate an answer for nobody.
+            served = ("GET", "POST") if wire is PLAIN_SSE else ("POST",)
+            if method in served:
+                return await self._answer(wire, request)
+            return self._not_served(request, wire, served)
+        if background is not None:
+            cancelled = background["verb"] is not None
+            if method == ("POST" if cancelled else "GET"):
+                read = self._cancel_response if cancelled else self._read_response
+                return await read(request, background["name"])
+        made = next((make for end, make in _MADE.items() if path.rstrip("/").endswith(end)), None)
+        if made is not None and method == "POST":
+            return await self._make(request, made)
+        document = look_up(path)
+        if document is None:
+            return self._not_served(request, OPENAI_CHAT, ())
+        if method in _LOOKED_UP:
+            return web.json_response(document, headers={"Allow": ", ".join(_LOOKED_UP)})
+        return self._not_served(request, OPENAI_CHAT, _LOOKED_UP)
+
+    def _not_served(self, request: web.Request, wire: WireFormat, allowed: Sequence[str]) -> web.Response:
+        if allowed and request.method == "OPTIONS":
+            return web.Response(headers={"Allow": ", ".join((*allowed, "OPTIONS"))})
+        what = f"{request.method} {request.path[:200]}"
+        if allowed:
+            why = f"the lab's model server was asked for {what}, and serves it for {' and '.join(allowed)}"
+            return self._refuse(wire, request, 405, why)
+        return self._refuse(wire, request, 404, f"the lab's model server was asked for {what}, which it does not serve")
+
+    def _refuse(self, wire: WireFormat, request: web.Request, status: int, why: str) -> web.Response:
+        """An error of the model server's own, which its ledger remembers."""
+        self._refusals.note(request, status, why)
+        return error_reply(wire, status, why)
+
+    def _refuse_for(
+        self, error: BodyRefused | ValueError | Full, wire: WireFormat, request: web.Request
+    ) -> web.Response:
+        """The answer to a request that cannot be taken, for whatever reading it raised."""
+        if isinstance(error, BodyRefused):
+            reply = self._refuse(wire, request, error.status, str(error))
+            reply.force_close()
+            return reply
+        return self._refuse(wire, request, 429 if isinstance(error, Full) else 400, str(error))
+
+    async def _make(self, request: web.Request, make: Callable[[bytes], dict[str, Any]]) -> web.StreamResponse:
+        """A document that is made from a request's body, at once."""
+        with self._room.share() as share:
+            try:
+                body = await read_body(request, share)
+                document = await self._aside.work(partial(make, body))
+            except (BodyRefused, ValueError, Full) as error:
+                return self._refuse_for(error, OPENAI_CHAT, request)
+            return web.json_response(document)
 
     async def _answer(self, wire: WireFormat, request: web.Request) -> web.StreamResponse:
         with self._room.share() as share:
             response: Response | None = None
             try:
-                name, arrived, asked, plan = await self._read(wire, request, share)
+                question = await self._reader.read(wire, request, share)
+                asked, plan = question.asked, question.plan
+                if question.ledger:
+                    return await self._answer_with_ledger(wire, question, share)
                 refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
                 background = asked.background and not refused
                 script = self._background.script(plan, asked) if background else make_script(plan, wire, asked)
                 share.take(_weight(script))
                 if background:
-                    opened = self._background.open(script, _version(request), arrived, stream=asked.stream)
+                    opened = self._background.open(script, _version(request), question.arrived, stream=asked.stream)
                     response, schedule = await opened
-            except BodyRefused as error:
-                reply = error_reply(wire, error.status, str(error))
-                reply.force_close()
-                return reply
-            except ValueError as error:
-                return error_reply(wire, 400, str(error))
-            except Full as error:
-                return error_reply(wire, 429, str(error))
+            except (BodyRefused, ValueError, Full) as error:
+                return self._refuse_for(error, wire, request)
             if response is not None:
                 with response.streaming():
-                    return await self._write(request, name, plan, schedule, arrived)
+                    return await self._write(request, question.name, plan, schedule, question.arrived)
             with await self._schedule(script, stream=asked.stream) as schedule:
-                return await self._write(request, name, plan, schedule, arrived)
+                return await self._write(request, question.name, plan, schedule, question.arrived)
 
-    async def _read(self, wire: WireFormat, request: web.Request, share: Share) -> tuple[str, float, Asked, Plan]:
-        """What a request says: its id, when it had arrived, what it asks for, the plan.
+    async def _answer_with_ledger(self, wire: WireFormat, question: Question, share: Share) -> web.Response:
+        """A ledger as the answer's text: a path that passes nothing but questions shows by it what came.
 
         Raises:
-            Refused: its body is not taken.
-            ValueError: it makes no sense; names the field.
-            Full: there is no room for its body.
+            Full: there is no room for it.
         """
-        body = await read_body(request, share)
-        arrived = time.monotonic()
-        name = self._read_name(request)
-        header = request.headers.get(PLAN_HEADER)
-        if request.method == "GET":
-            # Beside a plan in the header, the query is the page's own.
-            asked = Asked("lab" if header is not None else f"lab?{request.query_string}", stream=True)
-        elif len(body) <= _READ_AT_ONCE:
-            asked = wire.read_ask(body)
-        else:
-            asked = await self._aside.work(partial(wire.read_ask, body))
-        # The body is needed no more.
-        share.give_back()
-        return name, arrived, asked, _read_plan(header, asked.model)
+        pieces = list[bytes]()
+        for piece in self._book.read(question.ledger) or (b"[]",):
+            share.take(_COPIES * len(piece))
+            pieces.append(piece)
+            await asyncio.sleep(0)
+        text = b"".join(pieces).decode()
+        return await self._aside.work(partial(text_reply, wire, question.asked, text))
 
     async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
         if script.short:
@@ -233,35 +291,36 @@ class ModelServer:
         finally:
             self._book.close(record)
 
-    async def _read_response(self, request: web.Request) -> web.StreamResponse:
+    async def _read_response(self, request: web.Request, known: str) -> web.StreamResponse:
         """The state of a background response, or its events from a place on."""
         arrived = time.monotonic()
-        response = self._background.find(request.match_info["response"])
+        response = self._background.find(known)
         if response is None:
-            return _no_response(request)
+            return _no_response(known)
         try:
-            name, after = self._read_name(request), _read_place(request)
+            name, after = self._reader.name(request), _read_place(request)
         except ValueError as error:
-            return error_reply(RESPONSES, 400, str(error))
+            return self._refuse(RESPONSES, request, 400, str(error))
         if after is None:
             return await write_document(request, response.document())
         if not response.streamed:
-            return error_reply(RESPONSES, 400, "stream: the response was created without a stream, so it has none")
+            why = "stream: the response was created without a stream, so it has none"
+            return self._refuse(RESPONSES, request, 400, why)
         with self._room.share() as share:
             try:
                 share.take(_weight(response.script))
             except Full as error:
-                return error_reply(RESPONSES, 429, str(error))
+                return self._refuse(RESPONSES, request, 429, str(error))
             rest = partial(response.rest, after, arrived)
             schedule = rest() if response.script.short else await self._aside.work(rest)
             with response.streaming():
                 origin = response.record.started
                 return await self._write(request, name, response.script.plan, schedule, arrived, origin)
 
-    async def _cancel_response(self, request: web.Request) -> web.StreamResponse:
-        response = self._background.find(request.match_info["response"])
+    async def _cancel_response(self, request: web.Request, known: str) -> web.StreamResponse:
+        response = self._background.find(known)
         if response is None:
-            return _no_response(request)
+            return _no_response(known)
         await response.cancel()
         return await write_document(request, response.document())
 
@@ -278,43 +337,18 @@ class ModelServer:
         finally:
             self._replies.discard(reply)
 
-    def _read_name(self, request: web.Request) -> str:
-        name = request.headers.get(REQUEST_HEADER) or next(self._names)
-        if not _REQUEST_ID.fullmatch(name):
-            raise ValueError(f"{REQUEST_HEADER}: {name[:40]!r} does not match {_REQUEST_ID.pattern}")
-        return name
-
     async def _ledger(self, request: web.Request) -> web.StreamResponse:
         attempts = self._book.read(request.match_info["request"])
         if attempts is None:
             return web.json_response({"error": "no such request in the ledger"}, status=404)
         return await write_document(request, attempts)
 
+    async def _refused(self, request: web.Request) -> web.Response:
+        return web.json_response([asdict(each) for each in self._refusals.read(request.match_info["request"])])
+
     async def _confirm(self, request: web.Request) -> web.Response:
         known = self._book.confirm(request.match_info["request"], int(request.match_info["number"]))
         return web.Response(status=204 if known else 404)
-
-
-def _read_plan(header: str | None, model: str) -> Plan:
-    """The plan of the header or of the model's name; the default plan where neither has one.
-
-    Raises:
-        ValueError: names the field at fault, or says that the two differ.
-    """
-    _, _, query = model.partition("?")
-    try:
-        in_model = plan_from_query(query)
-    except PlanError as error:
-        raise ValueError(f"model: {error}") from None
-    if header is None:
-        return in_model
-    try:
-        in_header = plan_from_query(header)
-    except PlanError as error:
-        raise ValueError(f"{PLAN_HEADER}: {error}") from None
-    if query and in_model != in_header:
-        raise ValueError(f"{PLAN_HEADER}: another plan stands in the model's name; give one of the two")
-    return in_header
 
 
 def _weight(script: Script) -> int:
@@ -341,17 +375,8 @@ def _version(request: web.Request) -> str:
     return f"{request.version.major}.{request.version.minor}"
 
 
-def _no_response(request: web.Request) -> web.Response:
-    return error_reply(RESPONSES, 404, f"Response with id '{request.match_info['response'][:100]}' not found.")
-
-
-async def _models(_request: web.Request) -> web.Response:
-    entry = {"id": "lab", "object": "model", "created": 1_700_000_000, "owned_by": "token-stream-lab"}
-    return web.json_response({"object": "list", "data": [entry]})
-
-
-async def _health(_request: web.Request) -> web.Response:
-    return web.json_response({"status": "ok"})
+def _no_response(name: str) -> web.Response:
+    return error_reply(RESPONSES, 404, f"Response with id '{name[:100]}' not found.")
 
 
 async def _clock(_request: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ Warning: HTTP's own framing (chunks, headers) is not in a step; its payload is b
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 import sys
@@ -180,7 +181,8 @@ class Script:
 
     @property
     def _text(self) -> int:
-        return self.plan.padding + _TEXT_BYTES
+        # Each character of JSON may be escaped.
+        return self.plan.padding + _TEXT_BYTES + 2 * len(self.reply.wanted.json) // max(self.plan.tokens, 1)
 
     @property
     def _repeats(self) -> int:
@@ -227,6 +229,9 @@ class Script:
         return (text for _, text in self._timed_texts())
 
     def _timed_texts(self) -> Iterator[tuple[float, str]]:
+        if self.reply.wanted.json:
+            yield from zip(self.offsets(), self._pieces(), strict=False)
+            return
         plan, tag = self.plan, self.plan.tag
         filler = "." * plan.padding
         clock = plan.stamp is StampKind.CLOCK
@@ -238,12 +243,25 @@ class Script:
             else:
                 yield due, write_token(tag, number, due=due, word=word + filler)
 
+    def _pieces(self) -> Iterator[str]:
+        """The answer that is JSON, in as many pieces as the plan has tokens, each as it stands in a text of JSON."""
+        text, pieces = self.reply.wanted.json, self.plan.tokens
+        for place in range(pieces):
+            piece = text[len(text) * place // pieces : len(text) * (place + 1) // pieces]
+            yield json.dumps(piece)[1:-1]
+
     def token_steps(self) -> Iterator[Step]:
         """One step for each token, the opening not yet among them."""
         clock, numbered = self.plan.stamp is StampKind.CLOCK, self.wire.numbered
-        before, _, after = self.wire.text(self.reply, PLACEHOLDER).partition(PLACEHOLDER.encode())
+        before, found, after = self.wire.text(self.reply, PLACEHOLDER).partition(PLACEHOLDER.encode())
+        if not found:
+            # A call that comes whole at the end has no pieces.
+            yield from (Step(offset, before, (number,)) for number, offset in enumerate(self.offsets(), 1))
+            return
         for number, (offset, text) in enumerate(self._timed_texts(), 1):
-            payload = self.wire.text(self.reply, text, number) if numbered else before + text.encode() + after
+            payload = before + text.encode() + after
+            if numbered:
+                payload = self.wire.text(self.reply, _unescaped(text), number)
             yield Step(offset, payload, (number,), find_stamps(payload) if clock else ())
 
     def finish_steps(self, tokens: int, reason: FinishReason, offset: float) -> Iterator[Step]:
@@ -276,6 +294,11 @@ class Script:
         stamps = tuple(place + len(opening) for place in first.stamps)
         yield first._replace(payload=opening + first.payload, stamps=stamps)
         yield from steps
+
+
+def _unescaped(text: str) -> str:
+    """A token's text before it stands in JSON; that of the lab's own needs no escaping."""
+    return str(json.loads(f'"{text}"')) if "\\" in text else text
 
 
 def write_chunk(payload: bytes) -> bytes:

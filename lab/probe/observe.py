@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from math import inf
+from urllib.parse import urlsplit
 
 from lab.evidence import Evidence, HttpVersion
 from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan
@@ -20,6 +21,8 @@ from lab.wire.format import Ask, WireFormat
 SETTLING = 5.0
 # A request that has not reached the model server half a second after its exchange was over never will.
 _ARRIVAL = 0.5
+# The last health check before an exchange; by default balancers ask more often than this.
+_EARLIER = 120.0
 
 
 async def observe(
@@ -94,6 +97,7 @@ async def observe(
             if driver is not None:
                 await driver.aclose()
         attempts = await side.settled(request, plan, settling, arrival=_ARRIVAL)
+        refusals = () if attempts else await side.refusals(request)
     return Evidence(
         wire_format.name,
         stream,
@@ -102,4 +106,6 @@ async def observe(
         # The last attempt's reply is the one that came through.
         ledger=replace(attempts[-1], attempts=len(attempts)) if attempts else None,
         confirmed=driver.confirmed if driver else {},
+        path=urlsplit(ask.path).path,
+        refusals=tuple(each for each in refusals if each.at > trace.started - _EARLIER),
     )

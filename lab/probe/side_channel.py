@@ -24,7 +24,7 @@ import aiohttp
 from pydantic import Field, TypeAdapter, ValidationError
 
 from lab.errors import EnvironmentFault
-from lab.evidence import Ledger, Stall
+from lab.evidence import Ledger, Refusal, Stall
 from lab.plan import FaultKind, Plan
 from lab.probe.codings import ContentDecoder
 from lab.pulse import BEAT, LATE
@@ -44,6 +44,8 @@ _BEYOND = 300.0
 _SPARE = 100
 _MOST_BYTES = 256 * 2**20
 _SMALL_REPLY = 4096
+# A thousand refusals of some hundred characters each.
+_REFUSALS_ROOM = 2 * 2**20
 _STEP = 64 * 1024
 # The head of a Location that a message quotes.
 _QUOTED = 200
@@ -60,6 +62,7 @@ class _Clock:
 
 _LEDGERS: TypeAdapter[list[Ledger]] = TypeAdapter(Annotated[list[Ledger], Field(max_length=MOST_ATTEMPTS)])
 _CLOCK = TypeAdapter(_Clock)
+_REFUSALS: TypeAdapter[list[Refusal]] = TypeAdapter(Annotated[list[Refusal], Field(max_length=1_000)])
 
 # The offset is wrong by at most half the round trip. Two milliseconds is far below the 100 ms that
 # separates an incremental path; a busy machine is asked up to forty times for one such moment.
@@ -195,6 +198,24 @@ class SideChannel:
                 break
             await asyncio.sleep(_ASK_AGAIN)
         return attempts
+
+    async def refusals(self, request: str) -> tuple[Refusal, ...]:
+        """What the model server was asked for and did not serve, by that request or by none; oldest first.
+
+        Raises:
+            aiohttp.ClientError: the model server does not answer.
+            SideChannelFault: what answers is none.
+        """
+        path = f"/lab/refusals/{request}"
+        try:
+            document = await self._ask("GET", path, _REFUSALS_ROOM)
+        except aiohttp.ClientResponseError as error:
+            # A model server that keeps no such record has served all the same.
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return ()
+        offset = await self.offset()
+        return tuple(replace(each, at=each.at + offset) for each in self._read(_REFUSALS, document, path))
 
     async def _measure_offset(self) -> float:
         best, offset = float("inf"), 0.0

@@ -29,7 +29,7 @@ from aiohttp import web
 from lab.consume import Answer, Complete, Failed, Partial, Refused
 from lab.errors import EnvironmentFault, LabError
 from lab.model.browsers import is_loopback, refusal
-from lab.model.connections import Connections
+from lab.model.connections import Connections, why_not_listening
 from lab.model.reply import WrittenReply
 from lab.plan import Plan
 from lab.race.panes import ANSWER, DIES_AFTER, Races
@@ -97,7 +97,7 @@ class RaceServer:
             self._host, self._port = await self._connections.start(self._host, self._port)
         except OSError as error:
             await self._runner.cleanup()
-            problem = f"cannot listen on {self._host}:{self._port}: {error.strerror or error}"
+            problem = f"cannot listen on {self._host}:{self._port}: {why_not_listening(error)}"
             raise EnvironmentFault(problem, "Choose another port with --port; 0 takes a free one.") from error
         return self
 

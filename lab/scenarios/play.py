@@ -26,7 +26,7 @@ from lab.measure.many import Starts, together
 from lab.probe.side_channel import SideChannel
 from lab.results import CaseResult
 from lab.scenarios.records import exchange_result
-from lab.scenarios.strays import StrayTraffic, check_own, mark_of
+from lab.scenarios.strays import StrayTraffic, check_own, mark_of, own_refusals
 from lab.scenarios.verdicts import conclude
 from lab.suite.exchange import Exchange
 from lab.testbed.testbed import Testbed
@@ -89,10 +89,11 @@ async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts:
         await starts.turn()
         return await make(each, address, channel, f"{mark_of(case.id)}-{uuid.uuid4().hex}")
 
-    evidence = await together([one(each) for each in case.exchanges])
+    made = await together([one(each) for each in case.exchanges])
+    evidence = tuple(own_refusals(case.id, seen, testbed.told_only) for seen in made)
     for each, seen in zip(case.exchanges, evidence, strict=True):
         check_own(each.name, case.id, seen, testbed.told_only)
-    return tuple(evidence)
+    return evidence
 
 
 def _config_name(case: Case) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from lab.evidence import Evidence
 from lab.plan import REQUEST_HEADER
@@ -41,3 +42,9 @@ def check_own(name: str, case: str, evidence: Evidence, told_only: Callable[[int
     made_for = evidence.trace.header(REQUEST_HEADER.lower())
     if made_for and not made_for.startswith(mark_of(case)):
         raise StrayTraffic(f"{name}: its reply was made for the request {made_for}, which is of another side")
+
+
+def own_refusals(case: str, evidence: Evidence, told_only: Callable[[int], str | None]) -> Evidence:
+    """The exchange without what the model server refused to the proxies of other cases."""
+    own = tuple(each for each in evidence.refusals if each.request or told_only(each.door) == case)
+    return replace(evidence, refusals=own)

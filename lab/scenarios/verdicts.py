@@ -22,6 +22,7 @@ from lab.consume import Answer, Complete, Failed, Partial, Refused
 from lab.durations import write_duration
 from lab.judge import REQUIREMENTS, Exchanged, Reported, Verdict, check, observe, observe_all
 from lab.judge.doubt import Doubt, spared
+from lab.judge.sentences import never_reached
 from lab.judge.timeouts import tolerance
 from lab.products.remedies import verified_remedy
 from lab.results import FindingResult
@@ -68,6 +69,7 @@ def conclude(case: Case, played: Sequence[Exchanged]) -> Conclusion:
     unmet = [each for each in found if not each.result.met]
     if not unmet:
         return Conclusion(Outcome.PASSED, findings)
+    findings = (*_unreached(played), *findings)
     if not all(each.doubt for each in unmet):
         return Conclusion(Outcome.FAILED, findings)
     busy = "; ".join(dict.fromkeys(each.doubt for each in unmet))
@@ -81,6 +83,13 @@ def _too_busy(busy: str) -> FindingResult:
         "no wait that the verdict rests on is longer or shorter because of them",
         f"{busy}: the machine is too busy to blame the proxy, or to praise it",
     )
+
+
+def _unreached(played: Sequence[Exchanged]) -> Iterator[FindingResult]:
+    """That the model server had none of the exchanges."""
+    words = never_reached([each.evidence for each in played])
+    if words:
+        yield FindingResult(False, "The exchanges reach the model server.", "it answers them", words)
 
 
 def _tested(played: Iterable[Exchanged]) -> Iterator[_Found]:

@@ -1,14 +1,17 @@
 """Ready means: it answered a request. An open port proves nothing, for docker's own forwarder accepts always.
 
-Any HTTP status will do; what the proxy makes of the request is for the scenarios to judge.
+Any HTTP status will do; what the proxy makes of the request is for the scenarios to judge. But a listener that speaks
+TLS answers clear text with an error, a redirect or nothing at all, and is asked once more with a handshake.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 
 from lab.testbed.certificate import certificate
 
@@ -23,8 +26,19 @@ LOOK = 2.0
 """Seconds from one look at where a process listens to the next. Most have answered before the first."""
 
 _REQUEST = f"GET {HEALTH} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode()
+# nginx, Apache and Caddy say 400 to clear text where they speak TLS, unless a redirect is configured; others close.
+_MAY_BE_TLS = re.compile(rb"(?!HTTP/\d\S* (?!400|30[1278])\d)")
+_HANDSHAKE = 2.0
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
+
+
+class Spoken(StrEnum):
+    """What a listener speaks."""
+
+    AS_ASKED = "as-asked"
+    TLS = "tls"
+    """TLS, where it was asked in clear text."""
 
 
 async def await_answer(
@@ -33,8 +47,8 @@ async def await_answer(
     limit: float,
     secure: bool = False,
     deaf: Callable[[], Awaitable[bool]] | None = None,
-) -> bool:
-    """Ask until something answers with an HTTP status line.
+) -> Spoken | None:
+    """Ask until something answers with an HTTP status line, or shows by a handshake that it speaks TLS.
 
     Args:
         address: host and port to ask; None where there is none, and only the end is waited for.
@@ -45,18 +59,18 @@ async def await_answer(
             answer.
 
     Returns:
-        Whether it answered; False when the process ended, is deaf, or the time was up.
+        What it speaks; None when the process ended, is deaf, or the time was up.
     """
     if address is None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), limit)
-        return False
+        return None
     asking = asyncio.ensure_future(_ask_on(*address, limit, certificate().client if secure else None))
     over = asyncio.ensure_future(_over(ended, deaf))
     try:
         # Both, since a connection to a container that is gone may stay unanswered for the whole limit.
         await asyncio.wait((asking, over), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        return asking.done()
+        return asking.result() if asking.done() else None
     finally:
         asking.cancel()
         over.cancel()
@@ -73,26 +87,44 @@ async def _over(ended: asyncio.Event, deaf: Callable[[], Awaitable[bool]] | None
                 return
 
 
-async def _ask_on(host: str, port: int, limit: float, tls: ssl.SSLContext | None) -> None:
+async def _ask_on(host: str, port: int, limit: float, tls: ssl.SSLContext | None) -> Spoken:
     """Ask until there is an answer."""
     pause = _FIRST_PAUSE
-    while not await _answers(host, port, limit, tls):
+    while True:
+        said = await _begin_of_answer(host, port, limit, tls)
+        if said is not None and tls is None and _MAY_BE_TLS.match(said) and await _shakes_hands(host, port):
+            return Spoken.TLS
+        if said is not None and said.startswith(b"HTTP/"):
+            return Spoken.AS_ASKED
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-async def _answers(host: str, port: int, limit: float, tls: ssl.SSLContext | None) -> bool:
-    """One request."""
+async def _begin_of_answer(host: str, port: int, limit: float, tls: ssl.SSLContext | None) -> bytes | None:
+    """The first line of the answer to one request; None where no connection was made."""
     writer = None
     try:
         async with asyncio.timeout(limit):
             reader, writer = await asyncio.open_connection(host, port, ssl=tls)
             writer.write(_REQUEST)
-            return (await reader.readline()).startswith(b"HTTP/")
+            return await reader.readline()
     except (OSError, ValueError, TimeoutError):
-        return False
+        return None if writer is None else b""
     finally:
         if writer is not None:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+
+async def _shakes_hands(host: str, port: int) -> bool:
+    """Whether there is somebody who has a certificate to show, whichever it is."""
+    tls = ssl.create_default_context()
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(_HANDSHAKE):
+            _, writer = await asyncio.open_connection(host, port, ssl=tls, server_hostname="localhost")
+    except (OSError, ValueError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True

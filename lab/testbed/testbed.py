@@ -22,6 +22,7 @@ from lab.products import CERTIFICATE
 from lab.testbed import _commands, _machine, _plan, config, readiness
 from lab.testbed._plan import Instance, Target
 from lab.testbed.certificate import certificate
+from lab.testbed.readiness import Spoken
 from lab.testbed.runner import Became, Runner, Started, together
 from lab.vocabulary import Precedence
 
@@ -155,10 +156,13 @@ class Testbed:
 
 
 async def _complaint(place: Started) -> tuple[Became, str] | None:
-    """Wait until a process answers; if it does not, what became of it, and that with what it said, in words."""
+    """Wait until a process answers as it is asked; else what became of it, and that with what it said, in words."""
     limit = _machine.patience(readiness.LIMIT)
-    if await readiness.await_answer(place.address, place.ended, limit, place.secure, place.deaf):
+    spoken = await readiness.await_answer(place.address, place.ended, limit, place.secure, place.deaf)
+    if spoken is Spoken.AS_ASKED:
         return None
+    if spoken is Spoken.TLS:
+        return Became.SECURE, Became.SECURE.value
     if place.ended.is_set():
         became, words = Became.ENDED, Became.ENDED.value
     elif await place.deaf():

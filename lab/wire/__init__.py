@@ -42,4 +42,5 @@ def format_for_url(url: str) -> WireFormat | None:
         path = urlsplit(url).path.rstrip("/")
     except ValueError:
         return None
-    return next((wire for wire in FORMATS.values() if path.endswith(wire.url_end)), None)
+    found = [wire for wire in FORMATS.values() if path.endswith(wire.url_end)]
+    return max(found, key=lambda wire: len(wire.url_end), default=None)

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from lab.wire import sse
+from lab.wire.directive import find_directive
 from lab.wire.events import (
     ErrorEvent,
     Event,
@@ -37,6 +38,7 @@ from lab.wire.format import (
     read_usage,
     shortened,
 )
+from lab.wire.wanted import Wanted, arguments_of, choose_tool, read_schema, read_stop, read_tools
 
 _REASONS = {
     FinishReason.STOP: "end_turn",
@@ -56,6 +58,10 @@ _ERROR_KINDS = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+
+
+_THOUGHT = "The model of the lab thinks before it answers."
+_SIGNATURE = "bGFi"
 
 
 class AnthropicMessages:
@@ -87,23 +93,33 @@ class AnthropicMessages:
         """See `WireFormat.key_header`."""
         return ("x-api-key", key)
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """See `WireFormat.read_ask`; `max_tokens` is required."""
-        fields = read_request(body, "messages")
+        fields = read_request(body, "messages", planned=planned)
         limit = read_limit(fields, "max_tokens")
-        if limit is None:
+        if limit is None and not planned:
             raise ValueError("max_tokens: Field required")
-        return Asked(model=fields["model"], stream=read_stream(fields, default=False), max_tokens=limit)
+        return Asked(
+            model=fields["model"],
+            stream=read_stream(fields, default=False),
+            max_tokens=limit,
+            directive=find_directive(fields),
+            wanted=_read_wanted(fields),
+        )
 
     def opening(self, reply: Reply) -> bytes:
-        """`message_start` and `content_block_start`."""
+        """`message_start`, the thinking where it is wanted, and `content_block_start`."""
         message = {**self._message(reply), "content": [], "stop_reason": None, "usage": _usage(reply, 1)}
-        block = {"index": 0, "content_block": {"type": "text", "text": ""}}
-        return _event("message_start", {"message": message}) + _event("content_block_start", block)
+        block = {"type": "text", "text": ""} if not reply.wanted.tool else _call(reply, {})
+        start = _event("content_block_start", {"index": _place(reply), "content_block": block})
+        return _event("message_start", {"message": message}) + _thinking(reply) + start
 
     def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
         """One `content_block_delta`."""
-        return _event("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": text}})
+        delta = {"type": "text_delta", "text": text}
+        if reply.wanted.tool:
+            delta = {"type": "input_json_delta", "partial_json": text}
+        return _event("content_block_delta", {"index": _place(reply), "delta": delta})
 
     def heartbeat(self) -> bytes:
         """The format's own `ping`."""
@@ -111,8 +127,8 @@ class AnthropicMessages:
 
     def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
         """`content_block_stop` and the `message_delta` with the stop reason."""
-        delta = {"stop_reason": _REASONS[reason], "stop_sequence": None}
-        stop = _event("content_block_stop", {"index": 0})
+        delta = {"stop_reason": _reason(reply, reason), "stop_sequence": None}
+        stop = _event("content_block_stop", {"index": _place(reply)})
         return stop + _event("message_delta", {"delta": delta, "usage": {"output_tokens": tokens}})
 
     def marker(self, reply: Reply) -> bytes:
@@ -125,10 +141,14 @@ class AnthropicMessages:
 
     def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
         """A `message` document."""
+        answer = {"type": "text", "text": text}
+        if reply.wanted.tool:
+            answer = _call(reply, json.loads(reply.wanted.json))
+        thought = [{"type": "thinking", "thinking": _THOUGHT, "signature": _SIGNATURE}] if reply.wanted.thinking else []
         document = {
             **self._message(reply),
-            "content": [{"type": "text", "text": text}],
-            "stop_reason": None if reason is None else _REASONS[reason],
+            "content": [*thought, answer],
+            "stop_reason": None if reason is None else _reason(reply, reason),
             "usage": _usage(reply, tokens),
         }
         return compact(document).encode()
@@ -220,6 +240,58 @@ def _read_document(document: dict[str, Any]) -> list[Event]:
             return [_read_error(document)]
     # Unknown events are to be skipped, as the vendor's versioning policy asks of clients.
     return []
+
+
+def _read_wanted(fields: dict[str, Any]) -> Wanted:
+    """The shape that is asked for; what the model server does not do is refused."""
+    blocks = [block for message in fields.get("messages") or [] for block in _blocks(message)]
+    called = [str(block.get("name")) for block in blocks if block.get("type") == "tool_use"]
+    answered = bool(blocks) and blocks[-1].get("type") == "tool_result"
+    tools = read_tools(fields.get("tools"), schema="input_schema")
+    tool, stop = (
+        choose_tool(tools, fields.get("tool_choice"), called, answered=answered),
+        read_stop(fields, "stop_sequences"),
+    )
+    thinking = fields.get("thinking")
+    shown = isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
+    if tool is not None:
+        return Wanted(tool.name, arguments_of(tool), shown, stop)
+    config = fields.get("output_config")
+    form = fields.get("output_format") or (config.get("format") if isinstance(config, dict) else None)
+    if form is None:
+        return Wanted(thinking=shown, stop=stop)
+    if not isinstance(form, dict) or form.get("type") != "json_schema":
+        raise ValueError("output_format: type must be json_schema")
+    return Wanted(json=read_schema("output_format", form.get("schema")), thinking=shown, stop=stop)
+
+
+def _blocks(message: object) -> list[dict[str, Any]]:
+    """The blocks of one message; a text is one."""
+    content = message.get("content") if isinstance(message, dict) else None
+    parts = content if isinstance(content, list) else [{"type": "text"}]
+    return [part for part in parts if isinstance(part, dict)]
+
+
+def _place(reply: Reply) -> int:
+    """Of the answer's own block: the thinking is one before it."""
+    return 1 if reply.wanted.thinking else 0
+
+
+def _thinking(reply: Reply) -> bytes:
+    if not reply.wanted.thinking:
+        return b""
+    deltas = ({"type": "thinking_delta", "thinking": _THOUGHT}, {"type": "signature_delta", "signature": _SIGNATURE})
+    start = {"index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}}
+    inner = b"".join(_event("content_block_delta", {"index": 0, "delta": delta}) for delta in deltas)
+    return _event("content_block_start", start) + inner + _event("content_block_stop", {"index": 0})
+
+
+def _call(reply: Reply, arguments: Any) -> dict[str, Any]:
+    return {"type": "tool_use", "id": f"toolu_{reply.id}", "name": reply.wanted.tool, "input": arguments}
+
+
+def _reason(reply: Reply, reason: FinishReason) -> str:
+    return "tool_use" if reply.wanted.tool and reason is FinishReason.STOP else _REASONS[reason]
 
 
 def _read_block(block: dict[str, Any]) -> list[Event]:

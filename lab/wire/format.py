@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lab.wire.events import Event, FinishReason, Usage
+from lab.wire.wanted import TEXT, Wanted
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Reply:
         prompt_tokens: a count for the usage figures; the lab does not read the prompt.
         include_usage: whether the request asked for a usage event (OpenAI's `stream_options`).
         background: whether it is generated whether anybody listens or not (OpenAI Responses).
+        wanted: what the answer is to be like, beside text.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Reply:
     prompt_tokens: int = 1
     include_usage: bool = False
     background: bool = False
+    wanted: Wanted = TEXT
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Asked:
         max_tokens: the longest answer that is wanted; None where the request sets no limit.
         include_usage: whether a usage event is wanted at the end of a stream.
         background: whether the reply is to be generated whether anybody listens or not (OpenAI Responses).
+        directive: the query of the directive in the user's message; empty where none is there.
+        wanted: what the answer is to be like, beside text.
     """
 
     model: str
@@ -59,6 +64,8 @@ class Asked:
     max_tokens: int | None = None
     include_usage: bool = False
     background: bool = False
+    directive: str = ""
+    wanted: Wanted = TEXT
 
 
 class Reader(Protocol):
@@ -96,8 +103,12 @@ class WireFormat(Protocol):
         """The header, name and value, in which a key travels."""
         ...
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """Read a request's body.
+
+        Args:
+            body: the body.
+            planned: whether a header says already what to do, so that nothing is required of the body.
 
         Raises:
             ValueError: the body is no JSON object or lacks what the format requires; names the field.
@@ -109,7 +120,7 @@ class WireFormat(Protocol):
         ...
 
     def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
-        """One event that carries a piece of text; `number` is its place among them, from 1."""
+        """One event with a piece of the text, or of a call's arguments; `number` is its place among them, from 1."""
         ...
 
     def heartbeat(self) -> bytes:
@@ -156,6 +167,9 @@ class WireFormat(Protocol):
         ...
 
 
+DEFAULT_MODEL = "lab"
+"""The model's name where a request need not give one."""
+
 LONGEST_MODEL = 4_000
 """Characters in a model's name: room for a plan with hundreds of gaps, and little enough to stand in every event."""
 
@@ -177,12 +191,13 @@ def read_text(value: object) -> str:
     raise TypeError(f"text that is {value!r}")
 
 
-def read_request(body: bytes, *questions: str) -> dict[str, Any]:
+def read_request(body: bytes, *questions: str, planned: bool = False) -> dict[str, Any]:
     """The fields of a request, checked for what every format requires: a model, and something to answer.
 
     Args:
         body: the request's body.
         questions: the fields in which the format takes it, of which one is enough: `messages`, `input`.
+        planned: whether neither is required: what is missing is filled in, an empty body too.
 
     Raises:
         ValueError: names the field that is missing or makes no sense.
@@ -191,13 +206,15 @@ def read_request(body: bytes, *questions: str) -> dict[str, Any]:
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
         raise ValueError(f"the body has more than {MOST_VALUES} values")
     try:
-        fields = json.loads(body)
+        fields = json.loads(body or b"{}" if planned else body)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is no JSON: {error}") from None
     if not isinstance(fields, dict):
         raise ValueError("the body is no JSON object")
+    if planned:
+        fields.setdefault("model", DEFAULT_MODEL)
     _check_model(fields.get("model"))
-    if not any(_is_question(name, fields.get(name)) for name in questions):
+    if not planned and not any(_is_question(name, fields.get(name)) for name in questions):
         raise ValueError(f"{' or '.join(questions)}: at least one is required")
     return fields
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lab.wire.directive import find_directive
 from lab.wire.events import (
     ErrorEvent,
     Event,
@@ -41,6 +42,7 @@ from lab.wire.format import (
     shortened,
 )
 from lab.wire.lines import LineParser, write_line
+from lab.wire.wanted import Wanted, arguments_of, choose_tool, read_schema, read_stop, read_tools, refuse
 
 _REASONS = {
     FinishReason.STOP: "stop",
@@ -67,25 +69,25 @@ class OllamaChat:
 
     def ask(self, model: str, *, stream: bool, max_tokens: int, prompt: str = "Count.") -> Ask:
         """See `WireFormat.ask`."""
-        body = {
-            "model": model,
-            "messages": [{"role": "user", "content": prompt}],
-            "stream": stream,
-            "options": {"num_predict": max_tokens},
-        }
+        options = {"num_predict": max_tokens}
+        body = {"model": model, **self.question(prompt), "stream": stream, "options": options}
         headers = (
             ("Content-Type", "application/json"),
             ("Accept", self.stream_type if stream else "application/json"),
         )
         return Ask(self.path, headers, compact(body).encode())
 
+    def question(self, prompt: str) -> dict[str, Any]:
+        """The field of a request that holds the question."""
+        return {"messages": [{"role": "user", "content": prompt}]}
+
     def key_header(self, key: str) -> tuple[str, str]:
         """See `WireFormat.key_header`; for Ollama's cloud and for gateways, since a local server asks for none."""
         return ("Authorization", f"Bearer {key}")
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """See `WireFormat.read_ask`; a negative `num_predict` is Ollama's way to ask for no limit."""
-        fields = read_request(body, "messages")
+        fields = read_request(body, *self.question("x"), planned=planned)
         options = fields.get("options") or {}
         if not isinstance(options, dict):
             raise ValueError("options: must be an object")
@@ -95,23 +97,26 @@ class OllamaChat:
             model=fields["model"],
             stream=read_stream(fields, default=True),
             max_tokens=None if unlimited else read_limit(options, "num_predict"),
+            directive=find_directive(fields),
+            wanted=_read_wanted(fields, options),
         )
 
     def opening(self, reply: Reply) -> bytes:
-        """Nothing: the first line has text already."""
-        return b""
+        """Nothing, for the first line has text already; or the thinking."""
+        return write_line(_thought(self._piece(reply.model, ""))) if reply.wanted.thinking else b""
 
     def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
-        """One line with a piece of text."""
-        return write_line(_piece(reply.model, text))
+        """One line with a piece of text; of a call, which comes in one line, with nothing."""
+        return write_line(self._piece(reply.model, "" if reply.wanted.tool else text))
 
     def heartbeat(self) -> bytes:
         """A line with a piece that has no text."""
-        return write_line(_piece("lab", ""))
+        return write_line(self._piece("lab", ""))
 
     def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
-        """The last line."""
-        return write_line(_last(reply, "", reason, tokens))
+        """The call, and the last line."""
+        call = write_line(_called(reply, self._piece(reply.model, ""))) if reply.wanted.tool else b""
+        return call + write_line(self._last(reply, "", reason, tokens))
 
     def marker(self, reply: Reply) -> bytes:
         """Nothing: the last line is the marker."""
@@ -122,8 +127,11 @@ class OllamaChat:
         return write_line({"error": message})
 
     def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
-        """The last line with the whole text in it."""
-        return compact(_last(reply, text, reason, tokens)).encode()
+        """The last line with the whole text, or the call, in it."""
+        if reply.wanted.tool:
+            return compact(_called(reply, self._last(reply, "", reason, tokens))).encode()
+        document = self._last(reply, text, reason, tokens)
+        return compact(_thought(document) if reply.wanted.thinking else document).encode()
 
     def error_kind(self, status: int) -> str:
         """See `WireFormat.error_kind`; there is but one."""
@@ -145,6 +153,27 @@ class OllamaChat:
             return [event for event in events if not isinstance(event, (Heartbeat, Opening))]
         except BROKEN as error:
             return [Unreadable(f"no chat reply: {error!r}", shortened(body))]
+
+    def said(self, text: str) -> dict[str, Any]:
+        """The fields of a line that carry the text."""
+        return {"message": {"role": "assistant", "content": text}}
+
+    def _piece(self, model: str, text: str) -> dict[str, Any]:
+        return {"model": model, "created_at": _CREATED, **self.said(text), "done": False}
+
+    def _last(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> dict[str, Any]:
+        """The last line; without a reason, the one of a server whose model process has died."""
+        return {
+            **self._piece(reply.model, text),
+            "done": True,
+            **({} if reason is None else {"done_reason": _REASONS[reason]}),
+            "total_duration": (reply.prompt_tokens + tokens) * _NANOSECONDS,
+            "load_duration": 0,
+            "prompt_eval_count": reply.prompt_tokens,
+            "prompt_eval_duration": reply.prompt_tokens * _NANOSECONDS,
+            "eval_count": tokens,
+            "eval_duration": tokens * _NANOSECONDS,
+        }
 
 
 class OllamaChatReader:
@@ -177,7 +206,9 @@ def _read_document(document: dict[str, Any]) -> list[Event]:
         return [_read_error(document["error"])]
     done = document["done"] is True
     message = document.get("message") or {}
-    thinking, text = read_text(message.get("thinking")), read_text(message.get("content"))
+    # `/api/generate` has the text in a field of the line itself.
+    thinking = read_text(message.get("thinking")) or read_text(document.get("thinking"))
+    text = read_text(message.get("content")) or read_text(document.get("response"))
     events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
     events += [OtherPiece("tool_calls")] if message.get("tool_calls") else []
     if done:
@@ -198,24 +229,30 @@ def _read_error(error: Any) -> ErrorEvent:
     return ErrorEvent(_ERROR, str(error.get("message") or error) if isinstance(error, dict) else str(error))
 
 
-def _piece(model: str, text: str) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text}
-    return {"model": model, "created_at": _CREATED, "message": message, "done": False}
+def _read_wanted(fields: dict[str, Any], options: dict[str, Any]) -> Wanted:
+    """The shape that is asked for; what the model server does not do is refused."""
+    refuse(fields, "logprobs", "top_logprobs")
+    messages = [each for each in fields.get("messages") or [] if isinstance(each, dict)]
+    answered = bool(messages) and messages[-1].get("role") == "tool"
+    tool = choose_tool(read_tools(fields.get("tools"), "function"), None, (), answered=answered) if messages else None
+    stop, thinking = read_stop(options), bool(fields.get("think"))
+    if tool is not None:
+        return Wanted(tool.name, arguments_of(tool), thinking, stop)
+    form = fields.get("format")
+    if not form:
+        return Wanted(thinking=thinking, stop=stop)
+    return Wanted(json=read_schema("format", None if form == "json" else form), thinking=thinking, stop=stop)
 
 
-def _last(reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> dict[str, Any]:
-    """The last line; without a reason, the one of a server whose model process has died."""
-    return {
-        **_piece(reply.model, text),
-        "done": True,
-        **({} if reason is None else {"done_reason": _REASONS[reason]}),
-        "total_duration": (reply.prompt_tokens + tokens) * _NANOSECONDS,
-        "load_duration": 0,
-        "prompt_eval_count": reply.prompt_tokens,
-        "prompt_eval_duration": reply.prompt_tokens * _NANOSECONDS,
-        "eval_count": tokens,
-        "eval_duration": tokens * _NANOSECONDS,
-    }
+def _thought(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the model's thinking: in the message, or in a line without one."""
+    thought = {"thinking": "The model of the lab thinks before it answers."}
+    return {**document, "message": {**document["message"], **thought}} if "message" in document else document | thought
+
+
+def _called(reply: Reply, document: dict[str, Any]) -> dict[str, Any]:
+    function = {"name": reply.wanted.tool, "arguments": json.loads(reply.wanted.json)}
+    return {**document, "message": {**document["message"], "tool_calls": [{"function": function}]}}
 
 
 FORMAT = OllamaChat()

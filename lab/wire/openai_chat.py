@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from lab.wire import sse
+from lab.wire.directive import find_directive
 from lab.wire.events import (
     Event,
     Finish,
@@ -38,6 +39,7 @@ from lab.wire.format import (
     shortened,
 )
 from lab.wire.openai_errors import error_document, error_kind, read_error
+from lab.wire.openai_wanted import read_chat_wanted, write_call
 
 _DONE = b"[DONE]"
 _REASONS = {
@@ -63,6 +65,9 @@ class OpenAIChat:
     stream_type = "text/event-stream; charset=utf-8"
     has_marker = True
     numbered = False
+    document_name = "chat.completion"
+    """What a batch reply calls itself, and below it a streamed piece."""
+    chunk_name = "chat.completion.chunk"
 
     def ask(self, model: str, *, stream: bool, max_tokens: int, prompt: str = "Count.") -> Ask:
         """See `WireFormat.ask`.
@@ -76,36 +81,43 @@ class OpenAIChat:
             "stream": stream,
             "max_completion_tokens": max_tokens,
         }
-        headers = (
+        return Ask(self.path, self.ask_headers(stream=stream), compact(body).encode())
+
+    def ask_headers(self, *, stream: bool) -> tuple[tuple[str, str], ...]:
+        """The headers of a request."""
+        return (
             ("Content-Type", "application/json"),
             ("Accept", "text/event-stream" if stream else "application/json"),
         )
-        return Ask(self.path, headers, compact(body).encode())
 
     def key_header(self, key: str) -> tuple[str, str]:
         """See `WireFormat.key_header`."""
         return ("Authorization", f"Bearer {key}")
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """See `WireFormat.read_ask`."""
-        fields = read_request(body, "messages")
-        options = fields.get("stream_options")
-        if options is not None and not isinstance(options, dict):
-            raise ValueError("stream_options: must be an object")
+        fields = read_request(body, "messages", planned=planned)
         return Asked(
             model=fields["model"],
             stream=read_stream(fields, default=False),
             max_tokens=read_limit(fields, "max_completion_tokens", "max_tokens"),
-            include_usage=bool((options or {}).get("include_usage")),
+            include_usage=read_stream_options(fields),
+            directive=find_directive(fields),
+            wanted=read_chat_wanted(fields),
         )
 
     def opening(self, reply: Reply) -> bytes:
-        """The role chunk."""
-        return self._chunk(reply, {"role": "assistant", "content": "", "refusal": None})
+        """The role chunk, and the beginning of a call."""
+        if not reply.wanted.tool:
+            return self._event(reply, _delta({"role": "assistant", "content": "", "refusal": None}, None))
+        role = self._event(reply, _delta({"role": "assistant", "content": None}, None))
+        return role + self._event(reply, _delta({"tool_calls": [{"index": 0, **write_call(reply, "")}]}, None))
 
     def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
-        """One content chunk."""
-        return self._chunk(reply, {"content": text})
+        """One content chunk, or one of a call's arguments."""
+        if reply.wanted.tool:
+            return self._event(reply, _delta({"tool_calls": [{"index": 0, "function": {"arguments": text}}]}, None))
+        return self._event(reply, self.piece_choice(text, None))
 
     def heartbeat(self) -> bytes:
         """An SSE comment; the format has no heartbeat of its own."""
@@ -113,7 +125,7 @@ class OpenAIChat:
 
     def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
         """The chunk with the finish reason, and the usage chunk where the request asked for it."""
-        finish = self._chunk(reply, {}, _REASONS[reason])
+        finish = self._event(reply, self.piece_choice("", _reason(reply, reason)))
         if not reply.include_usage:
             return finish
         return finish + sse.write_event(compact(self._envelope(reply, [], _usage(reply, tokens))))
@@ -128,14 +140,15 @@ class OpenAIChat:
 
     def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
         """A `chat.completion` document."""
-        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
-        finish_reason = None if reason is None else _REASONS[reason]
+        choice = self.whole_choice(text, None if reason is None else _reason(reply, reason))
+        if reply.wanted.tool:
+            choice["message"].update(content=None, tool_calls=[write_call(reply, text)])
         document = {
             "id": reply.id,
-            "object": "chat.completion",
+            "object": self.document_name,
             "created": _CREATED,
             "model": reply.model,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
+            "choices": [choice],
             "usage": _usage(reply, tokens),
         }
         return compact(document).encode()
@@ -159,21 +172,31 @@ class OpenAIChat:
             if "error" in document and not document.get("choices"):
                 return [read_error(document["error"])]
             choice = document["choices"][0]
-            events = [*_read_texts(choice["message"]), *_read_usage(document)]
+            if not choice.keys() & {"message", "text"}:
+                raise KeyError("message")
+            events = [*_read_texts(_message_of(choice)), *_read_usage(document)]
             if choice["finish_reason"] is not None:
                 events += [_read_finish(choice["finish_reason"]), Marker()]
             return events
         except BROKEN as error:
             return [Unreadable(f"no chat completion: {error!r}", shortened(body))]
 
-    def _chunk(self, reply: Reply, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    def piece_choice(self, text: str, finish_reason: str | None) -> dict[str, Any]:
+        """The choice of a streamed piece; with a reason, of the one that ends the answer."""
+        return _delta({"content": text} if finish_reason is None else {}, finish_reason)
+
+    def whole_choice(self, text: str, finish_reason: str | None) -> dict[str, Any]:
+        """The choice of a batch reply."""
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+        return {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}
+
+    def _event(self, reply: Reply, choice: dict[str, Any]) -> bytes:
         return sse.write_event(compact(self._envelope(reply, [choice], None)))
 
     def _envelope(self, reply: Reply, choices: list[dict[str, Any]], usage: dict[str, int] | None) -> dict[str, Any]:
         document = {
             "id": reply.id,
-            "object": "chat.completion.chunk",
+            "object": self.chunk_name,
             "created": _CREATED,
             "model": reply.model,
             "system_fingerprint": "fp_lab",
@@ -216,8 +239,28 @@ class OpenAIChatReader:
             return [Unreadable(f"no chat completion chunk: {error!r}", shortened(item.data))]
 
 
+def read_stream_options(fields: dict[str, Any]) -> bool:
+    """Whether a request wants a usage event at the end of its stream.
+
+    Raises:
+        ValueError: the options are no object.
+    """
+    options = fields.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise ValueError("stream_options: must be an object")
+    return bool((options or {}).get("include_usage"))
+
+
+def _delta(delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _reason(reply: Reply, reason: FinishReason) -> str:
+    return "tool_calls" if reply.wanted.tool and reason is FinishReason.STOP else _REASONS[reason]
+
+
 def _read_choice(choice: dict[str, Any]) -> list[Event]:
-    delta = choice.get("delta") or {}
+    delta = _message_of(choice)
     events = _read_texts(delta)
     if not events and "role" in delta:
         events.append(Opening())
@@ -225,6 +268,14 @@ def _read_choice(choice: dict[str, Any]) -> list[Event]:
     if choice.get("finish_reason"):
         events.append(_read_finish(choice["finish_reason"]))
     return events
+
+
+def _message_of(choice: dict[str, Any]) -> dict[str, Any]:
+    """What a choice says: a piece, a message (in a stream too, with some gateways), or the text of Completions."""
+    said = {**(choice.get("message") or {}), **(choice.get("delta") or {})}
+    if not said.get("content") and choice.get("text"):
+        said["content"] = choice["text"]
+    return said
 
 
 def _read_texts(message: dict[str, Any]) -> list[Event]:

@@ -18,6 +18,7 @@ import json
 from typing import Any
 
 from lab.wire import sse
+from lab.wire.directive import find_directive
 from lab.wire.events import (
     Contradiction,
     ErrorEvent,
@@ -47,9 +48,18 @@ from lab.wire.format import (
     shortened,
 )
 from lab.wire.openai_errors import error_document, error_kind, read_error
+from lab.wire.responses_documents import (
+    STOPPED_EARLY,
+    ended,
+    item_id,
+    output_item,
+    response_document,
+    text_part,
+    write_event,
+)
+from lab.wire.wanted import Wanted, arguments_of, choose_tool, read_schema, read_tools, refuse
 
-_STOPPED_EARLY = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
-_REASONS_READ = {word: reason for reason, word in _STOPPED_EARLY.items()}
+_REASONS_READ = {word: reason for reason, word in STOPPED_EARLY.items()}
 
 # These frame the text and say nothing else.
 _FRAME = frozenset(
@@ -75,10 +85,7 @@ _OTHERS = {
 _REPEATED = {**_TEXTS, **_OTHERS}
 """The parts of an answer, those of text and the others, and the field in which their last event repeats the whole."""
 
-# A fixed birthday: the same plan must give the same bytes.
-_CREATED = 1_700_000_000
 _PART = {"output_index": 0, "content_index": 0}
-_OPENING_EVENTS = 4
 
 
 class OpenAIResponses:
@@ -104,9 +111,9 @@ class OpenAIResponses:
         """See `WireFormat.key_header`."""
         return ("Authorization", f"Bearer {key}")
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """See `WireFormat.read_ask`."""
-        fields = read_request(body, "input")
+        fields = read_request(body, "input", planned=planned)
         background = read_switch(fields, "background", default=False)
         if background and not read_switch(fields, "store", default=True):
             raise ValueError("background: needs a response that is stored, so store cannot be false")
@@ -115,24 +122,33 @@ class OpenAIResponses:
             stream=read_stream(fields, default=False),
             max_tokens=read_limit(fields, "max_output_tokens"),
             background=background,
+            wanted=_read_wanted(fields),
+            directive=find_directive(fields),
         )
 
     def opening(self, reply: Reply) -> bytes:
-        """`response.created` and `response.in_progress`, then the beginning of a message and of its text."""
-        response = _response(reply, "in_progress", [], None)
-        item = {**_item(reply, "", "in_progress"), "content": []}
+        """`response.created` and `response.in_progress`, then the beginning of a call, or of a message and its text."""
+        response = response_document(reply, "in_progress", [], None)
+        item = output_item(reply, "", "in_progress")
         events: list[tuple[str, dict[str, Any]]] = [
             ("response.created", {"response": response}),
             ("response.in_progress", {"response": response}),
-            ("response.output_item.added", {"output_index": 0, "item": item}),
-            ("response.content_part.added", {"item_id": item["id"], **_PART, "part": _part("")}),
+            (
+                "response.output_item.added",
+                {"output_index": 0, "item": item if reply.wanted.tool else {**item, "content": []}},
+            ),
         ]
-        return b"".join(_event(name, fields, number) for number, (name, fields) in enumerate(events))
+        if not reply.wanted.tool:
+            events.append(("response.content_part.added", {"item_id": item["id"], **_PART, "part": text_part("")}))
+        return b"".join(write_event(name, fields, number) for number, (name, fields) in enumerate(events))
 
     def text(self, reply: Reply, text: str, number: int = 1) -> bytes:
-        """One `response.output_text.delta`."""
-        fields = {"item_id": _item_id(reply), **_PART, "delta": text, "logprobs": []}
-        return _event("response.output_text.delta", fields, _OPENING_EVENTS + number - 1)
+        """One `response.output_text.delta`, or one of a call's arguments."""
+        if reply.wanted.tool:
+            call = {"item_id": item_id(reply), "output_index": 0, "delta": text}
+            return write_event("response.function_call_arguments.delta", call, _begin(reply) + number - 1)
+        fields = {"item_id": item_id(reply), **_PART, "delta": text, "logprobs": []}
+        return write_event("response.output_text.delta", fields, _begin(reply) + number - 1)
 
     def heartbeat(self) -> bytes:
         """An SSE comment; the vendor's own `keepalive` is documented nowhere, and not every client knows it."""
@@ -141,16 +157,22 @@ class OpenAIResponses:
     def finish(self, reply: Reply, reason: FinishReason, tokens: int, text: str = "") -> bytes:
         """The end of text and message, and the terminal event."""
         status = "completed" if reason is FinishReason.STOP else "incomplete"
-        item = _item(reply, text, status)
+        item = output_item(reply, text, status)
         where = {"item_id": item["id"], **_PART}
-        events: list[tuple[str, dict[str, Any]]] = [
+        parts: list[tuple[str, dict[str, Any]]] = [
             ("response.output_text.done", {**where, "text": text, "logprobs": []}),
-            ("response.content_part.done", {**where, "part": _part(text)}),
-            ("response.output_item.done", {"output_index": 0, "item": item}),
-            (f"response.{status}", {"response": _ended(reply, text, reason, tokens)}),
+            ("response.content_part.done", {**where, "part": text_part(text)}),
         ]
-        first = _OPENING_EVENTS + tokens
-        return b"".join(_event(name, fields, number) for number, (name, fields) in enumerate(events, first))
+        if reply.wanted.tool:
+            call = {"item_id": item["id"], "output_index": 0, "name": reply.wanted.tool, "arguments": text}
+            parts = [("response.function_call_arguments.done", call)]
+        events = [
+            *parts,
+            ("response.output_item.done", {"output_index": 0, "item": item}),
+            (f"response.{status}", {"response": ended(reply, text, reason, tokens)}),
+        ]
+        first = _begin(reply) + tokens
+        return b"".join(write_event(name, fields, number) for number, (name, fields) in enumerate(events, first))
 
     def marker(self, reply: Reply) -> bytes:
         """Nothing: the terminal event is the marker."""
@@ -163,13 +185,13 @@ class OpenAIResponses:
     def batch(self, reply: Reply, text: str, reason: FinishReason | None, tokens: int) -> bytes:
         """A `response` document; without a reason, one that says it is still in progress."""
         if reason is None:
-            unfinished = _response(reply, "in_progress", [_item(reply, text, "in_progress")], tokens)
+            unfinished = response_document(reply, "in_progress", [output_item(reply, text, "in_progress")], tokens)
             return compact(unfinished).encode()
-        return compact(_ended(reply, text, reason, tokens)).encode()
+        return compact(ended(reply, text, reason, tokens)).encode()
 
     def unfinished(self, reply: Reply, status: str, error: ErrorEvent | None = None) -> bytes:
         """The document of a background response without an answer: `queued`, `in_progress`, `failed`, `cancelled`."""
-        document = _response(reply, status, [], None)
+        document = response_document(reply, status, [], None)
         if error is not None:
             document["error"] = {"code": error.kind, "message": error.message}
         return compact(document).encode()
@@ -198,6 +220,37 @@ class OpenAIResponses:
             return [*texts, *_read_status(document, document["status"])]
         except BROKEN as error:
             return [Unreadable(f"no response: {error!r}", shortened(body))]
+
+
+def _begin(reply: Reply) -> int:
+    """How many events stand before the first of the answer's own."""
+    return 3 if reply.wanted.tool else 4
+
+
+def _read_wanted(fields: dict[str, Any]) -> Wanted:
+    """The shape that is asked for; what the model server does not do is refused."""
+    refuse(fields, "top_logprobs")
+    question = fields.get("input")
+    items = [each for each in question if isinstance(each, dict)] if isinstance(question, list) else []
+    called = [str(each.get("name")) for each in items if each.get("type") == "function_call"]
+    answered = bool(items) and items[-1].get("type") == "function_call_output"
+    offered = fields.get("tools")
+    own = (
+        [each for each in offered if not isinstance(each, dict) or each.get("type") == "function"]
+        if isinstance(offered, list)
+        else offered
+    )
+    tool = choose_tool(read_tools(own), fields.get("tool_choice"), called, answered=answered)
+    if tool is not None:
+        return Wanted(tool.name, arguments_of(tool))
+    text = fields.get("text")
+    form = text.get("format") if isinstance(text, dict) else None
+    kind = form.get("type") if isinstance(form, dict) else "text"
+    if not isinstance(form, dict) or kind == "text":
+        return Wanted()
+    if kind not in ("json_object", "json_schema"):
+        raise ValueError("text.format: type must be text, json_object or json_schema")
+    return Wanted(json=read_schema("text.format", form.get("schema")))
 
 
 class OpenAIResponsesReader:
@@ -323,68 +376,6 @@ def _read_status(response: dict[str, Any], status: str) -> list[Event]:
         case _:
             finish = Finish(None, str(status))
     return [finish, *usage, Marker()]
-
-
-def _event(name: str, fields: dict[str, Any], number: int) -> bytes:
-    return sse.write_event(compact({"type": name, **fields, "sequence_number": number}), name)
-
-
-def _ended(reply: Reply, text: str, reason: FinishReason, tokens: int) -> dict[str, Any]:
-    status = "completed" if reason is FinishReason.STOP else "incomplete"
-    response = _response(reply, status, [_item(reply, text, status)], tokens)
-    if reason in _STOPPED_EARLY:
-        response["incomplete_details"] = {"reason": _STOPPED_EARLY[reason]}
-    return response
-
-
-def _response(reply: Reply, status: str, output: list[dict[str, Any]], tokens: int | None) -> dict[str, Any]:
-    return {
-        "id": f"resp_{reply.id}",
-        "object": "response",
-        "created_at": _CREATED,
-        "status": status,
-        "background": reply.background,
-        "error": None,
-        "incomplete_details": None,
-        "instructions": None,
-        "metadata": {},
-        "model": reply.model,
-        "output": output,
-        "parallel_tool_calls": True,
-        "temperature": 1.0,
-        "tool_choice": "auto",
-        "tools": [],
-        "top_p": 1.0,
-        "usage": None if tokens is None else _usage(reply, tokens),
-    }
-
-
-def _item_id(reply: Reply) -> str:
-    return f"msg_{reply.id}"
-
-
-def _item(reply: Reply, text: str, status: str) -> dict[str, Any]:
-    return {
-        "id": _item_id(reply),
-        "type": "message",
-        "status": status,
-        "role": "assistant",
-        "content": [_part(text)],
-    }
-
-
-def _part(text: str) -> dict[str, Any]:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-def _usage(reply: Reply, tokens: int) -> dict[str, Any]:
-    return {
-        "input_tokens": reply.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": reply.prompt_tokens + tokens,
-    }
 
 
 FORMAT = OpenAIResponses()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lab.wire.directive import find_directive
 from lab.wire.events import Event, Finish, FinishReason, Heartbeat, Marker, Opening, Unreadable
 from lab.wire.format import BROKEN, Ask, Asked, Reply, compact, read_limit, read_request, read_stream, shortened
 from lab.wire.guess import read_object
@@ -45,13 +46,14 @@ class PlainFormat:
         """See `WireFormat.key_header`."""
         return ("Authorization", f"Bearer {key}")
 
-    def read_ask(self, body: bytes) -> Asked:
+    def read_ask(self, body: bytes, *, planned: bool = False) -> Asked:
         """See `WireFormat.read_ask`; the question may stand in any of three fields, and streaming is the default."""
-        fields = read_request(body, "prompt", "input", "messages")
+        fields = read_request(body, "prompt", "input", "messages", planned=planned)
         return Asked(
             model=fields["model"],
             stream=read_stream(fields, default=True),
             max_tokens=read_limit(fields, "max_tokens"),
+            directive=find_directive(fields),
         )
 
     def opening(self, reply: Reply) -> bytes:

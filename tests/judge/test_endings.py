@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.evidence import Evidence, Read, TransportEnd
+from lab.evidence import Evidence, Read, Refusal, TransportEnd
 from lab.judge import Verdict, judge
 from lab.judge.endings import RULES
+from lab.judge.sentences import never_reached
 from lab.vocabulary import Cause, Delivery, Ending, Flag
 from lab.wire import FORMATS
 
-from .builder import Build, lockstep
+from .builder import START, Build, lockstep
 from .readings import CASES, ERROR_BODY, HTML, JSON, PAGE, PREFIX, WHOLE
 
 
@@ -225,3 +226,52 @@ def test_the_numbers_of_the_verdict_are_the_traces() -> None:
     assert verdict.last_token == pytest.approx(4.0)
     assert verdict.total == pytest.approx(4.25)
     assert verdict.longest_silence == pytest.approx(2.0)
+
+
+REFUSED = Refusal("POST", "/chat", 404, "which it does not serve", START, request="mine")
+LOST = Build(sent=(), status=404, body=b"<h1>Not here</h1>", headers=HTML, has_ledger=False)
+
+
+def test_what_the_model_server_does_not_serve_is_no_doing_of_the_proxys() -> None:
+    """Whatever page came: the 404 is the model server's, and what asked for that path is the configuration."""
+    evidence = replace(LOST.evidence(), path="/api/chat", refusals=(REFUSED,))
+    verdict = judge(evidence)
+    assert (verdict.ending, verdict.cause) == (Ending.MODEL_ERROR_STATUS, Cause.MODEL_ERROR)
+    words = "the model server was asked for /chat, which it does not serve: the configuration rewrites the path"
+    assert words in verdict.sentence
+    same = judge(replace(evidence, path="/chat"))
+    assert "which it does not serve;" in same.sentence
+
+
+def test_a_body_that_the_model_server_cannot_read_has_its_words() -> None:
+    """Something on the way has spoilt it; the field is named."""
+    refused = replace(REFUSED, path="/v1/chat/completions", status=400, why="model: a name is required")
+    verdict = judge(replace(LOST.but(status=400).evidence(), path="/v1/chat/completions", refusals=(refused,)))
+    assert verdict.ending is Ending.MODEL_ERROR_STATUS
+    assert "the model server refused the request with 400: model: a name is required" in verdict.sentence
+
+
+def test_a_proxys_own_error_stays_one() -> None:
+    """It asked the model server for something else, or for nothing, and answered with another status."""
+    check = replace(REFUSED, method="GET", path="/odd", request="")
+    for refusals in ((), (check,), (replace(REFUSED, status=400),)):
+        verdict = judge(replace(LOST.but(status=503).evidence(), path="/v1/chat/completions", refusals=refusals))
+        assert verdict.ending is Ending.PROXY_ERROR_STATUS
+        if not any(each.request for each in refusals):
+            assert verdict.sentence.endswith("the request never reached the model server.")
+    assert "never reached" not in judge(LOST.but(has_plan=False).evidence()).sentence
+
+
+def test_where_no_exchange_reached_the_model_server_it_is_said_what_did() -> None:
+    """A health check of something that is not there, or nothing at all; and nothing where one exchange came."""
+    lost = LOST.but(status=503).evidence()
+    check = replace(REFUSED, method="GET", path="/odd", request="", count=3)
+    tls = Refusal("", "", 400, "a TLS handshake", START)
+    asked = "no exchange reached the model server; it was asked for "
+    assert never_reached([lost, lost]) == asked + "nothing"
+    assert (
+        never_reached([replace(lost, refusals=(check, tls))] * 2)
+        == asked + "GET /odd, 404 (3 times), a TLS handshake, 400"
+    )
+    assert never_reached([lost, WHOLE.evidence()]) == never_reached([]) == ""
+    assert never_reached([replace(lost, refusals=(REFUSED,))]) == ""

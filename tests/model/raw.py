@@ -91,7 +91,7 @@ def request(
     **fields: object,
 ) -> bytes:
     """A request in bytes; the plan goes into the header, the question into each format's own field."""
-    question = {"messages": [{"role": "user", "content": "x"}], "input": "x"}
+    question = {"messages": [{"role": "user", "content": "x"}], "input": "x", "prompt": "x"}
     body = json.dumps({"model": model, **question, "stream": stream, **fields})
     ours = (f"X-Lab-Plan: {plan}\r\n" if plan else "") + (f"X-Lab-Request: {name}\r\n" if name else "")
     head = f"POST {path} HTTP/{version}\r\nHost: lab\r\nContent-Type: application/json\r\n{ours}{headers}"

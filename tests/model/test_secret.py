@@ -29,7 +29,16 @@ WRONG = [
     {"x-api-key": ""},
     {"X-Lab-Secret": "caf\u00e9"},
 ]
-CLOSED = ["/v1/models", "/lab/clock", "/lab/ledger/known", "/", "/no/such/thing"]
+CLOSED = [
+    "/v1/models",
+    "/lab/clock",
+    "/lab/ledger/known",
+    "/lab/ledger/health",
+    "/lab/refusals/health",
+    "//lab/ledger/health",
+    "/",
+    "/no/such/thing",
+]
 
 
 @pytest.fixture
@@ -79,7 +88,7 @@ async def test_a_stranger_gets_the_vendors_401_and_nothing_is_generated(
 
 
 async def test_a_stranger_learns_of_no_address(guarded: ModelServer, client: aiohttp.ClientSession) -> None:
-    """Outside the formats, known and unknown addresses answer alike; only the health check is open."""
+    """Outside the formats, known and unknown addresses answer alike; only health checks are open."""
     answers = set()
     for path in CLOSED:
         async with client.get(guarded.base_url + path) as reply:
@@ -88,8 +97,12 @@ async def test_a_stranger_learns_of_no_address(guarded: ModelServer, client: aio
         answers.add((reply.status, await reply.read()))
     assert len(answers) == 1
     assert answers.pop()[0] == 401
-    async with client.get(f"{guarded.base_url}/lab/health") as reply:
-        assert reply.status == 200
+    for path in ("/lab/health", "/health", "/llm/healthz"):
+        async with client.get(guarded.base_url + path) as reply:
+            assert (reply.status, await reply.json()) == (200, {"status": "ok"})
+    # What strangers ask for is in no list of anybody's.
+    async with client.get(f"{guarded.base_url}/lab/refusals/nobody", headers={"x-api-key": SECRET}) as reply:
+        assert await reply.json() == []
 
 
 async def test_a_strangers_body_is_not_read(guarded: ModelServer) -> None:

@@ -89,7 +89,7 @@ REFUSALS = {
     "two plans": (request("tokens=3", model="lab?tokens=4", max_tokens=5), "X-Lab-Plan: another plan"),
     "heartbeats in a batch reply": (request("heartbeat=1s", stream=False, max_tokens=5), "heartbeat: "),
     "a stream of known length": (request("framing=length", max_tokens=5), "framing: "),
-    "no question": (request(messages=[], input="", max_tokens=5), ": at least one is required"),
+    "no question": (request(messages=[], input="", prompt="", max_tokens=5), ": at least one is required"),
     "a bad limit": (
         request(max_tokens=0, max_output_tokens=0, options={"num_predict": 0}),
         ": must be a whole number from 1",
@@ -118,7 +118,7 @@ def raw_request(body: bytes, headers: bytes = b"") -> bytes:
 
 
 NINES = "9" * 400
-QUESTION = b'"messages":[{"role":"user","content":"x"}],"input":"x","max_tokens":5'
+QUESTION = b'"messages":[{"role":"user","content":"x"}],"input":"x","prompt":"x","max_tokens":5'
 ODD = {
     "an infinite time": (request(f"ttft={NINES}s", max_tokens=5), "X-Lab-Plan: ttft: longer than a year"),
     "an infinite time in the model's name": (
@@ -133,7 +133,7 @@ ODD = {
     ),
     "an infinite limit": (
         raw_request(
-            b'{"model":"lab","messages":[1],"input":"x","max_tokens":1e999,"max_output_tokens":1e999,'
+            b'{"model":"lab","messages":[1],"input":"x","prompt":"x","max_tokens":1e999,"max_output_tokens":1e999,'
             b'"options":{"num_predict":1e999}}'
         ),
         ": must be a whole number from 1",

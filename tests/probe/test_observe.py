@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -174,3 +175,24 @@ async def test_one_late_answer_is_not_taken_for_a_request_that_never_came() -> N
     """On a busy machine the first answer alone may take all the time that there is for waiting."""
     attempts = await SlowToTell().settled("r1", Plan(), 0.0, arrival=0.0)
     assert [ledger.finished for ledger in attempts] == [1.0]
+
+
+def test_what_the_model_server_was_asked_for_and_did_not_serve_is_brought_back(run: Run) -> None:
+    """That request's own, and what nobody signed; of an exchange that was answered nothing is asked."""
+
+    async def observed() -> list[Evidence]:
+        plan, odd = plan_from_query("tokens=1"), replace(CHAT.ask("lab", stream=True, max_tokens=1), path="/chat?a=b")
+        async with ModelServer() as model, SideChannel(model.base_url) as channel:
+            return [
+                await observe(model.base_url, model.base_url, CHAT, plan, channel=channel, ask=ask)
+                for ask in (odd, None, odd)
+            ]
+
+    lost, well, again = run(observed())
+    assert [evidence.path for evidence in (lost, well, again)] == ["/chat", CHAT.path, "/chat"]
+    assert (lost.ledger, well.refusals) == (None, ())
+    for evidence in (lost, again):
+        (refusal,) = evidence.refusals
+        assert refusal == evidence.refused
+        assert (refusal.method, refusal.path, refusal.status, refusal.count) == ("POST", "/chat", 404, 1)
+        assert evidence.trace.started <= refusal.at <= evidence.trace.ended

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from judge.builder import Build
 
-from lab.evidence import Evidence
-from lab.scenarios.strays import StrayTraffic, check_own, mark_of
+from lab.evidence import Evidence, Refusal
+from lab.scenarios.strays import StrayTraffic, check_own, mark_of, own_refusals
 
 MINE, THEIRS = "gap::nginx-1.26::fixed", "gap::nginx-1.26::broken"
 DOORS = {10_001: MINE, 10_002: THEIRS}
@@ -51,3 +51,12 @@ def test_a_reply_that_was_made_for_another_is_none_of_ours() -> None:
 def test_marks_are_those_of_their_cases() -> None:
     """The same in every round of a run, and another for every case."""
     assert mark_of(MINE) == mark_of(MINE) != mark_of(THEIRS)
+
+
+def test_what_was_refused_to_other_proxies_is_none_of_ours() -> None:
+    """One model server serves all cases, and another's health check tells nothing of this one's."""
+    kinds = [("", 10_001), ("", 10_002), ("", 8000), ("mine", 8000)]
+    asked = [Refusal("GET", "/odd", 404, "", 0.0, request, door) for request, door in kinds]
+    evidence = replace(Build().evidence(), refusals=tuple(asked))
+    kept = own_refusals(MINE, evidence, DOORS.get).refusals
+    assert [(each.request, each.door) for each in kept] == [("", 10_001), ("mine", 8000)]

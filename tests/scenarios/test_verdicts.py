@@ -43,6 +43,16 @@ def outcome_of_gap(symptom: SymptomTable, build: Build = GAP) -> Outcome:
     return concluded(Variant.BROKEN, IDLE, builds, symptom={"gap": symptom})[0]
 
 
+def test_a_case_whose_exchanges_never_reached_the_model_server_says_so_first() -> None:
+    """A health check that takes it out, or a listener that answers by itself: no requirement was put to the test."""
+    lost = Build(sent=(), status=503, body=b"<h1>No server</h1>", has_ledger=False)
+    outcome, findings = concluded(Variant.FIXED, DELIVERS, {"tokens": lost, "more": lost})
+    assert outcome is Outcome.FAILED
+    assert findings[0].actual == "no exchange reached the model server; it was asked for nothing"
+    reached = concluded(Variant.FIXED, DELIVERS, {"tokens": lost, "more": DEAD})[1]
+    assert not any("no exchange reached" in finding.actual for finding in reached)
+
+
 class TestBrokenSide:
     def test_passes_with_its_symptom_and_a_broken_requirement(self) -> None:
         """Both together are what a broken variant is there to show."""

@@ -113,6 +113,26 @@ async def test_a_target_with_a_certificate_is_asked_over_tls(here: dict[str, Bin
         assert [stat.S_IMODE(key.stat().st_mode) for key in keys] == [0o600, 0o600]
 
 
+async def test_tls_where_clear_text_is_asked_is_told(here: dict[str, Binary], tmp_path: Path) -> None:
+    """A page of its own is nginx's answer to clear text, and nothing HAProxy's; the words say what to write."""
+    binaries = [here["nginx"], here["haproxy"]]
+    pem = tmp_path / "own.pem"
+    pem.write_bytes(certificate.certificate().pem)
+    targets = []
+    for binary in binaries:
+        product = binary.proxy.product
+        shown = shipped("scenarios") / "recommended" / product.name / f"fixed-over-tls{product.suffix}"
+        own = tmp_path / product.name / shown.name
+        own.parent.mkdir()
+        own.write_text(shown.read_text().replace("${CERTIFICATE}", str(pem)))
+        targets.append(Target(product.name, binary.proxy, own))
+    async with Testbed(targets, Processes({binary.proxy.id: binary for binary in binaries}, {})) as testbed:
+        for target in targets:
+            with pytest.raises(SetUpFault, match=r"speaks TLS at \$\{PORT\}") as caught:
+                testbed.url(target.key)
+            assert "${CERTIFICATE}" in caught.value.remedy
+
+
 async def test_no_port_is_open_to_other_machines(here: dict[str, Binary], tmp_path: Path) -> None:
     """Every socket that is listened on is loopback's."""
     targets = [plain(here["nginx"], "nginx"), plain(here["haproxy"], "haproxy")]

@@ -12,18 +12,19 @@ import pytest
 
 from lab.testbed import readiness
 from lab.testbed.certificate import FILE, certificate
-from lab.testbed.readiness import await_answer
+from lab.testbed.readiness import Spoken, await_answer
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
 async def served(answers: list[bytes], tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A port, with TLS or without, whose connections get the answers one after another, the last one for ever."""
+    """A port, with TLS or without, whose connections get the answers one after another; handshakes get none."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answers.pop(0) if len(answers) > 1 else answers[0])
+        if await reader.readexactly(1) != b"\x16":
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answers.pop(0) if len(answers) > 1 else answers[0])
         writer.close()
         await writer.wait_closed()
 
@@ -40,13 +41,13 @@ async def test_any_status_is_an_answer(status: bytes) -> None:
 
 
 async def test_a_listener_that_speaks_tls_is_asked_over_tls(tmp_path: Path) -> None:
-    """With the testbed's certificate it answers; asked in clear text it never does, and is given up."""
+    """With the testbed's certificate it answers; in clear text it never does, and is known by its handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     (tmp_path / FILE).write_bytes(certificate().pem)
     context.load_cert_chain(tmp_path / FILE)
     async with served([b"HTTP/1.1 200 OK\r\n\r\n"], context) as port:
         assert await await_answer(("127.0.0.1", port), asyncio.Event(), 30, secure=True)
-        assert not await await_answer(("127.0.0.1", port), asyncio.Event(), 0.2)
+        assert await await_answer(("127.0.0.1", port), asyncio.Event(), 30) is Spoken.TLS
 
 
 async def test_a_port_that_only_accepts_is_not_ready_yet() -> None:
@@ -93,3 +94,10 @@ async def test_who_listens_where_nobody_can_ask_is_not_waited_for(monkeypatch: p
         async with asyncio.timeout(30):
             assert not await await_answer(silent.getsockname(), asyncio.Event(), 600, deaf=deaf)
     assert list(told) == []
+
+
+@pytest.mark.parametrize("status", [b"400 Bad Request", b"301 Moved Permanently"])
+async def test_a_page_that_a_tls_listener_would_give_may_be_a_clear_ones_own(status: bytes) -> None:
+    """No handshake, no TLS: the scenarios judge what it makes of requests."""
+    async with served([b"HTTP/1.1 " + status + b"\r\n\r\n"]) as port:
+        assert await await_answer(("127.0.0.1", port), asyncio.Event(), 30) is Spoken.AS_ASKED

@@ -19,9 +19,9 @@ TEXT = "amber ⟨9f3c:1@0ms⟩ "
 
 EveryFormat = pytest.mark.parametrize("wire", FORMATS.values(), ids=FORMATS)
 
-NO_OPENING = {"ollama-chat", "sse", "ndjson"}
+NO_OPENING = {"openai-completions", "ollama-chat", "ollama-generate", "sse", "ndjson"}
 """Formats in which the first event has text already."""
-ONE_END = {"ollama-chat", "openai-responses"}
+ONE_END = {"ollama-chat", "ollama-generate", "openai-responses"}
 """Formats in which one event is reason and marker."""
 
 # What is written, and what must be read back: the events that any format has to be able to say.
@@ -153,7 +153,7 @@ def test_the_server_reads_what_the_client_asks(wire: WireFormat, stream: bool) -
 
 
 QUESTION = {"messages": [{}], "input": "x", "prompt": "x"}
-LIMIT_FIELDS = {"openai-responses": "max_output_tokens", "ollama-chat": "num_predict"}
+LIMIT_FIELDS = {"openai-responses": "max_output_tokens", "ollama-chat": "num_predict", "ollama-generate": "num_predict"}
 
 
 def bad_ask(**fields: object) -> bytes:
@@ -194,6 +194,13 @@ ASKS: dict[str, tuple[str, dict[str, object], Asked]] = {
         {"messages": [{}], "options": {"num_predict": -1}},
         Asked("m", stream=True),
     ),
+    "completions, a prompt in parts": ("openai-completions", {"prompt": ["x"]}, Asked("m", stream=False)),
+    "completions ask for usage as chat does": (
+        "openai-completions",
+        {"prompt": "x", "stream": True, "stream_options": {"include_usage": True}},
+        Asked("m", stream=True, include_usage=True),
+    ),
+    "generate streams unless told otherwise": ("ollama-generate", {"prompt": "x"}, Asked("m", stream=True)),
     "sse, a prompt": ("sse", {"prompt": "x"}, Asked("m", stream=True)),
     "sse, an input": ("sse", {"input": "x", "max_tokens": 3}, Asked("m", stream=True, max_tokens=3)),
     "ndjson, messages": ("ndjson", {"messages": [{}], "stream": False}, Asked("m", stream=False)),
@@ -227,6 +234,8 @@ REQUIRED: dict[str, tuple[dict[str, object], dict[str, str]]] = {
         {"messages": [{"role": "user", "content": "Go on."}], "options": {"num_predict": 16}},
         {"authorization": "Bearer k"},
     ),
+    "openai-completions": ({"prompt": "Go on.", "max_tokens": 16}, {"authorization": "Bearer k"}),
+    "ollama-generate": ({"prompt": "Go on.", "options": {"num_predict": 16}}, {"authorization": "Bearer k"}),
     "sse": ({"prompt": "Go on.", "max_tokens": 16}, {"authorization": "Bearer k"}),
     "ndjson": ({"prompt": "Go on.", "max_tokens": 16}, {"authorization": "Bearer k"}),
 }
@@ -251,6 +260,9 @@ URLS = {
     "https://api.openai.com/v1/responses": "openai-responses",
     "https://api.anthropic.com/v1/messages": "anthropic-messages",
     "http://localhost:11434/api/chat": "ollama-chat",
+    "http://localhost:11434/api/generate": "ollama-generate",
+    "http://localhost:8000/v1/completions": "openai-completions",
+    "https://x.openai.azure.com/openai/deployments/d/completions?api-version=2024-10-21": "openai-completions",
     "http://localhost:8080/v1/sse/": "sse",
     "http://localhost:8080/v1/ndjson": "ndjson",
     "https://example.com/": None,
