@@ -157,6 +157,8 @@ class Ledger:
         request: the id that the request carried.
         attempt: 1 for the first request with that id, 2 for the next; more than one is a retry.
         attempts: how many requests came with that id.
+        refused: how many of them the model server refused by an error status, so that it generated nothing.
+        reused: whether the connection had carried a request before.
         started: when the request had arrived.
         http_version: the version that the request was made with, such as `1.0`.
         door: the model server's port at which it came; 0 if that is not known.
@@ -175,6 +177,8 @@ class Ledger:
     started: float
     attempt: int = 1
     attempts: int = 1
+    refused: int = 0
+    reused: bool = False
     http_version: str = "1.1"
     door: int = 0
     headers_at: float | None = None
@@ -186,6 +190,11 @@ class Ledger:
     finished: float | None = None
     client_left: float | None = None
     stalls: tuple[Stall, ...] = ()
+
+    @property
+    def generations(self) -> int:
+        """How often an answer to the request was generated, whole or in part."""
+        return self.attempts - self.refused
 
     def stalled(self, since: float, until: float) -> float:
         """Seconds between two times in which the model server did not run."""

@@ -62,8 +62,11 @@ def first_member_only(reading: Reading) -> str:
 def _tokens(reading: Reading) -> str:
     facts, ledger = reading.facts, reading.evidence.ledger
     of = "" if facts.whole is None else f" of {facts.whole}"
-    written = "" if ledger is None else f", {len({token.number for token in ledger.tokens})} written"
-    return f"{facts.received}{of} tokens came{written}"
+    if ledger is None:
+        return f"{facts.received}{of} tokens came"
+    tries = f" by try {ledger.attempt} of {ledger.attempts}" if ledger.attempts > 1 else ""
+    written = len({token.number for token in ledger.tokens})
+    return f"{facts.received}{of} tokens came, {written} written{tries}"
 
 
 def _end(reading: Reading, ending: Ending) -> str:

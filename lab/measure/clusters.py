@@ -5,12 +5,22 @@ Lateness only adds: a death is seen when the timeout strikes or after it, so the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 TOLERANCE = (1.0, 0.005)
 """Seconds, and part of the value, whichever is more: how far the deaths of one timeout may lie apart. Some products
 look at their timeouts once a second."""
+
+COARSEST = 0.13
+"""Part of the value by which the deaths of one timeout may lie apart where all that waited so long died of it: Linux
+rounds a socket's own timeouts up by as much as an eighth (its timer wheel; Varnish's deaths fall on ticks 2 s apart at
+60 s, measured)."""
+
+SHARED = {3: 0.03, 4: 0.1}
+"""Deaths that agree, and the seconds within which so many must lie for a timeout that others outlived: faults hardly
+ever lie so close."""
 
 TIGHT = 0.3
 """Seconds within which the deaths of a timeout lie that is exact: nginx renews no timer that would move by less."""
@@ -24,6 +34,9 @@ that fewer than this part of an outage's deaths can agree in their age."""
 
 LOOSELY_AGREEING = 4
 """Deaths that must agree where they lie further apart than those of an exact timeout: three faults may."""
+
+_TEN = 10.0
+"""Seconds below which people set halves of a second."""
 
 LEAST_UNCERTAINTY = 0.05
 """Seconds; no value is claimed to be nearer than this."""
@@ -43,19 +56,37 @@ class Cluster:
         value: of the timeout, in seconds.
         uncertainty: seconds.
         members: the deaths' indices.
-        contradicted: why it is no timeout; empty if nothing says so.
+        coarse: whether the deaths themselves lie further apart than those of an exact timeout, because whoever ends
+            the streams looks now and then: they end anywhere between value - uncertainty and value + uncertainty.
+        outlived: waits that went on for longer.
+        spread: seconds between the first of the deaths and the last.
+        one_moment: streams that ended at one time of day, whatever they had waited, where these deaths are among
+            them; 0 without.
     """
 
     value: float
     uncertainty: float
     members: frozenset[int]
-    contradicted: str = ""
+    coarse: bool = False
+    outlived: int = 0
+    spread: float = 0.0
+    one_moment: int = 0
+
+    @property
+    def least(self) -> float:
+        """The shortest time, in seconds, after which streams end."""
+        return self.value - self.uncertainty if self.coarse else self.value
 
     @property
     def certain(self) -> bool:
-        """Whether the value is as near as is promised."""
+        """Whether the value is as near as is promised, or the path itself no more exact."""
         least, part = PROMISED
-        return self.uncertainty <= max(least, part * self.value)
+        return self.coarse or self.uncertainty <= max(least, part * self.value)
+
+    @property
+    def clear(self) -> bool:
+        """Whether so many lie so close together that no faults would, even where others outlived them."""
+        return any(len(self.members) >= number and self.spread <= width for number, width in SHARED.items())
 
 
 def cluster_of(
@@ -68,7 +99,13 @@ def cluster_of(
         survived: waits that were survived.
         waited: waits that something else cut off.
     """
-    best = _agreeing(terminations, lambda _: TIGHT, AGREEING) or _agreeing(terminations, tolerance, LOOSELY_AGREEING)
+    best = _agreeing(terminations, lambda _: TIGHT, AGREEING)
+    loosely = _agreeing(terminations, tolerance, LOOSELY_AGREEING)
+    everyone = _agreeing(terminations, lambda low: COARSEST * low, len(terminations))
+    for wider in (loosely, everyone if len(everyone) >= LOOSELY_AGREEING else []):
+        # One death beside many that agree closely is a fault.
+        if len(wider) > len(best) + (1 if best else 0):
+            best = wider
     if not best:
         return None
     members = sorted(terminations[n] for n in best)
@@ -81,12 +118,30 @@ def cluster_of(
         uncertainty = max(LEAST_UNCERTAINTY, values[len(values) // 2][0] - least, late)
     else:
         value, uncertainty = (least + most) / 2, (most - least) / 2
+    coarse = most - least > TIGHT and values is punctual
+    if coarse:
+        value, uncertainty = _interval(least, most)
     # A whole answer outlived every death by any margin; another death only by more than timeouts differ.
-    limit = value + tolerance(value)
+    limit = max(value + tolerance(value), members[-1][0] + LEAST_UNCERTAINTY)
     outlived = sum(each - late > limit for each, late in terminations) + sum(each > limit for each in waited)
-    outlived += sum(each > members[-1][0] + LEAST_UNCERTAINTY for each in survived)
-    why = f"{outlived} outlived it, so that several ways behind one address may have different ones" if outlived else ""
-    return Cluster(value, uncertainty, frozenset(best), why)
+    ended = value + uncertainty if coarse else members[-1][0]
+    outlived += sum(each > ended + LEAST_UNCERTAINTY for each in survived)
+    return Cluster(value, uncertainty, frozenset(best), coarse, outlived, most - least)
+
+
+def _interval(least: float, most: float) -> tuple[float, float]:
+    """The middle of the times at which a timeout ends streams that somebody looks at now and then, and half of them.
+
+    Nobody looks before the timeout is over, and mostly somebody looks once a second, or by a few deaths' length more
+    rarely than they lie apart. So it is set to no more than the first death shows, and to not much less than the last
+    does; people set round values.
+    """
+    often = max(TOLERANCE[0], 1.5 * (most - least))
+    step = 0.5 if least < _TEN else 1.0
+    rounded = math.floor(least / step) * step
+    low = rounded if rounded >= most - often else least
+    high = max(most, low + TOLERANCE[0])
+    return (low + high) / 2, (high - low) / 2
 
 
 def _agreeing(terminations: Sequence[tuple[float, float]], width: Callable[[float], float], least: int) -> list[int]:

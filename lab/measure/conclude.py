@@ -150,10 +150,15 @@ def _by_timeout(requirement: Requirement, timeouts: Timeouts, longest: float) ->
     found = [timeouts.of(watched) for watched in SETTLED_BY[requirement]]
     expected = f"no timeout up to {longest:g} s"
     # A timeout of just that length ends some answers of that length; and what ends every one need not have a name.
-    broken = [each for each in found if each.value is not None and each.value - each.uncertainty <= longest]
+    broken = [each for each in found if each.ended_at is not None and each.ended_at <= longest]
     if broken:
-        worst = min(broken, key=lambda each: each.value or 0.0)
+        worst = min(broken, key=lambda each: each.ended_at or 0.0)
         return Observation(requirement, State.NOT_MET, expected, worst.sentence)
+    # Whatever it was, nobody can rely on a path that loses most of them.
+    most = [each for each in found if 2 * each.lost > each.asked]
+    if most:
+        actual = f"{most[0].lost} of {most[0].asked} streams did not last so long; {most[0].sentence}"
+        return Observation(requirement, State.NOT_MET, expected, actual)
     unsure = [each for each in found if each.found in (Found.UNKNOWN, Found.HIDDEN) and each.proven < longest]
     if unsure:
         return Observation(requirement, State.INCONCLUSIVE, expected, unsure[0].sentence)

@@ -12,11 +12,12 @@ from math import inf
 from lab.judge.causes import lost, well_before
 from lab.judge.endings import VISIBLE
 from lab.judge.exchanged import Exchanged
-from lab.judge.rules import ALWAYS_SOON, lead, went_on
+from lab.judge.rules import ALWAYS_SOON, generations, lead, went_on
 from lab.measure.clusters import tolerance
 from lab.measure.findings import Effect, Found, Holds
 from lab.measure.streams import Stream
-from lab.measure.timeouts import HIDDEN_BELOW, Timeouts
+from lab.measure.tally import HIDDEN_BELOW
+from lab.measure.timeouts import Timeouts
 from lab.plan import FaultKind
 from lab.suite.exchange import Leaving
 from lab.vocabulary import Ending, Requirement, Watched
@@ -117,13 +118,13 @@ def _leaving(made: Sequence[Exchanged], leaving: Leaving, timeouts: Timeouts) ->
 
 
 def _retries(made: Sequence[Exchanged]) -> Effect:
-    twice = [each for each in made if each.evidence.ledger is not None and each.evidence.ledger.attempts > 1]
+    twice = [each for each in made if generations(each.evidence.ledger) > 1]
     known = sum(each.evidence.ledger is not None for each in made)
     if not known:
         return Effect("generates-once", Holds.UNKNOWN, "no request is known to the ledger")
     if not twice:
-        return Effect("generates-once", Holds.YES, f"each of {known} requests came to the model server once")
-    most = max(each.evidence.ledger.attempts for each in twice if each.evidence.ledger is not None)
+        return Effect("generates-once", Holds.YES, f"each of {known} requests was generated once")
+    most = max(generations(each.evidence.ledger) for each in twice)
     names = ", ".join(sorted({each.exchange.name.rstrip("-0123456789") for each in twice}))
     sentence = f"{len(twice)} of {known} requests were generated more than once, up to {most} times: {names}"
     return Effect("generates-once", Holds.NO, sentence, most)

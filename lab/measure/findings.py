@@ -54,6 +54,10 @@ class TimeoutFound:
         terminations: exchanges that it ended.
         asked: exchanges that were made to find it.
         ended: those of them that did not last for as long as is asked about, whatever ended them.
+        lost: the same without those that an event of one moment ended, and those that never came to the model server.
+        ended_at: seconds from which on the path ends its streams, whichever timeout that is; None if it does not.
+        outlived: streams that it concerns and that outlived it all the same: it is one of a share of the requests.
+        coarse: whether it strikes anywhere between value - uncertainty and value + uncertainty.
         seen_as: how those deaths look to the client, the most frequent first.
         sentence: the finding in words.
     """
@@ -68,6 +72,17 @@ class TimeoutFound:
     ended: int
     seen_as: tuple[str, ...]
     sentence: str
+    lost: int = 0
+    ended_at: float | None = None
+    outlived: int = 0
+    coarse: bool = False
+
+    @property
+    def least(self) -> float | None:
+        """The shortest time, in seconds, after which it strikes; None where there is no value."""
+        if self.value is None:
+            return None
+        return round(self.value - self.uncertainty, 3) if self.coarse else self.value
 
     @property
     def too_late(self) -> bool:

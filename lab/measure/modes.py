@@ -13,7 +13,8 @@ from lab.judge.exchanged import Exchanged
 from lab.measure.clusters import AGREEING, tolerance
 from lab.measure.findings import Found, Holds, ModeFound, TimeoutFound
 from lab.measure.streams import Stream, stream_of
-from lab.measure.timeouts import NAMES, Timeouts
+from lab.measure.tally import NAMES
+from lab.measure.timeouts import Timeouts
 from lab.suite.exchange import Mode, Role
 from lab.vocabulary import Delivery, Watched
 
@@ -151,7 +152,7 @@ def _timeout(streams: Sequence[Stream], found: TimeoutFound) -> tuple[Holds, str
     # What HTTP/1.1 is known to survive, and what it does not.
     least = found.proven if found.value is None else found.value
     limit = tolerance(least)
-    if found.value is not None and survived > least + limit:
+    if found.value is not None and not found.outlived and survived > least + limit:
         return Holds.YES, f"{survived:.1f} s were survived, so no timeout {where} at {least:.2f} s"
     if len(died) == len(streams) >= AGREEING:
         early, late = min(stream.waited - stream.late for stream in died), max(stream.waited for stream in died)

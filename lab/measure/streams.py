@@ -45,6 +45,8 @@ class Stream:
         ending: how it looked to the client.
         status: the HTTP status; None if none came.
         held: whether the path had held tokens back when it died.
+        reused: whether it came to the model server on a connection that had carried a request before; None where
+            nobody knows.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Stream:
     ending: Ending
     status: int | None
     held: bool
+    reused: bool | None = None
 
     @property
     def looks(self) -> str:
@@ -118,6 +121,7 @@ def _stream(made: Exchanged, watched: Watched) -> Stream:
         ending=made.verdict.ending,
         status=trace.status,
         held=_held(made, end),
+        reused=None if ledger is None else ledger.reused,
     )
 
 

@@ -70,9 +70,13 @@ class Doorkeeper(Protocol):
 
 
 class Connection(web.RequestHandler):
-    """One connection; `reading` is True while a handler reads a body, which is then bounded elsewhere."""
+    """One connection.
 
-    __slots__ = ("_ahead", "_all", "_begin", "reading", "since")
+    `reading` is True while a handler reads a body, which is then bounded elsewhere, and `used` once a request on it has
+    been answered.
+    """
+
+    __slots__ = ("_ahead", "_all", "_begin", "reading", "since", "used")
 
     def __init__(self, everyone: Connections, server: web.Server) -> None:
         # Inflating comes after asking who sends it: see `lab.model.bodies`.
@@ -86,7 +90,7 @@ class Connection(web.RequestHandler):
         self._all = everyone
         self._ahead = 0
         self._begin = b""
-        self.reading = False
+        self.reading = self.used = False
         self.since = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -242,6 +246,7 @@ class Connections:
         finally:
             # aiohttp reads on for a while where a body has not come to its end.
             connection.caught_up(reading=not request.content.is_eof())
+            connection.used = True
             if connection.transport is not None:
                 self._idle[connection] = None
 

@@ -47,6 +47,7 @@ class Record:
     lockstep: Confirmations
     started: float
     door: int = 0
+    reused: bool = False
     headers_at: float | None = None
     numbers: array[int] = field(default_factory=lambda: array("I"))
     times: array[float] = field(default_factory=lambda: array("d"))
@@ -83,6 +84,7 @@ class Record:
             attempts=attempts,
             http_version=self.http_version,
             door=self.door,
+            reused=self.reused,
             headers_at=self.headers_at,
             fault=self.fault,
             fault_at=self.fault_at,

@@ -44,7 +44,7 @@ from aiohttp import web
 from lab.model.aside import Aside
 from lab.model.background import Background, Response
 from lab.model.bodies import BodyRefused, read_body
-from lab.model.connections import Connections
+from lab.model.connections import Connection, Connections
 from lab.model.documents import error_reply, text_reply, write_document
 from lab.model.embeddings import embed
 from lab.model.guard import Guard
@@ -285,6 +285,7 @@ class ModelServer:
                 record.client_left = arrived
                 return WrittenReply(survives=False)
             record.door = request.transport.get_extra_info("sockname")[1]
+            record.reused = isinstance(request.protocol, Connection) and request.protocol.used
             record.pulse = Pulse.of_running_loop()
             with self._running():
                 return await ReplyWriter(request, request.transport, plan, schedule, record, origin).run()

@@ -6,7 +6,6 @@ import ssl
 import uuid
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from math import inf
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from lab.plan import PLAN_HEADER, REQUEST_HEADER, Plan
 from lab.probe.exchange import LIMIT, Patience, exchange, ignore
 from lab.probe.lockstep import Lockstep
 from lab.probe.side_channel import SideChannel
+from lab.probe.tries import that_answered
 from lab.wire.format import Ask, WireFormat
 
 # What a proxy may take to tell the model server that the client has gone, beyond any machine's delay.
@@ -103,8 +103,7 @@ async def observe(
         stream,
         trace,
         plan=plan,
-        # The last attempt's reply is the one that came through.
-        ledger=replace(attempts[-1], attempts=len(attempts)) if attempts else None,
+        ledger=that_answered(attempts, trace, wire_format, stream=stream),
         confirmed=driver.confirmed if driver else {},
         path=urlsplit(ask.path).path,
         refusals=tuple(each for each in refusals if each.at > trace.started - _EARLIER),

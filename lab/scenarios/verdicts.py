@@ -63,7 +63,7 @@ def conclude(case: Case, played: Sequence[Exchanged]) -> Conclusion:
     elif case.variant is Variant.MEASURED:
         judged = [*_expected(case, played), *_measured(case, played)]
     else:
-        judged = [*_requirements(case, played), *_expected(case, played), *_tested(played)]
+        judged = [*_requirements(case, played), *_twice(case, played), *_expected(case, played), *_tested(played)]
     found = [*judged, *_shown(case, played)]
     findings = tuple(each.result for each in found)
     unmet = [each for each in found if not each.result.met]
@@ -121,6 +121,15 @@ def _requirements(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
                 ),
                 observed.doubt,
             )
+
+
+def _twice(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
+    """A fix that has requests generated more than once is none, whatever its scenario asks about; else nothing."""
+    once = Requirement.GENERATES_ONCE
+    asked = any(once in each.exchange.requirements for each in played)
+    observed = observe(once, {each.name: each for each in played})
+    if not asked and once not in case.expects and observed.state is State.NOT_MET:
+        yield _Found(FindingResult(False, observed.sentence, observed.expected, observed.actual, about=once))
 
 
 def _expected(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:

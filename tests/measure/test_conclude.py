@@ -10,10 +10,11 @@ import pytest
 from lab.evidence import Evidence, Ledger, Read, Stall, Trace, TransportEnd, Written
 from lab.judge import Exchanged
 from lab.measure.conclude import Audited, conclude, doubts, in_doubt
+from lab.measure.findings import Found
 from lab.model.schedule import make_schedule
 from lab.plan import Headers
 from lab.suite.exchange import Exchange, Role
-from lab.suite.search import search
+from lab.suite.search import SETTLED_BY, search
 from lab.suite.settle import one_format
 from lab.vocabulary import Requirement, State, Watched
 from lab.wire import format_named
@@ -109,8 +110,39 @@ def test_an_end_of_every_stream_breaks_the_requirement_whatever_it_is() -> None:
     told = {each.requirement: each for each in findings.observations}
     assert told[Requirement.LETS_LONG_ANSWERS_FINISH].state is State.NOT_MET
     assert "every stream ended 0.50 s after its request" in told[Requirement.LETS_LONG_ANSWERS_FINISH].actual
-    assert told[Requirement.SURVIVES_SILENCE].state is State.INCONCLUSIVE
+    assert told[Requirement.SURVIVES_SILENCE].state is State.NOT_MET
     assert findings.smallest == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("timeout", [3.0, 4.9])
+def test_a_timeout_on_the_whole_breaks_every_requirement_whose_wait_it_ends(timeout: float) -> None:
+    """Batch replies, first tokens and silences that end with it are not waited for, whichever timeout it is."""
+    seen = [made.played(each, cut=timeout, left=timeout) for each in search(LONGEST) if each.role is Role.SEARCH]
+    findings = conclude(
+        Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0), seen
+    )
+    told = {each.requirement: each for each in findings.observations}
+    assert findings.timeouts[0].found is Found.HIDDEN
+    for requirement in SETTLED_BY:
+        assert told[requirement].state is State.NOT_MET, told[requirement]
+        assert f"{timeout:.2f} s" in told[requirement].actual
+
+
+def test_a_path_that_loses_most_of_a_kind_breaks_its_requirement() -> None:
+    """Four batch replies of six that die after times which have nothing in common: no timeout, and nobody can wait."""
+    searched = [each for each in search(LONGEST) if each.role is Role.SEARCH]
+    batch = [each for each in searched if each.watched is Watched.BATCH_REPLY]
+    ages = {each.name: age for each, age in zip(batch, (0.5, 1.9, 3.3, 4.6), strict=False)}
+    seen = [
+        made.played(each, cut=ages[each.name], left=ages[each.name]) if each.name in ages else made.played(each)
+        for each in searched
+    ]
+    audited = Audited("http://x/v1/chat/completions", "http://x", True, "openai-chat", LONGEST, NOW, 9.0)
+    findings = conclude(audited, seen)
+    told = {each.requirement: each for each in findings.observations}
+    assert told[Requirement.WAITS_FOR_BATCH_REPLIES].state is State.NOT_MET
+    assert "4 of 6 streams did not last so long" in told[Requirement.WAITS_FOR_BATCH_REPLIES].actual
+    assert findings.smallest is None
 
 
 @pytest.mark.parametrize(

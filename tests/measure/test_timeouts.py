@@ -9,7 +9,8 @@ import pytest
 from lab.measure.clusters import cluster_of
 from lab.measure.findings import Found, TerminationKind
 from lab.measure.streams import Stream
-from lab.measure.timeouts import find_timeouts, is_round
+from lab.measure.tally import is_round
+from lab.measure.timeouts import find_timeouts
 from lab.vocabulary import Ending, Watched
 
 LONGEST = 10.0
@@ -80,12 +81,61 @@ def test_a_fault_before_the_timeout_moves_no_value() -> None:
     assert [termination.kind for termination in timeouts.terminations].count(TerminationKind.FAULT) == 1
 
 
-def test_agreeing_deaths_that_others_outlived_are_not_told() -> None:
-    """Several ways behind one address may have different timeouts: cannot tell, and neither timeout nor fault."""
+def test_agreeing_deaths_that_others_outlived_are_a_timeout_on_a_share() -> None:
+    """Several ways behind one address may have different timeouts: the value is told, with the share that it ended."""
     streams = [*family(Watched.IDLE, 3.0), *alive(Watched.IDLE, Watched.TOTAL)]
     timeouts = find_timeouts(streams, LONGEST, 1000)
-    assert timeouts.of(Watched.IDLE).found is Found.UNKNOWN
-    assert {termination.kind for termination in timeouts.terminations} == {TerminationKind.UNKNOWN}
+    found = timeouts.of(Watched.IDLE)
+    assert (found.found, found.value, found.outlived) == (Found.TIMEOUT, pytest.approx(3.0, abs=0.01), 6)
+    assert "it ended 6 of 12 streams, 5 ms apart, and 6 outlived it" in found.sentence
+    assert {termination.kind for termination in timeouts.terminations} == {TerminationKind.TIMEOUT}
+
+
+SPREAD = (3.0, 3.1, 3.25)
+"""Deaths too far apart to be a timeout's by that alone, where others outlived them."""
+
+
+@pytest.mark.parametrize(
+    ("ended", "others", "words"),
+    [
+        (False, True, "it ended those whose request went to the model on a fresh connection"),
+        (True, False, "it ended those whose request went to the model on a connection that had been used before"),
+        (True, True, ""),
+        (None, None, ""),
+    ],
+)
+def test_the_connection_tells_whom_a_timeout_ends(ended: bool | None, others: bool | None, words: str) -> None:
+    """Varnish has its timeout on the first byte on fresh connections only: no survivor contradicts it then."""
+    dead = [replace(stream(Watched.BATCH_REPLY, at, begun=at), reused=ended) for at in SPREAD]
+    through = [replace(each, reused=others) for each in alive(Watched.BATCH_REPLY)[:2]]
+    found = find_timeouts([*dead, *through, *alive(Watched.TOTAL)], LONGEST, 1000).of(Watched.BATCH_REPLY)
+    assert found.found is (Found.TIMEOUT if words else Found.UNKNOWN)
+    assert words in found.sentence
+    assert found.lost == len(SPREAD)
+
+
+def test_deaths_on_ticks_are_one_timeout() -> None:
+    """A timeout of 60 s on a timer that Linux rounds up to ticks 2.05 s apart ends several silences at one moment."""
+    waits = (60.24, 60.26, 60.84, 60.85, 61.58, 61.61)
+    ticks = (1063.3, 1061.25, 1061.25, 1063.3, 1065.34, 1063.3)
+    silent = [replace(stream(Watched.IDLE, wait), wall=wall) for wait, wall in zip(waits, ticks, strict=True)]
+    lively = [stream(Watched.TOTAL, 66.0, died=False, begun=n / 2) for n in range(6)]
+    found = find_timeouts([*silent, *lively], 60.0, 1000).of(Watched.IDLE)
+    assert (found.found, found.coarse, found.least) == (Found.TIMEOUT, True, 60.0)
+    assert found.value is not None
+    assert found.value + found.uncertainty >= max(waits)
+    assert "between 60.0 and 61.6 s" in found.sentence
+
+
+def test_a_clock_that_is_looked_at_once_a_second_is_an_interval() -> None:
+    """Streams that end anywhere between 5 s and 6 s: what they may rely on is the lower end."""
+    ages = (5.13, 5.24, 5.59, 5.63, 5.78, 5.81)
+    steady = [stream(Watched.TOTAL, age, begun=n * 0.7) for n, age in enumerate(ages)]
+    timeouts = find_timeouts([*steady, *family(Watched.FIRST_BYTE, 5.4)], LONGEST, 1000)
+    found = timeouts.of(Watched.TOTAL)
+    assert (found.found, found.least, found.ended_at) == (Found.TIMEOUT, 5.0, 5.0)
+    assert "between 5.0 and 6.0 s" in found.sentence
+    assert timeouts.smallest == 5.0
 
 
 def test_an_end_below_a_second_is_not_told_apart() -> None:
@@ -287,7 +337,7 @@ def test_a_death_that_was_seen_late_still_agrees() -> None:
     terminations = [(3.0, 0.0), (3.1, 0.0), (6.0, 2.9)]
     cluster = cluster_of(terminations, [])
     assert cluster is not None
-    assert (cluster.value, cluster.contradicted) == (3.0, "")
+    assert (cluster.value, cluster.outlived) == (3.0, 0)
 
 
 @pytest.mark.parametrize(("value", "round_"), [(60.02, True), (15.1, True), (2.5, True), (3.27, False), (47.4, False)])

@@ -311,6 +311,20 @@ async def test_a_request_with_the_same_id_is_another_attempt(server: ModelServer
     assert [(ledger.attempt, ledger.attempts) for ledger in found] == [(1, 2), (2, 2)]
 
 
+async def test_the_ledger_tells_whether_a_connection_had_been_used_before(server: ModelServer) -> None:
+    """Some proxies have timeouts on fresh connections only."""
+    async with aiohttp.ClientSession() as client:
+        for name in ("first", "second"):
+            async with client.post(
+                f"{server.base_url}/v1/chat/completions",
+                json={"model": "lab", "messages": [{"role": "user", "content": "Count."}]},
+                headers={"X-Lab-Plan": "tokens=1", "X-Lab-Request": name},
+            ) as reply:
+                assert reply.status == 200
+                await reply.read()
+    assert [(await ledgers(server, name))[0].reused for name in ("first", "second")] == [False, True]
+
+
 async def test_a_request_without_an_id_gets_one(server: ModelServer) -> None:
     """The reply names it, and the ledger knows it."""
     first, second = [await exchange(server.base_url, request("tokens=1")) for _ in range(2)]

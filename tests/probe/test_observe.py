@@ -141,6 +141,13 @@ def test_a_retry_on_the_path_is_seen(run: Run) -> None:
     assert Flag.RETRIED in verdict.flags
 
 
+def test_tries_that_the_model_refused_are_no_generations(run: Run) -> None:
+    """A gateway that asks again after a 429 has nothing generated twice."""
+    (evidence,) = run(through(at_once, "tokens=3&fault=status@429", attempts=3))
+    assert evidence.ledger is not None
+    assert (evidence.ledger.attempts, evidence.ledger.generations) == (3, 0)
+
+
 def test_a_batch_reply_is_observed_too(run: Run) -> None:
     """Both ends of a batch exchange: one document, all tokens."""
     (evidence,) = run(through(None, "tokens=4&interval=50ms&lockstep=yes", stream=False))

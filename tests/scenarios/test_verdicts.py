@@ -173,6 +173,14 @@ class TestOtherSides:
         """A fixed or not affected variant has no symptom to show, only something to do right."""
         assert concluded(case, IDLE, {"gap": build})[0] is outcome
 
+    @pytest.mark.parametrize("case", [Variant.FIXED, Variant.NOT_AFFECTED])
+    def test_a_fix_by_which_requests_are_generated_twice_is_none(self, case: Variant) -> None:
+        """Whatever the scenario asks about: hedged retries bring the answer, and the bill of three."""
+        outcome, findings = concluded(case, IDLE, {"gap": WHOLE.but(attempts=3)})
+        assert outcome is Outcome.FAILED
+        assert [finding.about for finding in findings if not finding.met] == [Requirement.GENERATES_ONCE]
+        assert findings[-1].actual == "gap: generated 3 times"
+
     def test_an_inconclusive_requirement_is_not_met(self) -> None:
         """A case may not pass because nothing happened in it."""
         assert concluded(Variant.FIXED, Requirement.SHOWS_A_CUT_AS_A_CUT, {"fin": WHOLE})[0] is Outcome.FAILED
