@@ -6,6 +6,7 @@ contradict each other are refused. The fields:
 
     request=ID          the id of the request: 1 to 200 letters, digits and ._~:@-
     ledger=ID           answer with the ledger of that request, as JSON in the answer's text, in place of tokens
+    confirm=ID:NUMBER   token NUMBER of that request has arrived (lockstep); answered with the ledger's clock, as JSON
     any field of a plan
 
     lab?request=9f3c&tokens=50&interval=20ms            a model's name
@@ -27,8 +28,12 @@ from lab.plan import Plan, PlanError, make_plan, query_fields
 
 REQUEST = "request"
 LEDGER = "ledger"
+CONFIRM = "confirm"
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,200}")
+
+_IDS = (REQUEST, LEDGER, CONFIRM)
+_TOKEN = re.compile(r".+:\d{1,9}")
 
 
 @dataclass(frozen=True)
@@ -39,15 +44,17 @@ class Directive:
         plan: the plan; None where no field of one is given.
         request: the request's id; empty where none is given.
         ledger: the id of the request whose ledger is asked for; empty for none.
+        confirm: the id of a request and the number of one of its tokens, which has arrived; empty for none.
     """
 
     plan: Plan | None = None
     request: str = ""
     ledger: str = ""
+    confirm: str = ""
 
     def to_query(self) -> str:
         """The query; only what is given, and of the plan what differs from the defaults."""
-        ids = {name: value for name, value in ((REQUEST, self.request), (LEDGER, self.ledger)) if value}
+        ids = {name: value for name in _IDS if (value := getattr(self, name))}
         plan = "" if self.plan is None else self.plan.to_query()
         return "&".join(part for part in (urlencode(ids, safe="@:~"), plan) if part)
 
@@ -59,11 +66,13 @@ def read_directive(query: str) -> Directive:
         PlanError: names the field that is unknown, repeated or makes no sense.
     """
     fields = query_fields(query)
-    ids = {name: fields.pop(name, "") for name in (REQUEST, LEDGER)}
+    ids = {name: fields.pop(name, "") for name in _IDS}
     for name, value in ids.items():
         if value and not REQUEST_ID.fullmatch(value):
             raise PlanError(name, f"{value[:40]!r} does not match {REQUEST_ID.pattern}")
-    return Directive(make_plan(fields) if fields else None, ids[REQUEST], ids[LEDGER])
+    if ids[CONFIRM] and not _TOKEN.fullmatch(ids[CONFIRM]):
+        raise PlanError(CONFIRM, f"{ids[CONFIRM][:40]!r} is not ID:NUMBER")
+    return Directive(make_plan(fields) if fields else None, **ids)
 
 
 def join(places: Mapping[str, Directive]) -> Directive:
@@ -74,7 +83,7 @@ def join(places: Mapping[str, Directive]) -> Directive:
     """
     said: dict[str, tuple[str, object]] = {}
     for place, directive in places.items():
-        for name in ("plan", REQUEST, LEDGER):
+        for name in ("plan", *_IDS):
             value = getattr(directive, name)
             if not value:
                 continue

@@ -18,6 +18,7 @@ PLAN = make_plan({"tokens": 5, "gaps": ["2@1s"], "lockstep": True})
         Directive(PLAN),
         Directive(PLAN, request="9f3c"),
         Directive(request="51aa", ledger="9f3c"),
+        Directive(request="51aa", confirm="9f3c:12"),
     ],
 )
 def test_it_is_read_as_it_was_written(directive: Directive) -> None:
@@ -38,6 +39,9 @@ def test_it_is_written_without_anything_that_a_path_might_escape() -> None:
         ("request=" + "a" * 201, "request"),
         ("ledger=%00", "ledger"),
         ("request=a&request=b", "request"),
+        ("confirm=9f3c", "confirm"),
+        ("confirm=9f3c:-1", "confirm"),
+        ("confirm=:1", "confirm"),
         ("colour=red", "colour"),
         ("tokens=many", "tokens"),
         ("secret=abc", "secret"),

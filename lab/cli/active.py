@@ -7,7 +7,7 @@ The secret of the model server comes from a file or from `LAB_SECRET`. It goes o
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,15 +21,17 @@ from lab.cli.out import writing_to
 from lab.cli.shell import INTERRUPTED, run_until_stopped
 from lab.cli.terminal import print_line
 from lab.endpoint.address import Endpoint, split_address
-from lab.endpoint.keys import Keys, refuse_clear_text
+from lab.endpoint.keys import Keys, plain_header, refuse_clear_text
 from lab.endpoint.mask import Mask
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
 from lab.measure.findings import ActiveFindings
-from lab.measure.run import ActiveRun, AuditTarget
+from lab.measure.run import ActiveRun
+from lab.measure.target import AuditTarget
 from lab.model.secret import SECRET_HEADER, SecretError, read_secret
 from lab.saved import Format, write_saved
 from lab.vocabulary import Saved, State
+from lab.wire.format import DEFAULT_MODEL
 
 RESULT, PAGE = "active.json", "active.html"
 
@@ -49,10 +51,14 @@ class Active:
     Args:
         model_url: the model server's own address; None to reach it through the path.
         secret_file: the file with its secret; None to look for the variable.
+        at_once: how many exchanges may run at a time; None to find out what the path takes.
+        headers: `NAME=VALUE` of request headers that are no secret.
     """
 
     model_url: str | None = None
     secret_file: Path | None = None
+    at_once: int | None = None
+    headers: Sequence[str] = ()
 
 
 def run_active(
@@ -60,6 +66,7 @@ def run_active(
     active: Active,
     keys: Keys,
     *,
+    model: str,
     longest: float | None,
     contexts: Contexts,
     environment: Mapping[str, str],
@@ -73,14 +80,14 @@ def run_active(
         BadInput: the secret, an address or the length makes no sense.
         EnvironmentFault: the path or the model server cannot be reached, or the result cannot be written.
     """
-    target = target_of(endpoint, active, keys, contexts, environment)
+    target = target_of(endpoint, active, keys, contexts, environment, model)
     # Worked out here, so that an address that cannot be used is told before anything is asked.
     side_url = target.side_url
     say = _saying(err, target.mask)
     say(f"path: POST {endpoint.route.url} ({endpoint.wire_format.name}); ledger at {side_url}")
     with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
-    run = ActiveRun(target, LONGEST if longest is None else longest, say)
+    run = ActiveRun(target, LONGEST if longest is None else longest, say, active.at_once)
     started, interrupted = datetime.now().astimezone(), False
     try:
         run_until_stopped(run.run())
@@ -92,8 +99,14 @@ def run_active(
     say(f"Report: {to / PAGE}")
     if interrupted:
         return INTERRUPTED
-    failed = any(each.state is State.NOT_MET for each in findings.observations)
-    return ExitCode.REQUIREMENT_FAILED if failed else ExitCode.AS_REQUIRED
+    return exit_code(findings)
+
+
+def exit_code(findings: ActiveFindings) -> ExitCode:
+    """1 where a requirement is not met, 3 where most exchanges never came to the model server."""
+    if any(each.state is State.NOT_MET for each in findings.observations):
+        return ExitCode.REQUIREMENT_FAILED
+    return ExitCode.NO_ENVIRONMENT if 2 * findings.never_came > findings.requests else ExitCode.AS_REQUIRED
 
 
 def _write(findings: ActiveFindings, to: Path, started: datetime) -> None:
@@ -112,7 +125,12 @@ def save(findings: ActiveFindings, path: Path, started: datetime | None = None) 
 
 
 def target_of(
-    endpoint: Endpoint, active: Active, keys: Keys, contexts: Contexts, environment: Mapping[str, str]
+    endpoint: Endpoint,
+    active: Active,
+    keys: Keys,
+    contexts: Contexts,
+    environment: Mapping[str, str],
+    model: str = DEFAULT_MODEL,
 ) -> AuditTarget:
     """What is audited, with the secrets in the headers that carry them.
 
@@ -134,11 +152,13 @@ def target_of(
             # A gateway may drop a header that it does not know; it passes the key on that every client sends.
             ours.append(endpoint.wire_format.key_header(secret))
     secrets = [value for _, value in (*own, *ours)]
+    plain = [plain_header(entry) for entry in active.headers]
     return AuditTarget(
         endpoint=endpoint,
         model_url=model_url,
-        headers=(*own, *ours),
-        model_headers=tuple(ours) if model_url is not None else (*own, *ours),
+        headers=(*own, *ours, *plain),
+        model_headers=tuple(ours) if model_url is not None else (*own, *ours, *plain),
+        model=model,
         mask=Mask.of(secrets),
         tls=contexts[0],
         model_tls=contexts[1],

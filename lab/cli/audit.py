@@ -39,6 +39,9 @@ from lab.reports.phrases import plural
 
 RESULT, PAGE = "audit.json", "audit.html"
 
+AT_ONCE = 3
+"""Requests of the last round where --at-once says nothing."""
+
 PATIENCE = 120.0
 """Seconds that an answer may take where --longest says nothing."""
 
@@ -129,6 +132,7 @@ def _actively(
         endpoints[0],
         active,
         keys,
+        model=options.model,
         longest=longest,
         contexts=(tls_of(options.ca_file), tls_of(options.ca_file)),
         environment=environment,

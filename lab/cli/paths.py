@@ -18,7 +18,10 @@ def audit(
     wire_format: Annotated[
         str | None, typer.Option("--format", metavar="NAME", help="The wire format, where the path does not name it.")
     ] = None,
-    model: Annotated[str, typer.Option(metavar="NAME", help="The model to ask for.")] = "default",
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The model to ask for.", show_default="default; with --active lab"),
+    ] = None,
     direct: Annotated[
         str | None, typer.Option(metavar="URL", help="The model's own address, to name what the path adds.")
     ] = None,
@@ -37,7 +40,16 @@ def audit(
     ] = False,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="The limit that each request sets.")] = 600,
     runs: Annotated[int, typer.Option(min=1, max=50, help="How often each setting is asked.")] = 3,
-    at_once: Annotated[int, typer.Option("--at-once", min=1, max=50, help="Requests of the last round.")] = 3,
+    at_once: Annotated[
+        int | None,
+        typer.Option(
+            "--at-once",
+            min=1,
+            max=50,
+            help="Requests of the last round; with --active: of all at a time.",
+            show_default="3; with --active what the path takes",
+        ),
+    ] = None,
     http: Annotated[
         str, typer.Option(metavar="1.1|2|both", help="HTTP versions; both over TLS if none is given.")
     ] = "",
@@ -49,6 +61,10 @@ def audit(
     header_env: Annotated[
         list[str] | None,
         typer.Option("--header-env", metavar="HEADER=VARIABLE", help="Another secret header, from a variable."),
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option("--header", metavar="NAME=VALUE", help="Another header that is no secret; for --active."),
     ] = None,
     ca_file: Annotated[
         Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates of an authority of your own, in PEM.")
@@ -72,24 +88,25 @@ def audit(
     """
     with without_signals():
         from lab.cli.active import Active
-        from lab.cli.audit import AuditOptions, audit_and_report, read_wish
+        from lab.cli.audit import AT_ONCE, AuditOptions, audit_and_report, read_wish
+        from lab.wire.format import DEFAULT_MODEL
 
-    if not actively and (model_url or secret_file):
-        raise BadInput("--model-url and --secret-file are for --active", "Add --active, or leave them out.")
+    if not actively and (model_url or secret_file or header):
+        raise BadInput("--model-url, --secret-file and --header are for --active", "Add --active, or leave them out.")
     options = AuditOptions(
         url=url,
         to=to,
         wire_format=wire_format,
-        model=model,
+        model=model or (DEFAULT_MODEL if actively else "default"),
         direct=direct,
         hops=tuple(hop or ()),
         longest=longest,
-        wish=read_wish(runs, at_once, max_tokens, http),
+        wish=read_wish(runs, at_once or AT_ONCE, max_tokens, http),
         key_env=tuple(key_env or ()),
         key_file=key_file,
         header_env=tuple(header_env or ()),
         ca_file=ca_file,
-        active=Active(model_url, secret_file) if actively else None,
+        active=Active(model_url, secret_file, at_once, tuple(header or ())) if actively else None,
         strict=strict,
     )
     raise typer.Exit(audit_and_report(options, os.environ, out=out, err=err))

@@ -31,6 +31,8 @@ _VENDORS: Mapping[str, tuple[str, str]] = {
 _NOT_OURS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "accept", "content-type", "te"}
 )
+_SECRET = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
+"""Headers in which keys travel."""
 _HEADER_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
@@ -174,6 +176,25 @@ def _header(entry: str, environment: Mapping[str, str]) -> Secret:
         raise BadInput("--header-env: not Header=VARIABLE", "Write it like --header-env 'X-Gateway-Key=GATEWAY_KEY'.")
     value = _checked(_from_environment(name, environment, "--header-env"), name)
     return Secret(header, SecretStr(value), name)
+
+
+def plain_header(entry: str) -> tuple[str, str]:
+    """One `--header NAME=VALUE`, whose value is no secret and is masked nowhere.
+
+    Raises:
+        BadInput: it cannot stand in a request, or is one in which secrets travel.
+    """
+    header, equals, value = entry.partition("=")
+    name = header.lower()
+    if not equals or not header or set(name) - _HEADER_CHARACTERS or name in _NOT_OURS:
+        raise BadInput("--header: not NAME=VALUE", "Write it like --header 'X-Provider=openai'.")
+    if name in _SECRET:
+        raise BadInput(
+            f"--header {header}: a key must not stand on the command line", "Put it into a variable: --header-env."
+        )
+    if len(value) > _LONGEST or not value.isascii() or not value.isprintable():
+        raise BadInput(f"--header {header}: one line of printable ASCII is expected", "Look at what it holds.")
+    return header, value.strip()
 
 
 def _from_environment(name: str, environment: Mapping[str, str], option: str) -> str:

@@ -5,17 +5,20 @@ Pure. What is about timeouts is decided by the search, what is about deaths and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lab.evidence import TransportEnd
 from lab.judge.exchanged import Exchanged
 from lab.judge.requirements import Observation, observe_all
 from lab.measure.effects import effects_of
-from lab.measure.findings import ActiveFindings, Found, StreamResult
+from lab.measure.findings import ActiveFindings, Effect, Found, Holds, StreamResult
 from lab.measure.modes import modes_of
+from lab.measure.outage import Outage
 from lab.measure.refine import follow_ups, refined
 from lab.measure.streams import LATE_MODEL, model_was_late, streams_of
 from lab.measure.timeouts import Timeouts, find_timeouts
+from lab.measure.width import Width
 from lab.suite.exchange import Exchange, Role
 from lab.suite.search import SETTLED_BY, SHORTEST_TIMEOUT, once_more
 from lab.suite.settle import EVERY_ONE_SETTLES
@@ -39,6 +42,10 @@ class Audited:
     notes: tuple[str, ...] = ()
     lost: tuple[Exchange, ...] = ()
     """Exchanges of which nothing came: lost, or not over."""
+    width: Width | None = None
+    """How many requests the path takes at a time; None where no limit was found."""
+    outage: Outage | None = None
+    """The time for which the path had taken its server out; None without one."""
 
 
 def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchanged] = ()) -> ActiveFindings:
@@ -55,7 +62,9 @@ def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchan
     timeouts = refined(made, find_timeouts(streams, audited.longest, audited.began))
     observations = _observations(made, again, timeouts, audited)
     refused = [stream for stream in streams if stream.refused]
-    notes = list(audited.notes)
+    never = sum(each.evidence.ledger is None and each.evidence.trace.end is not TransportEnd.LEFT for each in made)
+    notes = [each.words for each in (audited.outage, audited.width) if each is not None]
+    notes += audited.notes
     if late:
         notes.append(f"{late} streams of the search are not counted: the model server itself was late with a token")
     if refused:
@@ -73,10 +82,11 @@ def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchan
         timeouts=timeouts.found,
         smallest=timeouts.smallest,
         terminations=timeouts.terminations,
-        effects=effects_of(latest, streams, timeouts),
+        effects=(*_takes(audited), *effects_of(latest, streams, timeouts)),
         modes=modes_of(latest, timeouts),
         observations=observations,
-        summary=_summary(timeouts, observations, audited.longest),
+        summary=_summary(timeouts, observations, audited),
+        never_came=never,
         notes=tuple(notes),
         exchanges=(*(_result(each) for each in made), *(_result(each, " again") for each in again)),
     )
@@ -205,8 +215,14 @@ def _lateness(made: Exchanged) -> float:
     return (first if made.exchange.stream else 0.0) + made.evidence.stalled(trace.started, trace.ended)
 
 
-def _summary(timeouts: Timeouts, observations: Sequence[Observation], longest: float) -> str:
-    smallest = timeouts.smallest
+def _takes(audited: Audited) -> Iterator[Effect]:
+    """The path's width, which users meet as the audit did."""
+    if audited.width is not None:
+        yield Effect("takes-every-request-at-once", Holds.NO, audited.width.words, audited.width.at_once)
+
+
+def _summary(timeouts: Timeouts, observations: Sequence[Observation], audited: Audited) -> str:
+    smallest, longest = timeouts.smallest, audited.longest
     if smallest is not None:
         place = "shorter" if smallest < longest else "longer"
         first = (
@@ -221,6 +237,10 @@ def _summary(timeouts: Timeouts, observations: Sequence[Observation], longest: f
     asked = sum(each.state is not State.NOT_APPLICABLE for each in observations)
     told = f"not met: {', '.join(failed)}" if failed else f"{met} of {asked} requirements are met"
     told += "" if failed or met == asked else ", and none is not met"
+    if audited.outage is not None:
+        told += f"; {audited.outage.refused} of {audited.outage.of} requests met a path that had taken its server out"
+    if audited.width is not None:
+        told += f"; the path takes {audited.width.at_once} requests at a time"
     return f"{first}; {told}."
 
 

@@ -12,7 +12,7 @@ from math import inf
 from lab.judge.causes import lost, well_before
 from lab.judge.endings import VISIBLE
 from lab.judge.exchanged import Exchanged
-from lab.judge.rules import ALWAYS_SOON, generations, lead, went_on
+from lab.judge.rules import ALWAYS_SOON, generations, lead, lead_in_words, went_on
 from lab.measure.clusters import tolerance
 from lab.measure.findings import Effect, Found, Holds
 from lab.measure.streams import Stream
@@ -137,8 +137,8 @@ def _early_headers(made: Sequence[Exchanged]) -> Effect:
     if not leads:
         return Effect(name, Holds.UNKNOWN, "no exchange shows when early headers come")
     least = min(leads)
-    words = f"{least:.2f} s before" if least > 0 else f"{-least:.2f} s after"
-    return Effect(name, _yes(least > 0), f"headers that the model sent early came {words} the first token left", least)
+    words = f"headers that the model sent early came {lead_in_words(least)} the first token left"
+    return Effect(name, _yes(least > 0), words, least)
 
 
 def _first_byte_is(timeouts: Timeouts) -> Effect:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
+import uuid
 from dataclasses import dataclass, field, replace
 
+from lab.directive import Directive
 from lab.endpoint.bounds import planned_bytes, planned_lines
 from lab.evidence import Evidence
 from lab.probe.exchange import Patience
@@ -12,7 +14,8 @@ from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
 from lab.suite.exchange import Exchange
 from lab.wire import format_named
-from lab.wire.format import Ask, WireFormat
+from lab.wire.directive import in_message
+from lab.wire.format import DEFAULT_MODEL, Ask, WireFormat
 from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
 
 SPARE = 30.0
@@ -38,6 +41,8 @@ class Address:
         path: the endpoint's path and query; None for each wire format's own.
         headers: request headers that the path wants, such as keys; no message has them.
         tls: for https; None for the system's authorities.
+        model: the model that is asked for.
+        in_message: whether plan and id stand in the user's message too, for gateways that take headers out.
     """
 
     url: str
@@ -46,6 +51,8 @@ class Address:
     path: str | None = None
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     tls: ssl.SSLContext | None = None
+    model: str = DEFAULT_MODEL
+    in_message: bool = False
 
     @property
     def secure(self) -> bool:
@@ -66,6 +73,7 @@ async def make(exchange: Exchange, address: Address, channel: SideChannel, reque
         aiohttp.ClientError: the model server does not answer on the side channel.
         SideChannelFault: what answers there is no model server of the lab's.
     """
+    request = request or uuid.uuid4().hex
     plan = exchange.plan
     patience = plan.length + plan.fault_delay + SPARE
     return await observe(
@@ -82,7 +90,7 @@ async def make(exchange: Exchange, address: Address, channel: SideChannel, reque
         tls=address.tls,
         http=exchange.http,
         pace=exchange.pace,
-        ask=ask_of(exchange, address),
+        ask=ask_of(exchange, address, request),
         request=request,
         limit=planned_bytes(plan),
         most_lines=planned_lines(plan),
@@ -100,12 +108,14 @@ def headers_of(exchange: Exchange, address: Address) -> tuple[tuple[str, str], .
     return (*address.headers, *exchange.headers, *offered)
 
 
-def ask_of(exchange: Exchange, address: Address) -> Ask:
-    """The request of an exchange: method, path, body, and the headers of its wire format."""
+def ask_of(exchange: Exchange, address: Address, request: str = "") -> Ask:
+    """The request of an exchange: method, path, body, and the headers of its wire format; `request` is its id."""
     # A long conversation is a long prompt, whatever else the format has around it.
     prompt = "Count." + " and on" * (exchange.body_bytes // len(" and on") + 1) if exchange.body_bytes else "Count."
+    if address.in_message:
+        prompt = in_message(prompt, Directive(exchange.plan, request).to_query())
     limit = max(exchange.plan.tokens, 1)
-    ask = spoken(exchange, address).ask("lab", stream=exchange.stream, max_tokens=limit, prompt=prompt)
+    ask = spoken(exchange, address).ask(address.model, stream=exchange.stream, max_tokens=limit, prompt=prompt)
     ask = replace(ask, path=exchange.path or address.path or ask.path, method=exchange.method)
     if exchange.method != "GET":
         return ask

@@ -199,7 +199,8 @@ class ActiveFindings:
         terminations: every stream that died on the path, for the histogram. effects: cuts, errors, leaving, retries,
         headers, heartbeats.
         modes: delivery in each way of asking. observations: one for each requirement. summary: the verdict in one
-        sentence. notes: what a reader should know besides. exchanges: all of them in figures.
+        sentence. notes: what a reader should know besides. exchanges: all of them in figures. never_came: how many of
+        them the model server never had, because the path refused or lost them.
     """
 
     url: str
@@ -219,4 +220,5 @@ class ActiveFindings:
     summary: str
     notes: tuple[str, ...]
     exchanges: tuple[StreamResult, ...]
+    never_came: int = 0
     kind: Literal[Saved.ACTIVE_AUDIT] = Saved.ACTIVE_AUDIT

@@ -10,29 +10,29 @@ Warning: through the path, confirmations take the path's own time and meet its l
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 
 import aiohttp
 
-from lab.endpoint.address import Endpoint
 from lab.endpoint.mask import Mask
 from lab.errors import BadInput, EnvironmentFault
-from lab.evidence import Evidence, TransportEnd
-from lab.judge.endings import NEVER_OPENED
+from lab.evidence import Evidence
 from lab.judge.exchanged import Exchanged
-from lab.judge.sentences import never_reached, refused_in_words
 from lab.measure.conclude import Audited, conclude, doubts, in_doubt
-from lab.measure.exchanges import LEFT_BEHIND, SETTLING, SPARE, Address, make
+from lab.measure.exchanges import LEFT_BEHIND, SETTLING, SPARE, make
+from lab.measure.faults import masked_fault, no_ledger, not_in_the_ledger, stopped_answering, too_narrow
 from lab.measure.findings import ActiveFindings
+from lab.measure.outage import Outage, outage_of, refused, still_to_ask
+from lab.measure.target import AuditTarget
+from lab.measure.width import LONGER, SHORT, STAGES, Width, asking, width_of
 from lab.plan import make_plan
 from lab.precedence import precedence
 from lab.probe.side_channel import SideChannel, SideChannelFault
-from lab.suite.exchange import Exchange
-from lab.suite.search import SHORTEST_TIMEOUT, over_http_2, search, wait_of
+from lab.suite.exchange import Exchange, Role
+from lab.suite.search import FEW, SHORTEST_TIMEOUT, over_http_2, search
 from lab.suite.settle import one_format
 
 _FIRST = 8
@@ -44,66 +44,17 @@ LONGEST_SEARCH = 3600.0
 _ANSWERING = 20.0
 """Seconds for what the side channel still has to answer when an exchange is over."""
 
-Pairs = tuple[tuple[str, str], ...]
+_MOST_OUTAGE = 60.0
+"""Seconds for which a path that has taken its server out is waited for."""
+
+_LOOKS_EVERY = 1.0
+
+_PROVOKES = (
+    "--active provokes timeouts, cuts and errors on purpose: a load balancer that counts failures may take the model "
+    "server out for everybody, so audit a path that nobody uses just now"
+)
+
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class AuditTarget:
-    """What is audited, and with which secrets.
-
-    Args:
-        endpoint: the audited way.
-        model_url: the model server's own address; None to reach it through the path.
-        headers: request headers with secrets for the path; no report has them.
-        model_headers: the same for the side channel.
-        mask: takes those secrets out of what comes back.
-        tls: for https; None for the system's authorities.
-        model_tls: the same for the side channel, and another object: the probe writes into `tls` which HTTP versions
-            it offers, and the side channel speaks HTTP/1.1 only.
-    """
-
-    endpoint: Endpoint
-    model_url: str | None = None
-    headers: Pairs = field(default=(), repr=False)
-    model_headers: Pairs = field(default=(), repr=False)
-    mask: Mask = field(default_factory=lambda: Mask(()))
-    tls: ssl.SSLContext | None = None
-    model_tls: ssl.SSLContext | None = None
-
-    @property
-    def side_url(self) -> str:
-        """Where ledger and confirmations go."""
-        return self.model_url or side_url_of(self.endpoint)
-
-    @property
-    def address(self) -> Address:
-        """Where exchanges go."""
-        endpoint = self.endpoint
-        return Address(
-            url=endpoint.origin,
-            model_url=self.side_url,
-            wire_format=endpoint.wire_format,
-            path=endpoint.target,
-            headers=self.headers,
-            tls=self.tls if endpoint.secure else None,
-        )
-
-
-def side_url_of(endpoint: Endpoint) -> str:
-    """Where the model server's other addresses are, seen through the path.
-
-    Raises:
-        BadInput: the path does not end as the wire format's own does, so that nobody knows where they are.
-    """
-    path = endpoint.target.partition("?")[0]
-    if not path.endswith(endpoint.wire_format.path):
-        raise BadInput(
-            f"{endpoint.route.url}: does not end with {endpoint.wire_format.path}, "
-            "so the ledger's address is not known",
-            "Give the model server's own address with --model-url.",
-        )
-    return endpoint.origin + path.removesuffix(endpoint.wire_format.path)
 
 
 def silent(_: str) -> None:
@@ -118,6 +69,7 @@ class ActiveRun:
         target: what to audit.
         longest: the longest generation to expect, in seconds: timeouts are looked for up to there.
         say: takes a line of progress.
+        at_once: how many exchanges may run at a time; None to find out what the path takes.
 
     Raises:
         BadInput: the length makes no sense.
@@ -126,6 +78,7 @@ class ActiveRun:
     target: AuditTarget
     longest: float
     say: Say = silent
+    at_once: int | None = None
     made: list[Exchanged] = field(default_factory=list)
     again: list[Exchanged] = field(default_factory=list)
     failed: list[EnvironmentFault] = field(default_factory=list)
@@ -138,6 +91,10 @@ class ActiveRun:
             )
         self._began = time.monotonic()
         self._planned: list[Exchange] = []
+        self._width: Width | None = None
+        self._outage: Outage | None = None
+        self._places = self.at_once
+        self._by_questions = False
 
     async def run(self) -> None:
         """Make every exchange.
@@ -146,53 +103,178 @@ class ActiveRun:
             EnvironmentFault: the path or the model server behind it cannot be reached, or the ledger does not have
                 what was asked.
         """
-        target = self.target
-        async with SideChannel(target.side_url, headers=target.model_headers, tls=target.model_tls) as channel:
+        self.say(_PROVOKES)
+        async with AsyncExitStack() as stack:
+            channel = await self._side(stack)
             check = [Exchange(f"first-{number}", make_plan({"tokens": 3})) for number in range(_FIRST)]
-            self.say(f"{len(check)} exchanges as a check, for at most {at_most(check):.0f} s")
-            await _make_sure(target, channel, check)
+            self.say(f"{len(check)} exchanges as a check, for at most {at_most(check, self.at_once):.0f} s")
+            await _make_sure(self.target, channel, check, self.at_once)
+            exchanges = self._exchanges()
+            if self.at_once is None:
+                self._width = await self._find_width(channel, len(exchanges))
+                self._places = None if self._width is None else self._places_of(self._width)
+            if self._places is not None and self._places < len(exchanges) / 2:
+                search_few = (each for each in exchanges if each.role not in (Role.SEARCH, Role.HEARTBEAT))
+                exchanges = [*(each for each in exchanges if each.name in FEW), *search_few]
             self._began = time.monotonic()
-            secure = target.endpoint.secure
-            exchanges = [*search(self.longest), *one_format(target.endpoint.wire_format, http_2=secure)]
-            exchanges += over_http_2(self.longest) if secure else []
             self._planned = [*exchanges]
-            words = f"{len(exchanges)} exchanges at the same time, for some {wait_of(self.longest) + SETTLING:.0f} s"
-            await self._ask(channel, exchanges, words)
+            await self._ask(channel, exchanges, f"{len(exchanges)} exchanges {self._how_many()}")
             if 2 * len(self.failed) > len(exchanges):
                 raise self.failed[0]
-            again = doubts(self.made, self.longest)
-            if again:
-                self._planned += again
-                longest = max(exchange.plan.length for exchange in again)
-                words = f"some ends were seen late: {len(again)} exchanges once more, for some {longest:.0f} s"
-                await self._ask(channel, again, words)
-            unsure = in_doubt(self.made)
-            if unsure:
-                self._planned += unsure
-                words = f"the machine was too busy to tell: {len(unsure)} exchanges once more, for some seconds"
-                await self._ask(channel, unsure, words, self.again)
+            await self._go_on_after_an_outage(channel)
+            await self._ask_again(channel)
+
+    def _exchanges(self) -> list[Exchange]:
+        secure = self.target.endpoint.secure
+        exchanges = [*search(self.longest), *one_format(self.target.endpoint.wire_format, http_2=secure)]
+        return [*exchanges, *(over_http_2(self.longest) if secure else [])]
+
+    def _how_many(self) -> str:
+        return "at the same time" if self._places is None else f"of which {self._places} at a time"
+
+    async def _side(self, stack: AsyncExitStack) -> SideChannel:
+        """The side channel: at the model server's own addresses, or else by questions, which every path passes."""
+        target = self.target
+        channel = SideChannel(target.side_url, headers=target.model_headers, tls=target.model_tls)
+        await stack.enter_async_context(channel)
+        if target.model_url is not None:
+            return channel
+        try:
+            await channel.offset()
+        except aiohttp.ClientResponseError as error:
+            if error.status == 401:
+                raise no_ledger(target, f"answers {error.status} {error.message}".rstrip(), status=401) from None
+        except SideChannelFault:
+            pass
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise no_ledger(target, f"does not answer: {error}".removesuffix(": ")) from None
+        else:
+            return channel
+        self._by_questions = True
+        return await stack.enter_async_context(target.questions)
+
+    async def _find_width(self, channel: SideChannel, most: int) -> Width | None:
+        """How many requests the path takes at a time; None for as many as the audit makes."""
+        self.say("how many requests the path takes at a time: for some seconds")
+        for number in (*STAGES, most):
+            first = width_of(await self._gather(channel, asking(number, SHORT)))
+            if first is None or first.refused:
+                if first is not None:
+                    return first
+                continue
+            longer = asking(min(number, 2 * first.at_once + 2), LONGER)
+            second = width_of(await self._gather(channel, longer))
+            if second is not None and second.at_once <= first.at_once:
+                self.say(second.words)
+                return second
+        return None
+
+    def _places_of(self, width: Width) -> int:
+        """How many exchanges may run at a time; through the path, each needs a place for its confirmations too.
+
+        Raises:
+            EnvironmentFault: there is no place for them.
+        """
+        if self.target.model_url is not None:
+            return width.at_once
+        if width.at_once < 2:
+            raise too_narrow(self.target)
+        return width.at_once // 2
+
+    async def _gather(self, channel: SideChannel, exchanges: Sequence[Exchange]) -> list[Exchanged]:
+        """Make these at once, whatever comes; those of which nothing comes are left out."""
+        made: list[Exchanged] = []
+        with suppress(TimeoutError), precedence():
+            async with asyncio.timeout(at_most(exchanges, 1)), asyncio.TaskGroup() as group:
+                for exchange in exchanges:
+                    group.create_task(self._keep(channel, exchange, made, None, []))
+        return made
+
+    async def _go_on_after_an_outage(self, channel: SideChannel) -> None:
+        """Ask again what the path refused because it had taken its server out, one at a time."""
+        outage = outage_of(self.made)
+        self._outage = outage
+        if outage is None:
+            return
+        again = still_to_ask(self.made, self.longest)
+        names = {each.name for each in again}
+        self.say(outage.words)
+        lasted = await self._until_back(channel)
+        self._outage = replace(outage, seconds=_MOST_OUTAGE if lasted is None else lasted, over=lasted is not None)
+        if lasted is None:
+            return
+        self._places = 1
+        # The others of a kind tell no more than those that came through.
+        self.made = [each for each in self.made if not refused(each)]
+        kept = names | {each.name for each in self.made}
+        self._planned = [each for each in self._planned if each.name in kept]
+        if again:
+            words = (
+                f"{len(again)} exchanges one at a time, and up to {lasted:.0f} s before each until the server is back"
+            )
+            await self._ask(channel, again, words)
+
+    async def _until_back(self, channel: SideChannel) -> float | None:
+        """Seconds until the path has its server again; None if that takes too long."""
+        began = time.monotonic()
+        while time.monotonic() - began < _MOST_OUTAGE:
+            (look,) = await self._gather(channel, [Exchange("back", make_plan({"tokens": 1}))]) or (None,)
+            if look is not None and look.evidence.ledger is not None:
+                return time.monotonic() - began
+            await asyncio.sleep(_LOOKS_EVERY)
+        return None
+
+    async def _ask_again(self, channel: SideChannel) -> None:
+        """What the machine was too busy to tell."""
+        again = doubts(self.made, self.longest)
+        if again:
+            self._planned += again
+            await self._ask(channel, again, f"some ends were seen late: {len(again)} exchanges once more")
+        unsure = in_doubt(self.made)
+        if unsure:
+            self._planned += unsure
+            await self._ask(
+                channel, unsure, f"the machine was too busy to tell: {len(unsure)} exchanges once more", self.again
+            )
 
     async def _ask(
-        self,
-        channel: SideChannel,
-        exchanges: Sequence[Exchange],
-        words: str,
-        to: list[Exchanged] | None = None,
+        self, channel: SideChannel, exchanges: Sequence[Exchange], words: str, to: list[Exchanged] | None = None
     ) -> None:
-        """Make these at once; whoever answers, it is over by the time that is stated."""
-        most = at_most(exchanges)
-        self.say(f"{words}, and at most {most:.0f} s")
+        """Make these, as many at once as there are places; whoever answers, it is over by the time that is stated."""
+        most, likely = at_most(exchanges, self._places), likely_time(exchanges, self._places)
+        self.say(f"{words}, for some {likely:.0f} s, and at most {most:.0f} s")
+        places = None if self._places is None else asyncio.Semaphore(self._places)
+        # What provokes comes last: some servers lose a worker for each model that dies.
+        in_order = sorted(exchanges, key=lambda each: (each.plan.fault is not None, -each.plan.length))
         # What is not over then, the findings say.
         with suppress(TimeoutError), precedence():
             async with asyncio.timeout(most), asyncio.TaskGroup() as group:
-                for exchange in exchanges:
-                    group.create_task(self._keep(channel, exchange, self.made if to is None else to))
+                for exchange in exchanges if places is None else in_order:
+                    into = self.made if to is None else to
+                    group.create_task(self._keep(channel, exchange, into, places, self.failed))
 
-    async def _keep(self, channel: SideChannel, exchange: Exchange, to: list[Exchanged]) -> None:
-        try:
-            to.append(await _make(self.target, channel, exchange))
-        except EnvironmentFault as fault:
-            self.failed.append(fault)
+    async def _keep(
+        self,
+        channel: SideChannel,
+        exchange: Exchange,
+        to: list[Exchanged],
+        places: asyncio.Semaphore | None,
+        failed: list[EnvironmentFault],
+    ) -> None:
+        if self._places != 1:
+            await asyncio.sleep(exchange.delay)
+        async with AsyncExitStack() as stack:
+            if places is not None:
+                await stack.enter_async_context(places)
+            try:
+                made = await _make(self.target, channel, exchange)
+                alone = places is not None and self._places == 1
+                # The one before took the server out; this one has not been asked yet.
+                if alone and refused(made) and await self._until_back(channel) is not None:
+                    made = await _make(self.target, channel, exchange)
+                to.append(made)
+            except EnvironmentFault as fault:
+                failed.append(fault)
 
     def findings(self) -> ActiveFindings:
         """What follows from the exchanges that are over."""
@@ -205,8 +287,10 @@ class ActiveRun:
             longest=self.longest,
             began=self._began,
             seconds=time.monotonic() - self._began,
-            notes=(*self._cut_short(), *_notes(target, self.made)),
+            notes=(*self._cut_short(), *_notes(target, self.made, by_questions=self._by_questions)),
             lost=self._lost(),
+            width=self._width,
+            outage=self._outage,
         )
         return target.mask.everything(conclude(audited, self.made, self.again))
 
@@ -222,25 +306,31 @@ class ActiveRun:
         return tuple(each for each in self._planned if each.name not in made)
 
 
-def at_most(exchanges: Sequence[Exchange]) -> float:
-    """Seconds after which exchanges are over that are all asked at once, and their ledgers read."""
-    return (
-        max(exchange.delay + exchange.plan.longest for exchange in exchanges)
-        + SPARE
-        + LEFT_BEHIND
-        + SETTLING
-        + _ANSWERING
-    )
+def at_most(exchanges: Sequence[Exchange], places: int | None = None) -> float:
+    """Seconds after which exchanges are over, and their ledgers read; `places` as many at a time, None for all."""
+    after = SPARE + LEFT_BEHIND + SETTLING + _ANSWERING
+    longest = max(exchange.delay + exchange.plan.longest for exchange in exchanges) + after
+    if places is None or places >= len(exchanges):
+        return longest
+    each = _MOST_OUTAGE if places == 1 else SETTLING
+    return longest + sum(exchange.plan.longest + each for exchange in exchanges) / places
+
+
+def likely_time(exchanges: Sequence[Exchange], places: int | None = None) -> float:
+    """Seconds that exchanges mostly take of which so many are made at once; None for all."""
+    longest = max(exchange.plan.length + exchange.delay for exchange in exchanges)
+    if places is None or places >= len(exchanges):
+        return longest + SETTLING
+    return max(longest, sum(exchange.plan.length + 1 for exchange in exchanges) / places) + SETTLING
 
 
 async def _make(target: AuditTarget, channel: SideChannel, exchange: Exchange) -> Exchanged:
-    await asyncio.sleep(exchange.delay)
     try:
         evidence = await make(exchange, target.address, channel)
     except SideChannelFault as fault:
-        raise _masked_fault(target, fault) from None
+        raise masked_fault(target, fault) from None
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise _no_ledger(target, f"stopped answering: {error}") from error
+        raise stopped_answering(target, error) from error
     return Exchanged.alone(exchange, _masked(evidence, target.mask))
 
 
@@ -248,85 +338,42 @@ def _masked(evidence: Evidence, mask: Mask) -> Evidence:
     return replace(evidence, trace=mask.trace(evidence.trace), refusals=mask.everything(evidence.refusals))
 
 
-async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[Exchange]) -> None:
+async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[Exchange], places: int | None) -> None:
     """Make a few short exchanges, each of which must come back with its ledger.
 
     Raises:
         EnvironmentFault: says what does not answer, and what to do.
     """
     try:
-        async with asyncio.timeout(at_most(check)):
+        async with asyncio.timeout(at_most(check, places)):
             await channel.offset()
-            first = await asyncio.gather(*(_make(target, channel, exchange) for exchange in check))
+            free = asyncio.Semaphore(places or len(check))
+
+            async def one(exchange: Exchange) -> Exchanged:
+                async with free:
+                    return await _make(target, channel, exchange)
+
+            first = await asyncio.gather(*map(one, check))
     except SideChannelFault as fault:
-        raise _masked_fault(target, fault) from None
+        raise masked_fault(target, fault) from None
     except aiohttp.ClientResponseError as error:
-        raise _no_ledger(target, f"answers {error.status} {error.message}".rstrip(), status=error.status) from None
+        raise no_ledger(target, f"answers {error.status} {error.message}".rstrip(), status=error.status) from None
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _no_ledger(target, f"does not answer: {error}".removesuffix(": ")) from None
+        raise no_ledger(target, f"does not answer: {error}".removesuffix(": ")) from None
     lost = [each for each in first if each.evidence.ledger is None]
     if lost:
-        raise _not_in_the_ledger(target, lost[0].evidence, len(lost), len(first))
+        raise not_in_the_ledger(target, lost[0].evidence, len(lost), len(first))
 
 
-def _not_in_the_ledger(target: AuditTarget, evidence: Evidence, lost: int, of: int) -> EnvironmentFault:
-    """Why exchanges are not in the ledger, as far as one of them tells."""
-    url, trace = target.endpoint.route.url, evidence.trace
-    if trace.end in NEVER_OPENED or trace.end is TransportEnd.CONNECT_TIMEOUT:
-        return EnvironmentFault(
-            f"{url}: cannot be reached: {trace.detail or trace.end}", "Look at address and network."
-        )
-    if trace.status is not None and trace.status != 200:
-        return EnvironmentFault(
-            f"{url}: answers {trace.status}: {refused_in_words(evidence) or never_reached([evidence])}",
-            _ABOUT_STATUS.get(
-                trace.status, "Look at the path: the lab's model server (lab serve) must stand behind it."
-            ),
-        )
-    if lost < of:
-        return EnvironmentFault(
-            f"{url}: the ledger at {target.side_url} has only {of - lost} of {of} requests, "
-            "so several model servers stand behind the path",
-            "Let one replica stand there, or give its own address with --model-url.",
-        )
-    return EnvironmentFault(
-        f"{url}: an answer came, but the ledger at {target.side_url} knows nothing of it",
-        "Either another model stands behind the path than at that address, or a hop takes X-Lab-Request and X-Lab-Plan "
-        "out of the request's headers: let them pass.",
-    )
-
-
-_ABOUT_STATUS = {
-    401: "Give the model server's secret with --secret-file or LAB_SECRET, and the gateway's key with --key-env. If "
-    "both are right, the path may have taken one out of the request's headers: some proxies drop Authorization.",
-    403: "Give the gateway's key with --key-env.",
-    404: "Look at the path of the address.",
-    429: "The path limits requests: the active audit makes some sixty at a time.",
-    502: "The path does not reach the model server: start it with lab serve.",
-    503: "The path does not reach the model server: start it with lab serve.",
-    504: "The path does not reach the model server: start it with lab serve.",
-}
-
-
-def _masked_fault(target: AuditTarget, fault: SideChannelFault) -> EnvironmentFault:
-    return EnvironmentFault(target.mask.text(fault.problem), fault.remedy)
-
-
-def _no_ledger(target: AuditTarget, what: str, *, status: int = 0) -> EnvironmentFault:
-    place = f"the model server's side channel at {target.side_url}/lab/"
-    remedy = _ABOUT_STATUS[401] if status == 401 else "Start the model server with lab serve"
-    if status != 401:
-        remedy += (
-            ", and let the path pass /lab/ on, or give --model-url."
-            if target.model_url is None
-            else " at that address."
-        )
-    return EnvironmentFault(target.mask.text(f"{place} {what}"), remedy)
-
-
-def _notes(target: AuditTarget, made: Sequence[Exchanged]) -> tuple[str, ...]:
+def _notes(target: AuditTarget, made: Sequence[Exchanged], *, by_questions: bool) -> tuple[str, ...]:
     notes = []
-    if target.model_url is None:
+    if by_questions:
+        notes.append(
+            "the path does not pass /lab/ on, so the ledger was read and tokens were confirmed by questions in the "
+            "user's message, through the audited path itself; with --model-url they go to the model server directly, "
+            "and tell of its side also while the path refuses, and without the path's own time in each confirmation"
+        )
+    elif target.model_url is None:
         notes.append("the ledger was read and tokens were confirmed through the audited path itself")
     if not target.endpoint.secure:
         notes.append("HTTP/2 was not asked for: the address is not https")

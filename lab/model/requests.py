@@ -30,6 +30,7 @@ class Question:
         asked: what its body asks for.
         plan: what the model server is to do.
         ledger: the id of the request whose ledger is to be the answer; empty for none.
+        confirm: the id of a request and the number of its token that has arrived; empty for none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Question:
     asked: Asked
     plan: Plan
     ledger: str
+    confirm: str
 
 
 class RequestReader:
@@ -78,7 +80,9 @@ class RequestReader:
                 REQUEST_HEADER: Directive(request=_id_in_header(request)),
             }
         )
-        return Question(said.request or next(self._names), arrived, asked, said.plan or Plan(), said.ledger)
+        return Question(
+            said.request or next(self._names), arrived, asked, said.plan or Plan(), said.ledger, said.confirm
+        )
 
     def name(self, request: web.Request) -> str:
         """The id of a request that has nothing but headers; raises `ValueError` for one that is none."""

@@ -30,6 +30,7 @@ Warning: a side channel that leads through a proxy takes that proxy's time and m
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -234,6 +235,8 @@ class ModelServer:
                 asked, plan = question.asked, question.plan
                 if question.ledger:
                     return await self._answer_with_ledger(wire, question, share)
+                if question.confirm:
+                    return self._answer_with_clock(wire, question)
                 refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
                 background = asked.background and not refused
                 script = self._background.script(plan, asked) if background else make_script(plan, wire, asked)
@@ -262,6 +265,12 @@ class ModelServer:
             await asyncio.sleep(0)
         text = b"".join(pieces).decode()
         return await self._aside.work(partial(text_reply, wire, question.asked, text))
+
+    def _answer_with_clock(self, wire: WireFormat, question: Question) -> web.Response:
+        """A token has arrived; what the clock says is the answer's text."""
+        name, _, number = question.confirm.rpartition(":")
+        known = self._book.confirm(name, int(number))
+        return text_reply(wire, question.asked, json.dumps({"now": time.monotonic(), "known": known}))
 
     async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
         if script.short:

@@ -237,13 +237,21 @@ class SideChannel:
         return offset
 
     async def _ask(self, method: str, path: str, most: int) -> bytes:
+        """The document at one of the side channel's addresses; as for `_exchange`."""
+        return await self._exchange(method, path, most)
+
+    async def _exchange(
+        self, method: str, path: str, most: int, headers: Iterable[tuple[str, str]] = (), data: bytes | None = None
+    ) -> bytes:
         """The body of one reply, of which no more than `most` bytes are read.
 
         Raises:
             aiohttp.ClientError: nobody answers, or with an error.
             SideChannelFault: a redirect, or more than that.
         """
-        async with self._open_client.request(method, self._url + path, allow_redirects=False) as reply:
+        async with self._open_client.request(
+            method, self._url + path, allow_redirects=False, headers=tuple(headers), data=data
+        ) as reply:
             if 300 <= reply.status < 400:
                 place = reply.headers.get("Location", "nowhere")[:_QUOTED]
                 raise self._fault(path, f"{reply.status}, redirected to {place!r}", _NOT_FOLLOWED)

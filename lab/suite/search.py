@@ -55,6 +55,23 @@ def search(longest: float) -> list[Exchange]:
     return [*_late(wait), *_silent(wait), *_steady(wait), *_early(wait), *_batch(wait), *_beating(wait)]
 
 
+FEW = frozenset(
+    f"{name}-{place}"
+    for name, places in {
+        "late": (1, 2, 3, 4),
+        # With different leads.
+        "silent": (1, 4, 5, 6),
+        "steady": (1, 2, 3, 4),
+        "early": (1, 2, 3, 4),
+        "batch": (1, 2, 3, 4),
+        "beating": (1, 2),
+        "beating-first": (1, 2),
+    }.items()
+    for place in places
+)
+"""The streams of the search that are enough to tell a timeout, where only some can run at a time."""
+
+
 def _waiting(name: str, watched: Watched, place: int, of: int, wait: float, **fields: object) -> Exchange:
     """One stream of the search; the requests of a family are spread over a few seconds."""
     stream = bool(fields.pop("stream", True))

@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 import pytest
 
-from lab.endpoint.keys import Keys, Secret, read_keys
+from lab.endpoint.keys import Keys, Secret, plain_header, read_keys
 from lab.endpoint.mask import MASK, Mask
 from lab.errors import BadInput
 from lab.evidence import Read, Trace, TransportEnd
@@ -94,6 +94,27 @@ class TestWhereFrom:
         (tmp_path / "key").write_text(f"{KEY}\n")
         keys = read_keys("openai-chat", FOREIGN, key_file=tmp_path / "key", environment={})
         assert headers(keys) == {"Authorization": f"Bearer {KEY}"}
+
+    def test_headers_that_are_no_secret(self) -> None:
+        """Routing headers are sent as they are given, and masked nowhere."""
+        assert plain_header("X-Portkey-Provider=openai=v1") == ("X-Portkey-Provider", "openai=v1")
+
+    @pytest.mark.parametrize(
+        ("entry", "told"),
+        [
+            ("X-Provider", "not NAME=VALUE"),
+            ("=openai", "not NAME=VALUE"),
+            ("Host=example.com", "not NAME=VALUE"),
+            ("Authorization=Bearer correct-horse", "must not stand on the command line"),
+            ("X-API-Key=correct-horse", "must not stand on the command line"),
+            ("X-Provider=a\nb", "one line of printable ASCII"),
+        ],
+    )
+    def test_a_header_on_the_command_line_carries_no_key(self, entry: str, told: str) -> None:
+        """Every user of the machine could read it; the message does not repeat it."""
+        with pytest.raises(BadInput, match=told) as refused:
+            plain_header(entry)
+        assert "correct-horse" not in str(refused.value)
 
     def test_other_secret_headers(self) -> None:
         """A gateway's own header comes from a variable too."""

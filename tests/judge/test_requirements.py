@@ -169,6 +169,15 @@ def test_requirements_are_missed(requirement: str, builds: dict[str, Build]) -> 
     assert any(character.isdigit() for character in finding.actual)
 
 
+def test_what_never_came_to_the_model_proves_nothing_about_delivery() -> None:
+    """A request that waited for a place until the probe gave up: neither met nor not met, beside others that came."""
+    came, waited = lockstep(WHOLE), lockstep(WHOLE, confirmed=False).but(sent=(), has_ledger=False)
+    requirement = "delivers-tokens-as-they-come"
+    assert find(requirement, {"one": waited}).state is State.INCONCLUSIVE
+    assert find(requirement, {"one": came, "other": waited}).state is State.INCONCLUSIVE
+    assert find(requirement, {"one": came}).state is State.MET
+
+
 @pytest.mark.parametrize("requirement", NOTHING_TO_SEE)
 def test_nothing_to_see_is_not_met_and_says_so(requirement: str) -> None:
     """A requirement that no exchange tests is neither met nor missed."""

@@ -70,8 +70,20 @@ def test_the_audit_of_a_clear_path_writes_its_files_and_never_the_secret(served:
         (["--active", "--direct", "http://127.0.0.1:1"], {}, 2, "--active: measures one route"),
         (["--active", "--model-url", "127.0.0.1:1"], {}, 2, "--model-url"),
         (["--model-url", "http://127.0.0.1:1"], {}, 2, "--active"),
+        (["--header", "X-Provider=openai"], {}, 2, "--active"),
+        (["--active", "--header", "Authorization=a"], {"LAB_SECRET": SECRET}, 2, "--header Authorization"),
     ],
-    ids=["no-secret", "short-secret", "no-file", "too-short", "two-routes", "no-url", "not-active"],
+    ids=[
+        "no-secret",
+        "short-secret",
+        "no-file",
+        "too-short",
+        "two-routes",
+        "no-url",
+        "not-active",
+        "header",
+        "key-as-header",
+    ],
 )
 def test_bad_usage_is_told_in_one_message(
     served: str, tmp_path: Path, options: list[str], variables: dict[str, str], code: int, words: str

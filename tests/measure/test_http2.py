@@ -12,7 +12,7 @@ import trustme
 
 from lab.endpoint.address import endpoint_of
 from lab.measure.findings import ActiveFindings, Found, Holds, ModeFound
-from lab.measure.run import AuditTarget
+from lab.measure.target import AuditTarget
 from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed

@@ -37,7 +37,7 @@ import pytest
 
 from lab.endpoint.address import endpoint_of
 from lab.measure.findings import ActiveFindings, Found, Holds, TerminationKind, TimeoutFound
-from lab.measure.run import AuditTarget
+from lab.measure.target import AuditTarget
 from lab.suite.exchange import Leaving
 from lab.suite.search import wait_of
 from lab.vocabulary import Requirement, State, Watched

@@ -23,7 +23,8 @@ from lab.endpoint.address import Endpoint, endpoint_of
 from lab.endpoint.keys import Keys
 from lab.errors import BadInput, EnvironmentFault
 from lab.measure.findings import ActiveFindings, Found, Holds
-from lab.measure.run import ActiveRun, AuditTarget, side_url_of
+from lab.measure.run import ActiveRun
+from lab.measure.target import AuditTarget, side_url_of
 from lab.model.server import ModelServer
 from lab.vocabulary import Delivery, Requirement, State, Watched
 
@@ -58,12 +59,15 @@ class Gateway:
         stays: bool = False,
         timeout: float | None = None,
         base: str = "",
+        only: str = "",
+        width: int | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._upstreams = upstreams
         self._turn = 0
         self._twice, self._strips, self._stays = twice, strips, stays
-        self._base, self._tls = base, tls
+        self._base, self._tls, self._only = base, tls, only
+        self._places = asyncio.Semaphore(width or 1000)
         self._timeout = ClientTimeout(total=None, sock_read=timeout)
 
     async def __aenter__(self) -> Gateway:
@@ -81,10 +85,18 @@ class Gateway:
         await self._client.close()
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
+        async with self._places:
+            return await self._passed(request)
+
+    async def _passed(self, request: web.Request) -> web.StreamResponse:
         self._turn += 1
         upstream = self._upstreams[self._turn % len(self._upstreams)]
         body = await request.read()
         headers = {key: value for key, value in request.headers.items() if key not in ("Host", "Content-Length")}
+        if self._only:
+            named = json.loads(body)["model"] if request.path == "/v1/chat/completions" else ""
+            if named != self._only:
+                return web.Response(status=404, text=f"no model named {named!r} here")
         if self._strips:
             headers = {key: value for key, value in headers.items() if not key.startswith("X-Lab")}
         answer: web.StreamResponse | None = None
@@ -128,24 +140,38 @@ async def test_a_gateway_that_asks_twice_and_stays_is_found_out(model: ModelServ
     assert answers["leaving-stops-the-model-before-the-first-token"] is Holds.NO
 
 
-@pytest.mark.parametrize(
-    ("count", "strips", "words"),
-    [(2, False, "several model servers"), (1, True, "knows nothing of it")],
-    ids=["replicas", "headers-stripped"],
-)
-async def test_a_ledger_that_lacks_requests_is_a_clear_error(count: int, strips: bool, words: str) -> None:
-    """Replicas behind the path, or a hop that drops the lab's headers: said before anything is measured."""
-    servers = [ModelServer() for _ in range(count)]
+async def test_a_ledger_that_lacks_requests_is_a_clear_error() -> None:
+    """Replicas behind the path: said before anything is measured."""
+    servers = [ModelServer() for _ in range(2)]
     for server in servers:
         await server.start()
     try:
-        async with Gateway([server.base_url for server in servers], strips=strips) as gateway:
-            with pytest.raises(EnvironmentFault, match=words) as caught:
+        async with Gateway([server.base_url for server in servers]) as gateway:
+            with pytest.raises(EnvironmentFault, match="several model servers") as caught:
                 await audit_actively(AuditTarget(endpoint(gateway.url), model_url=servers[0].base_url), longest=LONGEST)
         assert caught.value.remedy
     finally:
         for server in servers:
             await server.aclose()
+
+
+async def test_a_gateway_that_passes_nothing_but_questions_is_audited(model: ModelServer) -> None:
+    """It takes the lab's headers out, wants its own model's name and passes no /lab/: the message says it all."""
+    async with Gateway([model.base_url], strips=True, only="house-model") as gateway:
+        target = AuditTarget(endpoint(gateway.url), model="house-model")
+        findings = await audit_actively(target, longest=LONGEST)
+    assert {found.found for found in findings.timeouts} == {Found.NONE}
+    told = {each.requirement: each.state for each in findings.observations}
+    assert told[Requirement.DELIVERS_TOKENS_AS_THEY_COME] is State.MET
+    assert told[Requirement.GENERATES_ONCE] is State.MET
+    assert any("by questions in the user's message" in note and "--model-url" in note for note in findings.notes)
+
+
+async def test_the_gateways_own_words_are_quoted(model: ModelServer) -> None:
+    """Which model's names it knows, nobody else can tell."""
+    async with Gateway([model.base_url], strips=True, only="house-model") as gateway:
+        with pytest.raises(EnvironmentFault, match="no model named 'lab' here"):
+            await audit_actively(AuditTarget(endpoint(gateway.url), model_url=model.base_url), longest=LONGEST)
 
 
 async def test_nobody_there_is_a_clear_error() -> None:
@@ -259,11 +285,11 @@ def test_the_side_channel_is_below_the_same_base(url: str, side: str) -> None:
     assert side_url_of(endpoint_of("path", url, None)) == side
 
 
-def test_a_path_without_a_known_base_needs_the_model_url() -> None:
+def test_a_path_without_a_known_base_is_asked_by_questions() -> None:
     """Nobody could know where the ledger is."""
-    with pytest.raises(BadInput, match="ledger") as caught:
-        side_url_of(endpoint_of("path", "https://host/ask", "openai-chat"))
-    assert "--model-url" in caught.value.remedy
+    place = endpoint_of("path", "https://host/ask", "openai-chat")
+    assert side_url_of(place) is None
+    assert AuditTarget(place).side_url == "https://host/ask"
 
 
 async def test_the_histogram_and_the_timeouts_are_printed(model: ModelServer) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from lab.endpoint.address import endpoint_of
 from lab.measure.findings import ActiveFindings, Found, Holds
-from lab.measure.run import AuditTarget
+from lab.measure.target import AuditTarget
 from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed

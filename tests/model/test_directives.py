@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from pydantic import TypeAdapter
@@ -62,6 +63,20 @@ async def test_a_ledger_can_be_the_answer(server: ModelServer, wire: WireFormat,
     found = TypeAdapter(list[Ledger]).validate_json(text)
     assert [ledger.attempt for ledger in found] == [1, 2]
     assert [ledger.tokens for ledger in found] == [ledger.tokens for ledger in await ledgers(server, "9f3c")]
+
+
+@pytest.mark.parametrize(("token", "known"), [("9f3c:2", True), ("nobody:1", False)])
+async def test_a_token_can_be_confirmed_by_a_question(server: ModelServer, token: str, known: bool) -> None:
+    """The answer's text is the ledger's clock, and whether anybody knows that request."""
+    chat = FORMATS["openai-chat"]
+    await asked(server, chat, prompt=in_message("Count.", SAID.to_query()))
+    prompt = in_message("Count.", Directive(request="51aa", confirm=token).to_query())
+    before = time.monotonic()
+    seen = await asked(server, chat, prompt=prompt, stream=False)
+    (text,) = [each.text for each in chat.read_batch(seen.body) if isinstance(each, Text)]
+    answer = json.loads(text)
+    assert answer["known"] is known
+    assert before <= answer["now"] <= time.monotonic()
 
 
 async def test_a_ledger_that_nobody_knows_is_empty(server: ModelServer) -> None:
