@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable
 
 from lab.directive import Directive
+from lab.evidence import Refusal
 from lab.probe.side_channel import SideChannel
 from lab.wire.directive import in_message
 from lab.wire.events import Text
@@ -46,6 +47,10 @@ class QuestionChannel(SideChannel):
         super().__init__(url, headers=headers, tls=tls)
         self._format = wire_format
         self._model = model
+
+    async def refusals(self, request: str) -> tuple[Refusal, ...]:  # noqa: ARG002 - no question asks for them
+        """None: what the model server did not serve, no answer tells."""
+        return ()
 
     async def _ask(self, method: str, path: str, most: int) -> bytes:
         """As the side channel's; a path that answers with something else is no model server's."""

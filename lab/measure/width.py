@@ -70,7 +70,8 @@ def width_of(made: Sequence[Exchanged]) -> Width | None:
         for each in made
         if each.evidence.ledger is not None
     ]
-    never = [each.evidence.trace for each in made if each.evidence.ledger is None]
+    # What the model server refused itself is none of the path's.
+    never = [each.evidence.trace for each in made if each.evidence.ledger is None and each.evidence.refused is None]
     refused = [trace for trace in never if (trace.status or 0) >= 400]
     most = max((_running(ran, at) for _, at, _ in ran), default=0)
     if not most or most == len(made):
