@@ -5,9 +5,10 @@ Lateness only adds: a death is seen when the timeout strikes or after it, so the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+from lab.judge.agreement import Agreement
 
 TOLERANCE = (1.0, 0.005)
 """Seconds, and part of the value, whichever is more: how far the deaths of one timeout may lie apart. Some products
@@ -34,9 +35,6 @@ that fewer than this part of an outage's deaths can agree in their age."""
 
 LOOSELY_AGREEING = 4
 """Deaths that must agree where they lie further apart than those of an exact timeout: three faults may."""
-
-_TEN = 10.0
-"""Seconds below which people set halves of a second."""
 
 LEAST_UNCERTAINTY = 0.05
 """Seconds; no value is claimed to be nearer than this."""
@@ -103,8 +101,9 @@ def cluster_of(
     loosely = _agreeing(terminations, tolerance, LOOSELY_AGREEING)
     everyone = _agreeing(terminations, lambda low: COARSEST * low, len(terminations))
     for wider in (loosely, everyone if len(everyone) >= LOOSELY_AGREEING else []):
-        # One death beside many that agree closely is a fault.
-        if len(wider) > len(best) + (1 if best else 0):
+        # One death a little before many that agree closely is a fault; after an exact timeout nothing dies.
+        later = [n for n in wider if best and terminations[n][0] - terminations[n][1] > _last_of(terminations, best)]
+        if len(wider) > len(best) and (not best or later or len(wider) > len(best) + 1):
             best = wider
     if not best:
         return None
@@ -120,7 +119,8 @@ def cluster_of(
         value, uncertainty = (least + most) / 2, (most - least) / 2
     coarse = most - least > TIGHT and values is punctual
     if coarse:
-        value, uncertainty = _interval(least, most)
+        low, high = Agreement(least, most, len(values), coarse=True).interval
+        value, uncertainty = (low + high) / 2, (high - low) / 2
     # A whole answer outlived every death by any margin; another death only by more than timeouts differ.
     limit = max(value + tolerance(value), members[-1][0] + LEAST_UNCERTAINTY)
     outlived = sum(each - late > limit for each, late in terminations) + sum(each > limit for each in waited)
@@ -129,19 +129,9 @@ def cluster_of(
     return Cluster(value, uncertainty, frozenset(best), coarse, outlived, most - least)
 
 
-def _interval(least: float, most: float) -> tuple[float, float]:
-    """The middle of the times at which a timeout ends streams that somebody looks at now and then, and half of them.
-
-    Nobody looks before the timeout is over, and mostly somebody looks once a second, or by a few deaths' length more
-    rarely than they lie apart. So it is set to no more than the first death shows, and to not much less than the last
-    does; people set round values.
-    """
-    often = max(TOLERANCE[0], 1.5 * (most - least))
-    step = 0.5 if least < _TEN else 1.0
-    rounded = math.floor(least / step) * step
-    low = rounded if rounded >= most - often else least
-    high = max(most, low + TOLERANCE[0])
-    return (low + high) / 2, (high - low) / 2
+def _last_of(terminations: Sequence[tuple[float, float]], members: Iterable[int]) -> float:
+    """When the last of some deaths was seen, in seconds, and a little later."""
+    return max(terminations[n][0] for n in members) + LEAST_UNCERTAINTY
 
 
 def _agreeing(terminations: Sequence[tuple[float, float]], width: Callable[[float], float], least: int) -> list[int]:

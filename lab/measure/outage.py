@@ -67,7 +67,12 @@ class Outage:
 def refused(made: Exchanged) -> bool:
     """Whether the path answered by itself, at once, and the model server never had the request."""
     trace = made.evidence.trace
-    if made.evidence.ledger is not None or made.evidence.refused is not None or trace.end in NEVER_OPENED or trace.ended - trace.started > AT_ONCE:
+    if (
+        made.evidence.ledger is not None
+        or made.evidence.refused is not None
+        or trace.end in NEVER_OPENED
+        or trace.ended - trace.started > AT_ONCE
+    ):
         return False
     return (trace.status or 0) >= _ERROR
 

@@ -48,7 +48,7 @@ class QuestionChannel(SideChannel):
         self._format = wire_format
         self._model = model
 
-    async def refusals(self, request: str) -> tuple[Refusal, ...]:  # noqa: ARG002 - no question asks for them
+    async def refusals(self, request: str) -> tuple[Refusal, ...]:
         """None: what the model server did not serve, no answer tells."""
         return ()
 
