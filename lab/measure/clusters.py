@@ -97,13 +97,13 @@ def cluster_of(
         survived: waits that were survived.
         waited: waits that something else cut off.
     """
-    best = _agreeing(terminations, lambda _: TIGHT, AGREEING)
+    best = exact = _agreeing(terminations, lambda _: TIGHT, AGREEING)
     loosely = _agreeing(terminations, tolerance, LOOSELY_AGREEING)
     everyone = _agreeing(terminations, lambda low: COARSEST * low, len(terminations))
     for wider in (loosely, everyone if len(everyone) >= LOOSELY_AGREEING else []):
         # One death a little before many that agree closely is a fault; after an exact timeout nothing dies.
-        later = [n for n in wider if best and terminations[n][0] - terminations[n][1] > _last_of(terminations, best)]
-        if len(wider) > len(best) and (not best or later or len(wider) > len(best) + 1):
+        later = [n for n in wider if exact and terminations[n][0] - terminations[n][1] > _last_of(terminations, exact)]
+        if len(wider) > len(best) and (not exact or later or len(wider) > len(exact) + 1):
             best = wider
     if not best:
         return None

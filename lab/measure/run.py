@@ -27,7 +27,7 @@ from lab.measure.faults import masked_fault, no_ledger, not_in_the_ledger, stopp
 from lab.measure.findings import ActiveFindings
 from lab.measure.outage import Outage, outage_of, refused, still_to_ask
 from lab.measure.target import AuditTarget
-from lab.measure.width import LONGER, SHORT, STAGES, Width, asking, width_of
+from lab.measure.width import ALONE, LONGER, SHORT, STAGES, Width, asking, width_of
 from lab.plan import make_plan
 from lab.precedence import precedence
 from lab.probe.side_channel import SideChannel, SideChannelFault
@@ -106,7 +106,7 @@ class ActiveRun:
         self.say(_PROVOKES)
         async with AsyncExitStack() as stack:
             channel = await self._side(stack)
-            check = [Exchange(f"first-{number}", make_plan({"tokens": 3})) for number in range(_FIRST)]
+            check = [Exchange(f"first-{number}", make_plan({**ALONE, "tokens": 3})) for number in range(_FIRST)]
             self.say(f"{len(check)} exchanges as a check, for at most {at_most(check, self.at_once):.0f} s")
             await _make_sure(self.target, channel, check, self.at_once)
             exchanges = self._exchanges()

@@ -8,7 +8,7 @@ what looks like one is asked about again, with longer requests.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.judge.exchanged import Exchanged
@@ -20,6 +20,10 @@ STAGES = (4, 16)
 
 SHORT, LONGER = 1.0, 2.5
 """Seconds that each lasts, and where it is asked again."""
+
+ALONE: Mapping[str, object] = {"framing": "close"}
+"""Of a plan: the path's connection to the model server ends with the reply. It keeps none for what is asked next then:
+some hops have other timeouts on a connection that was used before (Varnish 7.7, measured)."""
 
 _WAITED = 0.5
 """Seconds after which a request that has not come to the model server waits."""
@@ -58,7 +62,9 @@ class Width:
 def asking(number: int, seconds: float) -> list[Exchange]:
     """So many requests at once, each of which lasts so many seconds."""
     return [
-        Exchange(f"width-{number}-{seconds:g}-{place}", make_plan({"tokens": 1, "ttft": seconds, "seed": place}))
+        Exchange(
+            f"width-{number}-{seconds:g}-{place}", make_plan({**ALONE, "tokens": 1, "ttft": seconds, "seed": place})
+        )
         for place in range(number)
     ]
 
