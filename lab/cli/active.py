@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
 from rich.console import Console
 
+from lab.audit.conclude.hops import hop_clues
 from lab.audit.report.active_page import active_page
 from lab.audit.report.active_text import print_active
 from lab.cli.out import writing_to
@@ -25,6 +26,7 @@ from lab.endpoint.keys import Keys, plain_header, refuse_clear_text
 from lab.endpoint.mask import Mask
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
+from lab.judge import Exchanged
 from lab.measure.findings import ActiveFindings
 from lab.measure.run import ActiveRun
 from lab.measure.target import AuditTarget
@@ -93,7 +95,9 @@ def run_active(
         run_until_stopped(run.run())
     except KeyboardInterrupt:
         interrupted = True
-    findings = run.findings()
+    findings = replace(
+        run.findings(), started=started.isoformat(timespec="seconds"), products=_products(endpoint, run.made)
+    )
     _write(findings, to, started)
     print_active(findings, out)
     say(f"Report: {to / PAGE}")
@@ -107,6 +111,12 @@ def exit_code(findings: ActiveFindings) -> ExitCode:
     if any(each.state is State.NOT_MET for each in findings.observations):
         return ExitCode.REQUIREMENT_FAILED
     return ExitCode.NO_ENVIRONMENT if 2 * findings.never_came > findings.requests else ExitCode.AS_REQUIRED
+
+
+def _products(endpoint: Endpoint, made: Sequence[Exchanged]) -> tuple[str, ...]:
+    """What the replies show on the path."""
+    clues = (clue for each in made for clue in hop_clues(endpoint.route.name, each.evidence.trace))
+    return tuple(dict.fromkeys(clue.product for clue in clues))
 
 
 def _write(findings: ActiveFindings, to: Path, started: datetime) -> None:

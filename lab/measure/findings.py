@@ -200,7 +200,8 @@ class ActiveFindings:
         headers, heartbeats.
         modes: delivery in each way of asking. observations: one for each requirement. summary: the verdict in one
         sentence. notes: what a reader should know besides. exchanges: all of them in figures. never_came: how many of
-        them the model server never had, because the path refused or lost them.
+        them the model server never had, because the path refused or lost them. started: date and time in ISO 8601.
+        products: titles of those that the replies show on the path.
     """
 
     url: str
@@ -221,4 +222,6 @@ class ActiveFindings:
     notes: tuple[str, ...]
     exchanges: tuple[StreamResult, ...]
     never_came: int = 0
+    started: str = ""
+    products: tuple[str, ...] = ()
     kind: Literal[Saved.ACTIVE_AUDIT] = Saved.ACTIVE_AUDIT

@@ -120,7 +120,7 @@ class Tally:
         sentence = f"a timeout {NAMES[self.watched]} {when(cluster)}"
         others = len(self.own) - len(members)
         if cluster.outlived:
-            sentence += f" on a share of the requests: it ended {len(members)} of {len(self.family)} streams, "
+            sentence += f", on a share of the requests: it ended {len(members)} of {len(self.family)} streams, "
             sentence += f"{cluster.spread * 1e3:,.0f} ms apart, and {len(self._beyond(members))} outlived it"
             share = self._share(members)
             return f"{sentence}; it ended {share}" if share else sentence

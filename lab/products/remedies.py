@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 from lab.products import PRODUCTS
 from lab.shipped import shipped
-from lab.vocabulary import Trouble
+from lab.vocabulary import Requirement, Trouble
+
+TROUBLES: Mapping[Requirement, Trouble] = {
+    Requirement.DELIVERS_TOKENS_AS_THEY_COME: Trouble.HOLDING,
+    Requirement.WAITS_FOR_THE_FIRST_TOKEN: Trouble.TIMEOUT,
+    Requirement.SURVIVES_SILENCE: Trouble.TIMEOUT,
+    Requirement.LETS_LONG_ANSWERS_FINISH: Trouble.TIMEOUT,
+    Requirement.WAITS_FOR_BATCH_REPLIES: Trouble.TIMEOUT,
+    Requirement.SHOWS_A_CUT_AS_A_CUT: Trouble.HIDDEN_CUT,
+    Requirement.DELIVERS_WHAT_WAS_SENT: Trouble.HOLDING,
+    Requirement.MOVES_THE_FIRST_TOKEN_FORWARD: Trouble.HOLDING,
+    Requirement.SENDS_HEADERS_AT_ONCE: Trouble.HOLDING,
+    Requirement.PASSES_HEARTBEATS_ON: Trouble.HOLDING,
+    Requirement.STOPS_WHEN_THE_CLIENT_LEAVES: Trouble.GOES_ON,
+}
+"""What is wrong where a requirement is not met, as far as tested lines can mend it."""
 
 
 def verified_remedy(title: str, trouble: Trouble, present: str = "") -> str:

@@ -24,10 +24,10 @@ from lab.judge import REQUIREMENTS, Exchanged, Reported, Verdict, check, observe
 from lab.judge.doubt import Doubt, spared
 from lab.judge.sentences import never_reached
 from lab.judge.timeouts import tolerance
-from lab.products.remedies import verified_remedy
+from lab.products.remedies import TROUBLES, verified_remedy
 from lab.results import FindingResult
 from lab.scenarios.consumers import CAREFUL, consumer_named, replay
-from lab.vocabulary import Cause, Ending, Outcome, Requirement, State, Trouble, Variant
+from lab.vocabulary import Cause, Ending, Outcome, Requirement, State, Variant
 
 EARLY = 0.35
 """Seconds by which a timeout may fire before its time."""
@@ -154,24 +154,9 @@ def _measured(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
             yield _Found(result, each.doubt)
 
 
-_TROUBLES: Mapping[Requirement, Trouble] = {
-    Requirement.DELIVERS_TOKENS_AS_THEY_COME: Trouble.HOLDING,
-    Requirement.WAITS_FOR_THE_FIRST_TOKEN: Trouble.TIMEOUT,
-    Requirement.SURVIVES_SILENCE: Trouble.TIMEOUT,
-    Requirement.LETS_LONG_ANSWERS_FINISH: Trouble.TIMEOUT,
-    Requirement.WAITS_FOR_BATCH_REPLIES: Trouble.TIMEOUT,
-    Requirement.SHOWS_A_CUT_AS_A_CUT: Trouble.HIDDEN_CUT,
-    Requirement.DELIVERS_WHAT_WAS_SENT: Trouble.HOLDING,
-    Requirement.MOVES_THE_FIRST_TOKEN_FORWARD: Trouble.HOLDING,
-    Requirement.SENDS_HEADERS_AT_ONCE: Trouble.HOLDING,
-    Requirement.PASSES_HEARTBEATS_ON: Trouble.HOLDING,
-    Requirement.STOPS_WHEN_THE_CLIENT_LEAVES: Trouble.GOES_ON,
-}
-
-
 def _remedy(case: Case, requirement: Requirement) -> str:
     """The tested lines of that product for what is not met; empty where there are none, or the case has them."""
-    trouble = _TROUBLES.get(requirement)
+    trouble = TROUBLES.get(requirement)
     present = case.config.read_text("utf-8")
     return "" if trouble is None else verified_remedy(case.proxy.product.title, trouble, present)
 

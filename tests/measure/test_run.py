@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from aiohttp import ClientSession, ClientTimeout, web
 from pydantic import TypeAdapter
 from rich.console import Console
 
+from lab.audit.report.active_page import active_page
 from lab.audit.report.active_text import lines_of, print_active
 from lab.cli.active import Active, target_of
 from lab.endpoint.address import Endpoint, endpoint_of
@@ -292,7 +294,7 @@ def test_a_path_without_a_known_base_is_asked_by_questions() -> None:
     assert AuditTarget(place).side_url == "https://host/ask"
 
 
-async def test_the_histogram_and_the_timeouts_are_printed(model: ModelServer) -> None:
+async def test_the_histogram_the_timeouts_and_what_mends_them_are_printed(model: ModelServer) -> None:
     """A gateway with a first-byte timeout: its value stands in the text, with a bar of terminations."""
     async with Gateway([model.base_url], timeout=1.2) as gateway:
         findings = await audit_actively(AuditTarget(endpoint(gateway.url), model_url=model.base_url), longest=2.0)
@@ -301,5 +303,12 @@ async def test_the_histogram_and_the_timeouts_are_printed(model: ModelServer) ->
     assert first.value == pytest.approx(1.2, abs=0.5)
     out = StringIO()
     print_active(findings, Console(file=out, width=200))
-    assert "###" in out.getvalue()
+    assert "██ " in out.getvalue()
     assert f"{first.value:.2f} s" in out.getvalue()
+    assert "Remedy for waits-for-the-first-token" in out.getvalue()
+    assert "Raise every timeout on this route" in out.getvalue()
+    known = replace(findings, products=("nginx",), started="2026-11-28T16:00:00+00:00")
+    page = active_page(known)
+    assert "nginx: `proxy_" in page
+    assert "2026-11-28 16:00:00" in page
+    assert 'class="bar"' in page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.audit.report.active_text import change_words, deaths_words, histogram, reply_words
+from lab.audit.report.active_text import Bar, change_words, deaths_words, histogram, reply_words
 from lab.measure.findings import Holds, ModeFound, Termination, TerminationKind
 from lab.suite.exchange import Mode
 from lab.vocabulary import Delivery, Ending, Watched
@@ -28,11 +28,14 @@ def test_deaths_are_counted_by_what_they_are_taken_for() -> None:
     assert deaths_words(()) == "no stream of the search died on the path"
 
 
-def test_the_histogram_has_a_bar_for_each_time_with_its_letters() -> None:
+def test_the_histogram_has_a_bar_for_each_time_with_what_its_deaths_are() -> None:
     """Up to 60 s in steps of 5 s: three on 60 s, one each on 15 s and 40 s."""
     assert histogram(()) == []
-    _, *bars = histogram(DEATHS)
-    assert [bar.split() for bar in bars] == [["15", "s", "x", "1"], ["40", "s", "?", "1"], ["60", "s", "###", "3"]]
+    assert histogram(DEATHS) == [
+        Bar(15.0, 1, 1 / 3, "1 scattered, of faults"),
+        Bar(40.0, 1, 1 / 3, "1 not told"),
+        Bar(60.0, 3, 1.0, "3 of a timeout"),
+    ]
 
 
 def setting(name: Mode, changes: Holds, version: str = "1.1", coding: str = "") -> ModeFound:

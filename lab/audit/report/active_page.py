@@ -12,6 +12,7 @@ from lab.audit.report.active_text import (
     deaths_words,
     histogram,
     looked_for,
+    remedies_of,
     reply_words,
     timeout_cell,
     timeout_words,
@@ -35,7 +36,8 @@ def active_page(findings: ActiveFindings) -> str:
     return template.render(
         found=findings,
         tone=tone,
-        bars="\n".join(histogram(findings.terminations)),
+        bars=histogram(findings.terminations),
+        remedies=remedies_of(findings),
         style=page_style(("lab.audit.report", "audit.css")),
         words=IN_WORDS,
         tones=_TONES,

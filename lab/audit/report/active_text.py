@@ -1,15 +1,18 @@
-"""The active audit in the terminal: the summary, the requirements, the timeouts with a histogram, and the effects."""
+"""The active audit in the terminal: the summary, the requirements with remedies, the timeouts, and the effects."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 
+from lab.audit.conclude.remedies import remedy_for
 from lab.measure.findings import ActiveFindings, Found, Holds, ModeFound, Termination, TerminationKind, TimeoutFound
 from lab.printable import printable
+from lab.products.remedies import TROUBLES
 from lab.suite.exchange import Mode
 from lab.vocabulary import State
 
@@ -37,11 +40,13 @@ def lines_of(findings: ActiveFindings) -> list[str]:
     """The report as lines of text."""
     lines = [findings.summary, "", "Requirements"]
     lines += [f"  {_MARKS[each.state]}  {each.requirement.value}: {each.evidence}" for each in findings.observations]
+    remedies = remedies_of(findings)
+    lines += ["", *(f"Remedy for {', '.join(names)}: {words}" for words, names in remedies.items())] if remedies else []
     lines += ["", f"Timeouts, {looked_for(findings)}"]
     lines += [
         f"  {each.watched.value:12}  {timeout_cell(each):18}  {timeout_words(each)}" for each in findings.timeouts
     ]
-    lines += ["", f"Terminations: {deaths_words(findings.terminations)}", *histogram(findings.terminations)]
+    lines += ["", f"Terminations: {deaths_words(findings.terminations)}", *_bars(findings.terminations)]
     lines += ["", "What compression, HTTP/2 and a slow reader change; delivery in lockstep"]
     for each in findings.modes:
         lines.append(f"  {each.name:12}  {each.delivery.value:12}  {reply_words(each):16}  {change_words(each)}")
@@ -49,8 +54,19 @@ def lines_of(findings: ActiveFindings) -> list[str]:
     lines += ["", "What else the path does"]
     lines += [f"  {ANSWERS[each.answer]:4} {each.name}: {each.sentence}" for each in findings.effects]
     lines += ["", *(f"Note: {note}" for note in findings.notes)]
-    lines.append(f"{findings.requests} exchanges in {findings.seconds:.0f} s; ledger at {findings.model_url}")
+    since = f", begun at {findings.started}" if findings.started else ""
+    lines.append(f"{findings.requests} exchanges in {findings.seconds:.0f} s{since}; ledger at {findings.model_url}")
     return lines
+
+
+def remedies_of(findings: ActiveFindings) -> dict[str, list[str]]:
+    """What to change, each with the requirements that are not met for want of it."""
+    remedies: dict[str, list[str]] = {}
+    for each in findings.observations:
+        trouble = TROUBLES.get(each.requirement)
+        if each.state is State.NOT_MET and trouble is not None:
+            remedies.setdefault(remedy_for(trouble, findings.products, find=False), []).append(each.requirement.value)
+    return remedies
 
 
 def looked_for(findings: ActiveFindings) -> str:
@@ -79,13 +95,14 @@ def deaths_words(terminations: Sequence[Termination]) -> str:
     if not terminations:
         return "no stream of the search died on the path"
     kinds = Counter(termination.kind for termination in terminations)
-    told = ", ".join(f"{kinds[kind]} {words}" for kind, words in _KINDS.items() if kinds[kind])
-    return f"{len(terminations)} streams of the search died on the path: {told}"
+    return f"{len(terminations)} streams of the search died on the path: {_counted(kinds)}"
 
 
 def timeout_cell(timeout: TimeoutFound) -> str:
     """What was found out about a timeout, in few words."""
     match timeout.found:
+        case Found.TIMEOUT if timeout.coarse and timeout.value is not None:
+            return f"{timeout.value - timeout.uncertainty:.1f} to {timeout.value + timeout.uncertainty:.1f} s"
         case Found.TIMEOUT:
             return f"{timeout.value:.2f} ± {timeout.uncertainty:.2f} s"
         case Found.NONE:
@@ -107,28 +124,47 @@ _KINDS = {
     TerminationKind.UNKNOWN: "not told",
 }
 
-_LETTERS = {
-    TerminationKind.TIMEOUT: "#",
-    TerminationKind.FAULT: "x",
-    TerminationKind.OUTAGE: "o",
-    TerminationKind.UNKNOWN: "?",
-}
+
+@dataclass(frozen=True)
+class Bar:
+    """The deaths after about so many seconds of waiting.
+
+    Args:
+        waited: from how many seconds on.
+        count: deaths.
+        share: of the longest bar.
+        words: what they are taken for.
+    """
+
+    waited: float
+    count: int
+    share: float
+    words: str
 
 
-def histogram(terminations: Sequence[Termination]) -> list[str]:
+def histogram(terminations: Sequence[Termination]) -> list[Bar]:
     """When streams died, by what they had waited; empty without terminations."""
     if not terminations:
         return []
     longest = max(termination.waited for termination in terminations)
     step = next((each for each in _STEPS if longest / each <= _MOST_BARS), math.ceil(longest / _MOST_BARS))
     # A death is late, never early, so that a round value begins a bar rather than ends one.
-    bars = Counter(
-        (math.floor((termination.waited + step / 5) / step), termination.kind) for termination in terminations
-    )
-    lines = ["  Terminations by what the stream had waited (# a timeout, x a fault, o an outage, ? not told)"]
-    for place in sorted({place for place, _ in bars}):
-        counts = [(kind, bars[place, kind]) for kind in TerminationKind]
-        most = max(1, math.ceil(sum(count for _, count in counts) / _WIDEST_BAR))
-        bar = "".join(_LETTERS[kind] * math.ceil(count / most) for kind, count in counts if count)
-        lines.append(f"    {place * step:7g} s  {bar}  {sum(count for _, count in counts)}")
+    bars: dict[float, Counter[TerminationKind]] = {}
+    for each in terminations:
+        place = math.floor((each.waited + step / 5) / step) * step
+        bars.setdefault(place, Counter())[each.kind] += 1
+    most = max(bar.total() for bar in bars.values())
+    return [Bar(at, bar.total(), bar.total() / most, _counted(bar)) for at, bar in sorted(bars.items())]
+
+
+def _counted(kinds: Counter[TerminationKind]) -> str:
+    return ", ".join(f"{kinds[kind]} {words}" for kind, words in _KINDS.items() if kinds[kind])
+
+
+def _bars(terminations: Sequence[Termination]) -> list[str]:
+    bars = histogram(terminations)
+    lines = ["  by what the stream had waited:"] if bars else []
+    for bar in bars:
+        drawn = "█" * max(1, round(_WIDEST_BAR * bar.share))
+        lines.append(f"    {bar.waited:7g} s  {drawn:{_WIDEST_BAR}}  {bar.words}")
     return lines
