@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from lab.evidence import TransportEnd
 from lab.judge.exchanged import Exchanged
 from lab.judge.requirements import Observation, observe_all
+from lab.measure.clusters import AGREEING
 from lab.measure.effects import effects_of
 from lab.measure.findings import ActiveFindings, Effect, Found, Holds, StreamResult
 from lab.measure.modes import modes_of
@@ -56,7 +57,7 @@ def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchan
         made: its exchanges.
         again: those that `in_doubt` named, once more.
     """
-    streams = streams_of(made)
+    streams = streams_of(made, narrow=audited.width is not None)
     latest = list({each.name: each for each in (*made, *again)}.values())
     late = sum(model_was_late(each) for each in made if each.exchange.watched is not None)
     timeouts = refined(made, find_timeouts(streams, audited.longest, audited.began))
@@ -92,9 +93,9 @@ def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchan
     )
 
 
-def doubts(made: Sequence[Exchanged], longest: float) -> list[Exchange]:
+def doubts(made: Sequence[Exchanged], longest: float, *, narrow: bool = False) -> list[Exchange]:
     """What is to be asked once more before anything is concluded; mostly nothing."""
-    timeouts = find_timeouts(streams_of(made), longest, 0.0)
+    timeouts = find_timeouts(streams_of(made, narrow=narrow), longest, 0.0)
     late = [each.watched for each in timeouts.found if each.too_late]
     return [*follow_ups(made, timeouts), *once_more(longest, late)]
 
@@ -165,7 +166,7 @@ def _by_timeout(requirement: Requirement, timeouts: Timeouts, longest: float) ->
         worst = min(broken, key=lambda each: each.ended_at or 0.0)
         return Observation(requirement, State.NOT_MET, expected, worst.sentence)
     # Whatever it was, nobody can rely on a path that loses most of them.
-    most = [each for each in found if 2 * each.lost > each.asked]
+    most = [each for each in found if 2 * each.lost > each.asked and each.lost >= AGREEING]
     if most:
         actual = f"{most[0].lost} of {most[0].asked} streams did not last so long; {most[0].sentence}"
         return Observation(requirement, State.NOT_MET, expected, actual)

@@ -226,7 +226,7 @@ class ActiveRun:
 
     async def _ask_again(self, channel: SideChannel) -> None:
         """What the machine was too busy to tell."""
-        again = doubts(self.made, self.longest)
+        again = doubts(self.made, self.longest, narrow=self._width is not None)
         if again:
             self._planned += again
             await self._ask(channel, again, f"some ends were seen late: {len(again)} exchanges once more")

@@ -70,11 +70,11 @@ class Stream:
         return f"{self.ending} {self.status}" if (self.status or 0) >= 400 else str(self.ending)
 
 
-def streams_of(made: Sequence[Exchanged]) -> list[Stream]:
-    """The streams of the search."""
+def streams_of(made: Sequence[Exchanged], *, narrow: bool = False) -> list[Stream]:
+    """The streams of the search; on a `narrow` path, one that waited for a place began when it had it."""
     roles = (Role.SEARCH, Role.HEARTBEAT)
     searched = [each for each in made if each.exchange.role in roles and not model_was_late(each)]
-    return [stream for each in searched if (stream := stream_of(each)) is not None]
+    return [stream for each in searched if (stream := stream_of(each, narrow=narrow)) is not None]
 
 
 def model_was_late(made: Exchanged) -> bool:
@@ -88,16 +88,18 @@ def model_was_late(made: Exchanged) -> bool:
     return any(written.get(number, end) > plan.due(number) + LATE_MODEL for number in due)
 
 
-def stream_of(made: Exchanged) -> Stream | None:
+def stream_of(made: Exchanged, *, narrow: bool = False) -> Stream | None:
     """The one stream; None where it was not made to wait."""
-    return None if made.exchange.watched is None else _stream(made, made.exchange.watched)
+    return None if made.exchange.watched is None else _stream(made, made.exchange.watched, narrow=narrow)
 
 
-def _stream(made: Exchanged, watched: Watched) -> Stream:
+def _stream(made: Exchanged, watched: Watched, *, narrow: bool) -> Stream:
     trace, ledger = made.evidence.trace, made.evidence.ledger
     exposure = made.exposure
     start = ledger.started if ledger is not None and ledger.attempts > 1 else trace.started
     end = start + exposure.total
+    if narrow and ledger is not None and ledger.started - start > LATE_MODEL:
+        start = ledger.started
     # What was written in the very moment of a death came too late to prevent it.
     until = end - RACE if exposure.died else inf
     done, open_wait = ([], 0.0) if ledger is None else _waits(watched, ledger, start, end, until)
@@ -113,7 +115,7 @@ def _stream(made: Exchanged, watched: Watched) -> Stream:
         beating=bool(made.exchange.plan.heartbeat),
         died=exposure.died,
         refused=ledger is None and trace.end not in OWN_ENDS | NEVER_OPENED,
-        at=exposure.total,
+        at=end - start,
         waited=open_wait,
         survived=max(done, default=0.0),
         late=max(exposure.late, lag),

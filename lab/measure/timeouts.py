@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lab.measure.clusters import AGREEING, LEAST_UNCERTAINTY, TIGHT, Cluster, cluster_of, tolerance
+from lab.measure.clusters import AGREEING, LEAST_UNCERTAINTY, TIGHT, TOLERANCE, Cluster, cluster_of, tolerance
 from lab.measure.findings import Termination, TerminationKind, TimeoutFound
 from lab.measure.streams import Stream
 from lab.measure.tally import HIDDEN_BELOW, NAMES, Tally, mostly_held, outlived
@@ -29,6 +29,7 @@ OUTAGE_PART = 0.6
 _MOMENT = 0.5
 _SEEN_AT_ONCE = 0.2
 _CLEARLY = 0.25
+_EXACT = 0.15
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,18 @@ def _ceiling(streams: Sequence[Stream], kinds: Mapping[str, TerminationKind]) ->
     cluster = _cluster(died, streams, (stream.survived for stream in steady))
     if cluster is None or cluster.one_moment or cluster.outlived or not cluster.certain:
         return None
-    return cluster.least
+    return _with_victims(cluster, streams).least
+
+
+def _with_victims(cluster: Cluster, streams: Sequence[Stream]) -> Cluster:
+    """A timeout on the whole, as coarse as all that died at about that age show it to be: few streams are lively."""
+    if cluster.spread <= _EXACT:
+        return cluster
+    dead = [each for each in streams if each.died and abs(each.at - each.late - cluster.value) <= TOLERANCE[0]]
+    everyone = cluster_of([(each.at, each.late) for each in dead], ())
+    if everyone is None or not everyone.coarse:
+        return cluster
+    return replace(cluster, value=everyone.value, uncertainty=everyone.uncertainty, coarse=True)
 
 
 def _family(
@@ -164,6 +176,8 @@ def _family(
     others += [_waited_until(ceiling, stream) for stream in died if ceiling is not None and stream.name in at_ceiling]
     survived = [*(stream.survived for stream in family), *others]
     cluster = _cluster(own, streams, (stream.survived for stream in family), others)
+    if cluster is not None and watched is Watched.TOTAL:
+        cluster = _with_victims(cluster, streams)
     kinds.update(dict.fromkeys(at_ceiling, TerminationKind.TIMEOUT))
     members = [] if cluster is None else [own[n] for n in sorted(cluster.members)]
     tally = Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, ceiling, streams, kinds)

@@ -178,7 +178,8 @@ def wrong_requirements(findings: ActiveFindings, nature: Nature) -> list[str]:
     """
     if not plain(nature):
         return []
-    true = truth(nature)
+    # What ends a lively stream ends the waits too.
+    true = {watched: min(value, ceiling_of(nature)) for watched, value in truth(nature).items()}
     values = {
         Requirement.WAITS_FOR_THE_FIRST_TOKEN: min(true[Watched.FIRST_BYTE], true[Watched.FIRST_TOKEN]),
         Requirement.SURVIVES_SILENCE: true[Watched.IDLE],

@@ -51,6 +51,17 @@ def test_late_headers_leave_open_from_when_a_timeout_counts() -> None:
     assert (stream.waited, stream.late) == (pytest.approx(2.6), pytest.approx(1.0))
 
 
+@pytest.mark.parametrize(("narrow", "at"), [(False, 5.0), (True, 2.9)])
+def test_on_a_narrow_path_a_stream_begins_when_it_has_a_place(narrow: bool, at: float) -> None:
+    """It waited 2.1 s for a worker, which was killed after 2.9 s more."""
+    made = played(asked("steady-1"), cut=5.0, left=5.0)
+    ledger = made.evidence.ledger
+    assert ledger is not None
+    queued = replace(made.evidence, ledger=replace(ledger, started=ledger.started + 2.1))
+    (stream,) = streams_of([Exchanged.alone(made.exchange, queued)], narrow=narrow)
+    assert (stream.at, stream.waited) == (pytest.approx(at), pytest.approx(at))
+
+
 @pytest.mark.parametrize(
     ("tokens", "late"), [((0.0, 0.25), False), ((0.4, 0.6), False), ((0.9, 1.0), True), ((), True)]
 )

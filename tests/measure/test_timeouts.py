@@ -141,6 +141,18 @@ def test_deaths_on_ticks_are_one_timeout() -> None:
     assert "between 60.0 and 62.0 s" in found.sentence
 
 
+def test_what_waited_shows_too_how_coarse_a_timeout_on_the_whole_is() -> None:
+    """Four lively streams die close together by chance; those that wait die of the same clock (gunicorn, measured)."""
+    steady = [stream(Watched.TOTAL, age, begun=n * 0.7) for n, age in enumerate((5.23, 5.3, 5.34, 5.47))]
+    ages = (5.12, 5.29, 5.41, 5.7, 5.86, 5.95)
+    waiting = [stream(Watched.FIRST_BYTE, age, begun=n / 3) for n, age in enumerate(ages)]
+    timeouts = find_timeouts([*steady, *waiting], LONGEST, 1000)
+    total = timeouts.of(Watched.TOTAL)
+    assert (total.coarse, total.least, timeouts.of(Watched.FIRST_BYTE).ended_at) == (True, 5.0, 5.0)
+    exact = find_timeouts([*family(Watched.TOTAL, 5.2), *waiting], LONGEST, 1000).of(Watched.TOTAL)
+    assert (exact.coarse, exact.value) == (False, pytest.approx(5.2, abs=0.01))
+
+
 def test_a_clock_that_is_looked_at_once_a_second_is_an_interval() -> None:
     """Streams that end anywhere between 5 s and 6 s: what they may rely on is the lower end."""
     ages = (5.13, 5.24, 5.59, 5.63, 5.78, 5.81)
