@@ -144,20 +144,29 @@ def _ceiling(streams: Sequence[Stream], kinds: Mapping[str, TerminationKind]) ->
     steady = [stream for stream in streams if stream.watched is Watched.TOTAL]
     died = [stream for stream in steady if stream.died and kinds.get(stream.name) is not TerminationKind.OUTAGE]
     cluster = _cluster(died, streams, (stream.survived for stream in steady))
+    cluster = _of_the_whole(cluster, died, streams)
     if cluster is None or cluster.one_moment or cluster.outlived or not cluster.certain:
         return None
-    return _with_victims(cluster, streams).least
+    return cluster.least
 
 
-def _with_victims(cluster: Cluster, streams: Sequence[Stream]) -> Cluster:
-    """A timeout on the whole, as coarse as all that died at about that age show it to be: few streams are lively."""
-    if cluster.spread <= _EXACT:
+def _of_the_whole(cluster: Cluster | None, died: Sequence[Stream], streams: Sequence[Stream]) -> Cluster | None:
+    """A timeout on the whole, as coarse as all that died at about that age show it to be: few streams are lively.
+
+    Where these are too few to agree, and all of them died among the others, it is theirs as well.
+    """
+    lively = [each for each in streams if each.watched is Watched.TOTAL and not each.refused]
+    if (cluster is not None and cluster.spread <= _EXACT) or len(died) < 2:
         return cluster
-    dead = [each for each in streams if each.died and abs(each.at - each.late - cluster.value) <= TOLERANCE[0]]
+    about = cluster.value if cluster is not None else min(each.at - each.late for each in died)
+    dead = [each for each in streams if each.died and abs(each.at - each.late - about) <= TOLERANCE[0]]
     everyone = cluster_of([(each.at, each.late) for each in dead], ())
     if everyone is None or not everyone.coarse:
         return cluster
-    return replace(cluster, value=everyone.value, uncertainty=everyone.uncertainty, coarse=True)
+    if cluster is not None:
+        return replace(cluster, value=everyone.value, uncertainty=everyone.uncertainty, coarse=True)
+    among = all(each in dead for each in died) and len(died) == len(lively)
+    return replace(everyone, members=frozenset(range(len(died)))) if among else None
 
 
 def _family(
@@ -176,8 +185,8 @@ def _family(
     others += [_waited_until(ceiling, stream) for stream in died if ceiling is not None and stream.name in at_ceiling]
     survived = [*(stream.survived for stream in family), *others]
     cluster = _cluster(own, streams, (stream.survived for stream in family), others)
-    if cluster is not None and watched is Watched.TOTAL:
-        cluster = _with_victims(cluster, streams)
+    if watched is Watched.TOTAL:
+        cluster = _of_the_whole(cluster, own, streams)
     kinds.update(dict.fromkeys(at_ceiling, TerminationKind.TIMEOUT))
     members = [] if cluster is None else [own[n] for n in sorted(cluster.members)]
     tally = Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, ceiling, streams, kinds)

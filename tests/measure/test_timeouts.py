@@ -153,6 +153,18 @@ def test_what_waited_shows_too_how_coarse_a_timeout_on_the_whole_is() -> None:
     assert (exact.coarse, exact.value) == (False, pytest.approx(5.2, abs=0.01))
 
 
+def test_too_few_lively_streams_that_died_among_the_others_died_of_the_same() -> None:
+    """Three of three, too far apart to agree by themselves: no timeout before the first byte is made of the others."""
+    steady = [stream(Watched.TOTAL, age, begun=n * 0.7) for n, age in enumerate((5.1, 5.6, 5.95))]
+    waiting = [stream(Watched.FIRST_BYTE, age, begun=n / 3) for n, age in enumerate((5.12, 5.3, 5.55, 5.7))]
+    timeouts = find_timeouts([*steady, *waiting], LONGEST, 1000)
+    total = timeouts.of(Watched.TOTAL)
+    assert (total.found, total.coarse, total.least) == (Found.TIMEOUT, True, 5.0)
+    assert timeouts.of(Watched.FIRST_BYTE).found is Found.HIDDEN
+    one_lives = [*steady, stream(Watched.TOTAL, 11.0, died=False), *waiting]
+    assert find_timeouts(one_lives, LONGEST, 1000).of(Watched.TOTAL).value is None
+
+
 def test_a_clock_that_is_looked_at_once_a_second_is_an_interval() -> None:
     """Streams that end anywhere between 5 s and 6 s: what they may rely on is the lower end."""
     ages = (5.13, 5.24, 5.59, 5.63, 5.78, 5.81)
