@@ -20,6 +20,7 @@ import aiohttp
 from lab.endpoint.mask import Mask
 from lab.errors import BadInput, EnvironmentFault
 from lab.evidence import Evidence
+from lab.judge.causes import DEADLY
 from lab.judge.exchanged import Exchanged
 from lab.measure.conclude import Audited, conclude, doubts, in_doubt
 from lab.measure.exchanges import LEFT_BEHIND, SETTLING, SPARE, make
@@ -245,7 +246,7 @@ class ActiveRun:
         self.say(f"{words}, for some {likely:.0f} s, and at most {most:.0f} s")
         places = None if self._places is None else asyncio.Semaphore(self._places)
         # What provokes comes last: some servers lose a worker for each model that dies.
-        in_order = sorted(exchanges, key=lambda each: (each.plan.fault is not None, -each.plan.length))
+        in_order = sorted(exchanges, key=lambda each: (_kills(each), -each.plan.length))
         # What is not over then, the findings say.
         with suppress(TimeoutError), precedence():
             async with asyncio.timeout(most), asyncio.TaskGroup() as group:
@@ -332,6 +333,11 @@ async def _make(target: AuditTarget, channel: SideChannel, exchange: Exchange) -
     except (aiohttp.ClientError, TimeoutError) as error:
         raise stopped_answering(target, error) from error
     return Exchanged.alone(exchange, _masked(evidence, target.mask))
+
+
+def _kills(exchange: Exchange) -> bool:
+    """Whether the model dies in it."""
+    return exchange.plan.fault is not None and exchange.plan.fault.kind in DEADLY
 
 
 def _masked(evidence: Evidence, mask: Mask) -> Evidence:
