@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from lab.measure.clusters import AGREEING, LEAST_UNCERTAINTY, TIGHT, TOLERANCE, Cluster, cluster_of, tolerance
 from lab.measure.findings import Termination, TerminationKind, TimeoutFound
 from lab.measure.streams import Stream
-from lab.measure.tally import HIDDEN_BELOW, NAMES, Tally, mostly_held, outlived
+from lab.measure.tally import HIDDEN_BELOW, Tally, mostly_held, outlived
 from lab.vocabulary import Watched
 
 OUTAGE_PART = 0.6
@@ -66,40 +66,41 @@ def find_timeouts(streams: Sequence[Stream], longest: float, began: float) -> Ti
     for watched in Watched:
         if watched is not Watched.TOTAL:
             found[watched] = _family(searched, watched, longest, kinds, ceiling)
-    for one, other in ((Watched.FIRST_BYTE, Watched.BATCH_REPLY), (Watched.BATCH_REPLY, Watched.FIRST_BYTE)):
-        found[one] = _as_in(found[other], found[one], searched, kinds)
+    found.update(_together(found, searched, longest, kinds))
     terminations = tuple(_termination(stream, kinds, began) for stream in searched if stream.died)
     return Timeouts(tuple(found[watched] for watched in Watched), terminations)
 
 
-def _as_in(
-    told: TimeoutFound, other: TimeoutFound, streams: Sequence[Stream], kinds: dict[str, TerminationKind]
-) -> TimeoutFound:
-    """Both wait for the reply's first byte: a few deaths of one kind are no faults where they agree with the other's.
+def _together(
+    found: dict[Watched, TimeoutFound], streams: Sequence[Stream], longest: float, kinds: dict[str, TerminationKind]
+) -> dict[Watched, TimeoutFound]:
+    """The waits for a reply's first byte, streamed or in one piece, where too few of one kind died to tell by itself.
 
-    So it is with a timeout on a share of the requests, which may have ended many of one kind and few of the other.
+    So it is with a timeout on a share of the requests: those that it ended are few of either kind, and agree.
     """
-    died = [each for each in streams if each.watched is other.watched and each.died and not each.refused]
-    if told.value is None or not told.outlived or other.value is not None or not died:
-        return other
-    if any(abs(each.waited - told.value) > TIGHT + each.late for each in died):
-        return other
-    kinds.update(dict.fromkeys((each.name for each in died), TerminationKind.TIMEOUT))
-    sentence = (
-        f"a timeout {NAMES[other.watched]} at {told.value:.2f} s, as {NAMES[told.watched]}, on a share of the "
-        f"requests: it ended {len(died)} of {other.asked} streams"
-    )
-    return replace(
-        other,
-        found=told.found,
-        value=told.value,
-        uncertainty=told.uncertainty,
-        terminations=len(died),
-        seen_as=told.seen_as,
-        sentence=sentence,
-        ended_at=told.ended_at,
-        outlived=other.asked - len(died),
-    )
+    family = [each for each in streams if each.watched in _FIRST_BYTE and not each.refused]
+    own = [each for each in family if each.died and kinds.get(each.name) in (None, TerminationKind.FAULT)]
+    own += [each for each in family if each.died and found[each.watched].outlived and each not in own]
+    cluster = _cluster(own, streams, (each.survived for each in family))
+    if cluster is None or not cluster.outlived:
+        return {}
+    members = [own[n] for n in sorted(cluster.members)]
+    told: dict[Watched, TimeoutFound] = {}
+    for watched in _FIRST_BYTE:
+        survived = max(each.survived for each in family)
+        tally = Tally(watched, family, own, set(), survived, longest, None, streams, kinds)
+        mine = [each for each in members if each.watched is watched]
+        if mine and found[watched].value is None and tally.bears_out(cluster, members):
+            kinds.update(dict.fromkeys((each.name for each in mine), TerminationKind.TIMEOUT))
+            whole, alone = tally.with_timeout(cluster, members), found[watched]
+            told[watched] = replace(
+                whole, terminations=len(mine), asked=alone.asked, ended=alone.ended, lost=alone.lost
+            )
+    return told
+
+
+_FIRST_BYTE = (Watched.FIRST_BYTE, Watched.BATCH_REPLY)
+"""Waits that one timeout watches in most hops."""
 
 
 def _termination(stream: Stream, kinds: Mapping[str, TerminationKind], began: float) -> Termination:
