@@ -83,7 +83,7 @@ async def own_path(case: Case, wire_format: str, say: Callable[[str], None]) -> 
                 stream=stream,
                 patience=Patience(headers=limit, first_token=limit, middle=limit),
                 channel=channel,
-                tls=testbed.tls,
+                tls=testbed.tls(case.id),
             )
 
         yield ask

@@ -83,7 +83,7 @@ def judged(performance: Performance) -> CaseResult:
 
 
 async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts: Starts) -> tuple[Evidence, ...]:
-    address = Address(testbed.url(case.id), testbed.model_url, tls=testbed.tls)
+    address = Address(testbed.url(case.id), testbed.model_url, tls=testbed.tls(case.id))
 
     async def one(each: Exchange) -> Evidence:
         await starts.turn()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from lab.products import CERTIFICATE, Product
+from lab.products import Product
 from lab.testbed._plan import Instance, Target
 from lab.vocabulary import Precedence
 
@@ -22,7 +22,6 @@ class Became(StrEnum):
 
     ENDED = "ended at its start"
     DEAF = "listens on its own loopback address only, where nothing outside of its container can reach it"
-    SECURE = "speaks TLS at ${PORT}, where it is asked in clear text"
     SILENT = "did not answer"
 
 
@@ -100,11 +99,6 @@ def advice(product: Product, became: Became, said: str) -> str:
     """What to do about a configuration that a product refused or does not serve; after a refusal no patience helps."""
     if became is Became.DEAF or _NO_SUCH_ADDRESS in said.lower():
         return "Let it listen on all addresses, as in 0.0.0.0:${PORT}; only the lab's own network reaches it there."
-    if became is Became.SECURE:
-        return (
-            "Leave out there what switches TLS on and names a certificate, like `ssl` and `ssl_certificate`; or write "
-            f"{CERTIFICATE} for the file of key and certificate: then it is asked over TLS."
-        )
     if became is Became.ENDED:
         return product.advice(said) or "Correct the configuration."
     return product.advice(said) or "Correct the configuration, or wait longer with LAB_PATIENCE=3."

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +22,7 @@ from lab.errors import EnvironmentFault, SetUpFault, Unavailable
 from lab.products import CERTIFICATE
 from lab.testbed import _commands, _machine, _plan, config, readiness
 from lab.testbed._plan import Instance, Target
-from lab.testbed.certificate import certificate
+from lab.testbed.certificate import certificate, trusting_any
 from lab.testbed.readiness import Spoken
 from lab.testbed.runner import Became, Runner, Started, together
 from lab.vocabulary import Precedence
@@ -81,10 +82,9 @@ class Testbed:
         """The model server, without any proxy between."""
         return _url(self._model)
 
-    @property
-    def tls(self) -> ssl.SSLContext:
-        """What a client of a target that speaks TLS trusts."""
-        return certificate().client
+    def tls(self, key: str) -> ssl.SSLContext:
+        """What a client of a target trusts, if the target speaks TLS."""
+        return certificate().client if self._instances[key].target.secure else trusting_any()
 
     def url(self, key: str) -> str:
         """The way through a target's proxy to the model server: scheme, host and port.
@@ -113,11 +113,11 @@ class Testbed:
     async def _start(self, instance: Instance) -> None:
         key, target = instance.target.key, instance.target
         try:
-            place = self._places[key] = await self.runner.start(instance)
+            place = await self.runner.start(instance)
         except (SetUpFault, Unavailable) as fault:
             self._refused[key] = fault
             return
-        complaint = await _complaint(place)
+        self._places[key], complaint = await _heard(place)
         if complaint is not None:
             became, words = complaint
             # The reader knows the file by its own path, not by the one that the process was given.
@@ -130,7 +130,7 @@ class Testbed:
             self._refused[key] = SetUpFault(f"{target.proxy.id} with {target.config} {said}", remedy)
 
     async def _await_model(self, place: Started) -> None:
-        complaint = await _complaint(place)
+        _, complaint = await _heard(place)
         if complaint is not None:
             became, words = complaint
             raise EnvironmentFault(f"The model server {words}", self.runner.remedy(None, became, words))
@@ -155,14 +155,12 @@ class Testbed:
         await self.runner.close()
 
 
-async def _complaint(place: Started) -> tuple[Became, str] | None:
-    """Wait until a process answers as it is asked; else what became of it, and that with what it said, in words."""
+async def _heard(place: Started) -> tuple[Started, tuple[Became, str] | None]:
+    """Wait until a process answers: the place as it speaks there; if it does not, what became of it, also in words."""
     limit = _machine.patience(readiness.LIMIT)
     spoken = await readiness.await_answer(place.address, place.ended, limit, place.secure, place.deaf)
-    if spoken is Spoken.AS_ASKED:
-        return None
-    if spoken is Spoken.TLS:
-        return Became.SECURE, Became.SECURE.value
+    if spoken is not None:
+        return replace(place, secure=place.secure or spoken is Spoken.TLS), None
     if place.ended.is_set():
         became, words = Became.ENDED, Became.ENDED.value
     elif await place.deaf():
@@ -170,7 +168,7 @@ async def _complaint(place: Started) -> tuple[Became, str] | None:
     else:
         became, words = Became.SILENT, f"{Became.SILENT} within {limit:g} s"
     said = _commands.last_lines("\n".join(place.tail(_commands.LAST_LINES)))
-    return became, f"{words}:\n{said or '  (it said nothing)'}"
+    return place, (became, f"{words}:\n{said or '  (it said nothing)'}")
 
 
 def _url(place: Started | None) -> str:

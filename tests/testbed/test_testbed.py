@@ -144,7 +144,7 @@ async def test_a_target_with_a_certificate_is_asked_over_tls(images_in_use: Imag
         for target in targets:
             url = testbed.url(target.key)
             assert url.startswith("https://")
-            assert (await asyncio.to_thread(ask, url, testbed.tls))[0] == b"ok"
+            assert (await asyncio.to_thread(ask, url, testbed.tls(target.key)))[0] == b"ok"
             with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
                 await asyncio.to_thread(ask, url)
 
