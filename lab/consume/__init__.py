@@ -56,7 +56,17 @@ Warnings: some things are out of its hands.
 
 from __future__ import annotations
 
-from lab.consume._answers import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused, Retry
+from lab.consume._answers import (
+    Answer,
+    Complete,
+    Failed,
+    FailedReason,
+    Partial,
+    PartialReason,
+    Refused,
+    Retry,
+    ToolCall,
+)
 from lab.consume._consumer import Consumer
 from lab.consume._errors import Left
 from lab.consume._loops import aconsume, consume
@@ -72,6 +82,7 @@ __all__ = [
     "PartialReason",
     "Refused",
     "Retry",
+    "ToolCall",
     "aconsume",
     "consume",
 ]

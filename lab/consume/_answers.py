@@ -7,8 +7,10 @@ would do.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class PartialReason(StrEnum):
@@ -34,6 +36,8 @@ class PartialReason(StrEnum):
     """The model reported an error in the middle."""
     MALFORMED = "malformed"
     """An event broke the wire format, so that text may be missing."""
+    TOOL_CALL = "tool-call"
+    """A call of a tool is not whole: its arguments are no JSON object, or the tool has no name."""
     COUNT_MISMATCH = "count-mismatch"
     """The usage figure says more tokens than came (only with `exact_count`)."""
 
@@ -74,20 +78,47 @@ class Retry(StrEnum):
 
 
 @dataclass(frozen=True)
+class ToolCall:
+    """A call of a tool that the model asks the application for.
+
+    Args:
+        name: the tool.
+        arguments: as the model wrote them: a whole JSON object, or free text for a tool that takes such (OpenAI's
+            custom tools).
+        id: what the tool's result must name; empty where the wire format has none.
+    """
+
+    name: str
+    arguments: str
+    id: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The arguments as an object.
+
+        Raises:
+            json.JSONDecodeError: they are free text.
+        """
+        return dict(json.loads(self.arguments))
+
+
+@dataclass(frozen=True)
 class Complete:
-    """A whole answer: the finish reason and the terminal marker both came.
+    """A whole answer: the finish reason came, and the terminal marker, or where no marker is standard a clean end.
 
     Args:
         text: the answer.
         tokens: the pieces of text that came; for a batch reply the model's own count, if it gave one.
         reason: why the model stopped: `stop`, or the wire's own word for a call of a tool.
         dirty_close: whether the connection failed after the marker. The answer is whole all the same.
+        tool_calls: the tools that the model asks for, each with whole arguments.
     """
 
     text: str
     tokens: int
     reason: str
     dirty_close: bool = False
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
 from lab.consume._answers import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused
+from lab.consume._calls import Calls
+from lab.consume._characters import Characters
 from lab.consume._errors import Left, in_words, is_timeout, is_unreachable
 from lab.wire import format_named
-from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Marker, Text, Unreadable, Usage
+from lab.wire.events import (
+    CallPiece,
+    ErrorEvent,
+    Event,
+    Finish,
+    FinishReason,
+    Foreign,
+    Marker,
+    Text,
+    Unreadable,
+    Usage,
+)
 from lab.wire.format import shortened
 
 _log = logging.getLogger("lab.consume")
@@ -87,6 +100,8 @@ class Consumer:
         self._since = 0
         self._too_large = False
         self._pieces: list[str] = []
+        self._characters = Characters()
+        self._calls = Calls()
         self._understood = False
         self._finish: Finish | None = None
         self._usage: int | None = None
@@ -157,8 +172,10 @@ class Consumer:
         self._understood = self._understood or not isinstance(event, Unreadable)
         match event:
             case Text():
-                self._pieces.append(event.text)
-                return event.text
+                self._pieces.append(self._characters.take(event.text))
+                return self._pieces[-1]
+            case CallPiece():
+                self._calls.take(event)
             case Finish():
                 self._finish = event
             case Usage():
@@ -180,6 +197,7 @@ class Consumer:
             # Half an event is what every failed connection leaves; the failure is the reason then.
             if error is None or not isinstance(event, Unreadable):
                 self._take(event)
+        self._end_text()
         if not self._understood and not self._too_large:
             self._model_error = self._error_document()
         if self._model_error is not None and not self._pieces:
@@ -187,10 +205,17 @@ class Consumer:
         flaw = self._flaw(error)
         if flaw is None:
             reason = (self._finish.reason or self._finish.raw) if self._finish else ""
-            return Complete(self.text, self._tokens(), str(reason), dirty_close=error is not None)
+            calls = self._calls.whole()
+            return Complete(self.text, self._tokens(), str(reason), error is not None and self._marker, calls)
         if not self._pieces and flaw[0] in _WITHOUT_TEXT:
             return self._failed(*flaw)
         return Partial(self.text, self._tokens(), *flaw)
+
+    def _end_text(self) -> None:
+        """Half a character that still waits belongs to the last piece."""
+        rest = self._characters.rest()
+        if rest:
+            self._pieces[-1] += rest
 
     def _last_events(self) -> Sequence[Event]:
         """What the end of the body completes."""
@@ -208,25 +233,36 @@ class Consumer:
             return PartialReason.LEFT, str(error)
         if not self._marker and error is not None:
             return PartialReason.TIMEOUT if is_timeout(error) else PartialReason.CUT, in_words(error)
-        if not self._marker:
-            if not self._stream:
-                return PartialReason.NO_MARKER, "the document does not say that the model has finished"
-            came = "the finish reason" if self._finish else "no finish reason"
-            return PartialReason.NO_MARKER, f"the body ended cleanly after {came}, without the terminal marker"
+        if not self._marker and not self._ends_without():
+            return PartialReason.NO_MARKER, self._why_no_end()
         if self._finish is None:
             return PartialReason.NO_FINISH_REASON, "the terminal marker came without a finish reason"
         if self._finish.reason in _DECLARED:
             return _DECLARED[self._finish.reason], f"the model says {self._finish.raw!r}"
         if self._finish.reason is None and self._finish.raw not in _WHOLE:
             return PartialReason.UNKNOWN_FINISH_REASON, f"the model says {self._finish.raw!r}"
+        if self._calls.flaw():
+            return PartialReason.TOOL_CALL, self._calls.flaw()
         came_short = self._stream and self._usage is not None and self._usage > len(self._pieces)
         if self._exact_count and came_short:
             return PartialReason.COUNT_MISMATCH, f"{len(self._pieces)} of {self._usage} tokens came"
         return None
 
+    def _ends_without(self) -> bool:
+        """Whether the reason on a body that ended cleanly is enough, for no marker is standard."""
+        return self._stream and self._finish is not None and not self._format.has_marker
+
+    def _why_no_end(self) -> str:
+        if not self._stream:
+            return "the document does not say that the model has finished"
+        came = "the finish reason" if self._finish else "no finish reason"
+        return f"the body ended cleanly after {came}, without the terminal marker"
+
     def _failed(self, flaw: PartialReason, detail: str) -> Failed:
         """What a flaw amounts to when no text came before it."""
         reason = _WITHOUT_TEXT[flaw]
+        if isinstance(self._unreadable, Foreign) and reason is FailedReason.MALFORMED:
+            return Failed(FailedReason.WRONG_REPLY, detail)
         if self._understood or self._too_large or reason in _NOT_THE_BODY:
             return Failed(reason, detail)
         body = self._body.strip()

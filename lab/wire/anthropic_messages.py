@@ -11,8 +11,11 @@ import json
 from typing import Any
 
 from lab.wire import sse
+from lab.wire.calls import arguments_text
 from lab.wire.directive import find_directive
 from lab.wire.events import (
+    PROGRESS,
+    CallPiece,
     ErrorEvent,
     Event,
     Finish,
@@ -25,12 +28,14 @@ from lab.wire.events import (
     Text,
     Unreadable,
 )
+from lab.wire.foreign import checked, harmless, unreadable, unreadable_event
 from lab.wire.format import (
     BROKEN,
     Ask,
     Asked,
     Reply,
     compact,
+    error_words,
     read_limit,
     read_request,
     read_stream,
@@ -46,6 +51,9 @@ _REASONS = {
     FinishReason.CONTENT_FILTER: "refusal",
 }
 _REASONS_READ = {word: reason for reason, word in _REASONS.items()} | {"stop_sequence": FinishReason.STOP}
+
+_CALL = "tool_use"
+"""A call that the application is to carry out; those of other kinds the vendor carries out itself."""
 
 _ERROR_KINDS = {
     401: "authentication_error",
@@ -171,15 +179,17 @@ class AnthropicMessages:
             document = json.loads(body)
             if document.get("type") == "error":
                 return [_read_error(document)]
-            thinking = "".join(read_text(block.get("thinking")) for block in document["content"])
-            text = "".join(read_text(block.get("text")) for block in document["content"])
+            blocks = document["content"]
+            thinking = "".join(read_text(block.get("thinking")) for block in blocks)
+            text = "".join(read_text(block.get("text")) for block in blocks)
             events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
-            events += read_usage(document.get("usage") or {}, "output_tokens")
+            events += [_read_call(block, None) for block in blocks if block.get("type") == _CALL]
+            events = [*checked(document, events), *read_usage(document.get("usage") or {}, "output_tokens")]
             if document["stop_reason"] is not None:
                 events += [_read_finish(document["stop_reason"]), Marker()]
             return events
         except BROKEN as error:
-            return [Unreadable(f"no message: {error!r}", shortened(body))]
+            return [unreadable(f"no message: {error!r}", body)]
 
     def _message(self, reply: Reply) -> dict[str, Any]:
         return {
@@ -196,6 +206,10 @@ class AnthropicMessagesReader:
 
     def __init__(self) -> None:
         self._parser = sse.EventParser()
+        self._said_anything = False
+        self._hidden: list[Event] = []
+        self._bare: set[object] = set()
+        self._kinds: dict[object, str] = {}
 
     def feed(self, data: bytes) -> list[Event]:
         """See `Reader.feed`."""
@@ -214,32 +228,62 @@ class AnthropicMessagesReader:
         if isinstance(item, sse.Comment):
             return [Heartbeat()]
         try:
-            return _read_document(json.loads(item.data))
+            events = self._read_document(json.loads(item.data), item.name)
         except BROKEN as error:
-            return [Unreadable(f"no message event: {error!r}", shortened(item.data))]
+            events = unreadable_event(f"no message event: {error!r}", item.data)
+        self._said_anything = self._said_anything or any(isinstance(event, PROGRESS) for event in events)
+        return events
 
-
-def _read_document(document: dict[str, Any]) -> list[Event]:
-    match document["type"]:
-        case "content_block_delta":
-            return _read_block(document["delta"])
-        # The vendor begins with an empty block; some that speak its format do not.
-        case "content_block_start":
-            return _read_block(document["content_block"])
-        case "message_start":
-            return [Opening()]
-        case "ping":
-            return [Heartbeat()]
-        case "message_delta":
-            raw = document["delta"].get("stop_reason")
-            usage = read_usage(document.get("usage") or {}, "output_tokens")
-            return [*([_read_finish(raw)] if raw is not None else []), *usage]
-        case "message_stop":
-            return [Marker()]
-        case "error":
+    def _read_document(self, document: dict[str, Any], name: str) -> list[Event]:
+        if document.get("error") or name == "error":
             return [_read_error(document)]
-    # Unknown events are to be skipped, as the vendor's versioning policy asks of clients.
-    return []
+        match document.get("type"):
+            case "content_block_delta":
+                return self._read_delta(document)
+            case "content_block_start":
+                return self._read_start(document)
+            case "content_block_stop":
+                return self._read_stop(document.get("index"))
+            case "message_start":
+                return [Opening()]
+            case "message_delta":
+                raw = document["delta"].get("stop_reason")
+                usage = read_usage(document.get("usage") or {}, "output_tokens")
+                return [*([_read_finish(raw)] if raw is not None else []), *usage]
+            case "message_stop":
+                # What is skipped may be the whole answer of another dialect.
+                return [*([] if self._said_anything else self._hidden[:1]), Marker()]
+        # Unknown events are to be skipped, as the vendor's versioning policy asks of clients.
+        found = harmless(document)
+        self._hidden += [event for event in found if isinstance(event, Unreadable)]
+        return [event for event in found if not isinstance(event, Unreadable)]
+
+    def _read_start(self, document: dict[str, Any]) -> list[Event]:
+        """The vendor begins with an empty block; some that speak its format do not."""
+        block = document["content_block"]
+        self._kinds[document.get("index")] = str(block.get("type"))
+        if block.get("type") != _CALL:
+            return _read_block(block)
+        if not block.get("input"):
+            self._bare.add(document.get("index"))
+        return [_read_call(block, _call_place(document))]
+
+    def _read_delta(self, document: dict[str, Any]) -> list[Event]:
+        delta = document["delta"]
+        if not delta.get("partial_json"):
+            return checked(delta, _read_block(delta))
+        kind = self._kinds.get(document.get("index"), _CALL)
+        if kind != _CALL:
+            return [OtherPiece(kind)]
+        self._bare.discard(document.get("index"))
+        return [CallPiece(_CALL, _call_place(document), arguments=read_text(delta["partial_json"]))]
+
+    def _read_stop(self, index: object) -> list[Event]:
+        """A call whose block ended without any piece is one without arguments."""
+        if index not in self._bare:
+            return []
+        self._bare.discard(index)
+        return [CallPiece(_CALL, _call_place({"index": index}), arguments="{}")]
 
 
 def _read_wanted(fields: dict[str, Any]) -> Wanted:
@@ -296,8 +340,19 @@ def _reason(reply: Reply, reason: FinishReason) -> str:
 
 def _read_block(block: dict[str, Any]) -> list[Event]:
     text, thinking = (read_text(block.get(name)) for name in ("text", "thinking"))
-    call = [OtherPiece("tool_use")] if block.get("partial_json") else []
-    return [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else []), *call]
+    return [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
+
+
+def _read_call(block: dict[str, Any], place: int | str | None) -> CallPiece:
+    """A call, or the beginning of one; whole, it has its arguments even where there are none."""
+    given = block.get("input")
+    arguments = arguments_text(given) if given or place is None else ""
+    return CallPiece(_CALL, place, str(block.get("id") or ""), str(block.get("name") or ""), arguments)
+
+
+def _call_place(document: dict[str, Any]) -> int | str:
+    index = document.get("index")
+    return index if isinstance(index, int) else ""
 
 
 def _read_finish(raw: str) -> Finish:
@@ -305,8 +360,10 @@ def _read_finish(raw: str) -> Finish:
 
 
 def _read_error(document: dict[str, Any]) -> ErrorEvent:
-    error = document.get("error") or {}
-    return ErrorEvent(str(error.get("type") or "error"), str(error.get("message") or ""))
+    error = document.get("error") or document
+    if not isinstance(error, dict):
+        return ErrorEvent("error", str(error))
+    return ErrorEvent(str(error.get("type") or "error"), error_words(error))
 
 
 def _event(name: str, fields: dict[str, Any]) -> bytes:

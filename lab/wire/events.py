@@ -49,6 +49,26 @@ class OtherPiece:
 
 
 @dataclass(frozen=True)
+class CallPiece(OtherPiece):
+    """A piece of a call of a tool that the application is to carry out.
+
+    Args:
+        kind: as in `OtherPiece`.
+        call: which call it belongs to; None where the piece is a whole call, and an empty text for the last one.
+        id: the call's id, where the piece has it.
+        name: the tool's name, where the piece has it.
+        arguments: a piece of the arguments as the wire has them, or all of them.
+        free: whether the arguments are free text, and need not be JSON.
+    """
+
+    call: int | str | None = None
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+    free: bool = False
+
+
+@dataclass(frozen=True)
 class Heartbeat:
     """Bytes that carry nothing but life: an SSE comment, an Anthropic `ping`."""
 
@@ -102,6 +122,11 @@ class Unreadable:
     def quoted(self) -> str:
         """What is wrong, with the bytes."""
         return f"{self.why}: {self.data!r}"
+
+
+@dataclass(frozen=True)
+class Foreign(Unreadable):
+    """An event whose text stands where another format has it, which `why` names."""
 
 
 @dataclass(frozen=True)

@@ -276,6 +276,12 @@ def read_limit(fields: dict[str, Any], *names: str) -> int | None:
     return limit
 
 
+def error_words(error: dict[str, Any]) -> str:
+    """What an error says, in whichever field; all of it where none is known, so that no word is lost."""
+    names = ("message", "errorText", "detail", "msg", "error", "content")
+    return next((text for name in names if isinstance(text := error.get(name), str) and text), compact(error))
+
+
 def compact(document: Any) -> str:
     """JSON without spare spaces and with its characters unescaped, as the vendors send it."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from lab.wire.calls import read_calls
 from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Reasoning, Text, Usage
 from lab.wire.format import read_usage
 
-END_NAMES = frozenset({"done", "end", "complete", "finish"})
+END_NAMES = frozenset({"done", "end", "complete", "finish", "message_end", "workflow_finished"})
 """Names of an event that say that the stream is over."""
 
-_BEAT_NAMES = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+BEAT_NAMES = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+"""Names of an event that say that it has nothing else to say."""
 
 # In this order; the first that has any text counts, for some objects repeat it further on.
 _TEXT_FIELDS = (
@@ -63,21 +65,22 @@ def read_object(document: dict[str, Any], name: str = "") -> list[Event]:
 
     Args:
         document: the object.
-        name: the name of the event that carried it, in lower case; its own `type` where it had none.
+        name: the name of the event that carried it, in lower case; its own `type` or `event` where it had none.
 
     Raises:
         RecursionError: it is nested too deep.
     """
-    own = str(document.get("type") or "").lower()
+    own = str(document.get("type") or document.get("event") or "").lower()
     kind = name or own
     if document.get("error") or "error" in (name, own):
         return [_read_error(document)]
-    if kind in _BEAT_NAMES:
+    if kind in BEAT_NAMES:
         return [Heartbeat()]
     thinks = "reasoning" in kind or "thinking" in kind
-    text = "" if kind in END_NAMES else _find_text(document)
+    text = "" if kind in END_NAMES else find_text(document)
     thinking = text if thinks else _find_field(document, _THINKING_FIELDS)
     events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text and not thinks else [])]
+    events += [call for holder in _holders(document) for call in read_calls(holder)]
     raw = _find_field(document, _REASON_FIELDS)
     if raw:
         events.append(Finish(_REASONS.get(raw.lower()), raw))
@@ -87,15 +90,16 @@ def read_object(document: dict[str, Any], name: str = "") -> list[Event]:
     return events or [Opening()]
 
 
-def _find_text(value: object) -> str:
+def find_text(value: object) -> str:
+    """The text of an answer, wherever any of the known formats has it."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        return "".join(_find_text(item) for item in value)
+        return "".join(find_text(item) for item in value)
     if not isinstance(value, dict):
         return ""
     inner = ((field, value.get(field)) for field in _TEXT_FIELDS)
-    texts = (_find_text(item) for field, item in inner if not (field in _OBJECTS_ONLY and isinstance(item, str)))
+    texts = (find_text(item) for field, item in inner if not (field in _OBJECTS_ONLY and isinstance(item, str)))
     return next((text for text in texts if text), "")
 
 
@@ -125,5 +129,5 @@ def _read_error(document: dict[str, Any]) -> ErrorEvent:
     if not isinstance(error, dict):
         return ErrorEvent("error", str(error))
     kind = error.get("code") if error is document else error.get("type") or error.get("code")
-    message = error.get("message") or error.get("errorText") or error.get("detail") or ""
+    message = error.get("message") or error.get("errorText") or error.get("detail") or error.get("content") or ""
     return ErrorEvent(str(kind or "error"), str(message))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lab.wire.calls import read_calls
 from lab.wire.directive import find_directive
 from lab.wire.events import (
     ErrorEvent,
@@ -23,23 +24,22 @@ from lab.wire.events import (
     Heartbeat,
     Marker,
     Opening,
-    OtherPiece,
     Reasoning,
     Text,
-    Unreadable,
 )
+from lab.wire.foreign import checked, harmless, unreadable, unreadable_event
 from lab.wire.format import (
     BROKEN,
     Ask,
     Asked,
     Reply,
     compact,
+    error_words,
     read_limit,
     read_request,
     read_stream,
     read_text,
     read_usage,
-    shortened,
 )
 from lab.wire.lines import LineParser, write_line
 from lab.wire.wanted import Wanted, arguments_of, choose_tool, read_schema, read_stop, read_tools, refuse
@@ -149,10 +149,10 @@ class OllamaChat:
         """See `WireFormat.read_batch`."""
         try:
             document = json.loads(body)
-            events = _read_document(document)
+            events = _read_document(document, bool(document.get("error")) or document["done"])
             return [event for event in events if not isinstance(event, (Heartbeat, Opening))]
         except BROKEN as error:
-            return [Unreadable(f"no chat reply: {error!r}", shortened(body))]
+            return [unreadable(f"no chat reply: {error!r}", body)]
 
     def said(self, text: str) -> dict[str, Any]:
         """The fields of a line that carry the text."""
@@ -193,29 +193,26 @@ class OllamaChatReader:
 
 
 def _read_line(line: bytes) -> list[Event]:
-    if not line.strip():
-        return [Heartbeat()]
     try:
-        return _read_document(json.loads(line))
+        document = json.loads(line)
+        return _read_document(document, document.get("done"))
     except BROKEN as error:
-        return [Unreadable(f"no chat line: {error!r}", shortened(line))]
+        return unreadable_event(f"no chat line: {error!r}", line)
 
 
-def _read_document(document: dict[str, Any]) -> list[Event]:
+def _read_document(document: dict[str, Any], done: object) -> list[Event]:
     if document.get("error"):
         return [_read_error(document["error"])]
-    done = document["done"] is True
     message = document.get("message") or {}
     # `/api/generate` has the text in a field of the line itself.
     thinking = read_text(message.get("thinking")) or read_text(document.get("thinking"))
     text = read_text(message.get("content")) or read_text(document.get("response"))
     events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
-    events += [OtherPiece("tool_calls")] if message.get("tool_calls") else []
-    if done:
-        events += _read_end(document)
-    if events:
-        return events
-    return [Opening() if done else Heartbeat()]
+    # Each call comes whole, and has its arguments as an object.
+    events = checked(document, [*events, *read_calls(message, whole=True)])
+    if done is True:
+        return [*events, *_read_end(document)] or [Opening()]
+    return events or ([Heartbeat()] if done is False else harmless(document))
 
 
 def _read_end(document: dict[str, Any]) -> list[Event]:
@@ -226,7 +223,7 @@ def _read_end(document: dict[str, Any]) -> list[Event]:
 
 
 def _read_error(error: Any) -> ErrorEvent:
-    return ErrorEvent(_ERROR, str(error.get("message") or error) if isinstance(error, dict) else str(error))
+    return ErrorEvent(_ERROR, error_words(error) if isinstance(error, dict) else str(error))
 
 
 def _read_wanted(fields: dict[str, Any], options: dict[str, Any]) -> Wanted:

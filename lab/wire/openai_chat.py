@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from lab.wire import sse
+from lab.wire.calls import read_calls
 from lab.wire.directive import find_directive
 from lab.wire.events import (
     Event,
@@ -25,6 +26,7 @@ from lab.wire.events import (
     Text,
     Unreadable,
 )
+from lab.wire.foreign import checked, harmless, unreadable, unreadable_event
 from lab.wire.format import (
     BROKEN,
     Ask,
@@ -38,7 +40,7 @@ from lab.wire.format import (
     read_usage,
     shortened,
 )
-from lab.wire.openai_errors import error_document, error_kind, read_error
+from lab.wire.openai_errors import error_document, error_kind, error_of, read_error
 from lab.wire.openai_wanted import read_chat_wanted, write_call
 
 _DONE = b"[DONE]"
@@ -49,8 +51,8 @@ _REASONS = {
 }
 _REASONS_READ = {word: reason for reason, word in _REASONS.items()}
 
-# What an answer can consist of beside text.
-_OTHER_PIECES = ("tool_calls", "function_call", "audio", "images")
+# What an answer can consist of beside text and calls.
+_OTHER_PIECES = ("audio", "images")
 
 # A fixed birthday: the same plan must give the same bytes.
 _CREATED = 1_700_000_000
@@ -174,12 +176,12 @@ class OpenAIChat:
             choice = document["choices"][0]
             if not choice.keys() & {"message", "text"}:
                 raise KeyError("message")
-            events = [*_read_texts(_message_of(choice)), *_read_usage(document)]
+            events = checked(document, [*_read_texts(_message_of(choice), whole=True), *_read_usage(document)])
             if choice["finish_reason"] is not None:
                 events += [_read_finish(choice["finish_reason"]), Marker()]
             return events
         except BROKEN as error:
-            return [Unreadable(f"no chat completion: {error!r}", shortened(body))]
+            return [unreadable(f"no chat completion: {error!r}", body)]
 
     def piece_choice(self, text: str, finish_reason: str | None) -> dict[str, Any]:
         """The choice of a streamed piece; with a reason, of the one that ends the answer."""
@@ -210,6 +212,7 @@ class OpenAIChatReader:
 
     def __init__(self) -> None:
         self._parser = sse.EventParser()
+        self._texts: list[str] = []
 
     def feed(self, data: bytes) -> list[Event]:
         """See `Reader.feed`."""
@@ -231,12 +234,24 @@ class OpenAIChatReader:
             return [Marker()]
         try:
             document = json.loads(item.data)
-            if document.get("error"):
-                return [read_error(document["error"])]
-            events = [event for choice in document["choices"] for event in _read_choice(choice)]
-            return [*events, *_read_usage(document)]
+            error = error_of(document, item.name)
+            return [error] if error else [*self._read_chunk(document), *_read_usage(document)]
         except BROKEN as error:
-            return [Unreadable(f"no chat completion chunk: {error!r}", shortened(item.data))]
+            return unreadable_event(f"no chat completion chunk: {error!r}", item.data)
+
+    def _read_chunk(self, document: dict[str, Any]) -> list[Event]:
+        choices = [self._without_repeat(choice) for choice in document.get("choices") or [] if choice is not None]
+        if not choices:
+            return harmless(document)
+        events = [event for choice in choices for event in _read_choice(choice)]
+        self._texts += [event.text for event in events if isinstance(event, Text)]
+        return checked({"choices": choices}, events)
+
+    def _without_repeat(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """Some gateways say the whole answer once more with the reason, as a message."""
+        said = (choice.get("message") or {}).get("content")
+        repeats = said and self._texts and not choice.get("delta") and said == "".join(self._texts)
+        return {**choice, "message": None} if repeats else choice
 
 
 def read_stream_options(fields: dict[str, Any]) -> bool:
@@ -272,13 +287,14 @@ def _read_choice(choice: dict[str, Any]) -> list[Event]:
 
 def _message_of(choice: dict[str, Any]) -> dict[str, Any]:
     """What a choice says: a piece, a message (in a stream too, with some gateways), or the text of Completions."""
-    said = {**(choice.get("message") or {}), **(choice.get("delta") or {})}
+    delta = {field: value for field, value in (choice.get("delta") or {}).items() if value}
+    said = {**(choice.get("message") or {}), **delta}
     if not said.get("content") and choice.get("text"):
         said["content"] = choice["text"]
     return said
 
 
-def _read_texts(message: dict[str, Any]) -> list[Event]:
+def _read_texts(message: dict[str, Any], *, whole: bool = False) -> list[Event]:
     """Thinking, text and other pieces of a delta or a message.
 
     Vendors that show the thinking do so in a field of their own, under one of two names, or as one part of a
@@ -294,6 +310,7 @@ def _read_texts(message: dict[str, Any]) -> list[Event]:
     return [
         *([Reasoning(thinking)] if thinking else []),
         *(Text(text) for text in texts if text),
+        *read_calls(message, whole=whole),
         *(OtherPiece(name) for name in others),
     ]
 

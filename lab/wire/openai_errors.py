@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lab.wire.events import ErrorEvent
+from lab.wire.format import error_words
 
 _KINDS = {
     400: "invalid_request_error",
@@ -30,4 +31,11 @@ def read_error(error: Any) -> ErrorEvent:
     """The error of a document: an object with a type or a code, or with some servers a mere text."""
     if not isinstance(error, dict):
         return ErrorEvent("error", str(error))
-    return ErrorEvent(str(error.get("type") or error.get("code") or "error"), str(error.get("message") or ""))
+    return ErrorEvent(str(error.get("type") or error.get("code") or "error"), error_words(error))
+
+
+def error_of(document: dict[str, Any], name: str) -> ErrorEvent | None:
+    """The error in a streamed document; all of it is one where the event's name says so (llama.cpp's field, too)."""
+    if document.get("error"):
+        return read_error(document["error"])
+    return read_error(document) if name == "error" else None

@@ -20,19 +20,11 @@ from typing import Any
 from lab.wire import sse
 from lab.wire.directive import find_directive
 from lab.wire.events import (
-    Contradiction,
     ErrorEvent,
     Event,
-    Finish,
     FinishReason,
-    Heartbeat,
-    Marker,
-    Opening,
-    OtherPiece,
-    Reasoning,
-    Text,
-    Unreadable,
 )
+from lab.wire.foreign import unreadable
 from lab.wire.format import (
     BROKEN,
     Ask,
@@ -43,13 +35,9 @@ from lab.wire.format import (
     read_request,
     read_stream,
     read_switch,
-    read_text,
-    read_usage,
-    shortened,
 )
 from lab.wire.openai_errors import error_document, error_kind, read_error
 from lab.wire.responses_documents import (
-    STOPPED_EARLY,
     ended,
     item_id,
     output_item,
@@ -57,33 +45,8 @@ from lab.wire.responses_documents import (
     text_part,
     write_event,
 )
+from lab.wire.responses_reading import OpenAIResponsesReader, read_output, read_status
 from lab.wire.wanted import Wanted, arguments_of, choose_tool, read_schema, read_tools, refuse
-
-_REASONS_READ = {word: reason for reason, word in STOPPED_EARLY.items()}
-
-# These frame the text and say nothing else.
-_FRAME = frozenset(
-    {
-        "response.queued",
-        "response.in_progress",
-        "response.output_item.added",
-        "response.output_item.done",
-        "response.content_part.added",
-        "response.content_part.done",
-    }
-)
-_TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
-_TEXTS = {"response.output_text": "text", "response.refusal": "refusal"}
-_OTHERS = {
-    "response.function_call_arguments": "arguments",
-    "response.mcp_call_arguments": "arguments",
-    "response.custom_tool_call_input": "input",
-    "response.code_interpreter_call_code": "code",
-    "response.audio.transcript": "transcript",
-    "response.audio": "data",
-}
-_REPEATED = {**_TEXTS, **_OTHERS}
-"""The parts of an answer, those of text and the others, and the field in which their last event repeats the whole."""
 
 _PART = {"output_index": 0, "content_index": 0}
 
@@ -214,12 +177,9 @@ class OpenAIResponses:
             document = json.loads(body)
             if document.get("error") and not document.get("output"):
                 return [read_error(document["error"])]
-            thinking = "".join(_read_item(item) for item in document["output"] if item["type"] == "reasoning")
-            text = "".join(_read_item(item) for item in document["output"] if item["type"] != "reasoning")
-            texts: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text else [])]
-            return [*texts, *_read_status(document, document["status"])]
+            return [*read_output(document), *read_status(document, document["status"])]
         except BROKEN as error:
-            return [Unreadable(f"no response: {error!r}", shortened(body))]
+            return [unreadable(f"no response: {error!r}", body)]
 
 
 def _begin(reply: Reply) -> int:
@@ -251,131 +211,6 @@ def _read_wanted(fields: dict[str, Any]) -> Wanted:
     if kind not in ("json_object", "json_schema"):
         raise ValueError("text.format: type must be text, json_object or json_schema")
     return Wanted(json=read_schema("text.format", form.get("schema")))
-
-
-class OpenAIResponsesReader:
-    """Reads one streamed response."""
-
-    def __init__(self) -> None:
-        self._parser = sse.EventParser()
-        self._from_start = False
-        self._pieces: dict[tuple[str, object, object], list[str]] = {}
-        self._repeated: set[tuple[str, object, object]] = set()
-        self._number: int | None = None
-        self._gap = ""
-
-    def feed(self, data: bytes) -> list[Event]:
-        """See `Reader.feed`."""
-        return [event for item in self._parser.feed(data) for event in self._read(item)]
-
-    def close(self) -> list[Event]:
-        """See `Reader.close`; a whole terminal event counts without its empty line."""
-        tail = self._parser.tail
-        if tail is None:
-            return []
-        events = self._read(tail)
-        if any(isinstance(event, Marker) for event in events):
-            return events
-        return [Unreadable("the body ended inside an event", shortened(tail.data))]
-
-    def _read(self, item: sse.ServerSentEvent | sse.Comment) -> list[Event]:
-        if isinstance(item, sse.Comment):
-            return [Heartbeat()]
-        if item.data == b"[DONE]":
-            return []
-        try:
-            document = json.loads(item.data)
-            return [*self._count(document.get("sequence_number"), item.data), *self._read_document(document)]
-        except BROKEN as error:
-            return [Unreadable(f"no response event: {error!r}", shortened(item.data))]
-
-    def _count(self, number: object, data: bytes) -> list[Event]:
-        """Hold an event's number against the one before it."""
-        if not isinstance(number, int):
-            return []
-        last, self._number = self._number, number
-        if last is not None and number <= last:
-            return [Contradiction(f"event {number} came after event {last}", shortened(data))]
-        if last is not None and number > last + 1:
-            self._gap = self._gap or f"no event came between {last} and {number}"
-        return []
-
-    def _missing(self) -> list[Event]:
-        """What never came, told at the end; nothing where all that the answer has was repeated and is whole."""
-        if not self._gap or not self._from_start or set(self._pieces) <= self._repeated:
-            return []
-        return [Contradiction(self._gap, b"")]
-
-    def _read_document(self, document: dict[str, Any]) -> list[Event]:
-        if document.get("error"):
-            return [read_error(document["error"])]
-        kind = document["type"]
-        if kind in _TERMINAL:
-            return [*self._missing(), *_read_status(document["response"], kind.removeprefix("response."))]
-        if kind in _FRAME:
-            return []
-        part, _, verb = kind.rpartition(".")
-        if part in _REPEATED:
-            return self._read_part(document, part, verb)
-        if part.startswith("response.reasoning") and verb == "delta":
-            thinking = read_text(document.get("delta"))
-            return [Reasoning(thinking)] if thinking else []
-        if kind == "error":
-            return [ErrorEvent(str(document.get("code") or "error"), str(document.get("message") or ""))]
-        self._from_start = self._from_start or kind == "response.created"
-        # The vendor adds types as it goes; each is a sign of life.
-        return [Heartbeat() if kind == "keepalive" else Opening()]
-
-    def _read_part(self, document: dict[str, Any], part: str, verb: str) -> list[Event]:
-        """A piece of a part of the answer, or the whole part behind its pieces."""
-        key = (part, document.get("output_index"), document.get("content_index"))
-        pieces = self._pieces.setdefault(key, [])
-        if verb == "delta":
-            piece = read_text(document["delta"])
-            pieces.append(piece)
-            return _piece(part, piece)
-        whole, came = read_text(document.get(_REPEATED[part])), "".join(pieces)
-        # Joined once, however often the whole is repeated.
-        pieces[:] = [came]
-        if not came:
-            return _piece(part, whole)
-        if not (self._from_start and whole):
-            return []
-        if whole == came:
-            self._repeated.add(key)
-            return []
-        why = f"{part}.done repeats {len(whole)} characters, which are not the {len(came)} that came"
-        return [Contradiction(why, shortened(whole.encode("utf-8", "replace")))]
-
-
-def _piece(part: str, content: str) -> list[Event]:
-    if not content:
-        return []
-    return [Text(content) if part in _TEXTS else OtherPiece(part.removeprefix("response."))]
-
-
-def _read_item(item: dict[str, Any]) -> str:
-    """The text of one item of a batch reply: of a message, or of the thinking before it."""
-    blocks = [*(item.get("summary") or []), *(item.get("content") or [])]
-    return "".join(read_text(block.get("text")) + read_text(block.get("refusal")) for block in blocks)
-
-
-def _read_status(response: dict[str, Any], status: str) -> list[Event]:
-    """How a response ended: reason, count and marker; that it has begun, and the count, where it has not ended."""
-    usage = read_usage(response.get("usage") or {}, "output_tokens")
-    match status:
-        case "failed":
-            return [read_error(response.get("error") or {})]
-        case "in_progress" | "queued":
-            return [Opening(), *usage]
-        case "completed":
-            finish = Finish(FinishReason.STOP, status)
-        case "incomplete":
-            raw = str((response.get("incomplete_details") or {}).get("reason") or status)
-            finish = Finish(_REASONS_READ.get(raw), raw)
-        case _:
-            finish = Finish(None, str(status))
-    return [finish, *usage, Marker()]
 
 
 FORMAT = OpenAIResponses()

@@ -15,6 +15,7 @@ from typing import Any
 
 from lab.wire import sse
 from lab.wire.events import ErrorEvent, Event, FinishReason, Heartbeat, Marker, Unreadable
+from lab.wire.foreign import unreadable
 from lab.wire.format import BROKEN, Reply, compact, shortened
 from lab.wire.guess import read_object
 from lab.wire.plain import PlainFormat, error_document, finish_document, text_document
@@ -89,6 +90,8 @@ class PlainSseReader:
         if isinstance(document, dict):
             self._sends_objects = True
             return read_object(document, name)
+        if isinstance(document, list) and any(isinstance(item, dict) for item in document):
+            return [unreadable("a list, in which this format has no text", data.encode())]
         if self._sends_objects and data.lstrip().startswith("{"):
             return [Unreadable("an object that is no JSON", shortened(data.encode()))]
         text = document if isinstance(document, str) else data

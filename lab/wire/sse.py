@@ -5,6 +5,10 @@ line ends an event; one space after the colon is dropped; several `data` lines a
 that begin with a colon are comments; an event that the stream's end leaves without its empty line is
 dropped. A dropped tail is evidence here, so `EventParser.tail` keeps it.
 
+In two things it takes more than the standard does, since servers send more: an event with a name and without data
+is an event with empty data (LangServe ends with one), and a field named `error` is data of an event of that name
+(llama.cpp's server).
+
 Warning: bytes are split into lines before they are decoded, since a read may end inside a UTF-8
 character.
 """
@@ -117,9 +121,12 @@ class EventParser:
             self._data.append(value)
         elif key == b"event":
             self._name = value.decode("utf-8", "replace")
+        elif key == b"error":
+            self._name = "error"
+            self._data.append(value)
         return None
 
     def _dispatch(self) -> ServerSentEvent | None:
-        name, data = self._name or "message", self._data
+        name, data = self._name, self._data
         self._name, self._data = "", []
-        return ServerSentEvent(name, b"\n".join(data)) if data else None
+        return ServerSentEvent(name or "message", b"\n".join(data)) if data or name else None

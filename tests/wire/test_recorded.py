@@ -6,6 +6,7 @@ import pytest
 
 from lab.wire import format_named
 from lab.wire.events import (
+    CallPiece,
     Contradiction,
     ErrorEvent,
     Event,
@@ -46,7 +47,7 @@ CHAT_CASES: dict[str, tuple[bytes, list[Event]]] = {
     ),
     "a tool is called": (
         b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}}]}\n\n',
-        [OtherPiece("tool_calls")],
+        [CallPiece("tool_calls", 0, arguments="{}")],
     ),
     "sound": (b'data: {"choices":[{"delta":{"audio":{"transcript":"Hi"}}}]}\n\n', [OtherPiece("audio")]),
     "text and reason in one chunk": (
@@ -81,7 +82,7 @@ ANTHROPIC_CASES: dict[str, tuple[bytes, list[Event]]] = {
     "a tool is called": (
         b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
         b'"delta":{"type":"input_json_delta","partial_json":"{"}}\n\n',
-        [OtherPiece("tool_use")],
+        [CallPiece("tool_use", 0, arguments="{")],
     ),
     "an error in the stream": (
         b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n',
@@ -217,7 +218,7 @@ RESPONSES_CASES: dict[str, tuple[bytes, list[Event]]] = {
     "a tool is called": (
         sse("response.function_call_arguments.delta", '"output_index":0,"delta":"{}"')
         + sse("response.function_call_arguments.done", '"output_index":0,"arguments":"{}"'),
-        [OtherPiece("function_call_arguments")],
+        [CallPiece("function_call_arguments", 0, arguments="{}")],
     ),
     "a type that nobody knows": (sse("response.something.new", '"x":1'), [Opening()]),
 }
@@ -246,7 +247,7 @@ OLLAMA_CASES: dict[str, tuple[bytes, list[Event]]] = {
     ),
     "a tool is called": (
         b'{"model":"m","message":{"role":"assistant","content":"","tool_calls":[{"function":{}}]},"done":false}\n',
-        [OtherPiece("tool_calls")],
+        [CallPiece("tool_calls")],
     ),
     "an empty line": (b"\n" + OLLAMA, [Heartbeat(), Text("Hello")]),
     "half a line": (OLLAMA[:-20], [Unreadable("", b"")]),
