@@ -103,6 +103,7 @@ def test_every_line_has_its_ablation() -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.grid
 @pytest.mark.parametrize("number", VERSIONS)
 @pytest.mark.parametrize("names", WITHOUT, ids=way)
 def test_without_the_line_its_requirement_is_broken(

@@ -275,7 +275,7 @@ def test_a_taken_port_is_told_in_one_message(capsys: pytest.CaptureFixture[str])
         assert main(["serve", "--port", str(port)]) == ExitCode.NO_ENVIRONMENT
     (line,) = capsys.readouterr().err.splitlines()
     assert f"127.0.0.1:{port}" in line
-    assert "in use" in line
+    assert "listens there already" in line
 
 
 Change = Callable[[Path], object]

@@ -34,6 +34,7 @@ def _digest(text: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
+@pytest.mark.grid
 def test_an_environment_is_made_once_and_half_a_one_again(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +84,7 @@ def test_only_what_is_locked_is_installed(
         assert (folder / "package-lock.json").read_bytes() == NPM.lock.read_bytes()
 
 
+@pytest.mark.grid
 def test_what_pip_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that cannot be had is named, and the half-made folder is not taken for a whole one."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

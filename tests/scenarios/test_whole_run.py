@@ -59,7 +59,6 @@ class StageWithoutProxies:
         self._theatre = theatre
         self.model_url = theatre.model_url
         self.precedence = Precedence.SHARES
-        self.tls = None
 
     async def __aenter__(self) -> StageWithoutProxies:
         if self._theatre.at_start:
@@ -77,6 +76,9 @@ class StageWithoutProxies:
         if key.rpartition(":")[2] in self._theatre.refused:
             raise SetUpFault("nginx said no", "Correct it.")
         return self.model_url
+
+    def tls(self, _: str) -> None:
+        """None: the model server speaks clear text."""
 
     def told_only(self, door: int) -> str | None:
         """Nobody as a rule: all ways are one."""

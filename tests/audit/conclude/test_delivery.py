@@ -162,7 +162,7 @@ def test_what_the_probe_slept_through_is_held_against_no_path(name: str, *, with
     assert found([*[sample(reads, stalls=noted)] * 3, *control]).confidence is Confidence.CANNOT_TELL
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     name=st.sampled_from(sorted(PATHS)),
     interval=st.sampled_from([0.01, 0.02, 0.04, 0.08, 0.15]),
