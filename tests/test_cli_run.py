@@ -264,3 +264,15 @@ def test_a_bar_of_long_work_shows_the_time_that_is_left() -> None:
     progress.print(progress.get_renderable())
     assert "2/4" in out.getvalue()
     assert "left 0:0" in out.getvalue()
+
+
+def test_the_bar_of_a_run_shows_the_time_that_is_left() -> None:
+    """`lab run` has the bar of the other long commands, with its own words and count."""
+    out = io.StringIO()
+    case, other = discover(shipped_scenarios())[0].cases[:2]
+    with cli_run.LiveProgress(Console(file=out, width=160, force_terminal=True, color_system=None)) as progress:
+        progress.begins([case, other])
+        progress.played(case)
+    assert f"waiting for {other.id}" in out.getvalue()
+    assert "1/2" in out.getvalue()
+    assert " left " in out.getvalue()

@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn
 
 from lab import results as saved
 from lab.catalogue import Case, Scenario
 from lab.cli.folders import folder_of_run, lead_to
-from lab.cli.out import writing_to
+from lab.cli.out import progress_columns, writing_to
 from lab.cli.shell import RESULTS, run_until_stopped
 from lab.cli.terminal import print_line
 from lab.errors import EnvironmentFault, ExitCode, SetUpFault, Unavailable
@@ -38,10 +38,7 @@ class LiveProgress:
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            *progress_columns(),
             console=console,
             transient=True,
             # Into a file it would write nothing but an empty line.
