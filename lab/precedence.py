@@ -7,14 +7,17 @@ nothing.
 
 Warnings. A real-time thread that never waits would take a processor for itself. The kernel leaves ordinary processes a
 twentieth of the time even then (`sched_rt_runtime_us`); still, only what mostly waits may run so, and nothing that
-computes. The class is not passed on to what the thread starts; a nice value is. In a container, and for a container,
-the kernel may refuse the class to root as well (CONFIG_RT_GROUP_SCHED). Elsewhere than on Linux there is the nice value
-only.
+computes. Nor may many: where several probes had the class on two processors, the proxies that they measured stood still
+for up to a second, and were blamed for it. So one probe of this machine has it at a time; further ones get the nice
+value, beside which proxies go on. The class is not passed on to what the thread starts; a nice value is. In a
+container, and for a container, the kernel may refuse the class to root as well (CONFIG_RT_GROUP_SCHED). Elsewhere than
+on Linux there is the nice value only.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +26,9 @@ from lab.vocabulary import Precedence
 
 NICE = -10
 """The weight of nine ordinary processes."""
+
+_TURN = "\0token-stream-lab/real-time"
+"""In Linux's abstract namespace: no file, and free as soon as its process has ended, however that was."""
 
 Undo = Callable[[], None]
 
@@ -104,7 +110,29 @@ def _gain_real_time() -> Undo | None:
             # Only the privileged may take the mark away that keeps the class from children.
             os.sched_setscheduler(0, policy | os.SCHED_RESET_ON_FORK, parameters)
 
-    return undo if enter_real_time(0) else None
+    turn = _take_turn()
+    if turn is None:
+        return None
+    if not enter_real_time(0):
+        turn.close()
+        return None
+
+    def leave() -> None:
+        undo()
+        turn.close()
+
+    return leave
+
+
+def _take_turn() -> socket.socket | None:
+    """The right to the class, of which this machine has one: an address that nobody else has; None if it is taken."""
+    turn = socket.socket(socket.AF_UNIX)
+    try:
+        turn.bind(_TURN)
+    except OSError:
+        turn.close()
+        return None
+    return turn
 
 
 def _gain_nice() -> Undo | None:

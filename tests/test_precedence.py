@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+import lab.precedence
 from lab.precedence import NICE, enter_real_time, precedence
 from lab.vocabulary import Precedence
 
@@ -30,6 +31,25 @@ def test_the_thread_has_what_it_was_told_and_gives_it_back() -> None:
     assert (priority == 1) is (gained is Precedence.REAL_TIME)
     assert (nice <= NICE) is (gained is Precedence.NICE)
     assert standing() == before
+
+
+def test_one_at_a_time_has_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two probes that never wait would leave two processors to nobody, and the proxies between them stand still."""
+    monkeypatch.setattr(lab.precedence, "_TURN", f"\0token-stream-lab/test-{os.getpid()}")
+    monkeypatch.setattr(lab.precedence, "enter_real_time", lambda _: True)
+    gained: list[Precedence] = []
+
+    def further() -> None:
+        with precedence() as what:
+            gained.append(what)
+
+    with precedence() as first:
+        thread = threading.Thread(target=further)
+        thread.start()
+        thread.join()
+    further()
+    assert first is gained[1] is Precedence.REAL_TIME
+    assert gained[0] is not Precedence.REAL_TIME
 
 
 def test_it_is_given_back_whatever_happens() -> None:
