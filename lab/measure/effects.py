@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
-from lab.judge.causes import lost, well_before
+from lab.judge.causes import WELL_BEFORE, lost, well_before
 from lab.judge.endings import VISIBLE
 from lab.judge.exchanged import Exchanged
 from lab.judge.rules import ALWAYS_SOON, generations, lead, lead_in_words, went_on
@@ -57,10 +57,27 @@ def _cuts(made: Sequence[Exchanged]) -> Iterable[Effect]:
             yield Effect(f"{kind}-visible-{what.partition(' ')[0]}", _all(told, shown), f"{sentence} ({endings})")
         dead = [each for each in struck if well_before(each.reading)]
         whole = [each for each in dead if not set(lost(each.reading)) & set(well_before(each.reading))]
-        came = sum(each.verdict.received for each in dead)
-        written = sum(each.verdict.written or 0 for each in dead)
-        sentence = f"of the tokens written before a {words}, {came} of {written} came"
+        sentence = f"of the tokens written {WELL_BEFORE:g} s or more before a {words}, {_came(struck, early=True)} came"
+        if any(len(well_before(each.reading)) < len(_numbers(each)) for each in struck):
+            sentence += f"; of those written after that, {_came(struck, early=False)}"
         yield Effect(f"{kind}-tokens-arrive", _all(dead, whole), sentence)
+
+
+def _numbers(each: Exchanged) -> list[int]:
+    """Of the tokens that the model wrote."""
+    ledger = each.evidence.ledger
+    return [] if ledger is None else [token.number for token in ledger.tokens]
+
+
+def _came(struck: Sequence[Exchanged], *, early: bool) -> str:
+    """How many came, of how many that were written well before the death, or after that."""
+    came = written = 0
+    for each in struck:
+        before, missing = set(well_before(each.reading)), set(lost(each.reading))
+        asked = [number for number in _numbers(each) if (number in before) is early]
+        written += len(asked)
+        came += sum(number not in missing for number in asked)
+    return f"{came} of {written}"
 
 
 def _all(asked: Sequence[Exchanged], held: Sequence[Exchanged]) -> Holds:

@@ -142,7 +142,9 @@ class Tally:
         """The finding where none are, or where nobody knows of which."""
         where, dead = NAMES[self.watched], len(self.own)
         if not self.family:
-            return self._made(Found.UNKNOWN, f"no exchange came to the model server, so no timeout {where} can be told")
+            return self._made(
+                Found.UNKNOWN, f"no stream that waits so could be counted, so no timeout {where} can be told"
+            )
         if self.holding:
             return self._made(
                 Found.UNKNOWN,

@@ -130,7 +130,23 @@ def test_tokens_from_well_before_a_cut_are_counted() -> None:
     assert effect("rst-tokens-arrive", [whole]).answer is Holds.YES
     told = effect("rst-tokens-arrive", [whole, some])
     assert told.answer is Holds.NO
-    assert told.sentence == "of the tokens written before a RST, 16 of 20 came"
+    assert told.sentence == "of the tokens written 0.5 s or more before a RST, 16 of 20 came"
+
+
+def test_tokens_from_just_before_a_cut_are_told_apart() -> None:
+    """They may be lost with nobody to blame, and a sentence about all tokens must not pass them over."""
+    exchange = cut_by_the_model("death-fin", end=TransportEnd.SHORT_FIN)
+    ledger = exchange.evidence.ledger
+    assert ledger is not None
+    sudden = replace(ledger, fault_at=ledger.tokens[-1].at)
+    trace = exchange.evidence.trace
+    evidence = replace(
+        exchange.evidence, ledger=sudden, trace=replace(trace, reads=trace.reads[:-1], body=trace.body[:-1])
+    )
+    early = sum(token.at <= ledger.tokens[-1].at - 0.5 for token in ledger.tokens)
+    told = effect("fin-tokens-arrive", [Exchanged.alone(exchange.exchange, evidence)])
+    assert f"before a FIN, {early} of {early} came" in told.sentence
+    assert f"of those written after that, {9 - early} of {10 - early}" in told.sentence
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_deaths_are_counted_by_what_they_are_taken_for() -> None:
     assert deaths_words(DEATHS) == (
         "5 streams of the search died on the path: 3 of a timeout, 1 scattered, of faults, 1 not told"
     )
-    assert deaths_words(()) == "no stream of the search died on the path"
+    assert deaths_words(()) == "no stream of the search that could be counted died on the path"
 
 
 def test_the_histogram_has_a_bar_for_each_time_with_what_its_deaths_are() -> None:

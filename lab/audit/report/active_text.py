@@ -93,7 +93,7 @@ def change_words(mode: ModeFound) -> str:
 def deaths_words(terminations: Sequence[Termination]) -> str:
     """How many streams the path ended, and of what: deaths that agree are a timeout's, scattered ones are faults."""
     if not terminations:
-        return "no stream of the search died on the path"
+        return "no stream of the search that could be counted died on the path"
     kinds = Counter(termination.kind for termination in terminations)
     return f"{len(terminations)} streams of the search died on the path: {_counted(kinds)}"
 
