@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import typer
 
+import lab
 from lab.catalogue import Scenario, discover, shipped_scenarios
 from lab.catalogue.schema import Closed
 from lab.cli import app
@@ -147,3 +150,15 @@ def test_commands_are_commands(page: Path) -> None:
             command = COMMANDS.get_command(typer.Context(COMMANDS), name)
             assert command is not None, line
             command.make_context(name, options)
+
+
+def test_a_class_name_has_one_definition() -> None:
+    """Two things of one name in one package are one too many for whoever reads it."""
+    package = Path(lab.__file__).parent
+    names = Counter(
+        node.name
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, times in names.items() if times > 1] == []

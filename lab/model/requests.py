@@ -21,7 +21,7 @@ _READ_AT_ONCE = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Question:
+class Incoming:
     """One request.
 
     Args:
@@ -52,7 +52,7 @@ class RequestReader:
         self._aside = aside
         self._names = (f"unnamed-{number}" for number in count(1))
 
-    async def read(self, wire: WireFormat, request: web.Request, share: Share) -> Question:
+    async def read(self, wire: WireFormat, request: web.Request, share: Share) -> Incoming:
         """What a request to a wire format's endpoint says.
 
         Raises:
@@ -80,7 +80,7 @@ class RequestReader:
                 REQUEST_HEADER: Directive(request=_id_in_header(request)),
             }
         )
-        return Question(
+        return Incoming(
             said.request or next(self._names), arrived, asked, said.plan or Plan(), said.ledger, said.confirm
         )
 

@@ -53,7 +53,7 @@ from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book
 from lab.model.lookups import look_up, show
 from lab.model.refusals import Refusals
 from lab.model.reply import ReplyWriter, WrittenReply
-from lab.model.requests import Question, RequestReader
+from lab.model.requests import Incoming, RequestReader
 from lab.model.room import Full, Room, Share
 from lab.model.schedule import Shelf, compose, make_script
 from lab.model.steps import Schedule, Script
@@ -231,46 +231,46 @@ class ModelServer:
         with self._room.share() as share:
             response: Response | None = None
             try:
-                question = await self._reader.read(wire, request, share)
-                asked, plan = question.asked, question.plan
-                if question.ledger:
-                    return await self._answer_with_ledger(wire, question, share)
-                if question.confirm:
-                    return self._answer_with_clock(wire, question)
+                incoming = await self._reader.read(wire, request, share)
+                asked, plan = incoming.asked, incoming.plan
+                if incoming.ledger:
+                    return await self._answer_with_ledger(wire, incoming, share)
+                if incoming.confirm:
+                    return self._answer_with_clock(wire, incoming)
                 refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
                 background = asked.background and not refused
                 script = self._background.script(plan, asked) if background else make_script(plan, wire, asked)
                 share.take(_weight(script))
                 if background:
-                    opened = self._background.open(script, _version(request), question.arrived, stream=asked.stream)
+                    opened = self._background.open(script, _version(request), incoming.arrived, stream=asked.stream)
                     response, schedule = await opened
             except (BodyRefused, ValueError, Full) as error:
                 return self._refuse_for(error, wire, request)
             if response is not None:
                 with response.streaming():
-                    return await self._write(request, question.name, plan, schedule, question.arrived)
+                    return await self._write(request, incoming.name, plan, schedule, incoming.arrived)
             with await self._schedule(script, stream=asked.stream) as schedule:
-                return await self._write(request, question.name, plan, schedule, question.arrived)
+                return await self._write(request, incoming.name, plan, schedule, incoming.arrived)
 
-    async def _answer_with_ledger(self, wire: WireFormat, question: Question, share: Share) -> web.Response:
+    async def _answer_with_ledger(self, wire: WireFormat, incoming: Incoming, share: Share) -> web.Response:
         """A ledger as the answer's text: a path that passes nothing but questions shows by it what came.
 
         Raises:
             Full: there is no room for it.
         """
         pieces = list[bytes]()
-        for piece in self._book.read(question.ledger) or (b"[]",):
+        for piece in self._book.read(incoming.ledger) or (b"[]",):
             share.take(_COPIES * len(piece))
             pieces.append(piece)
             await asyncio.sleep(0)
         text = b"".join(pieces).decode()
-        return await self._aside.work(partial(text_reply, wire, question.asked, text))
+        return await self._aside.work(partial(text_reply, wire, incoming.asked, text))
 
-    def _answer_with_clock(self, wire: WireFormat, question: Question) -> web.Response:
+    def _answer_with_clock(self, wire: WireFormat, incoming: Incoming) -> web.Response:
         """A token has arrived; what the clock says is the answer's text."""
-        name, _, number = question.confirm.rpartition(":")
+        name, _, number = incoming.confirm.rpartition(":")
         known = self._book.confirm(name, int(number))
-        return text_reply(wire, question.asked, json.dumps({"now": time.monotonic(), "known": known}))
+        return text_reply(wire, incoming.asked, json.dumps({"now": time.monotonic(), "known": known}))
 
     async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
         if script.short:

@@ -135,7 +135,7 @@ class Remedy:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Complaint:
     """What a product says of a configuration that it refuses, and what its author has to do.
 
     Args:
@@ -170,7 +170,7 @@ class Product:
         writable: folders inside a container that it writes to, beside those for temporary files; empty at its start.
         prepare: shell commands to be run in a container before it.
         users: whom its official image knows as users; images that the lab builds know them too.
-        refusals: what it says of configurations that it refuses, the more particular first.
+        complaints: what it says of configurations that it refuses, the more particular first.
         programs: what its binary may be called; the first word of `version_command` if there is none.
         lookup: what stands for the binary inside its commands, quoted as a shell needs it; their first word if it is
             empty.
@@ -196,7 +196,7 @@ class Product:
     writable: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    complaints: tuple[Complaint, ...] = ()
     programs: tuple[str, ...] = ()
     lookup: str = ""
     at_home: AtHome = lambda text, _: text
@@ -230,7 +230,7 @@ class Product:
 
     def advice(self, said: str) -> str:
         """What to do about a configuration of which it said so; empty where that is not known."""
-        return next((refusal.remedy for refusal in self.refusals if refusal.says.search(said)), "")
+        return next((refusal.remedy for refusal in self.complaints if refusal.says.search(said)), "")
 
     def read_version(self, output: str) -> str | None:
         """The version in the output of `version_command`; None where it carries none."""

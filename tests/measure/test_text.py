@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.audit.report.active_text import Bar, change_words, deaths_words, histogram, reply_words
+from lab.audit.report.active_text import Bin, change_words, deaths_words, histogram, reply_words
 from lab.measure.findings import Holds, ModeFound, Termination, TerminationKind
 from lab.suite.exchange import Mode
 from lab.vocabulary import Delivery, Ending, Watched
@@ -32,9 +32,9 @@ def test_the_histogram_has_a_bar_for_each_time_with_what_its_deaths_are() -> Non
     """Up to 60 s in steps of 5 s: three on 60 s, one each on 15 s and 40 s."""
     assert histogram(()) == []
     assert histogram(DEATHS) == [
-        Bar(15.0, 1, 1 / 3, "1 scattered, of faults"),
-        Bar(40.0, 1, 1 / 3, "1 not told"),
-        Bar(60.0, 3, 1.0, "3 of a timeout"),
+        Bin(15.0, 1, 1 / 3, "1 scattered, of faults"),
+        Bin(40.0, 1, 1 / 3, "1 not told"),
+        Bin(60.0, 3, 1.0, "3 of a timeout"),
     ]
 
 

@@ -126,7 +126,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Bar:
+class Bin:
     """The deaths after about so many seconds of waiting.
 
     Args:
@@ -142,7 +142,7 @@ class Bar:
     words: str
 
 
-def histogram(terminations: Sequence[Termination]) -> list[Bar]:
+def histogram(terminations: Sequence[Termination]) -> list[Bin]:
     """When streams died, by what they had waited; empty without terminations."""
     if not terminations:
         return []
@@ -154,7 +154,7 @@ def histogram(terminations: Sequence[Termination]) -> list[Bar]:
         place = math.floor((each.waited + step / 5) / step) * step
         bars.setdefault(place, Counter())[each.kind] += 1
     most = max(bar.total() for bar in bars.values())
-    return [Bar(at, bar.total(), bar.total() / most, _counted(bar)) for at, bar in sorted(bars.items())]
+    return [Bin(at, bar.total(), bar.total() / most, _counted(bar)) for at, bar in sorted(bars.items())]
 
 
 def _counted(kinds: Counter[TerminationKind]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from lab.products._product import VERSION, DebianPackage, Product, Refusal, Remedy, Signs, Version, header
+from lab.products._product import VERSION, Complaint, DebianPackage, Product, Remedy, Signs, Version, header
 from lab.vocabulary import Trouble
 
 _LOOKUP = '"$(command -v apache2 || command -v httpd)"'
@@ -33,12 +33,12 @@ def _serve(path: str) -> list[str]:
 
 
 _REFUSALS = (
-    Refusal(
+    Complaint(
         re.compile("bad (?:user|group) name"),
         "There is no such user or group where it runs: write `User nobody` and `Group nogroup`, which the lab's images "
         "know.",
     ),
-    Refusal(
+    Complaint(
         re.compile("Invalid command|No MPM loaded"),
         "The lab runs a whole configuration, not a part that another file includes: load modules with `LoadModule`, "
         "as scenarios/recommended/apache/broken.conf does.",
@@ -64,7 +64,7 @@ PRODUCT = Product(
         headers=(header("server", rf"^apache{VERSION}"),),
         pages=(re.compile(r"<address>Apache(?:/([\w.]+))?"),),
     ),
-    refusals=_REFUSALS,
+    complaints=_REFUSALS,
     remedy=Remedy(
         "recommended.conf",
         {Trouble.TIMEOUT: ("ProxyTimeout",)},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from lab.products._product import DebianPackage, Product, Refusal, Remedy, Signs, Version
+from lab.products._product import Complaint, DebianPackage, Product, Remedy, Signs, Version
 from lab.vocabulary import Trouble
 
 
@@ -20,12 +20,12 @@ def _at_home(text: str, _: str) -> str:
 
 
 _REFUSALS = (
-    Refusal(
+    Complaint(
         re.compile("cannot find (?:user|group) id"),
         "There is no such user or group where it runs: take that line out, or name haproxy, which the lab's "
         "images know.",
     ),
-    Refusal(
+    Complaint(
         re.compile("could not resolve address"),
         "Your other hosts are not there: write ${MODEL} for the model server, and leave out what else is named.",
     ),
@@ -45,7 +45,7 @@ PRODUCT = Product(
     version_pattern=r"HAProxy version (\d+\.\d+\.\d+)",
     # It adds no header: only its own error pages show it.
     signs=Signs(pages=(re.compile(r"\A<html><body><h1>\d{3} [^<]+</h1>\s"),)),
-    refusals=_REFUSALS,
+    complaints=_REFUSALS,
     remedy=Remedy(
         "recommended.cfg",
         {

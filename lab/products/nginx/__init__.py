@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from lab.products._product import VERSION, DebianPackage, Product, Refusal, Remedy, Signs, Snippets, Version, header
+from lab.products._product import VERSION, Complaint, DebianPackage, Product, Remedy, Signs, Snippets, Version, header
 from lab.vocabulary import Trouble
 
 
@@ -33,29 +33,31 @@ def _at_home(text: str, folder: str) -> str:
 
 
 _REFUSALS = (
-    Refusal(
+    Complaint(
         re.compile('"pid" directive is duplicate'), "Take that line out: the lab gives each process its own pid file."
     ),
-    Refusal(re.compile('"daemon" directive is duplicate'), "Take that line out: the lab starts it in the foreground."),
-    Refusal(
+    Complaint(
+        re.compile('"daemon" directive is duplicate'), "Take that line out: the lab starts it in the foreground."
+    ),
+    Complaint(
         re.compile(r"get(?:pw|gr)nam\("),
         "There is no such user or group where it runs: take that line out, or name nginx or www-data, which the lab's "
         "images know.",
     ),
-    Refusal(
+    Complaint(
         re.compile('directive is not allowed here|no "events" section'),
         "The lab runs a whole configuration, not a part that another file includes: write `events {}`, and put what "
         "the file has into `http { server { ... } }`, as far as that is missing.",
     ),
-    Refusal(
+    Complaint(
         re.compile("host not found in"),
         "Your other hosts are not there: write ${MODEL} for the model server, and leave out what else is named.",
     ),
-    Refusal(
+    Complaint(
         re.compile("cannot load certificate"),
         "Write ${CERTIFICATE} for ssl_certificate and for ssl_certificate_key: the lab makes one.",
     ),
-    Refusal(
+    Complaint(
         re.compile(r"open\(\) .* failed \(2:"),
         "Put that file beside the configuration, and name it without a folder; the other files of that folder are "
         "copied along.",
@@ -91,7 +93,7 @@ PRODUCT = Product(
     snippets=Snippets("nginx", "/etc/nginx/snippets"),
     page=True,
     users=("nginx",),
-    refusals=_REFUSALS,
+    complaints=_REFUSALS,
     # Its workers serve as the user that `user` names, and what they write to is made theirs.
     capabilities=("CHOWN", "SETGID", "SETUID"),
     writable=("/var/lib/nginx", "/var/log/nginx"),
