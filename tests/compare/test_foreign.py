@@ -124,12 +124,14 @@ def test_throughput_stops_growing_where_the_server_has_no_more_room(
             assert way.rate.value <= min(level.at_once, 2) / endpoint.total(10)
 
 
+@pytest.mark.grid
 def test_throughput_that_grows_is_not_called_saturated(compare: Compare, tmp_path: Path) -> None:
     """An endpoint with room for all brings six times as many of six at once."""
     compare(Endpoint(pieces=10, first=0.15, interval=0.01), "--concurrency", "1,6")
     assert {growth.growing for growth in saved(tmp_path).growth} <= {Growing.GROWS, Growing.CANNOT_TELL}
 
 
+@pytest.mark.grid
 def test_answers_that_differ_in_length_are_not_compared_as_if_they_were_alike(compare: Compare, tmp_path: Path) -> None:
     """Words from 10 to 60, drawn at random: the pairs that differ are left out, counted, and no ratio is made up."""
     compare(Endpoint(pieces=(10, 60), interval=0.01), "--concurrency", "2")
@@ -220,6 +222,7 @@ def test_a_short_rate_limit_is_waited_for_once(compare: Compare, tmp_path: Path)
     assert len(endpoint.asked) == 2 + 4 + 1
 
 
+@pytest.mark.grid
 def test_an_endpoint_with_too_much_to_do_is_no_fault_of_the_batch_replies(compare: Compare, tmp_path: Path) -> None:
     """It answers 503 to every batch reply, which says nothing of the path's timeouts."""
     code, out, _ = compare(Endpoint(batch_status=503), "--concurrency", "1", "--program")

@@ -22,7 +22,6 @@ import aiohttp
 import httpx
 import pytest
 import pytest_asyncio
-from markers import grid
 from pydantic import TypeAdapter
 
 import lab
@@ -46,7 +45,7 @@ from .test_sdk_grid import IMPATIENT, TRUTHS
 from .told_right import Cell, fault_found
 from .ways import ASYNC, PATIENT, SYNC
 
-pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.engine, pytest.mark.grid, pytest.mark.asyncio(loop_scope="module")]
 
 RUN_LIMIT = 240.0
 
@@ -109,7 +108,7 @@ async def drive(python: str, cells: Sequence[dict[str, Any]]) -> list[dict[str, 
 
 @pytest.mark.parametrize(
     ("major", "route"),
-    grid([*product(["current"], ROUTES), *product(["older"], [DIRECT, *ROUTES[:2]])], quick=[("current", DEFAULT)]),
+    [*product(["current"], ROUTES), *product(["older"], [DIRECT, *ROUTES[:2]])],
 )
 async def test_no_silent_loss(testbed: Testbed, major: str, route: str) -> None:
     """Of every way and ending: nothing partial is called complete, nothing complete partial without a right reason."""

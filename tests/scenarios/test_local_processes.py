@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from markers import grid
 from own_scenario import LONG, write_scenario
 from processes import PLAY, await_line, end_of, messages, running
 
@@ -84,7 +85,7 @@ def test_a_killed_lab_leaves_no_process(tmp_path: Path, nginx: Binary, keeper_to
     assert [folder.path for folder in folders() if folder.owner.pid == process.pid] == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", grid([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], quick=[signal.SIGTERM]))
 def test_a_stopped_lab_leaves_nothing(tmp_path: Path, nginx: Binary, number: signal.Signals) -> None:
     """A signal ends it with one message; processes and folders are gone before it is."""
     scenario = write_scenario(tmp_path / "long", table=LONG)

@@ -45,6 +45,7 @@ def test_a_stopped_run_leaves_nothing(
     assert left_by(engine, process.pid) == []
 
 
+@pytest.mark.grid
 def test_kill_reaches_a_run_in_the_background(scenarios: Path, engine: docker.DockerClient) -> None:
     """A script's `lab run &` does not hear Ctrl-C; the script's `kill` must stop it all the same."""
     with running("run", scenarios, "--out", scenarios.parent / "out", in_background=True) as process:
@@ -55,7 +56,7 @@ def test_kill_reaches_a_run_in_the_background(scenarios: Path, engine: docker.Do
     assert left_by(engine, process.pid) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", grid([signal.SIGINT, signal.SIGHUP], quick=[signal.SIGINT]))
 def test_ten_signals_in_a_row_leave_nothing(
     scenarios: Path, engine: docker.DockerClient, number: signal.Signals
 ) -> None:
@@ -71,7 +72,7 @@ def test_ten_signals_in_a_row_leave_nothing(
     assert left_by(engine, process.pid) == []
 
 
-@pytest.mark.parametrize("phase", [START, PLAY])
+@pytest.mark.parametrize("phase", grid([START, PLAY], quick=[PLAY]))
 def test_what_a_killed_run_left_is_gone_after_the_next(
     scenarios: Path, engine: docker.DockerClient, phase: str
 ) -> None:
@@ -105,6 +106,7 @@ def test_clean_removes_what_a_killed_run_left(
     assert all(engine.images.get(image.reference) for image in images_in_use.values())
 
 
+@pytest.mark.grid
 def test_clean_of_everything_keeps_to_its_scope(
     engine: docker.DockerClient, images_in_use: Mapping[str, ImageInUse]
 ) -> None:
