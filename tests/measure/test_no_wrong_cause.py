@@ -16,6 +16,9 @@ are bounded, so that the test fails if the audit is right by never telling. The 
 the probe slept when the streams ended, and slept again when they were asked once more: the finding says so, and they
 must be very few.
 
+A third: a timeout must be `HIDDEN_BELOW` shorter than the one on the whole to be told from it, and a relay that was
+late by `TRUE` makes the two seem so much nearer; between these bounds "cannot tell" is allowed as well.
+
 The relay runs as a process of its own and notes how late it was. Where that was by more than `TRUE`, nobody knows what
 its timeouts were: that run does not count, whatever the audit said, and another is made. They must be few.
 """
