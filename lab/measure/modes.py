@@ -104,7 +104,7 @@ def _delivery(group: Sequence[Exchanged], plain: Sequence[Exchanged]) -> tuple[H
 
 def _cuts(group: Sequence[Exchanged], plain: Sequence[Exchanged]) -> tuple[Holds, str]:
     here, there = dict(_shown(group)), dict(_shown(plain))
-    both = [kind for kind in here if kind in there]
+    both = sorted(here.keys() & there.keys())
     if not both:
         return Holds.UNKNOWN, "cannot compare how a cut of the model's looks"
     other = [kind for kind in both if here[kind] is not there[kind]]

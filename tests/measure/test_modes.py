@@ -116,10 +116,12 @@ def test_what_one_exchange_of_two_shows_is_not_told() -> None:
     assert "one shows tokens held back and the other does not" in told["gzip"].sentence
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["as-planned", "the-other-way-round"])
 @pytest.mark.parametrize("way", ["gzip", "http-2", "slow-reader"])
-def test_a_cut_that_only_one_way_hides_is_a_change(way: str) -> None:
-    """The model's cut ends there as if the answer were whole."""
-    told = found(ways(hidden=way), no_timeouts())
+def test_a_cut_that_only_one_way_hides_is_a_change(way: str, turned: bool) -> None:
+    """The model's cut ends there as if the answer were whole; which exchange was over first changes no word."""
+    played = ways(hidden=way)
+    told = found([*reversed(played)] if turned else played, no_timeouts())
     assert told[way].changes is Holds.YES
     assert "a cut by FIN is not visible, a cut by RST is not visible" in told[way].change
     others = {"gzip", "http-2", "slow-reader"} - {way}
