@@ -40,7 +40,7 @@ With the SDKs of OpenAI and Anthropic it is one line, whichever way they raise o
 `lab.consume.sdk` has that and its asynchronous twin, and `watch` for who wants the SDK's own objects;
 `lab.consume.resume` goes on with a cut background response of OpenAI's, and `lab.consume.go_on` has the
 recipe for the formats that cannot resume. All of it needs Python's standard library and nothing else: an application
-that does not want the lab copies `lab/__init__.py`, `lab/errors.py`, `lab/consume` and `lab/wire`, under that name.
+installs it without the lab, as the distribution `wholeanswer`, and imports `wholeanswer.consume`.
 
 Warnings: some things are out of its hands.
 
@@ -56,7 +56,8 @@ Warnings: some things are out of its hands.
 
 from __future__ import annotations
 
-from lab.consume._answers import (
+from ..wire.tools import ToolCall
+from ._answers import (
     Answer,
     Complete,
     Failed,
@@ -65,11 +66,10 @@ from lab.consume._answers import (
     PartialReason,
     Refused,
     Retry,
-    ToolCall,
 )
-from lab.consume._consumer import Consumer
-from lab.consume._errors import Left
-from lab.consume._loops import aconsume, consume
+from ._consumer import Consumer
+from ._errors import Left
+from ._loops import aconsume, consume
 
 __all__ = [
     "Answer",

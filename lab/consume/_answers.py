@@ -7,10 +7,10 @@ would do.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from ..wire.tools import ToolCall
 
 
 class PartialReason(StrEnum):
@@ -75,31 +75,6 @@ class Retry(StrEnum):
     twice; if that must not be, do not ask again."""
     POINTLESS = "pointless"
     """It would end the same way. Change the request first: a higher limit, a valid key, a continuation."""
-
-
-@dataclass(frozen=True)
-class ToolCall:
-    """A call of a tool that the model asks the application for.
-
-    Args:
-        name: the tool.
-        arguments: as the model wrote them: a whole JSON object, or free text for a tool that takes such (OpenAI's
-            custom tools).
-        id: what the tool's result must name; empty where the wire format has none.
-    """
-
-    name: str
-    arguments: str
-    id: str = ""
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The arguments as an object.
-
-        Raises:
-            json.JSONDecodeError: they are free text.
-        """
-        return dict(json.loads(self.arguments))
 
 
 @dataclass(frozen=True)

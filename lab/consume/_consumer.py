@@ -7,12 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
-from lab.consume._answers import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused
-from lab.consume._calls import Calls
-from lab.consume._characters import Characters
-from lab.consume._errors import Left, in_words, is_timeout, is_unreachable
-from lab.wire import format_named
-from lab.wire.events import (
+from ..wire import format_named
+from ..wire.events import (
     CallPiece,
     ErrorEvent,
     Event,
@@ -24,9 +20,13 @@ from lab.wire.events import (
     Unreadable,
     Usage,
 )
-from lab.wire.format import shortened
+from ..wire.format import shortened
+from ..wire.tools import CALLED_A_TOOL, Calls
+from ._answers import Answer, Complete, Failed, FailedReason, Partial, PartialReason, Refused
+from ._characters import Characters
+from ._errors import Left, in_words, is_timeout, is_unreachable
 
-_log = logging.getLogger("lab.consume")
+_log = logging.getLogger(__package__)
 # Silent unless the application asks for it, as a library should be.
 _log.addHandler(logging.NullHandler())
 
@@ -45,10 +45,6 @@ _DECLARED = {
     FinishReason.LENGTH: PartialReason.TOKEN_LIMIT,
     FinishReason.CONTENT_FILTER: PartialReason.CONTENT_FILTER,
 }
-
-# An answer that ends by calling a tool is whole. Any other word that the wire format does not know, such
-# as `pause_turn`, `model_context_window_exceeded` or `error`, is no promise that it is.
-_WHOLE = {"tool_calls", "function_call", "tool_use"}
 
 # What a flaw amounts to while there is no text. A flaw that is not here stays partial: the model itself
 # says that it was stopped (its limit spent on reasoning, say), and asking again would not help.
@@ -239,7 +235,7 @@ class Consumer:
             return PartialReason.NO_FINISH_REASON, "the terminal marker came without a finish reason"
         if self._finish.reason in _DECLARED:
             return _DECLARED[self._finish.reason], f"the model says {self._finish.raw!r}"
-        if self._finish.reason is None and self._finish.raw not in _WHOLE:
+        if self._finish.reason is None and self._finish.raw not in CALLED_A_TOOL:
             return PartialReason.UNKNOWN_FINISH_REASON, f"the model says {self._finish.raw!r}"
         if self._calls.flaw():
             return PartialReason.TOOL_CALL, self._calls.flaw()

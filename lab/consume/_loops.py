@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Protocol
 
-from lab.consume._answers import Answer
-from lab.consume._consumer import Consumer, Headers
+from ._answers import Answer
+from ._consumer import Consumer, Headers
 
 
 def consume(

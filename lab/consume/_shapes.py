@@ -12,11 +12,11 @@ import json
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
-from lab.consume._answers import Answer, Failed, FailedReason
-from lab.consume._consumer import Consumer
-from lab.consume._errors import in_words, is_the_others_doing
-from lab.errors import BadInput
-from lab.wire import format_for_url
+from ..errors import BadInput
+from ..wire import format_for_url
+from ._answers import Answer, Failed, FailedReason
+from ._consumer import Consumer
+from ._errors import in_words, is_the_others_doing
 
 # Any would do for reading an error: the vendors' documents are alike in what counts.
 _ANY = "openai-chat"

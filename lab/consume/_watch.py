@@ -12,10 +12,10 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from lab.consume._answers import Answer, Complete
-from lab.consume._errors import Left, in_words
-from lab.consume._shapes import consumer_for, response_of
-from lab.errors import BadInput
+from ..errors import BadInput
+from ._answers import Answer, Complete
+from ._errors import Left, in_words
+from ._shapes import consumer_for, response_of
 
 _Item = TypeVar("_Item")
 

@@ -37,18 +37,18 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
-from lab.consume._answers import Answer, Refused, Retry
-from lab.consume._consumer import LARGEST, Consumer
-from lab.consume._loops import adrive, drive
-from lab.consume._shapes import answer_to, aopened, consumer_for, opened, response_of
-from lab.wire.format import BROKEN
-from lab.wire.sse import EventParser, ServerSentEvent
+from ..wire.format import BROKEN
+from ..wire.sse import EventParser, ServerSentEvent
+from ._answers import Answer, Refused, Retry
+from ._consumer import LARGEST, Consumer
+from ._loops import adrive, drive
+from ._shapes import answer_to, aopened, consumer_for, opened, response_of
 
 _WIRE_FORMAT = "openai-responses"
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled", "error"})
 
-_log = logging.getLogger("lab.consume")
+_log = logging.getLogger(__package__)
 
 
 class Bookmark:

@@ -38,10 +38,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
-from lab.consume._answers import Answer
-from lab.consume._loops import adrive, drive
-from lab.consume._shapes import answer_in, answer_to, aopened, consumer_for, opened, response_of
-from lab.consume._watch import AsyncWatchedStream, Incomplete, WatchedStream, awatch, watch
+from ._answers import Answer
+from ._loops import adrive, drive
+from ._shapes import answer_in, answer_to, aopened, consumer_for, opened, response_of
+from ._watch import AsyncWatchedStream, Incomplete, WatchedStream, awatch, watch
 
 __all__ = [
     "AsyncWatchedStream",

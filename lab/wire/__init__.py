@@ -12,8 +12,8 @@ import pkgutil
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from lab.errors import BadInput
-from lab.wire.format import WireFormat
+from ..errors import BadInput
+from .format import WireFormat
 
 
 def _discover() -> dict[str, WireFormat]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.wire import sse
-from lab.wire.calls import arguments_text
-from lab.wire.directive import find_directive
-from lab.wire.events import (
+from . import sse
+from .calls import arguments_text
+from .directive import find_directive
+from .events import (
     PROGRESS,
     CallPiece,
     ErrorEvent,
@@ -28,8 +28,8 @@ from lab.wire.events import (
     Text,
     Unreadable,
 )
-from lab.wire.foreign import checked, harmless, unreadable, unreadable_event
-from lab.wire.format import (
+from .foreign import checked, harmless, unreadable, unreadable_event
+from .format import (
     BROKEN,
     Ask,
     Asked,
@@ -43,7 +43,7 @@ from lab.wire.format import (
     read_usage,
     shortened,
 )
-from lab.wire.wanted import Wanted, arguments_of, choose_tool, read_schema, read_stop, read_tools
+from .wanted import Wanted, arguments_of, choose_tool, read_schema, read_stop, read_tools
 
 _REASONS = {
     FinishReason.STOP: "end_turn",

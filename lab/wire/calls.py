@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.wire.events import CallPiece
+from .events import CallPiece
 
 
 def read_calls(message: dict[str, Any], *, whole: bool = False) -> list[CallPiece]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from itertools import cycle
 from typing import Any
 
-from lab.wire.tokens import WORDS
+from .tokens import WORDS
 
 MOST_VALUES = 10_000
 """Values in one example; arrays within arrays grow fast."""

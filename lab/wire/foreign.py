@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.wire.events import PROGRESS, ErrorEvent, Event, Foreign, Heartbeat, Unreadable
-from lab.wire.format import BROKEN, compact, shortened
-from lab.wire.guess import BEAT_NAMES, find_text
+from .events import PROGRESS, ErrorEvent, Event, Foreign, Heartbeat, Unreadable
+from .format import BROKEN, compact, shortened
+from .guess import BEAT_NAMES, find_text
 
 _SOMEBODYS_OWN = "no format that is known"
 

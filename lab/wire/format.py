@@ -10,8 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lab.wire.events import Event, FinishReason, Usage
-from lab.wire.wanted import TEXT, Wanted
+from .events import Event, FinishReason, Usage
+from .wanted import TEXT, Wanted
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lab.wire.calls import read_calls
-from lab.wire.events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Reasoning, Text, Usage
-from lab.wire.format import read_usage
+from .calls import read_calls
+from .events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Reasoning, Text, Usage
+from .format import read_usage
 
 END_NAMES = frozenset({"done", "end", "complete", "finish", "message_end", "workflow_finished"})
 """Names of an event that say that the stream is over."""
@@ -37,22 +37,29 @@ _TEXT_FIELDS = (
     "parts",
     "output",
     "generated_text",
+    "data",
 )
 # Where these are a mere text they are a status message.
-_OBJECTS_ONLY = frozenset({"message", "choices", "candidates"})
+_OBJECTS_ONLY = frozenset({"message", "choices", "candidates", "data"})
 
 _THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
-_REASON_FIELDS = ("finish_reason", "stop_reason", "done_reason", "finishReason")
-_HOLDERS = ("delta", "message", "choices", "candidates")
+_REASON_FIELDS = ("finish_reason", "stop_reason", "done_reason", "finishReason", "stop_type")
+_HOLDERS = ("delta", "message", "choices", "candidates", "response_metadata", "details")
 _COUNTS = ("tokens", "completion_tokens", "output_tokens", "eval_count")
+
+_NOT_YET = "none"
+"""What llama.cpp says as the reason while it goes on."""
 
 _REASONS = {
     "stop": FinishReason.STOP,
     "end_turn": FinishReason.STOP,
     "eos_token": FinishReason.STOP,
+    "eos": FinishReason.STOP,
+    "word": FinishReason.STOP,
     "stop_sequence": FinishReason.STOP,
     "length": FinishReason.LENGTH,
     "max_tokens": FinishReason.LENGTH,
+    "limit": FinishReason.LENGTH,
     "content_filter": FinishReason.CONTENT_FILTER,
     "content-filter": FinishReason.CONTENT_FILTER,
     "refusal": FinishReason.CONTENT_FILTER,
@@ -70,7 +77,7 @@ def read_object(document: dict[str, Any], name: str = "") -> list[Event]:
     Raises:
         RecursionError: it is nested too deep.
     """
-    own = str(document.get("type") or document.get("event") or "").lower()
+    own = own_name(document)
     kind = name or own
     if document.get("error") or "error" in (name, own):
         return [_read_error(document)]
@@ -82,12 +89,22 @@ def read_object(document: dict[str, Any], name: str = "") -> list[Event]:
     events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text and not thinks else [])]
     events += [call for holder in _holders(document) for call in read_calls(holder)]
     raw = _find_field(document, _REASON_FIELDS)
-    if raw:
+    if raw and raw != _NOT_YET:
         events.append(Finish(_REASONS.get(raw.lower()), raw))
     events += _find_usage(document)
-    if document.get("done") is True or kind in END_NAMES:
+    if True in (document.get("done"), document.get("stop")) or kind in END_NAMES:
         events.append(Marker())
     return events or [Opening()]
+
+
+def own_name(document: dict[str, Any]) -> str:
+    """What an object calls itself, in lower case; empty where it does not."""
+    return str(document.get("type") or document.get("event") or "").lower()
+
+
+def has_reasons(document: dict[str, Any]) -> bool:
+    """Whether an object has a field for the reason why the model stopped, be it filled in or not."""
+    return any(name in holder for holder in _holders(document) for name in _REASON_FIELDS)
 
 
 def find_text(value: object) -> str:
@@ -96,7 +113,7 @@ def find_text(value: object) -> str:
         return value
     if isinstance(value, list):
         return "".join(find_text(item) for item in value)
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or value.get("thought") is True:
         return ""
     inner = ((field, value.get(field)) for field in _TEXT_FIELDS)
     texts = (find_text(item) for field, item in inner if not (field in _OBJECTS_ONLY and isinstance(item, str)))

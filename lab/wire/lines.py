@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lab.wire.format import compact
-from lab.wire.sse import BOM
+from .format import compact
+from .sse import BOM
 
 
 def write_line(document: object) -> bytes:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 
-from lab.wire.events import Event, FinishReason, Heartbeat, Text, Unreadable
-from lab.wire.format import BROKEN, Reply, shortened
-from lab.wire.guess import read_object
-from lab.wire.lines import LineParser, write_line
-from lab.wire.plain import PlainFormat, error_document, finish_document, text_document
+from .events import Event, FinishReason, Heartbeat, Text, Unreadable
+from .format import BROKEN, Reply, shortened
+from .guess import read_object
+from .lines import LineParser, write_line
+from .plain import Ends, PlainFormat, error_document, finish_document, text_document
 
 
 class Ndjson(PlainFormat):
@@ -54,29 +54,29 @@ class NdjsonReader:
 
     def __init__(self) -> None:
         self._parser = LineParser()
+        self._ends = Ends()
 
     def feed(self, data: bytes) -> list[Event]:
         """See `Reader.feed`."""
-        return [event for line in self._parser.feed(data) for event in _read_line(line)]
+        return [event for line in self._parser.feed(data) for event in self._read(line)]
 
     def close(self) -> list[Event]:
         """See `Reader.close`; a whole object counts without its line end."""
         tail = self._parser.tail
-        return _read_line(tail) if tail else []
+        return self._read(tail) if tail else []
 
-
-def _read_line(line: bytes) -> list[Event]:
-    if not line.strip():
-        return [Heartbeat()]
-    try:
-        document = json.loads(line)
-        if isinstance(document, str):
-            return [Text(document)] if document else [Heartbeat()]
-        if isinstance(document, dict):
-            return read_object(document)
-    except BROKEN as error:
-        return [Unreadable(f"no line of JSON: {error!r}", shortened(line))]
-    return [Unreadable("a line that is no JSON object", shortened(line))]
+    def _read(self, line: bytes) -> list[Event]:
+        if not line.strip():
+            return [Heartbeat()]
+        try:
+            document = json.loads(line)
+            if isinstance(document, str):
+                return [Text(document)] if document else [Heartbeat()]
+            if isinstance(document, dict):
+                return self._ends.take(document, read_object(document))
+        except BROKEN as error:
+            return [Unreadable(f"no line of JSON: {error!r}", shortened(line))]
+        return [Unreadable("a line that is no JSON object", shortened(line))]
 
 
 FORMAT = Ndjson()

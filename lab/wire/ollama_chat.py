@@ -14,9 +14,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.wire.calls import read_calls
-from lab.wire.directive import find_directive
-from lab.wire.events import (
+from .calls import read_calls
+from .directive import find_directive
+from .events import (
     ErrorEvent,
     Event,
     Finish,
@@ -27,8 +27,8 @@ from lab.wire.events import (
     Reasoning,
     Text,
 )
-from lab.wire.foreign import checked, harmless, unreadable, unreadable_event
-from lab.wire.format import (
+from .foreign import checked, harmless, unreadable, unreadable_event
+from .format import (
     BROKEN,
     Ask,
     Asked,
@@ -41,8 +41,8 @@ from lab.wire.format import (
     read_text,
     read_usage,
 )
-from lab.wire.lines import LineParser, write_line
-from lab.wire.wanted import Wanted, arguments_of, choose_tool, read_schema, read_stop, read_tools, refuse
+from .lines import LineParser, write_line
+from .wanted import Wanted, arguments_of, choose_tool, read_schema, read_stop, read_tools, refuse
 
 _REASONS = {
     FinishReason.STOP: "stop",

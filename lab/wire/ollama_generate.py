@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.wire.ollama_chat import OllamaChat
+from .ollama_chat import OllamaChat
 
 
 class OllamaGenerate(OllamaChat):

@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.wire import sse
-from lab.wire.calls import read_calls
-from lab.wire.directive import find_directive
-from lab.wire.events import (
+from . import sse
+from .calls import read_calls
+from .directive import find_directive
+from .events import (
     Event,
     Finish,
     FinishReason,
@@ -26,8 +26,8 @@ from lab.wire.events import (
     Text,
     Unreadable,
 )
-from lab.wire.foreign import checked, harmless, unreadable, unreadable_event
-from lab.wire.format import (
+from .foreign import checked, harmless, unreadable, unreadable_event
+from .format import (
     BROKEN,
     Ask,
     Asked,
@@ -40,8 +40,8 @@ from lab.wire.format import (
     read_usage,
     shortened,
 )
-from lab.wire.openai_errors import error_document, error_kind, error_of, read_error
-from lab.wire.openai_wanted import read_chat_wanted, write_call
+from .openai_errors import error_document, error_kind, error_of, read_error
+from .openai_wanted import read_chat_wanted, write_call
 
 _DONE = b"[DONE]"
 _REASONS = {

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.wire.directive import find_directive
-from lab.wire.format import Ask, Asked, Reply, compact, read_limit, read_request, read_stream
-from lab.wire.openai_chat import OpenAIChat, read_stream_options
-from lab.wire.openai_wanted import read_completions_wanted
+from .directive import find_directive
+from .format import Ask, Asked, Reply, compact, read_limit, read_request, read_stream
+from .openai_chat import OpenAIChat, read_stream_options
+from .openai_wanted import read_completions_wanted
 
 
 class OpenAICompletions(OpenAIChat):

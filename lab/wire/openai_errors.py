@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.wire.events import ErrorEvent
-from lab.wire.format import error_words
+from .events import ErrorEvent
+from .format import error_words
 
 _KINDS = {
     400: "invalid_request_error",

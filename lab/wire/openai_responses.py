@@ -17,15 +17,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.wire import sse
-from lab.wire.directive import find_directive
-from lab.wire.events import (
+from . import sse
+from .directive import find_directive
+from .events import (
     ErrorEvent,
     Event,
     FinishReason,
 )
-from lab.wire.foreign import unreadable
-from lab.wire.format import (
+from .foreign import unreadable
+from .format import (
     BROKEN,
     Ask,
     Asked,
@@ -36,8 +36,8 @@ from lab.wire.format import (
     read_stream,
     read_switch,
 )
-from lab.wire.openai_errors import error_document, error_kind, read_error
-from lab.wire.responses_documents import (
+from .openai_errors import error_document, error_kind, read_error
+from .responses_documents import (
     ended,
     item_id,
     output_item,
@@ -45,8 +45,8 @@ from lab.wire.responses_documents import (
     text_part,
     write_event,
 )
-from lab.wire.responses_reading import OpenAIResponsesReader, read_output, read_status
-from lab.wire.wanted import Wanted, arguments_of, choose_tool, read_schema, read_tools, refuse
+from .responses_reading import OpenAIResponsesReader, read_output, read_status
+from .wanted import Wanted, arguments_of, choose_tool, read_schema, read_tools, refuse
 
 _PART = {"output_index": 0, "content_index": 0}
 

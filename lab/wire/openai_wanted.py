@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
-from lab.wire.directive import texts_of
-from lab.wire.format import Reply
-from lab.wire.wanted import (
+from .directive import texts_of
+from .format import Reply
+from .wanted import (
     Wanted,
     arguments_of,
     choose_tool,

@@ -13,16 +13,35 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.wire.directive import find_directive
-from lab.wire.events import Event, Finish, FinishReason, Heartbeat, Marker, Opening, Unreadable
-from lab.wire.format import BROKEN, Ask, Asked, Reply, compact, read_limit, read_request, read_stream, shortened
-from lab.wire.guess import read_object
+from .directive import find_directive
+from .events import Event, Finish, FinishReason, Heartbeat, Marker, Opening, Unreadable
+from .format import BROKEN, Ask, Asked, Reply, compact, read_limit, read_request, read_stream, shortened
+from .guess import has_reasons, own_name, read_object
 
 _REASONS = {
     FinishReason.STOP: "stop",
     FinishReason.LENGTH: "length",
     FinishReason.CONTENT_FILTER: "content_filter",
 }
+
+
+class Ends:
+    """Whether the marker of one stream says by itself that the answer is whole.
+
+    In dialects that know no reasons (Dify, LangServe, the Vercel AI SDK) it does. Where an object has a field for the
+    reason, and none came, a hop may have made the marker up.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def take(self, document: dict[str, Any], events: list[Event], name: str = "") -> list[Event]:
+        """The events of one object, with a finish before a marker that stands for it."""
+        self._told = self._told or has_reasons(document)
+        if self._told or Marker() not in events:
+            return events
+        self._told = True
+        return [Finish(FinishReason.STOP, name or own_name(document) or "done"), *events]
 
 
 class PlainFormat:

@@ -2,7 +2,8 @@
 
 The model server writes JSON objects (see `lab.wire.plain`) and ends with the event `done`. Of others, data
 that is no JSON object is text as it stands, and a JSON string is the text in it; `data: [DONE]`, an event
-named `done`, `end`, `complete` or `finish`, and `"done":true` are read as markers.
+named `done`, `end`, `complete` or `finish`, and `"done":true` are read as markers; and as the reason too, where no
+object of the stream has had a field for one.
 
 Warning: data that begins like an object and is none counts as broken only in a stream that has sent
 objects before. In a stream of bare text it is a piece of code.
@@ -13,12 +14,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.wire import sse
-from lab.wire.events import ErrorEvent, Event, FinishReason, Heartbeat, Marker, Unreadable
-from lab.wire.foreign import unreadable
-from lab.wire.format import BROKEN, Reply, compact, shortened
-from lab.wire.guess import read_object
-from lab.wire.plain import PlainFormat, error_document, finish_document, text_document
+from . import sse
+from .events import ErrorEvent, Event, FinishReason, Heartbeat, Marker, Opening, Unreadable
+from .foreign import unreadable
+from .format import BROKEN, Reply, compact, shortened
+from .guess import read_object
+from .plain import Ends, PlainFormat, error_document, finish_document, text_document
+
+_MESSAGE = "messages"
+"""The name of LangGraph's events with a piece of a message; its other lists repeat the whole so far."""
 
 
 class PlainSse(PlainFormat):
@@ -60,6 +64,7 @@ class PlainSseReader:
     def __init__(self) -> None:
         self._parser = sse.EventParser()
         self._sends_objects = False
+        self._ends = Ends()
 
     def feed(self, data: bytes) -> list[Event]:
         """See `Reader.feed`."""
@@ -79,7 +84,7 @@ class PlainSseReader:
         if isinstance(item, sse.Comment):
             return [Heartbeat()]
         if item.data.strip() == b"[DONE]":
-            return [Marker()]
+            return self._ends.take({}, [Marker()], "[DONE]")
         try:
             return self._read_data(item.data.decode(), "" if item.name == "message" else item.name.lower())
         except BROKEN as error:
@@ -89,7 +94,9 @@ class PlainSseReader:
         document = _parse(data)
         if isinstance(document, dict):
             self._sends_objects = True
-            return read_object(document, name)
+            return self._ends.take(document, read_object(document, name), name)
+        if name == _MESSAGE and isinstance(document, list) and document and isinstance(document[0], dict):
+            return self._ends.take(document[0], _read_message(document[0]), name)
         if isinstance(document, list) and any(isinstance(item, dict) for item in document):
             return [unreadable("a list, in which this format has no text", data.encode())]
         if self._sends_objects and data.lstrip().startswith("{"):
@@ -98,7 +105,13 @@ class PlainSseReader:
         if name == "error":
             return [ErrorEvent("error", text)]
         # An event's name says the same of a bare text as of an object.
-        return read_object({"text": text}, name) if text else read_object({}, name or "ping")
+        events = read_object({"text": text}, name) if text else read_object({}, name or "ping")
+        return self._ends.take({}, events, name)
+
+
+def _read_message(message: dict[str, Any]) -> list[Event]:
+    """The events of LangGraph's pair of a message and where it is from; only those of a model are its answer."""
+    return read_object(message) if message.get("type") == "AIMessageChunk" else [Opening()]
 
 
 def _parse(data: str) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.wire import sse
-from lab.wire.events import FinishReason
-from lab.wire.format import Reply, compact
+from . import sse
+from .events import FinishReason
+from .format import Reply, compact
 
 STOPPED_EARLY = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
 

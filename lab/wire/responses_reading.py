@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from lab.wire import sse
-from lab.wire.events import (
+from . import sse
+from .events import (
     PROGRESS,
     CallPiece,
     Contradiction,
@@ -23,10 +23,10 @@ from lab.wire.events import (
     Text,
     Unreadable,
 )
-from lab.wire.foreign import checked, harmless, unreadable_event
-from lab.wire.format import BROKEN, error_words, read_text, read_usage, shortened
-from lab.wire.openai_errors import error_of, read_error
-from lab.wire.responses_documents import STOPPED_EARLY
+from .foreign import checked, harmless, unreadable_event
+from .format import BROKEN, error_words, read_text, read_usage, shortened
+from .openai_errors import error_of, read_error
+from .responses_documents import STOPPED_EARLY
 
 _REASONS_READ = {word: reason for reason, word in STOPPED_EARLY.items()}
 

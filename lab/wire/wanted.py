@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from lab.wire.examples import example
+from .examples import example
 
 LONGEST = 64 * 2**10
 """Characters of JSON in an answer."""

@@ -9,6 +9,7 @@ import httpx
 import openai
 import pytest
 import pytest_asyncio
+from hops import HOPS
 from markers import grid
 
 from lab.catalogue import load_scenario, shipped_scenarios
@@ -135,7 +136,7 @@ def test_a_bookmark_finds_the_whole_later(model: str) -> None:
 
 
 DEFAULT, IMPATIENT = "nginx-1.26 default", "nginx-1.26 with a timeout of 2 s"
-ROUTES = [DEFAULT, IMPATIENT, *sorted(PROXIES)]
+ROUTES = [DEFAULT, IMPATIENT, *sorted(HOPS)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Mapping
 import httpx
 import pytest
 import pytest_asyncio
+from hops import HOPS
 from markers import grid
 
 from lab.catalogue import load_scenario, shipped_scenarios
 from lab.consume import Answer, Complete, Consumer, Partial, PartialReason
 from lab.plan import PLAN_HEADER
-from lab.products import PROXIES
 from lab.testbed.containers import Containers
 from lab.testbed.images import ImageInUse
 from lab.testbed.testbed import Target, Testbed
@@ -52,7 +52,7 @@ async def ask(client: httpx.AsyncClient, url: str, wire_format: str, plan: str) 
 
 @pytest.mark.parametrize("wire_format", grid(sorted(FORMATS), quick=["openai-chat"]))
 @pytest.mark.parametrize("fault", ["fin", "rst"])
-@pytest.mark.parametrize("proxy", sorted(PROXIES))
+@pytest.mark.parametrize("proxy", sorted(HOPS))
 async def test_a_cut_after_k_tokens_is_partial_with_k_tokens(
     testbed: Testbed, proxy: str, fault: str, wire_format: str
 ) -> None:
@@ -67,7 +67,7 @@ async def test_a_cut_after_k_tokens_is_partial_with_k_tokens(
 
 
 @pytest.mark.parametrize("wire_format", grid(sorted(FORMATS), quick=["openai-chat"]))
-@pytest.mark.parametrize("proxy", sorted(PROXIES))
+@pytest.mark.parametrize("proxy", sorted(HOPS))
 async def test_a_whole_answer_is_complete(testbed: Testbed, proxy: str, wire_format: str) -> None:
     """The control: behind the same proxies, an answer that was not cut is whole."""
     async with httpx.AsyncClient(timeout=60) as client:

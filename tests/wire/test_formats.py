@@ -24,13 +24,19 @@ NO_OPENING = {"openai-completions", "ollama-chat", "ollama-generate", "sse", "nd
 ONE_END = {"ollama-chat", "ollama-generate", "openai-responses"}
 """Formats in which one event is reason and marker."""
 
+ALONE: dict[str, list[Event]] = {
+    **{name: [] for name in ONE_END},
+    **{name: [Finish(FinishReason.STOP, "done"), Marker()] for name in ("sse", "ndjson")},
+}
+"""What the marker alone says: in the plain formats, where no reason was to be expected, that the answer is whole."""
+
 # What is written, and what must be read back: the events that any format has to be able to say.
 ROUND_TRIPS: dict[str, tuple[Callable[[WireFormat], bytes], Callable[[WireFormat], list[Event]]]] = {
     "opening": (lambda wire: wire.opening(REPLY), lambda wire: [] if wire.name in NO_OPENING else [Opening()]),
     "text": (lambda wire: wire.text(REPLY, TEXT), lambda _: [Text(TEXT)]),
     "text that JSON escapes": (lambda wire: wire.text(REPLY, '"\\\n\u2028é'), lambda _: [Text('"\\\n\u2028é')]),
     "heartbeat": (lambda wire: wire.heartbeat(), lambda _: [Heartbeat()]),
-    "marker": (lambda wire: wire.marker(REPLY), lambda wire: [] if wire.name in ONE_END else [Marker()]),
+    "marker": (lambda wire: wire.marker(REPLY), lambda wire: ALONE.get(wire.name, [Marker()])),
     # Ollama's errors have no kind but one.
     "error": (
         lambda wire: wire.error_event(wire.error_kind(500), "words"),

@@ -74,7 +74,7 @@ def check(events: list[Event]) -> None:
 
 
 @EveryFormat
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_a_mutated_stream_never_makes_a_reader_raise(wire: WireFormat, data: st.DataObject) -> None:
     """The format's own stream and every vendor's, spoilt anywhere, cut anywhere."""
@@ -83,7 +83,7 @@ def test_a_mutated_stream_never_makes_a_reader_raise(wire: WireFormat, data: st.
 
 
 @EveryFormat
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_document_of_any_shape_never_makes_a_reader_raise(wire: WireFormat, data: st.DataObject) -> None:
     """The format's own document with any value in any one place of it."""
@@ -124,7 +124,7 @@ def test_documents_nested_too_deep_are_no_exception(wire: WireFormat, depth: int
 
 
 @EveryFormat
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_a_stream_that_is_cut_short_never_ends_by_itself(wire: WireFormat, data: st.DataObject) -> None:
     """Every proper prefix up to the last event's content is without a marker."""

@@ -256,9 +256,12 @@ OLLAMA_CASES: dict[str, tuple[bytes, list[Event]]] = {
 SSE_CASES: dict[str, tuple[bytes, list[Event]]] = {
     "bare text": (
         b"data: Hel\n\ndata: lo {\n\ndata: {\n\ndata: 5\n\ndata: [DONE]\n\n",
-        [Text("Hel"), Text("lo {"), Text("{"), Text("5"), Marker()],
+        [Text("Hel"), Text("lo {"), Text("{"), Text("5"), Finish(FinishReason.STOP, "[DONE]"), Marker()],
     ),
-    "JSON strings": (b'data: "Hel\\n"\n\nevent: end\ndata:\n\n', [Text("Hel\n"), Marker()]),
+    "JSON strings": (
+        b'data: "Hel\\n"\n\nevent: end\ndata:\n\n',
+        [Text("Hel\n"), Finish(FinishReason.STOP, "end"), Marker()],
+    ),
     "a line break as text": (b"data:\ndata:\n\n", [Text("\n")]),
     "nothing at all": (b"data:\n\n", [Heartbeat()]),
     "a chat's deltas and a named end": (
@@ -269,12 +272,45 @@ SSE_CASES: dict[str, tuple[bytes, list[Event]]] = {
     "a user interface's parts (Vercel)": (
         b'data: {"type":"start"}\n\ndata: {"type":"reasoning-delta","id":"0","delta":"Hm"}\n\n'
         b'data: {"type":"text-delta","id":"1","delta":"Hi"}\n\ndata: {"type":"finish"}\n\ndata: [DONE]\n\n',
-        [Opening(), Reasoning("Hm"), Text("Hi"), Marker(), Marker()],
+        [Opening(), Reasoning("Hm"), Text("Hi"), Finish(FinishReason.STOP, "finish"), Marker(), Marker()],
     ),
     "a token with its details (Hugging Face)": (
         b'data: {"token":{"id":1,"text":"Hi","special":false},"generated_text":"Hi","details":'
         b'{"finish_reason":"length"}}\n\n',
-        [Text("Hi")],
+        [Text("Hi"), LENGTH],
+    ),
+    "a marker where a reason was to be expected": (
+        b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}\n\ndata: [DONE]\n\n',
+        [Text("Hi"), Marker()],
+    ),
+    "Dify's chat": (
+        b'data: {"event":"message","answer":"Hi"}\n\ndata: {"event":"message_end","metadata":{}}\n\n',
+        [Text("Hi"), Finish(FinishReason.STOP, "message_end"), Marker()],
+    ),
+    "Dify's workflow": (
+        b'event: ping\n\ndata: {"event":"text_chunk","data":{"text":"Hi"}}\n\n'
+        b'data: {"event":"workflow_finished","data":{"outputs":{"text":"Hi"}}}\n\n',
+        [Heartbeat(), Text("Hi"), Finish(FinishReason.STOP, "workflow_finished"), Marker()],
+    ),
+    "LangServe": (
+        b'event: metadata\ndata: {"run_id":"1"}\n\nevent: data\ndata: {"content":"Hi","response_metadata":{}}\n\n'
+        b"event: end\n\n",
+        [Opening(), Text("Hi"), Finish(FinishReason.STOP, "end"), Marker()],
+    ),
+    "LangGraph's messages": (
+        b'event: messages\ndata: [{"type":"human","content":"Say hi"},{"langgraph_node":"a"}]\n\n'
+        b'event: messages\ndata: [{"type":"AIMessageChunk","content":"Hi","response_metadata":{}},{}]\n\n'
+        b"event: end\ndata: null\n\n",
+        [Opening(), Text("Hi"), Finish(FinishReason.STOP, "end"), Marker()],
+    ),
+    "llama.cpp's own": (
+        b'data: {"content":"Hi","stop":false,"stop_type":"none"}\n\n'
+        b'data: {"content":"","stop":true,"stop_type":"limit"}\n\n',
+        [Text("Hi"), Finish(FinishReason.LENGTH, "limit"), Marker()],
+    ),
+    "Gemini's thoughts": (
+        b'data: {"candidates":[{"content":{"parts":[{"text":"Hm","thought":true}]}}]}\n\n',
+        [Opening()],
     ),
     "Gemini": (
         b'data: {"candidates":[{"content":{"parts":[{"text":"Hi"}],"role":"model"},"finishReason":"STOP"}]}\n\n',
@@ -289,7 +325,7 @@ SSE_CASES: dict[str, tuple[bytes, list[Event]]] = {
     ),
     "an error at the top": (b'data: {"error":"gone"}\n\n', [ErrorEvent("error", "gone")]),
     "bytes that are no UTF-8": (b"data: \xff\n\n", [Unreadable("", b"")]),
-    "an end without its empty line": (b"event: done\ndata: {}", [Marker()]),
+    "an end without its empty line": (b"event: done\ndata: {}", [Finish(FinishReason.STOP, "done"), Marker()]),
 }
 
 NDJSON_CASES: dict[str, tuple[bytes, list[Event]]] = {

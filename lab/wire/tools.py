@@ -4,9 +4,38 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
-from lab.consume._answers import ToolCall
-from lab.wire.events import CallPiece
+from .events import CallPiece
+
+CALLED_A_TOOL = frozenset({"tool_calls", "function_call", "tool_use"})
+"""Finish reasons of answers that end by calling a tool: they are whole. Any other word that a wire format does not
+know, such as `pause_turn`, `model_context_window_exceeded` or `error`, is no promise that an answer is."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of a tool that the model asks the application for.
+
+    Args:
+        name: the tool.
+        arguments: as the model wrote them: a whole JSON object, or free text for a tool that takes such (OpenAI's
+            custom tools).
+        id: what the tool's result must name; empty where the wire format has none.
+    """
+
+    name: str
+    arguments: str
+    id: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The arguments as an object.
+
+        Raises:
+            json.JSONDecodeError: they are free text.
+        """
+        return dict(json.loads(self.arguments))
 
 
 @dataclass
