@@ -240,6 +240,7 @@ class Evidence:
         path: what was asked for.
         refusals: what the model server was asked for and did not serve, by this request or by none, where it never
             had this one to answer.
+        late: seconds after its time at which it began, or at which what it was to meet happened.
     """
 
     wire_format: str
@@ -250,6 +251,7 @@ class Evidence:
     confirmed: dict[int, float] = field(default_factory=dict)
     path: str = ""
     refusals: tuple[Refusal, ...] = ()
+    late: float = 0.0
 
     @property
     def refused(self) -> Refusal | None:

@@ -25,12 +25,14 @@ class Variant(StrEnum):
 
 
 class Group(StrEnum):
-    """The failure modes that streaming adds to a batch call, the choice between both, and what to deploy."""
+    """The failure modes that streaming adds to a batch call, those of many at once or of change, and what to deploy."""
 
     BUFFERING = "buffering"
     TIMEOUTS = "timeouts"
     PARTIAL = "partial"
     CHOICE = "choice"
+    LOAD = "load"
+    CHANGE = "change"
     RECOMMENDED = "recommended"
 
 
@@ -53,6 +55,9 @@ class Requirement(StrEnum):
     GENERATES_ONCE = "generates-once"
     MOVES_THE_FIRST_TOKEN_FORWARD = "moves-the-first-token-forward"
     MAKES_PARTIAL_ANSWERS_VISIBLE = "makes-partial-answers-visible"
+    SERVES_OTHERS_MEANWHILE = "serves-others-meanwhile"
+    SURVIVES_A_RELOAD = "survives-a-reload"
+    REUSES_CONNECTIONS = "reuses-connections"
 
 
 class State(StrEnum):
@@ -118,6 +123,10 @@ class Flag(StrEnum):
     """The answer was whole with a reason, and the terminal marker never came."""
     FINISH_MISSING = "finish-missing"
     """The terminal marker came without any reason."""
+    FINISH_UNKNOWN = "finish-unknown"
+    """The reason is one that the wire format does not know."""
+    CALL_BROKEN = "call-broken"
+    """The answer ends with a call of a tool whose arguments are not whole."""
     ALSO_ENDED = "also-ended"
     """An error event came, and a reason or a marker too."""
     RETRIED = "retried"
@@ -170,6 +179,8 @@ class Saved(StrEnum):
     ACTIVE_AUDIT = "active-audit"
     CLIENTS = "clients"
     COMPARISON = "comparison"
+    LOAD = "load"
+    PROOF = "proof"
 
 
 class Outcome(StrEnum):

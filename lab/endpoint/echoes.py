@@ -343,7 +343,7 @@ def _has_escapes(raw: bytes) -> bool:
 
 def _undone(match: re.Match[bytes]) -> bytes:
     """A letter or digit in place of its escape, or nothing to speak of, and as long."""
-    character = _character({name: value.decode() for name, value in match.groupdict().items() if value})
+    character = _character({name: value.decode("latin-1") for name, value in match.groupdict().items() if value})
     kept = character.encode() if character.isascii() and character.isalnum() else b"\0"
     return kept.ljust(len(match[0]), b"\0")
 

@@ -14,6 +14,9 @@ from lab.plan import FaultKind
 from lab.vocabulary import Cause, Delivery, Ending
 from lab.wire.events import FinishReason
 
+DEATH_SEEN = 5.0
+"""Seconds after a model's death by which the client must have been told; Envoy takes one (`delayed_close_timeout`)."""
+
 WELL_BEFORE = 0.5
 """Seconds. What the model wrote so long before its death had the time to get through any path that hands
 tokens on at once, on the busiest machine; what it wrote later may be lost with nobody to blame."""

@@ -4,8 +4,9 @@ Strategy. Probe and model server both note when they did not run (`lab.pulse`), 
 token missed its time, and how long the request was on its way. That can spoil two things: what is known of delivery
 (the delivery rules say so themselves), and every ending that a wait decides, for a wait that was longer, or a silence
 that was shorter, than the plan asked for may have brought it about. A reply that is corrupt, or an error that the model
-itself sent, is so at any speed; what the path ended before the planned wait was over, no longer wait has ended; and a
-clean end on half an answer hides the death that came before it, whatever brought it about.
+itself sent, is so at any speed, and so is a client that waits on and on for a dead model; what the path ended before
+the planned wait was over, no longer wait has ended; and a clean end on half an answer hides the death that came before
+it, whatever brought it about.
 
 The bound is an upper one: lateness is added up over the whole exchange, although only that of one wait counts. It can
 make too many exchanges doubtful and never too few. Where nobody was late, nothing is in doubt.
@@ -15,10 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
 from lab.evidence import Evidence, TransportEnd
+from lab.judge.causes import DEATH_SEEN
 from lab.judge.endings import WHOLE
 from lab.judge.verdict import Verdict
+from lab.plan import FaultKind
 from lab.vocabulary import Delivery, Ending
 
 MARGIN = 0.25
@@ -51,32 +55,42 @@ class Doubt:
         delivery: what is said about how its tokens came.
         ending: what is said about how and when it ended.
         cut: what is said about whether its client can see that the model died.
+        stop: what is said about whether the model learnt that its client had left.
+        wait: what is said about how long the request was on its way.
     """
 
     delivery: str = ""
     ending: str = ""
     cut: str = ""
+    stop: str = ""
+    wait: str = ""
 
 
 def doubt_of(evidence: Evidence, verdict: Verdict) -> Doubt:
     """What about a verdict the lateness of probe and model server can explain."""
     if evidence.trace.end is TransportEnd.LEFT and evidence.ledger is None and evidence.plan is not None:
         why = "the request was still on its way when the client left"
-        return Doubt(ending=why, cut=why)
+        return Doubt(ending=why, cut=why, stop=why, wait=why)
     late = lateness(evidence)
-    at_any_speed = verdict.ending in _AT_ANY_SPEED or (verdict.ending in _BY_THE_PATH and ended_too_soon(evidence))
+    too_soon = verdict.ending in _BY_THE_PATH and ended_too_soon(evidence)
+    at_any_speed = verdict.ending in _AT_ANY_SPEED or too_soon or _after_death(evidence) > DEATH_SEEN + late
     ending = _in_words(evidence) if late > MARGIN and not at_any_speed else ""
-    cut = "" if verdict.ending is Ending.SILENTLY_TRUNCATED and _after_its_death(evidence) else ending
+    cut = "" if verdict.ending is Ending.SILENTLY_TRUNCATED and _after_death(evidence) > 0 else ending
+    # Nobody is late by the rest of an answer: a model that came to its end for nobody was never told.
+    stop = "" if evidence.ledger is not None and evidence.ledger.client_left is None else ending
+    wait = _in_words(evidence) if late - _on_its_way(evidence) > MARGIN else ""
     if verdict.late:
-        return Doubt(f"nothing tells how its tokens came, for {_who(evidence)} was late itself", ending, cut)
+        return Doubt(
+            f"nothing tells how its tokens came, for {_who(evidence)} was late itself", ending, cut, stop, wait
+        )
     # What ended too early to show anything, a wait may have ended.
     early = verdict.ending not in WHOLE and verdict.delivery in (Delivery.NONE, Delivery.UNPROVEN)
-    return Doubt(ending if early else "", ending, cut)
+    return Doubt(ending if early else "", ending, cut, stop, wait)
 
 
 def lateness(evidence: Evidence) -> float:
     """By how much a wait of the exchange may have been longer than planned, in seconds, with no path to blame."""
-    ours = _probe_stalled(evidence) + max(behind_schedule(evidence), _model_stalled(evidence))
+    ours = _probe_stalled(evidence) + max(behind_schedule(evidence), _model_stalled(evidence)) + evidence.late
     return ours + _on_its_way(evidence)
 
 
@@ -111,15 +125,15 @@ def ended_too_soon(evidence: Evidence) -> bool:
     return last.number < plan.tokens and ended - last.at < plan.due(last.number + 1) - plan.due(last.number)
 
 
-def _after_its_death(evidence: Evidence) -> bool:
-    """Whether the reply ended once the model had died: half an answer is there then.
+def _after_death(evidence: Evidence) -> float:
+    """Seconds after the model's death at which the reply ended; less than 0 before it, or if it did not die.
 
     What the probe saw as it woke may have come at any time of its sleep.
     """
     ledger, trace = evidence.ledger, evidence.trace
-    if ledger is None or ledger.fault_at is None:
-        return False
-    return trace.ended - trace.stalled(ledger.fault_at, trace.ended) > ledger.fault_at
+    if ledger is None or ledger.fault_at is None or ledger.fault.startswith(FaultKind.FREEZE):
+        return -inf
+    return trace.ended - trace.stalled(ledger.fault_at, trace.ended) - ledger.fault_at
 
 
 def spared(evidence: Evidence) -> str:
@@ -129,6 +143,8 @@ def spared(evidence: Evidence) -> str:
     that it survives the whole.
     """
     plan, ledger = evidence.plan, evidence.ledger
+    if evidence.late > MARGIN:
+        return f"what it was to meet was {evidence.late:.2f} s from its time"
     if plan is None or ledger is None or plan.lockstep or not evidence.stream:
         return ""
     planned = lasted = 0.0
@@ -166,6 +182,7 @@ def _in_words(evidence: Evidence) -> str:
         ("the probe stopped for {} in all", _probe_stalled(evidence)),
         ("the model server stopped for {} in all", _model_stalled(evidence)),
         ("a token left {} late", behind_schedule(evidence)),
+        ("it began {} late", evidence.late),
         ("the request was on its way for {}", _on_its_way(evidence)),
     )
     return ", ".join(words.format(f"{seconds * 1e3:,.0f} ms") for words, seconds in late if seconds >= TOLD)

@@ -16,8 +16,9 @@ from lab.evidence import Evidence, Trace
 from lab.plan import Plan
 from lab.probe.body import BodyReader, Piece
 from lab.wire import format_named
-from lab.wire.events import PROGRESS, Contradiction, ErrorEvent, Finish, Heartbeat, Marker, Unreadable
+from lab.wire.events import PROGRESS, CallPiece, Contradiction, ErrorEvent, Finish, Heartbeat, Marker, Unreadable
 from lab.wire.tokens import Stamp
+from lab.wire.tools import Calls
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Facts:
         whole: tokens in the whole answer; None where nobody knows.
         finish: the reason the model gave; None if none came.
         marker: whether the terminal marker came.
+        call_flaw: what is wrong with the first call of a tool that could not be carried out, in words; empty without.
         error: the first error event.
         contradiction: the first place at which the reply contradicts itself, in words; empty if it does not.
         unreadable: the first event before the marker that broke the wire format, quoted, or what could not be decoded.
@@ -66,6 +68,7 @@ class Facts:
     whole: int | None = None
     finish: Finish | None = None
     marker: bool = False
+    call_flaw: str = ""
     error: ErrorEvent | None = None
     contradiction: str = ""
     unreadable: str = ""
@@ -109,6 +112,7 @@ class _Gathering:
     error: ErrorEvent | None = None
     contradiction: str = ""
     unreadable: str = ""
+    calls: Calls = field(default_factory=Calls)
     counts: Counter[type] = field(default_factory=Counter)
 
     @property
@@ -126,6 +130,8 @@ class _Gathering:
             match event:
                 case Heartbeat():
                     self.beats.append(at)
+                case CallPiece():
+                    self.calls.take(event)
                 case Finish():
                     self.finish = self.finish or event
                 case Marker():
@@ -160,6 +166,7 @@ def read(evidence: Evidence) -> Facts:
         whole=evidence.plan.tokens if evidence.plan else None,
         finish=gathering.finish,
         marker=gathering.marker,
+        call_flaw=gathering.calls.flaw(),
         error=gathering.error,
         contradiction=gathering.contradiction,
         unreadable=gathering.unreadable or ("" if gathering.marker else body.trouble),

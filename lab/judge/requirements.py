@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from lab.evidence import HttpVersion
-from lab.judge import rules
+from lab.judge import rules, sharing
 from lab.judge.doubt import Doubt, spared
 from lab.judge.exchanged import Exchanged, Exchanges
 from lab.judge.rules import Checked, Reports
@@ -38,6 +38,7 @@ class Observation:
         actual: what came, with numbers.
         up_to: the wait, in seconds, up to which it was shown; None where it is about no wait, or not met.
         doubt: why the lab's own lateness may be what was seen; empty where it cannot be.
+        doubtful: the names of the exchanges of which that is so.
     """
 
     requirement: Requirement
@@ -46,6 +47,7 @@ class Observation:
     actual: str
     up_to: float | None = None
     doubt: str = ""
+    doubtful: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -117,7 +119,7 @@ def observe(requirement: Requirement, exchanges: Exchanges, reports: Reports | N
             return Observation(requirement, State.INCONCLUSIVE, found.expected, actual)
         cut_short = {name: spared(each.evidence) for name, each in exchanges.items() if criterion.wait is not None}
         if any(cut_short.values()):
-            return Observation(requirement, State.INCONCLUSIVE, found.expected, found.actual, doubt=_listed(cut_short))
+            return _untold(requirement, found, cut_short)
         up_to = _longest_wait(criterion.wait, exchanges) if criterion.wait is not None else None
         return Observation(requirement, State.MET, found.expected, found.actual, up_to)
     doubts = {name: criterion.doubt(each.doubt) for name, each in exchanges.items()}
@@ -125,9 +127,21 @@ def observe(requirement: Requirement, exchanges: Exchanges, reports: Reports | N
     sound = check(requirement, {name: each for name, each in exchanges.items() if not doubts[name]}, reports)
     if sound.conclusive and not sound.met:
         return Observation(requirement, State.NOT_MET, found.expected, found.actual)
-    doubt = _listed(doubts)
-    state = State.INCONCLUSIVE if doubt or not found.conclusive else State.NOT_MET
-    return Observation(requirement, state, found.expected, found.actual, doubt=doubt)
+    if any(doubts.values()) or not found.conclusive:
+        return _untold(requirement, found, doubts)
+    return Observation(requirement, State.NOT_MET, found.expected, found.actual)
+
+
+def _untold(requirement: Requirement, found: Checked, doubts: Mapping[str, str]) -> Observation:
+    words = {name: why for name, why in doubts.items() if why}
+    return Observation(
+        requirement,
+        State.INCONCLUSIVE,
+        found.expected,
+        found.actual,
+        doubt="; ".join(f"{name}: {why}" for name, why in words.items()),
+        doubtful=tuple(words),
+    )
 
 
 def _in_another_version(each: Exchanged) -> bool:
@@ -148,10 +162,6 @@ def observe_all(exchanged: Iterable[Exchanged]) -> Observations:
     return {
         requirement: observe(requirement, groups[requirement]) for requirement in REQUIREMENTS if requirement in groups
     }
-
-
-def _listed(doubts: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {why}" for name, why in doubts.items() if why)
 
 
 def _longest_wait(wait: Callable[[Plan], float], exchanges: Exchanges) -> float | None:
@@ -223,13 +233,24 @@ REQUIREMENTS: Mapping[Requirement, Criterion] = {
     Requirement.PASSES_ERRORS_ON: Criterion(
         "The model's errors reach the client as the model's errors.", rules.errors_pass
     ),
-    Requirement.STOPS_WHEN_THE_CLIENT_LEAVES: Criterion("A client that leaves stops the model.", rules.stops),
+    Requirement.STOPS_WHEN_THE_CLIENT_LEAVES: Criterion(
+        "A client that leaves stops the model.", rules.stops, doubt=lambda doubt: doubt.stop
+    ),
     Requirement.GENERATES_ONCE: Criterion("Each request is generated once.", rules.once),
     Requirement.MOVES_THE_FIRST_TOKEN_FORWARD: Criterion(
         "A stream takes as long as a batch reply, and its first token comes early.", rules.first_token_forward
     ),
     Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE: Criterion(
         "A consumer tells part of an answer from the whole.", rules.partial_visible
+    ),
+    Requirement.SERVES_OTHERS_MEANWHILE: Criterion(
+        "Streams that run keep no other client waiting.", sharing.served_at_once, doubt=lambda doubt: doubt.wait
+    ),
+    Requirement.SURVIVES_A_RELOAD: Criterion(
+        "No answer ends because the configuration is read anew.", rules.all_complete
+    ),
+    Requirement.REUSES_CONNECTIONS: Criterion(
+        "Requests one after the other share a connection to the model.", sharing.connections_shared, doubt=_never
     ),
 }
 """Every requirement, in the order of the reports."""

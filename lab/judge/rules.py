@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from lab.evidence import Evidence, Ledger, TransportEnd
-from lab.judge.causes import DEADLY, WELL_BEFORE, lost, model_died, well_before
+from lab.judge.causes import DEADLY, DEATH_SEEN, WELL_BEFORE, lost, model_died, well_before
 from lab.judge.endings import OWN_ENDS, VISIBLE
 from lab.judge.exchanged import Exchanged, Exchanges
+from lab.judge.sentences import NOT_SERVED, refused_in_words
 from lab.judge.verdict import Verdict
 from lab.plan import FaultKind, Headers
 from lab.vocabulary import Delivery, Ending, Flag
@@ -51,10 +52,10 @@ Rule = Callable[[Exchanges, Reports], Checked]
 
 
 SHOWN = 2
-"""How many exchanges a finding quotes; the report has all of them in figures."""
+"""Exchanges that a finding quotes; the report has all."""
 
 
-def _each(
+def each_of(
     exchanges: Exchanges,
     expected: str,
     concerns: Callable[[Exchanged], bool],
@@ -69,33 +70,47 @@ def _each(
     `needs` is what an exchange must have for the rule to concern it, where its plan may lack that.
     """
     concerned = {name: each for name, each in exchanges.items() if concerns(each)}
+    if not concerned and exchanges and all(map(_not_served, exchanges.values())):
+        return _nothing_served(expected, exchanges)
     if not concerned:
         one = "the exchange does not show it" if len(exchanges) == 1 else f"none of {len(exchanges)} exchanges shows it"
         return Checked(expected, f"{one} either way{f': {needs}' if needs else ''}", False, conclusive=False)
     bad = {name: each for name, each in concerned.items() if not holds(each)}
     silent = [name for name, each in exchanges.items() if planned and planned(each) and name not in concerned]
     if silent and not bad:
-        told = f"{', '.join(silent[:SHOWN])}: {_tell(exchanges[silent[0]])}"
+        told = f"{', '.join(silent[:SHOWN])}: {tell_of(exchanges[silent[0]])}"
         return Checked(expected, f"{len(silent)} of {len(exchanges)} show nothing, such as {told}", False, False)
     shown = list((bad or concerned).items())
-    told = "; ".join(f"{name}: {(tell or _tell)(each)}" for name, each in shown[:SHOWN])
+    told = "; ".join(f"{name}: {(tell or tell_of)(each)}" for name, each in shown[:SHOWN])
     if len(shown) > SHOWN:
         told = f"{'not' if bad else 'all'} {len(shown)} of {len(concerned)}, such as {told}"
     return Checked(expected, told, met=not bad)
 
 
-def _tell(each: Exchanged) -> str:
+def _not_served(each: Exchanged) -> bool:
+    """Whether the model server has nothing at what it was asked for: that is no answer of the path's."""
+    return each.evidence.refused is not None and each.evidence.refused.status in NOT_SERVED
+
+
+def _nothing_served(expected: str, exchanges: Exchanges) -> Checked:
+    words = {refused_in_words(each.evidence): None for each in exchanges.values()}
+    return Checked(expected, "; ".join(words), False, False)
+
+
+def tell_of(each: Exchanged) -> str:
+    """What came of an exchange, in words."""
     verdict = each.verdict
     return f"{verdict.delivery}, {verdict.ending}: {verdict.sentence.removesuffix('.')}"
 
 
 def all_complete(exchanges: Exchanges, _: Reports) -> Checked:
     """Every exchange comes to its end."""
-    return _each(
+    return each_of(
         exchanges,
         "every exchange complete",
-        lambda _: True,
+        lambda each: not _not_served(each),
         lambda each: each.verdict.ending is Ending.COMPLETE and _for_every_client(each),
+        planned=lambda _: True,
     )
 
 
@@ -121,7 +136,7 @@ _HELD = frozenset({Delivery.BATCHED, Delivery.COALESCED, Delivery.NONE})
 
 def incremental(exchanges: Exchanges, _: Reports) -> Checked:
     """Every stream in lockstep comes token by token."""
-    checked = _each(
+    checked = each_of(
         exchanges,
         "every stream in lockstep incremental: each token comes before the next is written, at least one within 100 ms",
         _tells_of_delivery,
@@ -142,7 +157,7 @@ def _to_die(each: Exchanged) -> bool:
 
 def cut_visible(exchanges: Exchanges, _: Reports) -> Checked:
     """A death amid the answer is one that a client can see."""
-    return _each(
+    return each_of(
         exchanges,
         "where the model died amid its answer, the reply ends as cut or as an error",
         lambda each: model_died(each.reading) and each.verdict.ending is not Ending.COMPLETE,
@@ -153,7 +168,7 @@ def cut_visible(exchanges: Exchanges, _: Reports) -> Checked:
 
 def nothing_lost(exchanges: Exchanges, _: Reports) -> Checked:
     """What was written well before a death has come."""
-    return _each(
+    return each_of(
         exchanges,
         f"every token that the model wrote {WELL_BEFORE * 1e3:.0f} ms or more before it died has come",
         lambda each: bool(well_before(each.reading)),
@@ -174,7 +189,7 @@ _ERRORS: Mapping[FaultKind, Ending] = {
 
 def errors_pass(exchanges: Exchanges, _: Reports) -> Checked:
     """An error of the model's comes as what it is."""
-    return _each(
+    return each_of(
         exchanges,
         "an error event comes as model-error-in-stream, an error status as model-error-status",
         lambda each: each.reading.fault in _ERRORS,
@@ -184,8 +199,7 @@ def errors_pass(exchanges: Exchanges, _: Reports) -> Checked:
 
 
 SAME_TOTAL = (0.5, 0.2)
-"""Seconds, and part of the longer total: how far a stream and a batch reply may lie apart. The scenarios
-last seconds, so a factor between the two would still stand out on a busy machine."""
+"""Seconds, and part of the longer total, by which stream and batch may differ: a factor still stands out when busy."""
 
 
 def first_token_forward(exchanges: Exchanges, _: Reports) -> Checked:
@@ -194,7 +208,9 @@ def first_token_forward(exchanges: Exchanges, _: Reports) -> Checked:
     expected = f"same total within {part:.0%} + {least * 1e3:.0f} ms, the stream's first token before half of it"
     stream, batch = exchanges.get("stream"), exchanges.get("batch")
     if stream is None or batch is None:
-        return Checked(expected, "there is no exchange named stream, or none named batch", False, conclusive=False)
+        return Checked(expected, "there is no exchange named stream, or none named batch", False, False)
+    if _not_served(stream) and _not_served(batch):
+        return _nothing_served(expected, exchanges)
     totals = stream.verdict.total, batch.verdict.total
     first = stream.verdict.first_token
     actual = f"stream {totals[0]:.2f} s, batch {totals[1]:.2f} s, first token " + (
@@ -202,15 +218,18 @@ def first_token_forward(exchanges: Exchanges, _: Reports) -> Checked:
     )
     complete = all(each.verdict.ending is Ending.COMPLETE for each in (stream, batch))
     if not complete:
-        return Checked("both complete; " + expected, f"{actual}; {_tell(stream)}; {_tell(batch)}", False)
+        return Checked("both complete; " + expected, f"{actual}; {tell_of(stream)}; {tell_of(batch)}", False)
     same = abs(totals[0] - totals[1]) <= least + part * max(totals)
     return Checked(expected, actual, met=same and first is not None and first < totals[0] / 2)
 
 
+UNSURE = frozenset({Flag.MARKER_MISSING, Flag.FINISH_MISSING, Flag.FINISH_UNKNOWN, Flag.CALL_BROKEN})
+"""Flags of an answer that came to its end and may not be whole for all that."""
+
+
 def _either(verdict: Verdict, told: Reported) -> bool:
-    """A whole answer whose reason or marker is missing: calling it partial is caution, not a mistake."""
-    unsure = verdict.flags & {Flag.MARKER_MISSING, Flag.FINISH_MISSING}
-    return bool(unsure) and told == Reported("partial", verdict.received)
+    """A whole answer whose reason, marker or call is not: calling it partial is no mistake."""
+    return bool(verdict.flags & UNSURE) and told == Reported("partial", verdict.received)
 
 
 def partial_visible(exchanges: Exchanges, reports: Reports) -> Checked:
@@ -244,14 +263,18 @@ ALWAYS_SOON = 2.0
 
 def headers_at_once(exchanges: Exchanges, _: Reports) -> Checked:
     """Headers that the model sends early come early."""
-    return _each(
+    return each_of(
         exchanges,
         "headers that the model sends before its first token reach the client before that token leaves",
         lambda each: lead(each) is not None,
-        lambda each: (lead(each) or 0.0) > 0,
+        lambda each: (lead(each) or 0.0) > min(LEAST_LEAD, each.exchange.plan.due(1) / 2),
         lambda each: f"headers {lead_in_words(lead(each) or 0.0)} the first token left",
         planned=lambda each: each.exchange.plan.headers is Headers.EARLY,
     )
+
+
+LEAST_LEAD = 0.1
+"""Seconds: by less, the two ends' clocks differ that a round trip compares, on a busy machine."""
 
 
 def lead_in_words(seconds: float) -> str:
@@ -262,9 +285,8 @@ def lead_in_words(seconds: float) -> str:
 def lead(each: Exchanged) -> float | None:
     """Seconds by which headers came before the first token left; None where that shows nothing."""
     plan, trace, ledger = each.evidence.plan, each.evidence.trace, each.evidence.ledger
-    if plan is None or plan.headers is not Headers.EARLY or ledger is None or not ledger.tokens:
-        return None
-    if trace.headers_at is None:
+    early = plan is not None and plan.headers is Headers.EARLY
+    if not early or ledger is None or not ledger.tokens or trace.headers_at is None:
         return None
     first = ledger.tokens[0].at
     return first - trace.headers_at + (trace.stalled(first, trace.headers_at) if trace.headers_at > first else 0.0)
@@ -277,7 +299,7 @@ holds it for a while."""
 
 def heartbeats_pass(exchanges: Exchanges, _: Reports) -> Checked:
     """Heartbeats come while the model is silent."""
-    return _each(
+    return each_of(
         exchanges,
         f"each heartbeat of a silent model comes within {TIME_TO_COME:g} s",
         lambda each: bool(_beats(each)),
@@ -306,7 +328,7 @@ def _beats(each: Exchanged) -> list[bool]:
 
 def stops(exchanges: Exchanges, _: Reports) -> Checked:
     """The model learns that its client has left."""
-    return _each(
+    return each_of(
         exchanges,
         f"when the client leaves, the model learns of it within {ALWAYS_SOON:g} s",
         lambda each: went_on(each) is not None,
@@ -322,7 +344,7 @@ def went_on(each: Exchanged) -> float | None:
     if trace.end is not TransportEnd.LEFT or ledger is None:
         return None
     if ledger.client_left is not None:
-        return max(0.0, ledger.client_left - trace.ended)
+        return max(0.0, ledger.client_left - trace.ended - each.evidence.stalled(trace.ended, ledger.client_left))
     # A model that came to its end so soon shows nothing: it might have gone on.
     if ledger.finished is None or ledger.finished - trace.ended <= ALWAYS_SOON:
         return None
@@ -331,13 +353,14 @@ def went_on(each: Exchanged) -> float | None:
 
 def once(exchanges: Exchanges, _: Reports) -> Checked:
     """No request is generated twice."""
-    return _each(
+    return each_of(
         exchanges,
         "each request is generated once; what the model server refuses by a status is no generation",
         lambda each: each.evidence.ledger is not None,
         lambda each: generations(each.evidence.ledger) <= 1,
         lambda each: f"generated {generations(each.evidence.ledger)} times",
-        planned=lambda _: True,
+        # One that was left before its request came shows nothing, by the probe's own doing.
+        planned=lambda each: each.evidence.trace.end is not TransportEnd.LEFT,
     )
 
 
@@ -348,7 +371,7 @@ def generations(ledger: Ledger | None) -> int:
 
 def no_end_forged(exchanges: Exchanges, _: Reports) -> Checked:
     """No answer of a model that died says that it is finished."""
-    return _each(
+    return each_of(
         exchanges,
         "where the model died amid its answer, or the path ended it, nobody says that it was finished",
         lambda each: model_died(each.reading) or each.verdict.ending is Ending.FORGED_COMPLETE,
@@ -359,7 +382,7 @@ def no_end_forged(exchanges: Exchanges, _: Reports) -> Checked:
 
 def death_ends_it(exchanges: Exchanges, _: Reports) -> Checked:
     """The client learns that the model has died."""
-    return _each(
+    return each_of(
         exchanges,
         f"when the model died, the client learns of it within {DEATH_SEEN:g} s",
         lambda each: model_died(each.reading),
@@ -367,10 +390,6 @@ def death_ends_it(exchanges: Exchanges, _: Reports) -> Checked:
         lambda each: f"{each.evidence.trace.end} {_hung(each.evidence):.1f} s after it",
         planned=_to_die,
     )
-
-
-DEATH_SEEN = 5.0
-"""Seconds after a model's death by which the client must have been told; Envoy takes one (`delayed_close_timeout`)."""
 
 
 def _hung(evidence: Evidence) -> float:

@@ -28,7 +28,8 @@ TRANSPORT: Mapping[TransportEnd, str] = {
 }
 """How an exchange ended at the transport, in words."""
 
-_NOT_SERVED = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+NOT_SERVED = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+"""What the model server answers where it has nothing that it was asked for."""
 
 _TIMEOUTS = frozenset({Cause.FIRST_BYTE_TIMEOUT, Cause.IDLE_TIMEOUT, Cause.TOTAL_TIMEOUT})
 
@@ -115,7 +116,7 @@ def _refusal(reading: Reading) -> str:
 
 
 def _refused(refused: Refusal, asked: str) -> str:
-    if refused.status not in _NOT_SERVED:
+    if refused.status not in NOT_SERVED:
         return f"the model server refused the request with {refused.status}: {refused.why}"
     what = refused.path if refused.status == HTTPStatus.NOT_FOUND else f"{refused.method} {refused.path}"
     rewritten = ": the configuration rewrites the path" if asked not in ("", refused.path) else ""

@@ -213,7 +213,7 @@ def _tell_total(deaths: Sequence[Exposure], exposures: Sequence[Exposure]) -> bo
 
 def _died(reading: Reading) -> bool:
     trace, ledger = reading.trace, reading.evidence.ledger
-    if trace.end in OWN_ENDS or trace.end in NEVER_OPENED:
+    if trace.end in NEVER_OPENED or (trace.end in OWN_ENDS and not _left_behind(trace, ledger)):
         return False
     if reading.clean and ending_of(reading) in (Ending.COMPLETE, Ending.DECLARED_PARTIAL):
         return False
@@ -228,6 +228,16 @@ def _died(reading: Reading) -> bool:
     # A hop that leaves the model's side open lets the model go on to its end, for nobody.
     went_on = ledger.finished is None or ledger.finished > trace.ended + _AFTERWARDS
     return went_on and (broken or ending_of(reading) in _PREFIXES)
+
+
+def _left_behind(trace: Trace, ledger: Ledger | None) -> bool:
+    """Whether the path gave up the model's side and let its client wait on, as http-proxy's `proxyTimeout` does.
+
+    One that has asked again is no such path: it may be about to ask once more, or to answer (LiteLLM's retries).
+    """
+    if ledger is None or ledger.client_left is None or ledger.attempts > 1:
+        return False
+    return ledger.client_left < trace.ended - _AFTERWARDS
 
 
 def _explained_by_fault(ledger: Ledger) -> bool:

@@ -13,6 +13,9 @@ from lab.judge.reading import longest_silence
 from lab.judge.sentences import sentence_of
 from lab.judge.timeouts import Exposure, TimeoutFinding, blame, exposure_of
 from lab.vocabulary import Cause, Delivery, Ending, Flag
+from lab.wire import format_named
+from lab.wire.events import Finish
+from lab.wire.tools import CALLED_A_TOOL
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,20 @@ def _verdict(reading: Reading, timeout: TimeoutFinding) -> Verdict:
     )
 
 
+def _is_unknown(finish: Finish | None) -> bool:
+    """Whether the model gave a reason that is no promise of a whole answer."""
+    return finish is not None and finish.reason is None and finish.raw not in CALLED_A_TOOL
+
+
 def _flags(reading: Reading, ending: Ending, delivered: Delivered) -> Iterable[Flag]:
     trace, facts, ledger = reading.trace, reading.facts, reading.evidence.ledger
     whole = ending in (Ending.COMPLETE, Ending.DECLARED_PARTIAL)
     shown: tuple[tuple[Flag, bool], ...] = (
         (Flag.DIRTY_CLOSE, whole and not reading.clean),
-        (Flag.MARKER_MISSING, whole and not facts.marker),
+        (Flag.MARKER_MISSING, whole and not facts.marker and format_named(reading.evidence.wire_format).has_marker),
         (Flag.FINISH_MISSING, whole and facts.finish is None),
+        (Flag.FINISH_UNKNOWN, whole and _is_unknown(facts.finish)),
+        (Flag.CALL_BROKEN, whole and bool(facts.call_flaw)),
         (Flag.ALSO_ENDED, facts.error is not None and (facts.marker or facts.finish is not None)),
         (Flag.RETRIED, ledger is not None and ledger.attempts > 1),
         (Flag.LOST_TOKENS, bool(lost(reading))),

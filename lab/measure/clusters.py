@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from lab.judge.agreement import Agreement
+from lab.judge.agreement import COARSE_PART, SLOWEST_ROUND, Agreement
 
 TOLERANCE = (1.0, 0.005)
 """Seconds, and part of the value, whichever is more: how far the deaths of one timeout may lie apart. Some products
@@ -18,6 +18,11 @@ COARSEST = 0.13
 """Part of the value by which the deaths of one timeout may lie apart where all that waited so long died of it: Linux
 rounds a socket's own timeouts up by as much as an eighth (its timer wheel; Varnish's deaths fall on ticks 2 s apart at
 60 s, measured)."""
+
+ROUND_DEATHS = 5
+"""Deaths of all that waited so long by which a timeout is told that somebody looks at every few seconds: where each
+moment is as deadly as the next, five lie within half of the shortest in one of a thousand families; see
+`lab.judge.agreement`."""
 
 SHARED = {3: 0.03, 4: 0.1}
 """Deaths that agree, and the seconds within which so many must lie for a timeout that others outlived: faults hardly
@@ -100,7 +105,10 @@ def cluster_of(
     best = exact = _agreeing(terminations, lambda _: TIGHT, AGREEING)
     loosely = _agreeing(terminations, tolerance, LOOSELY_AGREEING)
     everyone = _agreeing(terminations, lambda low: COARSEST * low, len(terminations))
-    for wider in (loosely, everyone if len(everyone) >= LOOSELY_AGREEING else []):
+    candidates = [loosely, everyone if len(everyone) >= LOOSELY_AGREEING else []]
+    if len(exact) < LOOSELY_AGREEING and len(terminations) >= ROUND_DEATHS:
+        candidates.append(_agreeing(terminations, _round_of, len(terminations)))
+    for wider in candidates:
         # One death a little before many that agree closely is a fault; after an exact timeout nothing dies.
         later = [n for n in wider if exact and terminations[n][0] - terminations[n][1] > _last_of(terminations, exact)]
         if len(wider) > len(best) and (not exact or later or len(wider) > len(exact) + 1):
@@ -119,7 +127,8 @@ def cluster_of(
         value, uncertainty = (least + most) / 2, (most - least) / 2
     coarse = most - least > TIGHT and values is punctual
     if coarse:
-        low, high = Agreement(least, most, len(values), coarse=True).interval
+        # Nobody looks before the timeout is over, so that a death that was seen late bounds it as well.
+        low, high = Agreement(members[0][0], most, len(values), coarse=True).interval
         value, uncertainty = (low + high) / 2, (high - low) / 2
     # A whole answer outlived every death by any margin; another death only by more than timeouts differ.
     limit = max(value + tolerance(value), members[-1][0] + LEAST_UNCERTAINTY)
@@ -132,6 +141,11 @@ def cluster_of(
 def _last_of(terminations: Sequence[tuple[float, float]], members: Iterable[int]) -> float:
     """When the last of some deaths was seen, in seconds, and a little later."""
     return max(terminations[n][0] for n in members) + LEAST_UNCERTAINTY
+
+
+def _round_of(value: float) -> float:
+    """Seconds within which all deaths of a timeout lie that somebody looks at now and then."""
+    return min(SLOWEST_ROUND, COARSE_PART * value)
 
 
 def _agreeing(terminations: Sequence[tuple[float, float]], width: Callable[[float], float], least: int) -> list[int]:

@@ -5,14 +5,15 @@ Pure. What is about timeouts is decided by the search, what is about deaths and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median_low
 
 from lab.evidence import TransportEnd
 from lab.judge.exchanged import Exchanged
 from lab.judge.requirements import Observation, observe_all
 from lab.measure.clusters import AGREEING
-from lab.measure.effects import effects_of
+from lab.measure.effects import effects_of, ended_anyway
 from lab.measure.findings import ActiveFindings, Effect, Found, Holds, StreamResult
 from lab.measure.modes import modes_of
 from lab.measure.outage import Outage
@@ -25,8 +26,26 @@ from lab.suite.search import SETTLED_BY, SHORTEST_TIMEOUT, once_more
 from lab.suite.settle import EVERY_ONE_SETTLES
 from lab.vocabulary import Ending, Requirement, State
 
-_UNSEEN = frozenset({Ending.SILENTLY_TRUNCATED, Ending.FORGED_COMPLETE})
-"""Endings that a client takes for the answer's own."""
+_UNSEEN = frozenset({Ending.SILENTLY_TRUNCATED, Ending.FORGED_COMPLETE, Ending.PROBE_TIMEOUT})
+"""Endings of a stream that the path ended which its client takes for the answer's own, or goes on to wait for."""
+
+_SLOW = 0.5
+"""Seconds that a path takes with most replies by which it is said to be slow. One that is idle takes milliseconds;
+Starlette on two cores with a load of twenty took several seconds, and let holds of three run out (measured)."""
+
+_TIMED = frozenset(
+    {
+        Requirement.DELIVERS_TOKENS_AS_THEY_COME,
+        Requirement.SENDS_HEADERS_AT_ONCE,
+        Requirement.PASSES_HEARTBEATS_ON,
+        Requirement.ENDS_WHEN_THE_MODEL_DIES,
+        Requirement.DELIVERS_WHAT_WAS_SENT,
+        Requirement.PASSES_ERRORS_ON,
+        Requirement.STOPS_WHEN_THE_CLIENT_LEAVES,
+    }
+)
+"""Requirements that a path breaks by being late, so that one asks again with fewer at a time before it is blamed: also
+what it had not yet read when the model died (LiteLLM), and an error that waits for its third try."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +107,7 @@ def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchan
         observations=observations,
         summary=_summary(timeouts, observations, audited),
         never_came=never,
+        still_out=audited.outage is not None and not audited.outage.over,
         notes=tuple(notes),
         exchanges=(*(_result(each) for each in made), *(_result(each, " again") for each in again)),
     )
@@ -110,18 +130,56 @@ def in_doubt(made: Sequence[Exchanged]) -> list[Exchange]:
     return [each.exchange for each in made if unsure.intersection(each.exchange.requirements)]
 
 
+def was_slow(made: Sequence[Exchanged]) -> bool:
+    """Whether the path was slow with most of what was asked for at the same time."""
+    return _slowness(made) >= _SLOW
+
+
 def _by_rule(made: Sequence[Exchanged], again: Sequence[Exchanged] = ()) -> dict[Requirement, Observation]:
     """What the rules say; where that is in doubt, what they say of the second time, if all of it was made again.
 
     What is not met the second time is not met, whatever it was made again for.
     """
-    found = dict(observe_all(made))
-    found.update({each.requirement: each for each in (_incomparable(made), _hidden_cuts(made)) if each is not None})
-    for requirement, second in _by_rule(again).items() if again else ():
+    found = _in_the_crowd(made, _told(made))
+    for requirement, second in _told(again).items() if again else ():
         told = found[requirement].doubt and _asked(again, requirement) == _asked(made, requirement)
         if told or second.state is State.NOT_MET:
             found[requirement] = second
     return found
+
+
+def _told(made: Sequence[Exchanged]) -> dict[Requirement, Observation]:
+    found = dict(observe_all(made))
+    found.update({each.requirement: each for each in (_incomparable(made), _hidden_cuts(made)) if each is not None})
+    return found
+
+
+def _in_the_crowd(made: Sequence[Exchanged], told: Mapping[Requirement, Observation]) -> dict[Requirement, Observation]:
+    """The same, with a doubt where a path that was slow with everything was late with what a requirement asks for.
+
+    The audit's own requests, or a busy machine, keep a relay from running, and of that nobody tells but the replies.
+    """
+    if not was_slow(made):
+        return dict(told)
+    doubt = (
+        f"the path took {_slowness(made):.1f} s longer than the model with most replies, which were asked for at once"
+    )
+    return {
+        requirement: replace(each, state=State.INCONCLUSIVE, doubt=doubt)
+        if each.state is State.NOT_MET and requirement in _TIMED
+        else each
+        for requirement, each in told.items()
+    }
+
+
+def _slowness(made: Sequence[Exchanged]) -> float:
+    """Seconds that the path itself took with half of the whole replies at least; 0 where none tells."""
+    took = []
+    for each in made:
+        trace, ledger = each.evidence.trace, each.evidence.ledger
+        if _complete(each) and not each.exchange.plan.lockstep and ledger is not None and ledger.finished is not None:
+            took.append((trace.ended - trace.started) - (ledger.finished - ledger.started))
+    return median_low(took) if took else 0.0
 
 
 def _asked(made: Sequence[Exchanged], requirement: Requirement) -> set[str]:
@@ -135,6 +193,7 @@ def _observations(
     lost = {each for exchange in audited.lost for each in exchange.requirements}
     lost |= {each for each, watched in SETTLED_BY.items() if any(one.watched in watched for one in audited.lost)}
     by_rule = _by_rule(made, again)
+    by_rule.update({each.requirement: each for each in _stopped_anyway(by_rule, [*made, *again], timeouts)})
     found = []
     for requirement in Requirement:
         if requirement in SETTLED_BY:
@@ -150,10 +209,18 @@ def _without(met: Observation) -> Observation:
     return Observation(met.requirement, State.INCONCLUSIVE, met.expected, actual)
 
 
+_ELSEWHERE = {
+    Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE: "it is about the client and not about the path: see lab clients",
+    Requirement.SERVES_OTHERS_MEANWHILE: "it is about many streams at once: see lab load",
+    Requirement.SURVIVES_A_RELOAD: "nothing on the path is reloaded by an audit",
+    Requirement.REUSES_CONNECTIONS: "it is about requests one after the other, and these are made at once",
+}
+"""Why an audit does not ask what would settle them."""
+
+
 def _not_asked(requirement: Requirement) -> Observation:
-    if requirement is Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE:
-        why = "it is about the client and not about the path: see lab clients"
-        return Observation(requirement, State.NOT_APPLICABLE, why, "")
+    if requirement in _ELSEWHERE:
+        return Observation(requirement, State.NOT_APPLICABLE, _ELSEWHERE[requirement], "")
     return Observation(requirement, State.INCONCLUSIVE, "an exchange that shows it", "no such exchange was over")
 
 
@@ -193,6 +260,19 @@ def _hidden_cuts(made: Sequence[Exchanged]) -> Observation | None:
     return Observation(Requirement.SHOWS_A_CUT_AS_A_CUT, State.NOT_MET, expected, actual)
 
 
+def _stopped_anyway(
+    by_rule: Mapping[Requirement, Observation], made: Sequence[Exchanged], timeouts: Timeouts
+) -> Iterator[Observation]:
+    """Nobody knows whether its client's leaving stopped a model where a timeout of the path struck just then."""
+    stops = by_rule.get(Requirement.STOPS_WHEN_THE_CLIENT_LEAVES)
+    anyway = [(each.name, found) for each in made if (found := ended_anyway(each, timeouts)) is not None]
+    if stops is not None and stops.met and anyway:
+        actual = "; ".join(
+            f"{name}: the model's side was closed when the timeout {found.when} struck" for name, found in anyway
+        )
+        yield Observation(stops.requirement, State.INCONCLUSIVE, stops.expected, actual)
+
+
 def _incomparable(made: Sequence[Exchanged]) -> Observation | None:
     """Why stream and batch cannot be compared: what ended one of them is another requirement's; None if they can."""
     forward = Requirement.MOVES_THE_FIRST_TOKEN_FORWARD
@@ -226,9 +306,9 @@ def _summary(timeouts: Timeouts, observations: Sequence[Observation], audited: A
     smallest, longest = timeouts.smallest, audited.longest
     if smallest is not None:
         place = "shorter" if smallest < longest else "longer"
-        first = (
-            f"The smallest timeout on the path is {smallest:.2f} s, {place} than the longest answer of {longest:g} s"
-        )
+        coarse = any(each.coarse and each.least == smallest for each in timeouts.found)
+        value = f"strikes from {smallest:.1f} s on" if coarse else f"is {smallest:.2f} s"
+        first = f"The smallest timeout on the path {value}, {place} than the longest answer of {longest:g} s"
     elif all(each.found is Found.NONE for each in timeouts.found):
         first = f"No timeout on the path up to {longest:g} s"
     else:

@@ -12,9 +12,9 @@ from math import inf
 from lab.judge.causes import WELL_BEFORE, lost, well_before
 from lab.judge.endings import VISIBLE
 from lab.judge.exchanged import Exchanged
-from lab.judge.rules import ALWAYS_SOON, generations, lead, lead_in_words, went_on
+from lab.judge.rules import ALWAYS_SOON, LEAST_LEAD, generations, lead, lead_in_words, went_on
 from lab.measure.clusters import tolerance
-from lab.measure.findings import Effect, Found, Holds
+from lab.measure.findings import Effect, Found, Holds, TimeoutFound
 from lab.measure.streams import Stream
 from lab.measure.tally import HIDDEN_BELOW
 from lab.measure.timeouts import Timeouts
@@ -115,10 +115,20 @@ _LEFT: Mapping[Leaving, tuple[str, Watched]] = {
 """What a client leaves, in words, and the timeout that may end it just then."""
 
 
+def ended_anyway(each: Exchanged, timeouts: Timeouts) -> TimeoutFound | None:
+    """The timeout that may have told the model server what its client's leaving should; None without."""
+    leaving, ledger = each.exchange.leaving, each.evidence.ledger
+    if leaving is None or ledger is None or ledger.client_left is None:
+        return None
+    _, watched = _LEFT[leaving]
+    found = timeouts.of(watched)
+    struck = found.least is not None and ledger.client_left - ledger.started >= found.least - _BEFORE_TIMEOUT
+    return found if struck else None
+
+
 def _leaving(made: Sequence[Exchanged], leaving: Leaving, timeouts: Timeouts) -> Effect:
     title = f"leaving-stops-the-model-{leaving}"
-    what, watched = _LEFT[leaving]
-    timeout = timeouts.of(watched).value
+    what, _ = _LEFT[leaving]
     each = next((each for each in made if each.exchange.leaving is leaving), None)
     after = None if each is None else went_on(each)
     if each is None or each.evidence.ledger is None or after is None:
@@ -128,8 +138,9 @@ def _leaving(made: Sequence[Exchanged], leaving: Leaving, timeouts: Timeouts) ->
         sentence = f"the model went on for {after:.1f} s after the client had left {what}, to its end"
     else:
         sentence = f"the model server saw the client leave {what} after {after:.2f} s"
-        if timeout is not None and ledger.client_left - ledger.started >= timeout - _BEFORE_TIMEOUT:
-            sentence += f", which may be the timeout at {timeout:.2f} s"
+        timeout = ended_anyway(each, timeouts)
+        if timeout is not None:
+            sentence += f", which may be the timeout {timeout.when}"
             return Effect(title, Holds.UNKNOWN, sentence, round(after, 3))
     return Effect(title, _yes(after <= ALWAYS_SOON), sentence, round(after, 3))
 
@@ -155,7 +166,7 @@ def _early_headers(made: Sequence[Exchanged]) -> Effect:
         return Effect(name, Holds.UNKNOWN, "no exchange shows when early headers come")
     least = min(leads)
     words = f"headers that the model sent early came {lead_in_words(least)} the first token left"
-    return Effect(name, _yes(least > 0), words, least)
+    return Effect(name, _yes(least > LEAST_LEAD), words, least)
 
 
 def _first_byte_is(timeouts: Timeouts) -> Effect:
@@ -170,11 +181,11 @@ def _first_byte_is(timeouts: Timeouts) -> Effect:
         return Effect(name, Holds.UNKNOWN, "the streams with early headers do not tell")
     same_as_idle = idle.value is not None and abs(idle.value - token.value) <= tolerance(token.value)
     if abs(token.value - first.value) <= tolerance(first.value) and not same_as_idle:
-        return Effect(name, Holds.NO, f"a stream with early headers ended at {token.value:.2f} s as one without")
+        return Effect(name, Holds.NO, f"a stream with early headers ended {token.when} as one without")
     return Effect(
         name,
         Holds.UNKNOWN,
-        f"after early headers a stream ended at {token.value:.2f} s, as an idle timeout would end it",
+        f"after early headers a stream ended {token.when}, as an idle timeout would end it",
     )
 
 
@@ -196,7 +207,7 @@ def _heartbeats(streams: Sequence[Stream], timeouts: Timeouts, watched: Watched,
         if stream.died and abs(stream.waited - found.value) <= HIDDEN_BELOW and stream.at < whole - HIDDEN_BELOW
     ]
     if 2 * len(at_timeout) > len(beating) and len(at_timeout) > 1:
-        sentence = f"{len(at_timeout)} of {len(beating)} streams ended at {found.value:.2f} s in spite of heartbeats"
+        sentence = f"{len(at_timeout)} of {len(beating)} streams ended {found.when} in spite of heartbeats"
         return Effect(name, Holds.NO, sentence)
     return Effect(name, Holds.UNKNOWN, "the streams with heartbeats ended for other reasons before they could tell")
 

@@ -41,8 +41,10 @@ def not_in_the_ledger(target: AuditTarget, evidence: Evidence, lost: int, of: in
 
 
 _BACK = (
-    "It answered before: the path refuses requests or lets them wait. Give the model server's own address with "
-    "--model-url, so that nothing else depends on the path, or audit with --at-once 1."
+    "It answered before: the path refuses requests or lets them wait. After a failure, and the audit provokes some, a "
+    "load balancer may take its server out for a while (nginx max_fails, HAProxy observe, Envoy outlier detection). "
+    "Give the model server's own address with --model-url, so that nothing else depends on the path, or audit with "
+    "--at-once 1."
 )
 
 _ABOUT_STATUS = {

@@ -85,8 +85,17 @@ class TimeoutFound:
         return round(self.value - self.uncertainty, 3) if self.coarse else self.value
 
     @property
+    def when(self) -> str:
+        """When it strikes, in words: a time or an interval; empty where there is no value."""
+        if self.value is None:
+            return ""
+        if not self.coarse:
+            return f"at {self.value:.2f} s"
+        return f"between {self.value - self.uncertainty:.1f} and {self.value + self.uncertainty:.1f} s"
+
+    @property
     def too_late(self) -> bool:
-        """Whether there is a timeout whose value is not told because the probe itself was late."""
+        """Whether there is a timeout whose value is not told because requests or the probe were late."""
         return self.found is Found.UNKNOWN and self.value is None and self.uncertainty > 0
 
 
@@ -200,8 +209,9 @@ class ActiveFindings:
         headers, heartbeats.
         modes: delivery in each way of asking. observations: one for each requirement. summary: the verdict in one
         sentence. notes: what a reader should know besides. exchanges: all of them in figures. never_came: how many of
-        them the model server never had, because the path refused or lost them. started: date and time in ISO 8601.
-        products: titles of those that the replies show on the path.
+        them the model server never had, because the path refused or lost them. still_out: whether the path had taken
+        its server out and not back at the end. started: date and time in ISO 8601. products: titles of those that the
+        replies show on the path.
     """
 
     url: str
@@ -222,6 +232,7 @@ class ActiveFindings:
     notes: tuple[str, ...]
     exchanges: tuple[StreamResult, ...]
     never_came: int = 0
+    still_out: bool = False
     started: str = ""
     products: tuple[str, ...] = ()
     kind: Literal[Saved.ACTIVE_AUDIT] = Saved.ACTIVE_AUDIT

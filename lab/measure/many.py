@@ -5,8 +5,8 @@ processor, and what waits there looks like the path's doing. Spread, they cost n
 the shortest. And where the probe's event loop has too little of the processor, its turns are long and the beginnings
 further apart by themselves, so that no more exchanges run than it can carry.
 
-Only what is in doubt for the machine's sake is measured again, by itself, and only once: a second try of what failed
-would hide what goes wrong from time to time. Judging computes, so it waits until no exchange runs.
+Only what is in doubt for the machine's sake is measured again, by itself, exchange by exchange: a second try of what
+failed would hide what goes wrong from time to time. Judging computes, so it waits until no exchange runs.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from lab.evidence import Evidence
-from lab.judge import Exchanged, Observations, observe_all
+from lab.judge import Exchanged, Observation, Observations, observe_all
 from lab.measure.exchanges import Address, make
 from lab.model.lockstep import LATER
 from lab.plan import Plan
 from lab.precedence import precedence
 from lab.probe.side_channel import SideChannel
 from lab.suite.exchange import Exchange
-from lab.vocabulary import Precedence, State
+from lab.vocabulary import Precedence, Requirement, State
 
 AT_ONCE = 250
 """Targets in flight, whatever the size of the catalogue: those that wait for a place are the shortest."""
@@ -32,6 +32,9 @@ AT_ONCE = 250
 APART = 0.005
 """Seconds from one beginning to the next at least, about what an exchange costs the probe from its begin to its end:
 five hundred begin within three seconds."""
+
+AGAIN = 4
+"""Times that what is in doubt is measured again: a machine that is busy with other things is so for a while."""
 
 T = TypeVar("T")
 
@@ -63,34 +66,39 @@ async def measure(
     asked = {
         name: [each for each in exchanges if each.is_for(secure=address.secure)] for name, address in addresses.items()
     }
-    works = [partial(_evidence, address, asked[name], channel, starts) for name, address in addresses.items()]
-    made, _ = await at_once(works)
-    observed = {name: _observed(asked[name], evidence) for name, evidence in zip(addresses, made, strict=True)}
-    for name, work in zip(addresses, works, strict=True):
-        first = observed[name]
-        if any(each.doubt for each in first.values()):
-            (made_again,), _ = await at_once([work])
-            again = _observed(asked[name], made_again)
-            # What was told without a doubt stands, and what is not met the second time is not met.
-            observed[name] = {
-                each: again[each] if first[each].doubt or again[each].state is State.NOT_MET else first[each]
-                for each in first
-            }
+    made, _ = await at_once(
+        [partial(_evidence, address, asked[name], channel, starts) for name, address in addresses.items()]
+    )
+    observed: dict[str, Observations] = {}
+    for (name, address), evidence in zip(addresses.items(), made, strict=True):
+        found = _observed(asked[name], evidence)
+        for _ in range(AGAIN):
+            some = [each for each in asked[name] if any(each.name in found[one].doubtful for one in each.requirements)]
+            if not some:
+                break
+            (again,), _ = await at_once([partial(_evidence, address, some, channel, starts)])
+            evidence |= again
+            for requirement, second in _observed(asked[name], evidence).items():
+                # What was told without a doubt stands, and what is not met for once is not met.
+                if found[requirement].doubt or second.state is State.NOT_MET:
+                    found[requirement] = second
+        observed[name] = found
     return observed
 
 
 async def _evidence(
     address: Address, exchanges: Sequence[Exchange], channel: SideChannel, starts: Starts
-) -> list[Evidence]:
+) -> dict[str, Evidence]:
     async def one(exchange: Exchange) -> Evidence:
         await starts.turn()
         return await make(exchange, address, channel)
 
-    return await together([one(each) for each in exchanges])
+    made = await together([one(each) for each in exchanges])
+    return {each.name: evidence for each, evidence in zip(exchanges, made, strict=True)}
 
 
-def _observed(exchanges: Sequence[Exchange], evidence: Sequence[Evidence]) -> Observations:
-    return observe_all(Exchanged.together(exchanges, evidence))
+def _observed(exchanges: Sequence[Exchange], evidence: Mapping[str, Evidence]) -> dict[Requirement, Observation]:
+    return dict(observe_all(Exchanged.together(exchanges, [evidence[each.name] for each in exchanges])))
 
 
 async def together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -153,11 +153,11 @@ def _timeout(streams: Sequence[Stream], found: TimeoutFound) -> tuple[Holds, str
     least = found.proven if found.value is None else found.value
     limit = tolerance(least)
     if found.value is not None and not found.outlived and survived > least + limit:
-        return Holds.YES, f"{survived:.1f} s were survived, so no timeout {where} at {least:.2f} s"
+        return Holds.YES, f"{survived:.1f} s were survived, so no timeout {where} {found.when}"
     if len(died) == len(streams) >= AGREEING:
-        early, late = min(stream.waited - stream.late for stream in died), max(stream.waited for stream in died)
+        early, late = min(stream.surely_waited for stream in died), max(stream.waited for stream in died)
         if late < least - limit or (found.value is not None and early > least + limit):
-            other = f"is one at {least:.2f} s" if found.value is not None else f"survives {least:.1f} s"
+            other = f"is one {found.when}" if found.value is not None else f"survives {least:.1f} s"
             span = f"{early:.2f} s" if late - early < 0.1 else f"{early:.2f} to {late:.2f} s"
             return Holds.YES, f"every stream ended after {span}: a timeout {where}, where HTTP/1.1 {other}"
         if found.value is not None and early >= least - limit and late <= least + limit:

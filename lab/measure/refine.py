@@ -107,6 +107,6 @@ def _refined(found: TimeoutFound, made: Sequence[Exchanged], shift: float) -> Ti
         value, uncertainty, why = value - shift, 0.1, "is seen that late"
     else:
         value, uncertainty, why = value - shift / 2, shift / 2, "may be seen that late"
-    sentence = f"{found.sentence}; the path shows a cut {delay_of(made):.2f} s late: a timeout at {value:.2f} s {why}"
-    uncertainty = max(uncertainty, found.uncertainty)
-    return replace(found, value=round(value, 3), uncertainty=round(uncertainty, 3), sentence=sentence)
+    told = replace(found, value=round(value, 3), uncertainty=round(max(uncertainty, found.uncertainty), 3))
+    sentence = f"{found.sentence}; the path shows a cut {delay_of(made):.2f} s late: a timeout {told.when} {why}"
+    return replace(told, sentence=sentence)

@@ -22,7 +22,7 @@ from lab.errors import BadInput, EnvironmentFault
 from lab.evidence import Evidence
 from lab.judge.causes import DEADLY
 from lab.judge.exchanged import Exchanged
-from lab.measure.conclude import Audited, conclude, doubts, in_doubt
+from lab.measure.conclude import Audited, conclude, doubts, in_doubt, was_slow
 from lab.measure.exchanges import LEFT_BEHIND, SETTLING, SPARE, make
 from lab.measure.faults import masked_fault, no_ledger, not_in_the_ledger, stopped_answering, too_narrow
 from lab.measure.findings import ActiveFindings
@@ -47,6 +47,10 @@ _ANSWERING = 20.0
 
 _MOST_OUTAGE = 60.0
 """Seconds for which a path that has taken its server out is waited for."""
+
+_OVER_A_SLOW_PATH = 2
+"""Exchanges at a time over a path that more of them keep from running: LiteLLM let holds of 3 s run out with 27 of them
+on a busy machine, each of which confirms its tokens by questions through it (measured)."""
 
 _LOOKS_EVERY = 1.0
 
@@ -165,9 +169,11 @@ class ActiveRun:
                 continue
             longer = asking(min(number, 2 * first.at_once + 2), LONGER)
             second = width_of(await self._gather(channel, longer))
-            if second is not None and second.at_once <= first.at_once:
-                self.say(second.words)
-                return second
+            if second is not None:
+                # Where each worker has its own queue, it is a matter of chance how many run at once.
+                fewest = min(second, first, key=lambda each: each.at_once)
+                self.say(fewest.words)
+                return fewest
         return None
 
     def _places_of(self, width: Width) -> int:
@@ -233,6 +239,8 @@ class ActiveRun:
             await self._ask(channel, again, f"some ends were seen late: {len(again)} exchanges once more")
         unsure = in_doubt(self.made)
         if unsure:
+            if was_slow(self.made):
+                self._places = min(self._places or _OVER_A_SLOW_PATH, _OVER_A_SLOW_PATH)
             self._planned += unsure
             await self._ask(
                 channel, unsure, f"the machine was too busy to tell: {len(unsure)} exchanges once more", self.again
@@ -297,7 +305,8 @@ class ActiveRun:
 
     def _cut_short(self) -> Iterator[str]:
         if self.failed:
-            yield f"{len(self.failed)} exchanges were lost: {self.failed[0].problem}"
+            fault = self.failed[0]
+            yield f"{len(self.failed)} exchanges were lost: {fault.problem}. {fault.remedy}".rstrip()
         missing = len(self._planned) - len(self.made) - len(self.again) - len(self.failed)
         if missing:
             yield f"stopped early: {missing} of {len(self._planned)} exchanges were not over"

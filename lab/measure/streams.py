@@ -27,6 +27,10 @@ RACE = 0.3
 """Seconds before a death within which a token may have been written because nobody knew of the death yet."""
 
 
+_FROM_THE_REQUEST = (Watched.FIRST_BYTE, Watched.BATCH_REPLY, Watched.TOTAL)
+"""Waits that begin with the request."""
+
+
 @dataclass(frozen=True)
 class Stream:
     """One stream of the search.
@@ -41,6 +45,8 @@ class Stream:
         waited: seconds that it had waited in its own way when it died; 0 if it did not die.
         survived: the longest such wait that is known to have been survived.
         late: seconds by which its death may have been seen late.
+        way: seconds that its request took to the model server: a timeout in front of whatever held it up counts from
+            the request, one behind that from when the model server had it.
         wall: when it ended, on the probe's clock.
         ending: how it looked to the client.
         status: the HTTP status; None if none came.
@@ -63,6 +69,17 @@ class Stream:
     status: int | None
     held: bool
     reused: bool | None = None
+    way: float = 0.0
+
+    @property
+    def surely_waited(self) -> float:
+        """Seconds that it had waited at least when it died, wherever the wait is counted from and its end was seen."""
+        return self.waited - self.late - (self.way if self.watched in _FROM_THE_REQUEST else 0.0)
+
+    @property
+    def surely_lived(self) -> float:
+        """The same of how long it lived."""
+        return self.at - self.late - self.way
 
     @property
     def looks(self) -> str:
@@ -83,9 +100,16 @@ def model_was_late(made: Exchanged) -> bool:
     if ledger is None or not made.exchange.stream:
         return False
     written = {token.number: token.at - ledger.started for token in ledger.tokens}
-    end = made.exposure.total if made.exposure.died else inf
+    # What it lived is counted from the request, which may have waited for a place on its way.
+    end = _began(made) + made.exposure.total - ledger.started if made.exposure.died else inf
     due = [number for number in range(1, plan.tokens + 1) if plan.due(number) + LATE_MODEL < end]
     return any(written.get(number, end) > plan.due(number) + LATE_MODEL for number in due)
+
+
+def _began(made: Exchanged) -> float:
+    """When the exchange began: with the request, or with the last one that the model server had of several."""
+    ledger = made.evidence.ledger
+    return ledger.started if ledger is not None and ledger.attempts > 1 else made.evidence.trace.started
 
 
 def stream_of(made: Exchanged, *, narrow: bool = False) -> Stream | None:
@@ -96,10 +120,11 @@ def stream_of(made: Exchanged, *, narrow: bool = False) -> Stream | None:
 def _stream(made: Exchanged, watched: Watched, *, narrow: bool) -> Stream:
     trace, ledger = made.evidence.trace, made.evidence.ledger
     exposure = made.exposure
-    start = ledger.started if ledger is not None and ledger.attempts > 1 else trace.started
+    start = _began(made)
     end = start + exposure.total
-    if narrow and ledger is not None and ledger.started - start > LATE_MODEL:
-        start = ledger.started
+    way = 0.0 if ledger is None else max(0.0, ledger.started - start)
+    if narrow and ledger is not None and way > LATE_MODEL:
+        start, way = ledger.started, 0.0
     # What was written in the very moment of a death came too late to prevent it.
     until = end - RACE if exposure.died else inf
     done, open_wait = ([], 0.0) if ledger is None else _waits(watched, ledger, start, end, until)
@@ -109,6 +134,7 @@ def _stream(made: Exchanged, watched: Watched, *, narrow: bool) -> Stream:
         done, open_wait = ([*done, open_wait] if watched is Watched.TOTAL else done), 0.0
         # A model that came to its end, for a client that was cut off, shows nothing that was survived.
         done = done if made.verdict.ending in WHOLE else []
+        done = [each - way for each in done] if watched in _FROM_THE_REQUEST else done
     return Stream(
         name=made.exchange.name,
         watched=watched,
@@ -124,6 +150,7 @@ def _stream(made: Exchanged, watched: Watched, *, narrow: bool) -> Stream:
         status=trace.status,
         held=_held(made, end),
         reused=None if ledger is None else ledger.reused,
+        way=way,
     )
 
 

@@ -18,8 +18,8 @@ HIDDEN_BELOW = 0.5
 
 def outlived(stream: Stream, family: Sequence[Stream], streams: Sequence[Stream]) -> bool:
     """Whether others waited clearly longer, and others lived clearly longer, so that no timeout ended this one."""
-    waited = max(max(other.survived, other.waited - other.late) for other in family)
-    lived = max(other.at - other.late for other in streams)
+    waited = max(max(other.survived, other.surely_waited) for other in family)
+    lived = max(other.surely_lived for other in streams)
     return waited > stream.waited + tolerance(stream.waited) and lived > stream.at + tolerance(stream.at)
 
 
@@ -48,7 +48,7 @@ class Tally:
     at_ceiling: set[str]
     survived: float
     longest: float
-    ceiling: float | None
+    whole: Cluster | None
     streams: Sequence[Stream]
     kinds: Mapping[str, TerminationKind]
 
@@ -70,7 +70,7 @@ class Tally:
     def _beyond(self, members: Sequence[Stream]) -> list[Stream]:
         """The streams that outlived these."""
         last = max(each.waited for each in members)
-        return [each for each in self.family if max(each.survived, each.waited - each.late) > last + TIGHT]
+        return [each for each in self.family if max(each.survived, each.surely_waited) > last + TIGHT]
 
     @property
     def _scattered(self) -> str:
@@ -92,8 +92,8 @@ class Tally:
             early, after = max(0.0, cluster.value - cluster.uncertainty), cluster.value + cluster.uncertainty
             unsure = self._made(
                 Found.UNKNOWN,
-                f"a timeout {where} somewhere between {early:.2f} s and {after:.2f} s: the probe itself was late when "
-                "its streams ended, so that the value cannot be told",
+                f"a timeout {where} somewhere between {early:.2f} s and {after:.2f} s: the requests were late to come "
+                "to the model server, or the probe to see how they ended, so that the value cannot be told",
             )
             return replace(unsure, uncertainty=round(cluster.uncertainty, 3))
         if self.watched is Watched.TOTAL and cluster.value < SHORTEST_TIMEOUT:
@@ -134,9 +134,9 @@ class Tally:
     @property
     def _hidden(self) -> bool:
         """Whether the timeout on the whole ends every stream, and the family waited for nearly as long."""
-        if not self.at_ceiling or self.ceiling is None or self.ceiling < SHORTEST_TIMEOUT:
+        if not self.at_ceiling or self.whole is None or self.whole.least < SHORTEST_TIMEOUT:
             return False
-        return self.ceiling <= min(self.longest, self.survived) + HIDDEN_BELOW
+        return self.whole.least <= min(self.longest, self.survived) + HIDDEN_BELOW
 
     def without(self, cluster: Cluster | None) -> TimeoutFound:
         """The finding where none are, or where nobody knows of which."""
@@ -162,17 +162,18 @@ class Tally:
             told = f"{ended}, and no lively stream lived longer: a timeout {where}, or one on the whole"
             return replace(self._made(Found.UNKNOWN, told), ended_at=round(cluster.least, 3))
         faults = self._scattered
+        whole = "" if self.whole is None else _span(self.whole)
         if self._hidden:
             return self._made(
                 Found.HIDDEN,
-                f"the timeout on the whole, at {self.ceiling:.2f} s, ended {len(self.at_ceiling)} of "
+                f"the timeout on the whole, {whole}, ended {len(self.at_ceiling)} of "
                 f"{len(self.family)}; none {where} is shorter, and {self.survived:.1f} s were survived{faults}",
             )
         if self.survived >= self.longest:
             return self._made(Found.NONE, f"no timeout {where} up to {self.survived:.1f} s{faults}")
         told = f"cannot tell a timeout {where}: {self.survived:.1f} s were survived at most{faults}"
         if self.at_ceiling:
-            told += f"; {len(self.at_ceiling)} of {len(self.family)} ended at {self.ceiling:.2f} s, as lively ones did"
+            told += f"; {len(self.at_ceiling)} of {len(self.family)} ended {whole}, as lively ones did"
         return self._made(Found.UNKNOWN, told)
 
     def _made(
@@ -181,11 +182,12 @@ class Tally:
         looks = Counter(stream.looks for stream in members)
         ended = [stream for stream in self.family if stream.died and stream.waited < self.longest]
         events = [each for each in ended if self.kinds.get(each.name) is TerminationKind.OUTAGE]
-        ended_at = self.ceiling if self.at_ceiling else None
+        ended_at = self.whole.least if self.whole is not None and self.at_ceiling else None
         return TimeoutFound(
             watched=self.watched,
             found=found,
-            value=None if cluster is None else round(cluster.value, 3),
+            # As near as the sentence says it.
+            value=None if cluster is None else round(cluster.value, 2),
             uncertainty=0.0 if cluster is None else round(cluster.uncertainty, 3),
             proven=round(self.survived, 3),
             terminations=len(members),
@@ -202,10 +204,14 @@ class Tally:
 
 def when(cluster: Cluster) -> str:
     """At which time streams ended, in words."""
+    more = ", by a clock that is looked at now and then" if cluster.coarse else is_round(cluster.value)
+    return f"{_span(cluster)}{more}"
+
+
+def _span(cluster: Cluster) -> str:
     if not cluster.coarse:
-        return f"at {cluster.value:.2f} s{is_round(cluster.value)}"
-    low, high = cluster.value - cluster.uncertainty, cluster.value + cluster.uncertainty
-    return f"between {low:.1f} and {high:.1f} s, by a clock that is looked at now and then"
+        return f"at {cluster.value:.2f} s"
+    return f"between {cluster.least:.1f} and {cluster.value + cluster.uncertainty:.1f} s"
 
 
 def is_round(value: float) -> str:

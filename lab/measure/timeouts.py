@@ -60,12 +60,12 @@ def find_timeouts(streams: Sequence[Stream], longest: float, began: float) -> Ti
     searched = [stream for stream in streams if not stream.beating]
     outage = _outage(searched)
     kinds: dict[str, TerminationKind] = dict.fromkeys(outage, TerminationKind.OUTAGE)
-    total = _family(searched, Watched.TOTAL, longest, kinds, ceiling=None)
-    ceiling = _ceiling(searched, kinds)
+    total = _family(searched, Watched.TOTAL, longest, kinds, whole=None)
+    whole = _ceiling(searched, kinds)
     found = {Watched.TOTAL: total}
     for watched in Watched:
         if watched is not Watched.TOTAL:
-            found[watched] = _family(searched, watched, longest, kinds, ceiling)
+            found[watched] = _family(searched, watched, longest, kinds, whole)
     found.update(_together(found, searched, longest, kinds))
     terminations = tuple(_termination(stream, kinds, began) for stream in searched if stream.died)
     return Timeouts(tuple(found[watched] for watched in Watched), terminations)
@@ -140,15 +140,15 @@ def _is_outage(dead: Sequence[Stream], ran: Sequence[Stream], all_of_them: int) 
     return most and len(families) >= AGREEING and apart
 
 
-def _ceiling(streams: Sequence[Stream], kinds: Mapping[str, TerminationKind]) -> float | None:
-    """The age at which the streams that never wait die; also where the kind of that timeout is not told."""
+def _ceiling(streams: Sequence[Stream], kinds: Mapping[str, TerminationKind]) -> Cluster | None:
+    """How the streams that never wait die at one age; also where the kind of that timeout is not told."""
     steady = [stream for stream in streams if stream.watched is Watched.TOTAL]
     died = [stream for stream in steady if stream.died and kinds.get(stream.name) is not TerminationKind.OUTAGE]
     cluster = _cluster(died, streams, (stream.survived for stream in steady))
     cluster = _of_the_whole(cluster, died, streams)
     if cluster is None or cluster.one_moment or cluster.outlived or not cluster.certain:
         return None
-    return cluster.least
+    return cluster
 
 
 def _of_the_whole(cluster: Cluster | None, died: Sequence[Stream], streams: Sequence[Stream]) -> Cluster | None:
@@ -159,9 +159,9 @@ def _of_the_whole(cluster: Cluster | None, died: Sequence[Stream], streams: Sequ
     lively = [each for each in streams if each.watched is Watched.TOTAL and not each.refused]
     if (cluster is not None and cluster.spread <= _EXACT) or len(died) < 2:
         return cluster
-    about = cluster.value if cluster is not None else min(each.at - each.late for each in died)
-    dead = [each for each in streams if each.died and abs(each.at - each.late - about) <= TOLERANCE[0]]
-    everyone = cluster_of([(each.at, each.late) for each in dead], ())
+    about = cluster.value if cluster is not None else min(each.surely_lived for each in died)
+    dead = [each for each in streams if each.died and abs(each.surely_lived - about) <= TOLERANCE[0]]
+    everyone = cluster_of([(each.at, each.at - each.surely_lived) for each in dead], ())
     if everyone is None or not everyone.coarse:
         return cluster
     if cluster is not None:
@@ -175,14 +175,15 @@ def _family(
     watched: Watched,
     longest: float,
     kinds: dict[str, TerminationKind],
-    ceiling: float | None,
+    whole: Cluster | None,
 ) -> TimeoutFound:
     """One family's finding; notes in `kinds` what its deaths are taken for."""
     family = [stream for stream in streams if stream.watched is watched and not stream.refused]
     died = [stream for stream in family if stream.died]
+    ceiling = None if whole is None else whole.least
     at_ceiling = {stream.name for stream in died if ceiling is not None and stream.at >= ceiling - HIDDEN_BELOW}
     own = [stream for stream in died if stream.name not in at_ceiling and stream.name not in kinds]
-    others = [stream.waited - stream.late for stream in died if kinds.get(stream.name) is TerminationKind.OUTAGE]
+    others = [stream.surely_waited for stream in died if kinds.get(stream.name) is TerminationKind.OUTAGE]
     others += [_waited_until(ceiling, stream) for stream in died if ceiling is not None and stream.name in at_ceiling]
     survived = [*(stream.survived for stream in family), *others]
     cluster = _cluster(own, streams, (stream.survived for stream in family), others)
@@ -190,8 +191,12 @@ def _family(
         cluster = _of_the_whole(cluster, own, streams)
     kinds.update(dict.fromkeys(at_ceiling, TerminationKind.TIMEOUT))
     members = [] if cluster is None else [own[n] for n in sorted(cluster.members)]
-    tally = Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, ceiling, streams, kinds)
-    doubted = cluster is None or not tally.bears_out(cluster, members) or _from_the_request(watched, members, streams)
+    tally = Tally(watched, family, own, at_ceiling, max(survived, default=0.0), longest, whole, streams, kinds)
+    doubted = (
+        cluster is None
+        or not tally.bears_out(cluster, members)
+        or _from_the_request(watched, cluster, members, streams, ceiling)
+    )
     if not doubted:
         kinds.update(dict.fromkeys((stream.name for stream in members), TerminationKind.TIMEOUT))
     # Agreeing deaths that others outlived may be a timeout on one of several ways.
@@ -212,7 +217,7 @@ def _waited_until(ceiling: float, stream: Stream) -> float:
     Some servers look at that timeout only when they write the next token: the silence up to there was survived by
     nobody.
     """
-    return min(stream.waited - stream.late, ceiling - (stream.at - stream.waited))
+    return min(stream.surely_waited, ceiling - (stream.at - stream.waited))
 
 
 def _cluster(
@@ -222,15 +227,16 @@ def _cluster(
 
     Unless lively streams went on through it: whoever looks at his timeouts now and then ends several at once.
     """
-    cluster = cluster_of([(stream.waited, stream.late) for stream in died], survived, waited)
+    terminations = [(each.waited, each.waited - each.surely_waited) for each in died]
+    cluster = cluster_of(terminations, survived, waited)
     if cluster is None:
         return cluster
     members = [died[n] for n in cluster.members]
     moments = [[other for other in died if 0 <= other.wall - one.wall <= TIGHT] for one in died]
     moment = max(moments, key=len)
-    waits = [stream.waited for stream in moment]
+    apart = max(each.surely_waited for each in moment) - min(each.waited for each in moment)
     both = sum(stream in moment for stream in members)
-    if len(moment) < AGREEING or 2 * both <= len(members) or max(waits) - min(waits) <= TIGHT:
+    if len(moment) < AGREEING or 2 * both <= len(members) or apart <= TIGHT:
         return cluster
     if _went_on(moment, streams):
         return cluster
@@ -245,16 +251,20 @@ def _went_on(moment: Sequence[Stream], streams: Sequence[Stream]) -> bool:
     return bool(ran) and all(each.wall > until + _MOMENT for each in ran)
 
 
-def _from_the_request(watched: Watched, members: Sequence[Stream], streams: Sequence[Stream]) -> bool:
+def _from_the_request(
+    watched: Watched, cluster: Cluster, members: Sequence[Stream], streams: Sequence[Stream], ceiling: float | None
+) -> bool:
     """Whether the deaths may be those of a timeout on something else: the whole, or what a holding hop hands on.
 
-    To tell them from a timeout on the whole, a lively stream must have lived longer. And where silences amid streams
-    ended at one age behind a hop that held the tokens back, no hop saw any token.
+    To tell them from a timeout on the whole, a lively stream must have lived longer: by a round of whoever looks at
+    such timeouts, where the one on the whole is not known. And where silences amid streams ended at one age behind a
+    hop that held the tokens back, no hop saw any token.
     """
     if watched is Watched.TOTAL:
         return False
-    lived = max((stream.at - stream.late for stream in streams if stream.watched is Watched.TOTAL), default=0.0)
-    if sum(stream.at < lived - _CLEARLY for stream in members) < AGREEING:
+    lived = max((stream.surely_lived for stream in streams if stream.watched is Watched.TOTAL), default=0.0)
+    longer = _CLEARLY + (2 * cluster.uncertainty if cluster.coarse and ceiling is None else 0.0)
+    if sum(stream.at < lived - longer for stream in members) < AGREEING:
         return True
     if watched is not Watched.IDLE or not mostly_held(members):
         return False

@@ -2,8 +2,9 @@
 
 Strategy. So many short requests at once as the audit would make, after fewer; where the model server has all of them at
 one moment, there is no limit that matters. Else the others waited for a place, or were refused. A busy machine lets
-requests wait too, but the longer each lasts, the more of them run at once then; a path's width stays what it is. So
-what looks like one is asked about again, with longer requests.
+requests wait too, but at any time, and no longer where each lasts longer. One that waits for a place comes just after
+another one was over. So what looks like a width is asked about again, with longer requests. Several workers may have a
+queue each (gunicorn's threads), so that some wait while there are places elsewhere: the width is what ran at once then.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ some hops have other timeouts on a connection that was used before (Varnish 7.7,
 
 _WAITED = 0.5
 """Seconds after which a request that has not come to the model server waits."""
+
+
+_LATELY = 0.3
+"""Seconds within which a place that was left is taken by the next."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,25 @@ def width_of(made: Sequence[Exchanged]) -> Width | None:
         return None
     if refused:
         return Width(most, len(made), refused=len(refused), status=refused[0].status)
-    waited = [at - asked for asked, at, _ in ran if at - asked > _WAITED]
+    late = [(asked, at) for asked, at, _ in ran if at - asked > _WAITED]
+    if not _each_took_a_place([at for _, at in late], [over for _, _, over in ran if over is not None]):
+        return None
+    waited = [at - asked for asked, at in late]
     lost = len(never)
     if len(waited) + lost < len(made) - most:
         return None
     return Width(most, len(made), waited=max(waited, default=0.0))
+
+
+def _each_took_a_place(started: Sequence[float], over: Sequence[float]) -> bool:
+    """Whether each of these came just after another request was over, each after its own."""
+    left = sorted(over)
+    for at in sorted(started):
+        places = [each for each in left if at - _LATELY < each <= at]
+        if not places:
+            return False
+        left.remove(places[0])
+    return True
 
 
 def _running(ran: Sequence[tuple[float, float, float | None]], at: float) -> int:

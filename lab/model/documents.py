@@ -37,6 +37,12 @@ def text_reply(wire: WireFormat, asked: Asked, text: str) -> web.Response:
     return web.Response(body=b"".join(events), headers={"Content-Type": wire.stream_type})
 
 
+async def never_kept(request: web.Request, reply: web.StreamResponse) -> None:
+    """Tell caches on the way that what the side channel says now it says once: Varnish keeps a clock's time else."""
+    if request.path.startswith("/lab/"):
+        reply.headers["Cache-Control"] = "no-store"
+
+
 async def write_document(request: web.Request, pieces: Iterator[bytes]) -> web.StreamResponse:
     """Answer with a document of JSON; one that is long is made as it leaves, and others get their turn meanwhile."""
     blocks = _gathered(pieces)

@@ -46,7 +46,7 @@ from lab.model.aside import Aside
 from lab.model.background import Background, Response
 from lab.model.bodies import BodyRefused, read_body
 from lab.model.connections import Connection, Connections
-from lab.model.documents import error_reply, text_reply, write_document
+from lab.model.documents import error_reply, never_kept, text_reply, write_document
 from lab.model.embeddings import embed
 from lab.model.guard import Guard
 from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book
@@ -161,6 +161,7 @@ class ModelServer:
 
     def _application(self) -> web.Application:
         app = web.Application()
+        app.on_response_prepare.append(never_kept)
         app.router.add_get("/lab/clock", _clock)
         app.router.add_get("/lab/ledger/{request}", self._ledger)
         app.router.add_get("/lab/refusals/{request}", self._refused)

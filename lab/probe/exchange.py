@@ -64,7 +64,7 @@ async def exchange(
     Args:
         url: the route's address; the ask's path is appended to its own, and its query is kept.
         ask: path, headers and body of the request; an empty path asks for the URL itself.
-        headers: further request headers.
+        headers: further request headers; a Host among them stands for the URL's, in TLS too.
         patience: the probe's own timeouts.
         on_head: called with status and headers as soon as they are whole.
         on_body: called with time and bytes of the body that each read brought (chunking undone, content coding
@@ -82,16 +82,17 @@ async def exchange(
         BadInput: the address cannot be read.
     """
     place = connect.place_of(url, ask.path)
+    host = next((value for name, value in headers if name.lower() == "host"), "")
     request = HttpRequest(
         scheme="https" if place.secure else "http",
-        authority=place.authority,
+        authority=host or place.authority,
         target=place.target,
-        headers=(*ask.headers, *headers),
+        headers=(*ask.headers, *(pair for pair in headers if pair[0].lower() != "host")),
         body=ask.body,
         method=ask.method,
     )
     terms = Terms(patience or Patience(), on_head, on_body, leave_after, limit, most_lines, pace)
-    layer = Tls(tls or default_context(), place.host, http) if place.secure else None
+    layer = Tls(tls or default_context(), host.partition(":")[0] or place.host, http) if place.secure else None
     conversation = Conversation(request, terms, http, layer)
     with Pulse.of_running_loop() as pulse:
         if await _open(place, conversation, terms):

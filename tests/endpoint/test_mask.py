@@ -287,6 +287,15 @@ def test_a_body_full_of_keys_is_masked_in_one_pass(blob: bytes) -> None:
     assert same == short
 
 
+@pytest.mark.parametrize("byte", [b"\x94", b"\xc3", b"\xff"], ids=ascii)
+def test_a_body_that_is_no_text_is_masked_and_else_kept(byte: bytes) -> None:
+    """Compressed bodies have any byte behind a backslash; a key that stands in one is found."""
+    key = KEYS["openai"]
+    whole = b"\x1f\x8b\\" + byte + key.encode() + b"\\" + byte
+    trace = Mask.of([key]).trace(Trace(0.0, 1.0, TransportEnd.FRAMED, body=(Read(0.0, whole),)))
+    assert trace.body[0].data == whole.replace(key.encode(), b"*" * len(key))
+
+
 @pytest.mark.parametrize("blob", ["\\", "%25", "&amp;", "%", "&", "\\u", "&#", " "], ids=ascii)
 def test_text_full_of_escapes_is_read_in_one_pass(blob: str) -> None:
     """None of them makes the reader begin anew at every place; a key behind them is found as ever."""

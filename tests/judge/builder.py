@@ -56,6 +56,8 @@ class Build:
     """When the model server sent them."""
     beats: tuple[float, ...] = ()
     """When they came."""
+    reused: bool = False
+    """Whether its connection to the model server had carried a request before."""
     on_its_way: float = 0.0
     """Seconds that the request took to the model server."""
     plan: dict[str, object] = field(default_factory=dict)
@@ -143,13 +145,14 @@ class Build:
             started=START + self.on_its_way,
             attempt=self.attempts,
             attempts=self.attempts,
+            reused=self.reused,
             headers_at=tokens[0].at if tokens else None,
             tokens=tokens,
             holds=self.holds,
             heartbeats=self.heartbeats,
             fault=self.fault,
             fault_at=fault_at,
-            finished=ended if self.finished else None,
+            finished=max(ended, last) if self.finished else None,
             client_left=self.client_left,
             stalls=self.model_stalls,
         )

@@ -47,7 +47,7 @@ def test_some_holds_that_ran_out_are_coalesced() -> None:
     assert delivery(build.but(arrivals={**build.arrivals, **burst}, holds=holds)) is Delivery.COALESCED
 
 
-def test_a_clump_with_every_hold_run_out_is_coalesced_if_it_came_before_the_end() -> None:
+def test_a_burst_with_every_hold_run_out_is_coalesced_if_it_came_before_the_end() -> None:
     """A buffer of five tokens breaks every hold, and yet the first five come long before the last is written."""
     build = lockstep(TEN, confirmed=False)
     arrivals = {number: build.left(5 if number <= 5 else 10) + 0.06 for number in range(1, 11)}
@@ -164,7 +164,7 @@ SLOW = TEN.but(interval=0.15)
 STAMPED = {
     "each at once": ({}, Delivery.UNPROVEN),
     "all at the end": (dict.fromkeys(range(1, 11), 101.52), Delivery.BATCHED),
-    "clumps of five": ({n: START + (0.77 if n <= 5 else 1.52) for n in range(1, 11)}, Delivery.COALESCED),
+    "bursts of five": ({n: START + (0.77 if n <= 5 else 1.52) for n in range(1, 11)}, Delivery.COALESCED),
     "in pairs": ({n: START + 0.02 + 0.15 * (n + n % 2) for n in range(1, 11)}, Delivery.UNPROVEN),
     "one late read of three": (dict.fromkeys((2, 3, 4), 100.62), Delivery.UNPROVEN),
 }
@@ -193,8 +193,8 @@ def test_tokens_that_left_together_say_nothing_of_the_path() -> None:
 FOREIGN = {
     "steady": ([0.2 * n for n in range(1, 21)], Delivery.UNPROVEN),
     "all at the end": ([4.0] * 20, Delivery.BATCHED),
-    "clumps of a timer": ([1.0] * 5 + [2.0] * 3 + [3.0] * 4 + [4.0] * 7 + [5.0] * 5 + [6.0] * 9, Delivery.COALESCED),
-    "clumps of a model's even steps": ([float(n // 5) for n in range(5, 35)], Delivery.UNPROVEN),
+    "bursts of a timer": ([1.0] * 5 + [2.0] * 3 + [3.0] * 4 + [4.0] * 7 + [5.0] * 5 + [6.0] * 9, Delivery.COALESCED),
+    "bursts of a model's even steps": ([float(n // 5) for n in range(5, 35)], Delivery.UNPROVEN),
     "too few to tell": ([4.0] * 3, Delivery.UNPROVEN),
     "too short to tell": ([0.3] * 20, Delivery.UNPROVEN),
 }

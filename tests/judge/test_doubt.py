@@ -68,7 +68,7 @@ def test_what_ended_while_the_planned_wait_still_ran_is_in_no_doubt(build: Build
     late = build.but(model_stalls=ASLEEP, stalls=ASLEEP)
     assert judge(late.evidence()).ending is ending
     assert lateness(late.evidence()) > MARGIN
-    assert doubt(late) == NOBODY_LATE
+    assert replace(doubt(late), wait="") == NOBODY_LATE
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,17 @@ def test_no_wait_explains_a_clean_end_after_a_death() -> None:
     assert not doubt(hidden).cut
 
 
+@pytest.mark.parametrize(
+    ("fault", "at", "doubtful"), [("fin@3", 30.0, False), ("fin@3", 4.0, True), ("freeze@3", 30.0, True)]
+)
+def test_no_wait_of_our_own_explains_a_client_that_is_never_told_of_a_death(
+    fault: str, at: float, doubtful: bool
+) -> None:
+    """The probe gives up half a minute after a death; a frozen one is not dead, and four seconds prove nothing."""
+    build = CUT.but(end=TransportEnd.TOTAL_TIMEOUT, fault=fault, stalls=ASLEEP, ended=START + at)
+    assert bool(doubt(build).ending) is bool(doubt(build).cut) is doubtful
+
+
 def test_a_clean_end_before_the_death_may_be_a_timeouts() -> None:
     """Then the model had not died yet, and a wait that was longer than planned may have ended the reply."""
     assert doubt(CLOSED.but(fault_at=START + 2.1)).cut
@@ -119,7 +130,7 @@ def test_no_wait_explains_a_token_that_came_twice() -> None:
     """What is corrupt is so at any speed."""
     corrupt = Build(sent=(1, 2, 2, 3), stalls=ASLEEP)
     assert judge(corrupt.evidence()).ending is Ending.CORRUPT
-    assert doubt(corrupt) == NOBODY_LATE
+    assert replace(doubt(corrupt), wait="") == NOBODY_LATE
 
 
 def test_a_proven_delivery_is_in_no_doubt() -> None:
@@ -213,3 +224,27 @@ def test_a_silence_that_was_cut_short_did_not_test_the_path(
 ) -> None:
     """A token that leaves late shortens the silence after it; lockstep never does."""
     assert bool(spared(Build(interval=interval, plan=plan).evidence())) is is_spared
+
+
+@pytest.mark.parametrize(
+    ("build", "doubtful"),
+    [
+        (Build(on_its_way=3.0), False),
+        (Build(on_its_way=3.0, model_stalls=(Stall(START, START + 1.0),)), True),
+        (Build(on_its_way=3.0, stalls=(Stall(START, START + 1.0),)), True),
+    ],
+    ids=["a queue", "the model server slept", "the probe slept"],
+)
+def test_a_request_that_was_long_on_its_way_waited_for_the_path(build: Build, doubtful: bool) -> None:
+    """Of a path that queues it, its wait is the finding; where either end slept, it may have waited for them."""
+    assert bool(doubt(build).wait) is doubtful
+    assert doubt(build).ending
+
+
+def test_what_did_not_meet_what_it_was_to_meet_shows_nothing() -> None:
+    """It began when the others were over, say: neither its success nor its failure is the path's."""
+    late = replace(Build().evidence(), late=MARGIN + 0.1)
+    assert spared(late)
+    assert doubt_of(late, judge(late)).wait
+    assert doubt_of(late, judge(late)).ending
+    assert not spared(replace(late, late=MARGIN - 0.1))

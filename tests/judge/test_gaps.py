@@ -90,6 +90,13 @@ def test_a_batch_stays_one_if_the_probe_was_awake_before_it() -> None:
     assert delivery(asleep(batch, [(2.3, 2.86)])) is Delivery.UNPROVEN
 
 
+@pytest.mark.parametrize(("reads", "told"), [(3, Delivery.BATCHED), (14, Delivery.UNPROVEN)])
+def test_a_batch_that_a_busy_machine_reads_in_three_pieces_is_one(reads: int, told: Delivery) -> None:
+    """Three segments, each read some hundredths of a second after the one before; fourteen may be a fast model's."""
+    times = sorted(3.2 + 0.04 * (number * reads // 14) / (reads - 1) for number in range(14))
+    assert delivery_by_gaps(Pattern(tuple(times), 3.25))[0] is told
+
+
 def test_a_proof_of_streaming_needs_no_sleepless_probe() -> None:
     """Lateness merges moments and makes none, so those that lie apart prove what they prove."""
     assert delivery(asleep(STEADY, [(1.0, 1.1), (1.9, 2.0)])) is Delivery.INCREMENTAL

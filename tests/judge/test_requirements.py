@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.evidence import HttpVersion, Stall, TransportEnd
+from lab.evidence import HttpVersion, Refusal, Stall, TransportEnd
 from lab.judge import REQUIREMENTS, Exchanged, Observation, Reported, observe
 from lab.suite.exchange import Exchange
 from lab.vocabulary import Requirement, State
@@ -25,6 +25,7 @@ LATE_HEADERS = EARLY.but(headers_at=START + 0.6)
 # Token 1 leaves at 1 s, token 2 at 2 s, and between them two heartbeats.
 BEATING = Build(whole=2, interval=1.0, plan={"ttft": 1.0}, heartbeats=(START + 1.3, START + 1.6))
 LEFT = PREFIX.but(end=TransportEnd.LEFT, ended=START + 1.0, finished=False)
+REUSED = WHOLE.but(reused=True)
 HUNG = PREFIX.but(end=TransportEnd.MIDDLE_TIMEOUT, fault="fin@3", ended=START + 30.0)
 
 MET: dict[str, list[dict[str, Build]]] = {
@@ -47,6 +48,9 @@ MET: dict[str, list[dict[str, Build]]] = {
     "generates-once": [{"stream": WHOLE, "refused": CASES["i-vendor-error"][0]}],
     "moves-the-first-token-forward": [{"stream": STREAM, "batch": BATCH}],
     "makes-partial-answers-visible": [{"partial": CUT, "complete": WHOLE}],
+    "serves-others-meanwhile": [{"first": WHOLE, "next": WHOLE.but(on_its_way=0.6)}],
+    "survives-a-reload": [{"stream": WHOLE}],
+    "reuses-connections": [{"one": WHOLE, "two": REUSED}, {"one": WHOLE, "two": WHOLE, "3": REUSED, "4": REUSED}],
 }
 
 NOT_MET: dict[str, list[dict[str, Build]]] = {
@@ -57,6 +61,8 @@ NOT_MET: dict[str, list[dict[str, Build]]] = {
     ],
     "sends-headers-at-once": [
         {"stream": EARLY.but(headers_at=START + 0.6)},
+        # With the token, as a clock has it that is a little off.
+        {"stream": EARLY.but(headers_at=START + EARLY.left(1) - 0.01)},
         {"stream": EARLY, "other": EARLY.but(headers_at=START + 0.6)},
     ],
     "passes-heartbeats-on": [
@@ -101,6 +107,13 @@ NOT_MET: dict[str, list[dict[str, Build]]] = {
         {"complete": WHOLE, "failed": CUT},
         {"complete": WHOLE, "partial miscounted": CUT},
     ],
+    "serves-others-meanwhile": [
+        {"first": WHOLE, "next": WHOLE.but(on_its_way=1.6)},
+        {"first": WHOLE, "next": CUT},
+        {"first": WHOLE, "next": CASES["i-proxy-page"][0].but(has_ledger=False)},
+    ],
+    "survives-a-reload": [{"stream": WHOLE, "other": CUT}],
+    "reuses-connections": [{"one": WHOLE, "two": WHOLE}, {"one": WHOLE, "two": WHOLE, "three": REUSED}],
 }
 
 NOTHING_TO_SEE: dict[str, dict[str, Build]] = {
@@ -120,6 +133,9 @@ NOTHING_TO_SEE: dict[str, dict[str, Build]] = {
     "generates-once": {"stream": WHOLE.but(has_ledger=False)},
     "moves-the-first-token-forward": {"stream": STREAM},
     "makes-partial-answers-visible": {},
+    "serves-others-meanwhile": {},
+    "survives-a-reload": {},
+    "reuses-connections": {"one": WHOLE, "lost": REUSED.but(has_ledger=False)},
 }
 
 
@@ -238,6 +254,17 @@ def test_a_client_that_left_and_was_refused_forbids_met() -> None:
     assert observe(stops, {"good": good, "refused": refused}).state is State.INCONCLUSIVE
 
 
+def test_a_late_probe_explains_no_model_that_went_on_to_its_end() -> None:
+    """That it stopped for a while moved the leaving; that the model was never told is the path's doing."""
+    stall = (Stall(START + 0.2, START + 0.7),)
+    never = LEFT.but(stalls=stall, finished=True, interval=0.5, whole=12, written=12)
+    assert find("stops-when-the-client-leaves", {"stream": never}).state is State.NOT_MET
+    late = LEFT.but(stalls=stall, client_left=START + 3.4)
+    assert find("stops-when-the-client-leaves", {"stream": late}).state is State.INCONCLUSIVE
+    asleep = LEFT.but(model_stalls=(Stall(START + 1.0, START + 3.0),), client_left=START + 3.1)
+    assert find("stops-when-the-client-leaves", {"stream": asleep}).state is State.MET
+
+
 def test_a_model_that_is_through_at_once_shows_nothing_about_leaving() -> None:
     """Its end so soon after the client's may be its own, whether or not it learnt of it."""
     through = Build(whole=3, interval=0.5, end=TransportEnd.LEFT, ended=START + 1.4)
@@ -280,11 +307,11 @@ def test_heartbeats_until_a_cut_have_come() -> None:
 
 
 def test_a_client_that_left_before_its_request_arrived_says_nothing_of_generations() -> None:
-    """The machine was too busy to carry it, and no path asked twice."""
+    """The others tell; one that the path refused before its client could leave forbids "met"."""
     left = REFUSED.but(end=TransportEnd.LEFT, status=0, body=b"", ended=START + 1.0)
-    told = find("generates-once", {"good": WHOLE, "left": left})
-    assert told.state is State.INCONCLUSIVE
-    assert "still on its way" in told.doubt
+    assert find("generates-once", {"good": WHOLE, "left": left}).state is State.MET
+    assert find("generates-once", {"left": left}).state is State.INCONCLUSIVE
+    assert find("generates-once", {"good": WHOLE, "left": left, "refused": REFUSED}).state is State.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
@@ -376,3 +403,18 @@ def test_what_most_clients_do_not_read_is_not_met(requirement: str) -> None:
     assert plain.met
     assert found.state is State.NOT_MET
     assert "a client that stops after the first gets" in found.evidence
+
+
+@pytest.mark.parametrize(
+    "requirement", ["survives-silence", "lets-long-answers-finish", "moves-the-first-token-forward"]
+)
+def test_what_the_model_server_does_not_serve_is_not_the_paths_fault(requirement: str) -> None:
+    """Its 404 says nothing of the path: that cannot be told, and what was asked for is named."""
+    build = Build(sent=(), status=404, body=b"{}", has_ledger=False)
+    refused = Refusal("POST", "/chat", 404, "which it does not serve", START, request="mine")
+    evidence = replace(build.evidence(), path="/api/chat", refusals=(refused,))
+    names = ("stream", "batch")
+    made = {name: Exchanged.alone(Exchange(name, build.the_plan), evidence) for name in names}
+    found = observe(Requirement(requirement), made)
+    assert found.state is State.INCONCLUSIVE
+    assert "the model server was asked for /chat, which it does not serve" in found.evidence

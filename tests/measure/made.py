@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 from lab.evidence import Evidence, Ledger, Read, Stall, Trace, TransportEnd, Written
 from lab.judge import Exchanged
@@ -87,3 +88,9 @@ def played(
         client_left=None if left is None else start + left,
     )
     return Exchanged.alone(asking, Evidence("openai-chat", asking.stream, trace, plan, ledger))
+
+
+def later(exchanged: Exchanged, seconds: float) -> Exchanged:
+    """The same, with an end that came so much later to the probe."""
+    trace = replace(exchanged.evidence.trace, ended=exchanged.evidence.trace.ended + seconds)
+    return Exchanged.alone(exchanged.exchange, replace(exchanged.evidence, trace=trace))

@@ -94,3 +94,19 @@ def test_bad_usage_is_told_in_one_message(
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--runs", "3"], "--runs"),
+        (["--max-tokens", "60"], "--max-tokens"),
+        (["--http", "1.1"], "--http"),
+        (["--strict", "--runs", "5"], "--runs, --strict"),
+    ],
+)
+def test_what_only_the_passive_audit_heeds_is_refused(options: list[str], named: str) -> None:
+    """Exit code 2 and the option's name before anything is asked: nobody listens at the address."""
+    done = audit("http://127.0.0.1:9/v1/chat/completions", "--active", *options)
+    assert done.returncode == 2
+    assert f"{named}: not for --active" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import replace
 
@@ -146,15 +147,46 @@ def test_a_path_that_loses_most_of_a_kind_breaks_its_requirement() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "state"), [(TransportEnd.FRAMED, State.NOT_MET), (TransportEnd.SHORT_FIN, State.INCONCLUSIVE)]
+    ("end", "seen", "state"),
+    [
+        (TransportEnd.FRAMED, 2.0, State.NOT_MET),
+        (TransportEnd.TOTAL_TIMEOUT, 30.0, State.NOT_MET),
+        (TransportEnd.SHORT_FIN, 2.0, State.INCONCLUSIVE),
+    ],
+    ids=["as-if-over", "never", "cut"],
 )
-def test_a_path_that_ends_streams_as_if_they_were_over_hides_its_cuts(end: TransportEnd, state: State) -> None:
-    """A total timeout of 2 s whose cut has a proper last chunk breaks the requirement."""
+def test_a_path_that_does_not_tell_its_client_of_the_end_hides_its_cuts(
+    end: TransportEnd, seen: float, state: State
+) -> None:
+    """A total timeout of 2 s whose cut has a proper last chunk, or none at all, breaks the requirement."""
     cut = [
-        made.played(each, cut=2.0, end=end) for each in search(LONGEST) if each.watched is Watched.TOTAL and each.stream
+        made.played(each, cut=2.0, seen=seen, left=2.0, end=end)
+        for each in search(LONGEST)
+        if each.watched is Watched.TOTAL and each.stream
     ]
     findings = conclude(Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0), cut)
     assert {each.requirement: each for each in findings.observations}[Requirement.SHOWS_A_CUT_AS_A_CUT].state is state
+
+
+@pytest.mark.parametrize(("timeout", "state"), [(2.5, State.INCONCLUSIVE), (4.9, State.MET)])
+def test_a_model_that_a_timeout_stopped_anyway_proves_nothing_of_its_client(timeout: float, state: State) -> None:
+    """Left after 1 s, the model was told at 2.5 s, which is within two seconds, and when the timeout strikes."""
+    seen = played(timeout)
+    short = {each.name: each for each in one_format(CHAT, http_2=False)}
+    leaving = [each for each in short.values() if each.leave_after is not None]
+    seen += [made.played(each, cut=1.0, left=2.5, end=TransportEnd.LEFT) for each in leaving]
+    findings = conclude(Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0), seen)
+    told = {each.requirement: each for each in findings.observations}[Requirement.STOPS_WHEN_THE_CLIENT_LEAVES]
+    assert (told.state, f"{timeout:.2f} s struck" in told.actual) == (state, state is State.INCONCLUSIVE)
+
+
+def test_a_coarse_timeout_is_no_value_in_the_summary() -> None:
+    """Streams that end anywhere between 2 s and 3 s, by a clock that is looked at once a second."""
+    ages = itertools.cycle((2.1, 2.3, 2.5, 2.7, 2.9))
+    search_only = [each for each in search(LONGEST) if each.role is Role.SEARCH]
+    seen = [made.played(each, cut=age, left=age) for each, age in zip(search_only, ages, strict=False)]
+    findings = conclude(Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0), seen)
+    assert "The smallest timeout on the path strikes from 2.0 s on, shorter" in findings.summary
 
 
 def test_stream_and_batch_are_not_compared_where_a_timeout_ended_one() -> None:
@@ -231,3 +263,28 @@ def test_what_is_not_met_the_second_time_is_not_met() -> None:
     findings = conclude(audited, first, [again, made.played(asked["batch"])])
     told = {each.requirement: each.state for each in findings.observations}
     assert told[Requirement.GENERATES_ONCE] is State.NOT_MET
+
+
+@pytest.mark.parametrize(
+    ("slow", "second", "state"),
+    [
+        (0.0, 1.5, State.NOT_MET),
+        (3.0, 1.5, State.MET),
+        (3.0, None, State.INCONCLUSIVE),
+        (3.0, 4.5, State.NOT_MET),
+    ],
+    ids=["idle", "starved", "starved-and-never-again", "late-by-itself-too"],
+)
+def test_a_path_that_is_slow_with_everything_is_asked_again_before_it_is_blamed(
+    slow: float, second: float | None, state: State
+) -> None:
+    """Whole replies come so much later than the model wrote them, and it learns 3.5 s late that its client has left."""
+    asked = {each.name: each for each in one_format(made.CHAT, http_2=False)}
+    leaving = [each for each in asked.values() if each.leave_after is not None]
+    whole = [made.later(made.played(asked[name]), slow) for name in ("stream", "batch")]
+    first = [*whole, *(made.played(each, cut=1.0, left=4.5, end=TransportEnd.LEFT) for each in leaving)]
+    assert {each.name for each in in_doubt(first)} >= ({each.name for each in leaving} if slow else set())
+    again = [made.played(each, cut=1.0, left=second, end=TransportEnd.LEFT) for each in leaving if second]
+    audited = Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0)
+    told = {each.requirement: each.state for each in conclude(audited, first, again).observations}
+    assert told[Requirement.STOPS_WHEN_THE_CLIENT_LEAVES] is state

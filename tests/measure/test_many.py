@@ -68,14 +68,16 @@ LATE = seen(True, late=True)
             {"good": State.MET, "bad": State.NOT_MET},
             3,
         ),
-        ({"good": [seen(True, late=True)] * 2}, {"good": State.INCONCLUSIVE}, 2),
+        ({"good": [seen(True, late=True)] * 2 + [seen(False)]}, {"good": State.MET}, 3),
+        ({"good": [seen(True, late=True), seen(True)]}, {"good": State.NOT_MET}, 2),
+        ({"good": [seen(True, late=True)] * 5}, {"good": State.INCONCLUSIVE}, 5),
     ],
-    ids=["clear", "late once", "late twice"],
+    ids=["clear", "late once", "late twice", "late and then not met", "always late"],
 )
-async def test_only_what_is_in_doubt_is_measured_again_and_once(
+async def test_only_what_is_in_doubt_is_measured_again(
     monkeypatch: pytest.MonkeyPatch, evidence: dict[str, list[Evidence]], states: dict[str, State], asked: int
 ) -> None:
-    """What failed has failed; what the machine was too busy for is asked once more."""
+    """What failed has failed; what the machine was too busy for is asked again, and not for ever."""
     made: list[str] = []
 
     async def make(_: Exchange, address: Address, *__: object) -> Evidence:
@@ -111,10 +113,10 @@ async def test_what_needs_tls_is_asked_only_where_it_is_spoken(monkeypatch: pyte
 
 
 async def test_what_was_told_without_a_doubt_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second time for one requirement is no second chance for another."""
+    """A second time for one requirement is no second chance for another, which is not even asked."""
     delivers, waits = Requirement.DELIVERS_TOKENS_AS_THEY_COME, Requirement.WAITS_FOR_THE_FIRST_TOKEN
     cut = Build(sent=(1, 2), reason=None, marker=False, end=TransportEnd.SHORT_FIN).evidence()
-    answers = {"tokens": [LATE, seen(False)], "thinking": [cut, Build().evidence()]}
+    answers = {"tokens": [LATE, seen(False)], "thinking": [cut]}
 
     async def make(exchange: Exchange, *_: object) -> Evidence:
         return answers[exchange.name].pop(0)
@@ -126,6 +128,26 @@ async def test_what_was_told_without_a_doubt_stands(monkeypatch: pytest.MonkeyPa
     ]
     observed = await measure({"it": Address("it", "http://model")}, exchanges, cast(SideChannel, None))
     assert (observed["it"][delivers].state, observed["it"][waits].state) == (State.MET, State.NOT_MET)
+
+
+@pytest.mark.parametrize(("last", "state"), [(seen(False), State.MET), (seen(True), State.NOT_MET)], ids=["met", "not"])
+async def test_one_exchange_after_the_other_comes_to_be_told(
+    monkeypatch: pytest.MonkeyPatch, last: Evidence, state: State
+) -> None:
+    """Of a machine that is late with one exchange or another each time, each has to be in time only once."""
+    answers = {"first": [LATE, seen(False)], "second": [seen(False)], "third": [LATE, LATE, last]}
+    made: list[str] = []
+
+    async def make(exchange: Exchange, *_: object) -> Evidence:
+        made.append(exchange.name)
+        return answers[exchange.name].pop(0)
+
+    monkeypatch.setattr(many, "make", make)
+    delivers = Requirement.DELIVERS_TOKENS_AS_THEY_COME
+    exchanges = [Exchange(name, make_plan({}), requirements=(delivers,)) for name in answers]
+    observed = await measure({"it": Address("it", "http://model")}, exchanges, cast(SideChannel, None))
+    assert observed["it"][delivers].state is state
+    assert made == ["first", "second", "third", "first", "third", "third"]
 
 
 async def test_what_fails_stops_the_others() -> None:

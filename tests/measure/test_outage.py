@@ -9,11 +9,13 @@ import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 
 from lab.cli.active import exit_code
-from lab.errors import ExitCode
+from lab.errors import EnvironmentFault, ExitCode
 from lab.evidence import Evidence, Trace, TransportEnd
 from lab.judge import Exchanged
+from lab.measure.faults import stopped_answering
 from lab.measure.findings import Found
 from lab.measure.outage import ENOUGH, Outage, outage_of, still_to_ask
+from lab.measure.run import ActiveRun
 from lab.measure.target import AuditTarget
 from lab.model.server import ModelServer
 from lab.suite.exchange import Exchange
@@ -144,3 +146,22 @@ async def test_a_server_that_stays_out_is_no_pass(monkeypatch: pytest.MonkeyPatc
         findings = await audit_actively(target, longest=2.0)
     assert any("it was not back after 3 s" in note for note in findings.notes)
     assert exit_code(findings) is not ExitCode.AS_REQUIRED
+
+
+@pytest.mark.grid
+async def test_where_only_the_path_could_tell_its_health_check_is_named() -> None:
+    """Without the model server's own address nothing can be read while the path refuses."""
+    async with ModelServer() as model, Balancer(model.base_url, out_for=1000.0) as balancer:
+        with pytest.raises(EnvironmentFault) as told:
+            await audit_actively(AuditTarget(endpoint(balancer.url)), longest=2.0)
+    assert "max_fails" in told.value.remedy
+    assert "--model-url" in told.value.remedy
+
+
+def test_exchanges_that_were_lost_while_the_path_refused_name_its_health_check() -> None:
+    """Some of the ledger could not be read through the path: the note says what may have been, and what to do."""
+    run = ActiveRun(AuditTarget(endpoint("http://127.0.0.1:9")), 2.0)
+    run.failed.append(stopped_answering(run.target, TimeoutError()))
+    (note,) = [note for note in run.findings().notes if "1 exchanges were lost" in note]
+    assert "max_fails" in note
+    assert "--model-url" in note

@@ -143,6 +143,29 @@ def test_deaths_on_ticks_are_one_timeout() -> None:
     assert "between 60.0 and 62.0 s" in found.sentence
 
 
+EVERY_TWO_SECONDS = (3.3, 3.6, 4.1, 4.5, 4.6, 4.9)
+"""Silences that a timeout of 3 s ended whose keeper looks once in two seconds."""
+
+
+def test_a_timeout_that_is_looked_at_every_two_seconds_has_no_faults_before_it() -> None:
+    """However far apart its deaths lie, the value is its lower end; half of them alone would be later and wrong."""
+    silent = [stream(Watched.IDLE, wait, begun=n / 2) for n, wait in enumerate(EVERY_TWO_SECONDS)]
+    timeouts = find_timeouts([*silent, *alive(Watched.TOTAL)], LONGEST, 1000)
+    found = timeouts.of(Watched.IDLE)
+    assert (found.found, found.coarse, found.least) == (Found.TIMEOUT, True, 3.0)
+    assert {each.kind for each in timeouts.terminations} == {TerminationKind.TIMEOUT}
+
+
+def test_a_coarse_timeout_on_the_whole_is_none_on_silence() -> None:
+    """Two lively streams, too few to tell it, died in the same second of their lives as the silent ones."""
+    silent = [stream(Watched.IDLE, at, waited=at - 0.3, begun=at) for at in (5.1, 5.2, 5.3, 5.5, 5.6)]
+    lively = [stream(Watched.TOTAL, at) for at in (5.9, 5.95)]
+    through = [stream(Watched.TOTAL, at, died=False) for at in (5.8, 5.85)]
+    found = find_timeouts([*silent, *lively, *through], LONGEST, 1000).of(Watched.IDLE)
+    assert found.found is Found.UNKNOWN
+    assert "or one on the whole" in found.sentence
+
+
 def test_what_waited_shows_too_how_coarse_a_timeout_on_the_whole_is() -> None:
     """Four lively streams die close together by chance; those that wait die of the same clock (gunicorn, measured)."""
     steady = [stream(Watched.TOTAL, age, begun=n * 0.7) for n, age in enumerate((5.23, 5.3, 5.34, 5.47))]
@@ -175,6 +198,8 @@ def test_a_clock_that_is_looked_at_once_a_second_is_an_interval() -> None:
     found = timeouts.of(Watched.TOTAL)
     assert (found.found, found.least, found.ended_at) == (Found.TIMEOUT, 5.0, 5.0)
     assert "between 5.0 and 6.0 s" in found.sentence
+    hidden = timeouts.of(Watched.FIRST_BYTE)
+    assert (hidden.found, "on the whole, between 5.0 and 6.0 s," in hidden.sentence) == (Found.HIDDEN, True)
     assert timeouts.smallest == 5.0
 
 
@@ -210,7 +235,7 @@ def test_deaths_that_were_all_seen_late_name_no_value() -> None:
     streams = [*late(family(Watched.FIRST_BYTE, 2.0), 2.0), *alive(Watched.TOTAL, *OTHERS)]
     found = find_timeouts(streams, LONGEST, 1000).of(Watched.FIRST_BYTE)
     assert (found.found, found.value, found.too_late) == (Found.UNKNOWN, None, True)
-    assert "the probe itself was late" in found.sentence
+    assert "or the probe to see how they ended" in found.sentence
 
 
 def test_what_was_seen_late_is_told_once_it_was_asked_again() -> None:
@@ -394,3 +419,53 @@ def test_deaths_close_together_that_a_whole_answer_just_outlived_are_no_timeout(
     assert timeouts.of(Watched.TOTAL).found is not Found.TIMEOUT
     assert timeouts.smallest is None
     assert TerminationKind.TIMEOUT not in {termination.kind for termination in timeouts.terminations}
+
+
+def on_the_way(streams: list[Stream], *ways: float) -> list[Stream]:
+    """The same streams, whose requests took so many seconds to the model server."""
+    return [
+        replace(each, at=each.at + way, waited=each.waited + way, wall=each.wall + way, way=way)
+        for each, way in zip(streams, ways, strict=True)
+    ]
+
+
+def test_requests_that_waited_for_a_worker_waited_no_longer_for_the_model() -> None:
+    """An application's timeout of 4 s on the model, behind workers with a queue each: 4 s to 24 s from the request."""
+    queued = on_the_way(family(Watched.FIRST_BYTE, 4.0), 0.0, 0.0, 0.01, 5.0, 9.0, 20.0)
+    timeouts = find_timeouts([*queued, *alive(Watched.TOTAL, *OTHERS)], LONGEST, 1000)
+    found = timeouts.of(Watched.FIRST_BYTE)
+    assert (found.found, found.terminations) == (Found.TIMEOUT, 6)
+    assert found.value == pytest.approx(4.0, abs=0.02)
+
+
+def test_requests_that_a_busy_machine_brought_late_make_no_timeout_coarse() -> None:
+    """4 s from when the model had them, up to 0.6 s later from the request: exact, and not looked at now and then."""
+    slow = on_the_way(family(Watched.BATCH_REPLY, 4.0), 0.05, 0.2, 0.3, 0.4, 0.5, 0.6)
+    found = find_timeouts([*slow, *alive(Watched.TOTAL, *OTHERS)], LONGEST, 1000).of(Watched.BATCH_REPLY)
+    assert (found.found, found.coarse) == (Found.TIMEOUT, False)
+    assert found.value is not None
+    assert found.value - found.uncertainty <= 4.0
+
+
+def test_a_value_that_has_the_requests_way_in_it_is_so_much_less_certain() -> None:
+    """Nobody knows whether a timeout of 4 s counts from the request, or from 0.09 s later when the model had it."""
+    near = on_the_way(family(Watched.FIRST_BYTE, 4.0), 0.09, 0.09, 0.09, 0.09, 0.09, 0.09)
+    found = find_timeouts([*near, *alive(Watched.TOTAL, *OTHERS)], LONGEST, 1000).of(Watched.FIRST_BYTE)
+    assert found.value == pytest.approx(4.09, abs=0.01)
+    assert found.uncertainty == pytest.approx(0.09, abs=0.001)
+
+
+def test_a_death_that_came_late_to_the_model_bounds_a_coarse_timeout_too() -> None:
+    """Lighttpd looks once a second (8 s, so 9 to 10 s): one of 9.4 s whose request was 0.4 s on its way is no later."""
+    waits, ways = (9.4, 9.62, 9.88, 9.91, 9.95, 10.0), (0.4, 0.0, 0.0, 0.0, 0.0, 0.0)
+    died = [replace(stream(Watched.FIRST_BYTE, at, begun=n / 2), way=ways[n]) for n, at in enumerate(waits)]
+    lively = [stream(Watched.TOTAL, 12.0, died=False, begun=n / 2) for n in range(6)]
+    found = find_timeouts([*died, *lively], LONGEST, 1000).of(Watched.FIRST_BYTE)
+    assert (found.coarse, found.least) == (True, 9.0)
+
+
+def test_sentence_and_value_are_one_figure() -> None:
+    """2.03496 s is 2.03 s, in the sentence as in the value; 2.035 would be 2.04."""
+    found = find_timeouts([*family(Watched.IDLE, 2.03396), *alive(Watched.TOTAL)], LONGEST, 1000).of(Watched.IDLE)
+    assert found.value is not None
+    assert f"at {found.value:.2f} s" in found.sentence

@@ -46,8 +46,22 @@ def came(starts: Sequence[float | None], status: int | None = None) -> list[Exch
         ([0.0, 1.0, 2.0, 3.0], None, Width(1, 4, waited=3.0)),
         ([0.0, 0.0, 0.0, None], 503, Width(3, 4, refused=1, status=503)),
         ([None] * 4, 502, None),
+        ([number * 0.06 for number in range(60)], None, None),
+        # Two workers with two places and a queue each, and five of the six requests at one of them.
+        ([0.0, 0.0, 0.0, 1.02, 1.02, 2.04], None, Width(3, 6, waited=2.04)),
+        ([0.0, 0.0, 0.0, 1.02, 1.02, 1.02, 1.02], None, None),
     ],
-    ids=["all at once", "late", "two", "one", "refused", "nothing came"],
+    ids=[
+        "all at once",
+        "late",
+        "two",
+        "one",
+        "refused",
+        "nothing came",
+        "one after another",
+        "two queues",
+        "more than left",
+    ],
 )
 def test_the_width_is_what_ran_at_once_while_others_waited(
     starts: list[float | None], status: int | None, width: Width | None

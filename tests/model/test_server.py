@@ -253,6 +253,19 @@ async def test_the_clock_is_the_ledgers(server: ModelServer) -> None:
     assert before <= document["now"] <= time.monotonic()
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/lab/clock", 200), ("/lab/ledger/known", 200), ("/lab/ledger/unknown", 404), ("/lab/refusals/known", 200)],
+)
+async def test_no_cache_on_the_way_keeps_what_the_side_channel_says(
+    server: ModelServer, path: str, status: int
+) -> None:
+    """Through Varnish, which keeps whatever does not forbid it for two minutes, the clock stood still (measured)."""
+    await exchange(server.base_url, request("tokens=1", name="known"))
+    async with aiohttp.ClientSession() as client, client.get(server.base_url + path) as reply:
+        assert (reply.status, reply.headers["Cache-Control"]) == (status, "no-store")
+
+
 async def test_the_ledger_tells_what_was_written_and_when(server: ModelServer) -> None:
     """Every token in order and not before it was due; headers, heartbeats, end."""
     plan = "tokens=3&ttft=40ms&interval=20ms&heartbeat=15ms&heartbeat_from=start"

@@ -37,6 +37,7 @@ from lab.judge.gaps import (
     WHOLE_SHARE,
     delivery_by_gaps,
     in_even_bursts,
+    is_disturbed,
     numbers_of,
     vary,
 )
@@ -147,12 +148,14 @@ def _held_by_times(telling: Sequence[Measured], found: Sequence[tuple[Delivery, 
 
 
 def _all_or_none(telling: Sequence[Measured], reasons: Sequence[str], *, batch: bool = False) -> DeliveryFinding:
-    if len(reasons) < max(SAMPLES, len(telling)):
+    # A sample that the probe itself was late to read speaks neither for a batch nor against it.
+    able = [one for one in telling if not is_disturbed(one.pattern)]
+    if len(reasons) < max(SAMPLES, len(able)):
         return _cannot_tell(f"{reasons[0]}, but only {len(reasons)} of {samples_in_words(telling)} shows it")
     word = Delivery.BATCHED if batch else Delivery.COALESCED
     other = "a model that answers in one piece" if batch else "a model that writes uneven amounts in even steps"
     grown = _growing(telling) if batch else ""
-    reason = f"{reasons[0]}, and so in {samples_in_words(telling)}{grown}{_extras(telling)}; {other} looks the same"
+    reason = f"{reasons[0]}, and so in {samples_in_words(able)}{grown}{_extras(telling)}; {other} looks the same"
     return DeliveryFinding(word, Confidence.LIKELY, reason)
 
 

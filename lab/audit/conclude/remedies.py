@@ -34,7 +34,7 @@ _GENERAL: Mapping[Trouble, str] = {
     Trouble.FAULT: "It is no timeout's doing: look into the logs of {where} and of the model server for this moment.",
 }
 _SHOWN_IN: Mapping[Trouble, str] = {
-    Trouble.HOLDING: "clumps",
+    Trouble.HOLDING: "bursts",
     Trouble.COMPRESSION: "compression",
     Trouble.TIMEOUT: "total-timeout or silent-gap",
     Trouble.HIDDEN_CUT: "death-becomes-clean-end",

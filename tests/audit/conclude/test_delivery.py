@@ -162,6 +162,14 @@ def test_what_the_probe_slept_through_is_held_against_no_path(name: str, *, with
     assert found([*[sample(reads, stalls=noted)] * 3, *control]).confidence is Confidence.CANNOT_TELL
 
 
+@pytest.mark.parametrize(("punctual", "told"), [(2, Delivery.BATCHED), (1, Delivery.UNPROVEN)])
+def test_a_sample_that_the_probe_slept_through_contradicts_no_other(punctual: int, told: Delivery) -> None:
+    """What it read as it woke came at the end or before; two others that came at the end are enough, one is not."""
+    batch = batching(writes(steady(60, 0.04)))
+    samples = [*[sample(batch)] * punctual, sample(batch, stalls=[(1.0, batch[-1][0])])]
+    assert found(samples).delivery is told
+
+
 @settings(max_examples=100)
 @given(
     name=st.sampled_from(sorted(PATHS)),

@@ -1,0 +1,48 @@
+"""The rules about requests that share a path: who waits for whom, and whose connection carries the next. Pure."""
+
+from __future__ import annotations
+
+from lab.judge.exchanged import Exchanged, Exchanges
+from lab.judge.rules import Checked, Reports, each_of, tell_of
+from lab.vocabulary import Ending
+
+LONGEST_WAIT = 1.0
+"""Seconds that a request may be on its way to the model. A path that has room for it takes some milliseconds, and what
+a busy machine adds was seen to stay below a third of this; one that queues it lets it wait for the rest of an answer.
+"""
+
+
+def served_at_once(exchanges: Exchanges, _: Reports) -> Checked:
+    """Every request comes to the model without a wait, and its answer to the end."""
+    return each_of(
+        exchanges,
+        f"every request at the model within {LONGEST_WAIT:g} s, and every answer complete",
+        lambda _: True,
+        lambda each: each.verdict.ending is Ending.COMPLETE and (_waited(each) or 0.0) <= LONGEST_WAIT,
+        _tell_wait,
+    )
+
+
+def _waited(each: Exchanged) -> float | None:
+    """Seconds from a request to its coming to the model, without those in which either end slept; None if never."""
+    evidence = each.evidence
+    if evidence.ledger is None:
+        return None
+    began, came = evidence.trace.started, evidence.ledger.started
+    return max(0.0, came - began - evidence.stalled(began, came))
+
+
+def _tell_wait(each: Exchanged) -> str:
+    waited = _waited(each)
+    on_its_way = "never came to the model" if waited is None else f"came to the model after {waited:.2f} s"
+    return f"{on_its_way}; {tell_of(each)}"
+
+
+def connections_shared(exchanges: Exchanges, _: Reports) -> Checked:
+    """Of requests that come one after the other, at most half open a connection to the model of their own."""
+    expected = "at most half of the requests on a connection of their own"
+    ledgers = [each.evidence.ledger for each in exchanges.values() if each.evidence.ledger is not None]
+    if len(ledgers) < len(exchanges) or len(ledgers) < 2:
+        return Checked(expected, f"{len(ledgers)} of {len(exchanges)} requests came to the model", False, False)
+    opened = sum(not each.reused for each in ledgers)
+    return Checked(expected, f"{opened} connections for {len(ledgers)} requests", met=2 * opened <= len(ledgers))
