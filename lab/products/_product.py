@@ -17,6 +17,7 @@ from pathlib import Path
 from re import Pattern
 
 from lab.files import read_words
+from lab.products.adapted import Adapt, Check, ReadTimeouts
 from lab.vocabulary import Trouble
 
 Command = Callable[[str], list[str]]
@@ -177,6 +178,14 @@ class Product:
         at_home: a configuration and the folder that its process may write to, to what it is where there is no
             container: it listens on loopback only, and writes into that folder or to its standard outputs.
         threads: how many threads and processes one of it may start, beside those for each core.
+        reload: the signal, without `SIG`, at which it reads its file anew and lets what is under way go on; empty where
+            it takes another process for that.
+        adapt: reads a user's own file, so that the lab can run it; None where the lab cannot.
+        check: tells from the text of a user's own file what breaks a stream; None where the lab cannot.
+        read_timeouts: tells from it how long it waits for a silent model; None where the lab cannot.
+        application: whether its configurations are applications, which relay in their own way: it takes part only in
+            scenarios that are about it.
+        levers: lines of its language that are worth a try where a requirement is not met, beside the tested ones.
     """
 
     name: str
@@ -201,6 +210,12 @@ class Product:
     lookup: str = ""
     at_home: AtHome = lambda text, _: text
     threads: int = 32
+    reload: str = ""
+    adapt: Adapt | None = None
+    check: Check | None = None
+    read_timeouts: ReadTimeouts | None = None
+    application: bool = False
+    levers: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:

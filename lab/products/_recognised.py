@@ -77,10 +77,8 @@ OTHERS: Mapping[str, Signs] = MappingProxyType(
         "Railway": Signs((header("server", r"^railway"),)),
         "Render": Signs((header("x-render-origin-server"),)),
         "Heroku": Signs((header("via", r"\bvegur\b"), header("via", r"\bheroku-router\b"))),
-        "uvicorn": Signs((header("server", r"^uvicorn"),)),
         "aiohttp": Signs((header("server", r"aiohttp/([\w.]+)"),)),
         "hypercorn": Signs((header("server", r"^hypercorn"),)),
-        "gunicorn": Signs((header("server", rf"^gunicorn{VERSION}"),)),
         "Werkzeug": Signs((header("server", rf"^werkzeug{VERSION}"),)),
     }
 )

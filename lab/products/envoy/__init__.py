@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 from lab.products._product import Product, Remedy, Signs, Version, Wheel, header
+from lab.products.envoy.adapt import adapt
+from lab.products.envoy.settings import LEVERS
 from lab.vocabulary import Trouble
 
 
@@ -21,7 +23,7 @@ def _serve(path: str) -> list[str]:
 
 
 def _at_home(text: str, _: str) -> str:
-    return re.sub(r"address: 0\.0\.0\.0(?=,\s*port_value: \$\{PORT\})", "address: 127.0.0.1", text)
+    return re.sub(r"address: 0\.0\.0\.0(?=,\s*port_value: \"?\$\{PORT\})", "address: 127.0.0.1", text)
 
 
 PRODUCT = Product(
@@ -46,4 +48,6 @@ PRODUCT = Product(
     remedy=Remedy("recommended.yaml", {Trouble.TIMEOUT: ("timeout:", "idle_timeout:")}),
     forks=("Istio",),
     at_home=_at_home,
+    adapt=adapt,
+    levers=LEVERS,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from lab.products._product import Complaint, DebianPackage, Product, Remedy, Signs, Version
+from lab.products.haproxy.adapt import adapt
 from lab.vocabulary import Trouble
 
 
@@ -61,4 +62,6 @@ PRODUCT = Product(
     capabilities=("SETGID", "SETUID", "SYS_CHROOT"),
     writable=("/var/lib/haproxy",),
     at_home=_at_home,
+    adapt=adapt,
+    levers=("no option http-buffer-request", "retry-on conn-failure", "retries 0"),
 )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 from lab.products._product import VERSION, Complaint, DebianPackage, Product, Remedy, Signs, Snippets, Version, header
+from lab.products.nginx.adapt import adapt
+from lab.products.nginx.check import check, read_timeouts
 from lab.vocabulary import Trouble
 
 
@@ -98,6 +100,20 @@ PRODUCT = Product(
     capabilities=("CHOWN", "SETGID", "SETUID"),
     writable=("/var/lib/nginx", "/var/log/nginx"),
     at_home=_at_home,
+    reload="HUP",
+    adapt=adapt,
+    check=check,
+    read_timeouts=read_timeouts,
+    levers=(
+        "proxy_ignore_client_abort off;",
+        "proxy_intercept_errors off;",
+        "proxy_next_upstream error timeout;",
+        "proxy_ignore_headers X-Accel-Buffering;",
+        "proxy_cache off;",
+        "chunked_transfer_encoding on;",
+        "client_max_body_size 8m;",
+        "limit_rate 0;",
+    ),
     # As in the official image: what has no log of its own speaks to the container's.
     prepare=("ln -s /dev/stdout /var/log/nginx/access.log", "ln -s /dev/stderr /var/log/nginx/error.log"),
 )

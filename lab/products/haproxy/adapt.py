@@ -1,0 +1,241 @@
+"""Makes a user's HAProxy configuration run in the lab: what names this very machine or its neighbours is replaced.
+
+The `bind` that is asked gets `${PORT}`; every other one a socket of its own in /tmp, so that two tiers of one file
+still find each other. Every server that is none of the file's own is the model server. What HAProxy takes where, and
+how many words follow which, is from its configuration manual, sections 3 to 5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.errors import BadInput
+from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot
+from lab.products.haproxy.replaced import Replacing
+from lab.products.haproxy.routes import Request, Routes, Way, place_of, samples
+from lab.products.haproxy.sections import ConfigLine, Section, key_of, read_sections
+
+_FRONT_ONLY = frozenset({"timeout client", "timeout client-fin", "timeout client-hs"})
+_BACK_ONLY = frozenset(
+    {
+        *("timeout server", "timeout server-fin", "timeout tunnel", "timeout connect", "timeout queue"),
+        *("option abortonclose", "option redispatch", "retries", "retry-on", "http-reuse", "balance", "fullconn"),
+    }
+)
+
+_UNKNOWN = re.compile(r"unknown keyword '([^']+)' in '[\w-]+' section(?!; did you mean)|unknown (option '[^']+')")
+
+
+@dataclass
+class HAProxy:
+    """An `Adapter`: see `lab.products.adapted`."""
+
+    path: Path
+    routes: Routes
+    ways: Mapping[Entrance, Way]
+    tunable: bool = True
+    passed_over: Sequence[Spot] = ()
+    _unknown: set[str] = field(default_factory=set)
+
+    @property
+    def entrances(self) -> Sequence[Entrance]:
+        """See `Adapter`."""
+        return list(self.ways)
+
+    def copy(self, entrance: Entrance, settings: Sequence[str] = (), without: Sequence[Spot] = ()) -> str:
+        """See `Adapter`."""
+        written = self._written(entrance, settings)
+        return "".join(f"{text}\n" for line, text in written if line is None or line.spot not in without)
+
+    def lines(self, entrance: Entrance) -> Sequence[Spot]:
+        """See `Adapter`; the heads of sections stay."""
+        replaced = {each.spot for each in self.replacements(entrance)}
+        own = [line.spot for section in self.routes.sections for line in section.lines if line.words]
+        return [spot for spot in own if spot not in replaced and "${" not in spot.text]
+
+    def replacements(self, entrance: Entrance) -> Sequence[Replacement]:
+        """See `Adapter`."""
+        replacing = self._replacing(entrance)
+        found = []
+        for section in self.routes.sections:
+            for line in (section.head, *section.lines):
+                instead = replacing.instead(section, line) if line.words else None
+                if instead is not None:
+                    found.append(Replacement(line.spot, instead.now.strip(), instead.why))
+        return found
+
+    def leave_out(self, complaint: str) -> bool:
+        """See `Adapter`."""
+        found = {(one or two).replace("'", "") for one, two in _UNKNOWN.findall(complaint)}
+        new = bool(found - self._unknown)
+        self._unknown |= found
+        return new
+
+    def locate(self, words: str, entrance: Entrance, copy: Path) -> str:
+        """See `Adapter`."""
+        lines = [line for line, _ in self._written(entrance, ())]
+
+        def ours(found: re.Match[str]) -> str:
+            line = lines[min(int(found[1]), len(lines)) - 1]
+            return found[0] if line is None else f"{line.file}:{line.number}"
+
+        return re.sub(rf"{re.escape(str(copy))}:(\d+)", ours, words).replace(str(copy), str(self.path))
+
+    def edit(self, entrance: Entrance, settings: Sequence[str]) -> Mapping[Path, str]:
+        """See `Adapter`."""
+        touched = [each for each in self.ways[entrance].sections if _placed(each, settings)]
+        changed: dict[Path, str] = {}
+        for file in dict.fromkeys(each.head.file for each in touched):
+            lines = file.read_text(encoding="utf-8").split("\n")
+            # From the end, so that the numbers before stay true.
+            for section in sorted(touched, key=lambda each: -each.head.number):
+                if section.head.file == file:
+                    _edit(lines, section, _placed(section, settings))
+            changed[file] = "\n".join(lines)
+        return changed
+
+    def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
+        """See `Adapter`."""
+        key = key_of(setting.split())
+        sections = [each for each in self.ways[entrance].sections if _placed(each, [setting])]
+        found = [line for each in sections if (line := each.set_by(key)) is not None]
+        # Of two tiers' timeouts the shorter one ends a request.
+        return min(found, key=lambda line: _seconds(line.words[-1])).spot if found else None
+
+    def _replacing(self, entrance: Entrance) -> Replacing:
+        way = self.ways[entrance]
+        bind = asked_bind(way.sections[0])
+        assert bind is not None  # noqa: S101  # it is an entrance
+        return Replacing(self.routes, bind, frozenset(way.untold), self._unknown)
+
+    def _written(self, entrance: Entrance, settings: Sequence[str]) -> Iterator[tuple[ConfigLine | None, str]]:
+        """The lines of a copy, each with the user's own; None of what the lab put in."""
+        replacing = self._replacing(entrance)
+        on_the_way = self.ways[entrance].sections
+        for section in self.routes.sections:
+            placed = _placed(section, settings) if section in on_the_way else []
+            keys = {key_of(each.split()) for each in placed}
+            for line in (section.head, *section.lines):
+                instead = replacing.instead(section, line) if line.words else None
+                if instead is not None or key_of(line.words) in keys:
+                    yield line, instead.now if instead is not None else ""
+                else:
+                    yield line, line.text
+                if line is section.head:
+                    yield from ((None, f"    {each}") for each in placed)
+
+
+def _placed(section: Section, settings: Sequence[str]) -> list[str]:
+    """Which settings belong into this section of those on the way: where HAProxy takes them, and they change it."""
+    return [
+        each for each in settings if _takes(section, each) and not _does(section.set_by(key_of(each.split())), each)
+    ]
+
+
+def _takes(section: Section, setting: str) -> bool:
+    key = key_of(setting.split())
+    if key in _FRONT_ONLY:
+        return section.is_front
+    # What either side may switch on has to be off on both; it is off where nobody switched it on.
+    on_here = key not in _BACK_ONLY and setting.startswith("no ") and section.set_by(key) is not None
+    return section.is_back or on_here
+
+
+def _does(line: ConfigLine | None, setting: str) -> bool:
+    """Whether a line does already what a setting would; a timeout that is longer does."""
+    if line is None:
+        # What has to be switched on is off until somebody does.
+        return setting.startswith("no ")
+    words = setting.split()
+    if words[0] == "timeout":
+        return _seconds(line.word(2)) >= _seconds(words[2])
+    return line.words == tuple(words)
+
+
+def _seconds(text: str) -> float:
+    """What a timeout lasts; without a unit it is in milliseconds, and one that cannot be read is none."""
+    found = re.fullmatch(r"(\d+)(us|ms|s|m|h|d|)", text)
+    return int(found[1]) * _UNITS[found[2]] if found else 0.0
+
+
+_UNITS = {"us": 1e-6, "": 1e-3, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _edit(lines: list[str], section: Section, settings: Sequence[str]) -> None:
+    added = []
+    for setting in settings:
+        own = [each for each in section.lines if key_of(each.words) == key_of(setting.split())]
+        if not own:
+            added.append(setting)
+            continue
+        last = own[-1]
+        comment = last.text[len(last.indent) :].partition(" #")[1:]
+        lines[last.number - 1] = last.indent + setting + "".join(comment)
+    indent = next((each.indent for each in section.lines if each.words), "    ")
+    lines[section.head.number : section.head.number] = [indent + each for each in added]
+
+
+def adapt(path: Path, wish: EntranceWish) -> HAProxy:
+    """Read a user's file or folder; see `lab.products.adapted.Adapt`."""
+    routes = Routes(read_sections(path))
+    ways = dict(_ways(routes, wish))
+    if not ways:
+        raise BadInput(*_nowhere(routes, wish, path))
+    return HAProxy(path, routes, ways)
+
+
+def _ways(routes: Routes, wish: EntranceWish) -> Iterator[tuple[Entrance, Way]]:
+    for front in routes.sections:
+        asked = asked_bind(front) if front.is_front and front.speaks_http else None
+        if asked is None or front.name in routes.inner:
+            continue
+        secure = "ssl" in asked.words
+        http_2 = secure and any("h2" in each.split(",") for each in asked.words)
+        paths, hosts = samples(front)
+        seen: set[str] = set()
+        for host in [wish.host] if wish.host else hosts:
+            for path in [wish.path] if wish.path else paths:
+                way = routes.way(front, Request(path, host, secure))
+                last = way.sections[-1]
+                if not way.arrives or last.name in seen or not _is_called(last, wish.upstreams):
+                    continue
+                seen.add(last.name)
+                name = " ".join(f"{each.kind} {each.name}" for each in way.sections)
+                yield Entrance(name, path, host, secure, last.head.spot, http_2), way
+
+
+def asked_bind(front: Section) -> ConfigLine | None:
+    """The `bind` that a section is asked on: with TLS where it has both; None where it has none over TCP."""
+    binds = [each for each in front.own("bind") if each.word(1) and "quic" not in each.word(1)]
+    return next((each for each in binds if "ssl" in each.words), binds[0] if binds else None)
+
+
+def _is_called(back: Section, names: Sequence[str]) -> bool:
+    """Whether a section, or one of its servers, is called by one of these names, with or without a port."""
+    called = {back.name}
+    for line in back.own("server"):
+        places = place_of(line.word(2), asked=True)
+        called |= {line.word(1), *places, *(each.rpartition(":")[0] for each in places)}
+    return not names or bool(called & set(names))
+
+
+def _nowhere(routes: Routes, wish: EntranceWish, path: Path) -> tuple[str, str]:
+    fronts = [each for each in routes.sections if each.is_front]
+    if not fronts:
+        return f"{path} has no frontend and no listen.", "Give the file that has one, or the folder with haproxy.cfg."
+    http = [each for each in fronts if each.speaks_http]
+    if not http:
+        return f"{path}: {fronts[0].head.spot} has no `mode http`, and no other has.", "The lab asks over HTTP."
+    if not any(asked_bind(each) for each in http):
+        return f"{path}: {http[0].head.spot} has no `bind`, and listens on nothing.", "Give the file that listens."
+    request = Request(wish.path or "/v1/chat/completions", wish.host, secure=True)
+    ways = [routes.way(each, request) for each in http]
+    untold = [rule.spot for way in ways for rule in way.untold]
+    if untold:
+        return f"{path}: whether this applies cannot be told: {untold[0]}", "Say with --path and --host what is asked."
+    asked = " ".join(each for each in (request.path, wish.host and f"of {wish.host}") if each)
+    led = "; ".join(str(way.sections[-1].head.spot) for way in ways)
+    return f"{path}: {asked} leads to no server; it ends at {led}.", "Say what clients ask for, or give the whole file."

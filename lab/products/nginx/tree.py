@@ -1,0 +1,351 @@
+"""nginx's configuration files as a tree of directives, each with its file and line; includes are put in place.
+
+Crossplane parses and writes; what stands here finds the included files, which lie elsewhere on the user's own machine
+than on the one that they were written for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import crossplane
+
+from lab.errors import BadInput
+from lab.files import read_whole
+from lab.products.adapted import Replacement, Spot
+from lab.products.values import values_for
+from lab.shipped import shipped
+
+MOST_BYTES = 2 * 2**20
+"""Of one file; nobody writes a larger one by hand."""
+
+MOST_FILES = 2000
+"""That are read, one that is included twice counting as two."""
+
+_QUOTED = re.compile(r"'([^' ]*\$\{(?:PORT|MODEL|CERTIFICATE)\}[^' ]*)'")
+
+_DEEPEST = 20
+"""Files that include one another, before it is a loop."""
+
+
+@dataclass
+class Statement:
+    """One directive, with what its braces hold.
+
+    Args:
+        name: its first word.
+        args: the others, without quotes.
+        file: where it stands.
+        line: from 1; 0 for one that the lab put in.
+        block: what its braces hold; None where it has none.
+    """
+
+    name: str
+    args: list[str]
+    file: Path
+    line: int = 0
+    block: list[Statement] | None = None
+    parent: Statement | None = field(default=None, repr=False)
+
+    @property
+    def text(self) -> str:
+        """Its own line, without what its braces hold."""
+        words = _bare(crossplane.build([{"directive": self.name, "args": self.args, "line": 1}])).strip()
+        return words if self.block is None else f"{words.removesuffix(';')} {{"
+
+    @property
+    def spot(self) -> Spot:
+        """Where it stands."""
+        return Spot(self.file, self.line, self.text)
+
+    def refusal(self) -> str:
+        """Why nginx refuses it, in its own words, with file and line; empty where nothing is known against it.
+
+        What newer versions than crossplane knows of take, such as `keepalive 32 local`, counts as too many words.
+        """
+        written = {"directive": self.name, "args": self.args, "line": self.line}
+        try:
+            crossplane.analyzer.analyze(str(self.file), written, ";" if self.block is None else "{", check_ctx=False)
+        except crossplane.errors.NgxParserDirectiveError as error:
+            return f"{self.file}:{self.line}: {error.strerror}"
+        return ""
+
+    def below(self, *names: str) -> Iterator[Statement]:
+        """The directives of these names in its braces, at any depth; all if none is given."""
+        for each in self.block or ():
+            if not names or each.name in names:
+                yield each
+            yield from each.below(*names)
+
+    def own(self, *names: str) -> list[Statement]:
+        """Those of these names that stand in its braces themselves."""
+        return [each for each in self.block or () if each.name in names]
+
+    def upward(self) -> Iterator[Statement]:
+        """It, what it stands in, and so on."""
+        here: Statement | None = self
+        while here is not None:
+            yield here
+            here = here.parent
+
+    def add(self, name: str, *args: str) -> Statement:
+        """Put another one at its end."""
+        added = Statement(name, list(args), self.file, parent=self)
+        self.block = [*(self.block or []), added]
+        return added
+
+    def out(self) -> None:
+        """Take it out of what it stands in."""
+        if self.parent is not None and self.parent.block is not None:
+            self.parent.block = [each for each in self.parent.block if each is not self]
+
+
+@dataclass
+class Tree:
+    """A whole configuration.
+
+    Args:
+        top: holds the directives of the main context.
+        replaced: what of the files is not in it: includes that no file was found for, names of a template.
+    """
+
+    top: Statement
+    replaced: tuple[Replacement, ...]
+
+    def write(self) -> str:
+        """As nginx reads it, with the lab's own names bare."""
+        return _bare(crossplane.build([_payload(each) for each in self.top.block or ()])) + "\n"
+
+    def spots(self) -> Iterator[Spot | None]:
+        """What each line of `write` came from; None of what the lab put in."""
+        for each in self.top.block or ():
+            yield from _spots(each)
+
+
+def _spots(each: Statement) -> Iterator[Spot | None]:
+    spot = each.spot if each.line else None
+    own = str(crossplane.build([{"directive": each.name, "args": each.args, "line": 1}]))
+    yield from [spot] * (own.count("\n") + 1)
+    if each.block is not None:
+        for inner in each.block:
+            yield from _spots(inner)
+        yield spot
+
+
+def _bare(text: str) -> str:
+    """A text of crossplane's, without its quotes around the lab's own names."""
+    return _QUOTED.sub(r"\1", text)
+
+
+def read_tree(path: Path) -> Tree:
+    """Read a file, or `nginx.conf` of a folder, with all that it includes; a part is made a whole configuration.
+
+    Raises:
+        BadInput: it cannot be read, or is no configuration of nginx's; names file and line.
+    """
+    main = (path / "nginx.conf" if path.is_dir() else path).absolute()
+    if path.is_dir() and not main.exists():
+        others = ", ".join(sorted(each.name for each in path.glob("*.conf"))) or "none of .conf"
+        raise BadInput(f"{path}: there is no nginx.conf in that folder.", f"Give one of its files: {others}.")
+    reading = _FileReader(main.parent, values_for(main.parent))
+    top = Statement("", [], main, block=[])
+    top.block = list(reading.read(main, top, 0))
+    return Tree(_whole(top), tuple(reading.replaced))
+
+
+def _whole(top: Statement) -> Statement:
+    """The top, with what a part of a configuration lacks around it."""
+    names = {each.name for each in top.block or ()}
+    if "http" not in names:
+        if "server" not in names and "location" in names:
+            _wrap(top, "server", {"upstream", "map", "log_format", "limit_req_zone", "limit_conn_zone", "geo"})
+        _wrap(top, "http", {"events", "user", "pid", "worker_processes", "error_log", "load_module", "stream"})
+    if "events" not in {each.name for each in top.block or ()}:
+        top.block = [Statement("events", [], top.file, block=[], parent=top), *(top.block or [])]
+    return top
+
+
+def _wrap(top: Statement, name: str, outside: set[str]) -> None:
+    """Put all but a few of the main context into one block."""
+    inner = Statement(name, [], top.file, block=[], parent=top)
+    inner.block = [each for each in top.block or () if each.name not in outside]
+    for each in inner.block:
+        each.parent = inner
+    top.block = [*(each for each in top.block or () if each.name in outside), inner]
+
+
+@dataclass
+class _FileReader:
+    """Reads files with all that they include.
+
+    Args:
+        root: the folder of the main file.
+        values: of the names that a template may have.
+        replaced: what is not as the files have it.
+        files: how many were read.
+    """
+
+    root: Path
+    values: Mapping[str, str]
+    replaced: list[Replacement] = field(default_factory=list)
+    files: int = 0
+
+    def read(self, file: Path, parent: Statement, depth: int) -> Iterator[Statement]:
+        self.files += 1
+        if self.files > MOST_FILES:
+            remedy = "Give the file that the model is asked through; see --path."
+            raise BadInput(f"{self.root}: more than {MOST_FILES:,} files are included.", remedy)
+        for item in _parse(file):
+            yield from self._made(item, file, parent, depth)
+
+    def _made(self, item: dict[str, Any], file: Path, parent: Statement, depth: int) -> Iterator[Statement]:
+        found = Statement(item["directive"], list(item["args"]), file, item["line"], parent=parent)
+        if len(found.args) < _LEAST.get(found.name, 0):
+            raise BadInput(f"{file}:{found.line}: `{found.name}` has too few words.", "Correct it: nginx refuses it.")
+        if found.name == "include":
+            files = _included(found.args[0], file, self.root)
+            if not files and (own := _snippet(found.args[0])) is not None:
+                self.replaced.append(Replacement(found.spot, own.name, "the lab's own snippet of that name"))
+                files = [own]
+            elif not files and not any(letter in found.args[0] for letter in "*?["):
+                self.replaced.append(Replacement(found.spot, "", "no such file is here"))
+            if depth == _DEEPEST:
+                remedy = "Take one of the includes out."
+                raise BadInput(f"{found.spot} leads back to {file.name}, by whatever way.", remedy)
+            for each in files:
+                yield from self.read(each, parent, depth + 1)
+            return
+        if found.name in _ADDRESSES:
+            # Crossplane takes what follows `${NAME} ` for the same word.
+            found.args = [word for arg in found.args for word in re.split(r"(?<=\})\s", arg)]
+        if "block" in item:
+            found.block = []
+            # A semicolon that is missing makes a block of what never is one.
+            if refusal := found.refusal():
+                raise BadInput(refusal, "Correct it: nginx refuses it.")
+        self._fill(found)
+        for each in item.get("block", ()):
+            found.block = [*(found.block or []), *self._made(each, file, found, depth)]
+        yield found
+
+    def _fill(self, found: Statement) -> None:
+        """Put the values of a template in; a name without one may stand only where the lab puts its own address."""
+        names = {name for arg in found.args for name in _TEMPLATE.findall(arg)}
+        if not names or found.name.endswith("_by_lua_block"):
+            return
+        unknown = sorted(names - set(self.values))
+        if unknown and found.name not in _ADDRESSES:
+            raise BadInput(
+                f"{found.file}:{found.line}: ${{{unknown[0]}}} is a template's name, and has no value here.",
+                f"Set {unknown[0]} in the environment or in {self.root / '.env'}, or give the file that is made of it.",
+            )
+        before = found.spot
+        found.args = [_TEMPLATE.sub(lambda name: self.values.get(name[1], name[0]), arg) for arg in found.args]
+        if found.spot != before:
+            self.replaced.append(Replacement(before, "with its value", "a template's name"))
+
+
+_LEAST = {
+    **dict.fromkeys(
+        [
+            "include",
+            "listen",
+            "location",
+            "upstream",
+            "proxy_pass",
+            "auth_request",
+            "resolver",
+            "access_log",
+            "error_log",
+        ],
+        1,
+    ),
+    **dict.fromkeys(["grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass", "proxy_cache_path"], 1),
+    "rewrite": 2,
+}
+"""How many words must follow those whose words are looked at."""
+
+_TEMPLATE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+"""A name that `envsubst` puts a value for; nginx's own variables are written small."""
+
+_ADDRESSES = frozenset(
+    {"listen", "server", "server_name", "proxy_pass", "resolver", "ssl_certificate", "ssl_certificate_key"}
+)
+
+
+def _parse(file: Path) -> Sequence[dict[str, Any]]:
+    try:
+        text = read_whole(file, MOST_BYTES).decode()
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror or error}", "Give a configuration that can be read.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file} is no text in UTF-8.", "Give a configuration of nginx's.") from error
+    if "\0" in text:
+        raise BadInput(f"{file} is no text: there are bytes in it that are 0.", "Give a configuration of nginx's.")
+    if text.startswith("\ufeff"):
+        raise BadInput(f"{file}:1: begins with a byte order mark, which nginx refuses.", "Save it without one.")
+    # Where a directive may stand, and with how many words, nginx itself says, of the version that runs it.
+    parsed = crossplane.parse(str(file), single=True, strict=False, check_ctx=False, check_args=False)
+    for each in parsed["errors"]:
+        words = str(each["error"]).removesuffix(f" in {file}:{each['line']}")
+        where = f"{file}:{each['line']}: {words}" if each["line"] else f"{file} is no configuration of nginx's."
+        raise BadInput(where, "Correct it, or say whose file it is.")
+    found: Sequence[dict[str, Any]] = parsed["config"][0]["parsed"]
+    return found
+
+
+def _included(pattern: str, file: Path, root: Path) -> list[Path]:
+    """The files of an include: below the main file's folder by ever less of its path, or as it is written."""
+    parts = Path(pattern).parts
+    # The main file's folder itself is not searched with a pattern: it would find the main file.
+    last = len(parts) - (1 if any(letter in parts[-1] for letter in "*?[") else 0)
+    places = [] if Path(pattern).is_absolute() else [root / pattern, file.parent / pattern]
+    places += [folder.joinpath(*parts[start:]) for folder in (root, root.parent) for start in range(1, last)]
+    # What stands beside the main file is the user's; this machine may have an nginx of its own.
+    places += [Path(pattern)] if Path(pattern).is_absolute() else []
+    for place in places:
+        found = sorted(each for each in Path(place.anchor).glob(str(place.relative_to(place.anchor))) if each.is_file())
+        if found:
+            return found
+    return []
+
+
+def _snippet(pattern: str) -> Path | None:
+    """The lab's own snippet of that name, where a file includes it as the snippets say; None if it is none of them."""
+    path = Path(pattern)
+    own = shipped("nginx") / path.name
+    return own if path.parent.name == "snippets" and path.suffix == ".conf" and own.is_file() else None
+
+
+def same_module(name: str, other: str) -> bool:
+    """Whether a directive is of the same third-party module as another, by its name: one start then tells of all.
+
+    The stock modules have names such as `proxy` and `ssl` in common, and a version that lacks one has the others.
+    """
+    family = _family(other)
+    return family not in _STOCK and _family(name) == family
+
+
+def why_unknown(name: str) -> str:
+    """Why a directive is left out that the nginx that runs does not know; with the one that may have been meant."""
+    alike = difflib.get_close_matches(name, crossplane.analyzer.DIRECTIVES, 1, 0.9)
+    hint = f"; nginx itself would not start: is {alike[0]} meant?" if alike and alike[0] != name else ""
+    return f"this nginx does not know it{hint}"
+
+
+def _family(name: str) -> str:
+    words = name.split("_")
+    return "lua" if "lua" in words else words[0]
+
+
+_STOCK = frozenset(_family(name) for name in crossplane.analyzer.DIRECTIVES)
+
+
+def _payload(each: Statement) -> dict[str, Any]:
+    block = {} if each.block is None else {"block": [_payload(inner) for inner in each.block]}
+    return {"directive": each.name, "args": each.args, "line": max(each.line, 1), **block}

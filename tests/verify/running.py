@@ -1,0 +1,48 @@
+"""Files of users', verified in containers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from lab.products import PROXIES, Product
+from lab.products.adapted import EntranceWish
+from lab.suite.settle import Waits
+from lab.testbed.supply import RunnerWish, choose
+from lab.verify.rounds import UserFile
+from lab.verify.search import Verified, verify
+from lab.vocabulary import RunnerName
+
+TOGETHER = 2
+"""Files that are verified at the same time."""
+
+
+async def verified(
+    product: Product,
+    asked: Iterable[tuple[Path, str]],
+    *,
+    mend: bool,
+    waits: Waits | None = None,
+    version: str = "",
+) -> list[tuple[Path, Verified]]:
+    """What is found of files of a product's, with the file, for each entrance.
+
+    Args:
+        product: whose files they are.
+        asked: each file, with what is asked for; empty for a path of its own.
+        mend: whether to look for a fix.
+        waits: how long to wait at least.
+        version: of the product; empty for the newest.
+    """
+    free, supply = asyncio.Semaphore(TOGETHER), choose(lambda _: None, RunnerWish(RunnerName.CONTAINERS))
+    proxy = PROXIES[f"{product.name}-{version or product.versions[-1].number}"]
+
+    async def one(file: Path, path: str) -> list[tuple[Path, Verified]]:
+        assert product.adapt is not None
+        subject = UserFile(file, proxy, product.adapt(file, EntranceWish(path=path)))
+        async with free:
+            found = await verify(subject, waits or Waits(), supply, lambda _: None, mend=mend)
+        return [(file, each) for each in found]
+
+    return [each for found in await asyncio.gather(*(one(*key) for key in asked)) for each in found]
