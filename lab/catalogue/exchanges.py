@@ -53,6 +53,7 @@ class Exchanges:
             accept_encoding=table.accept_encoding,
             body_bytes=table.body_bytes,
             leave_after=table.leave_after,
+            delay=table.delay,
             http=table.http,
         )
 
@@ -69,6 +70,8 @@ class Exchanges:
                 wire = format_named(table.wire_format)
             except BadInput as error:
                 raise self.fail(f"exchanges.{name}.wire_format", error.problem, error.remedy) from None
+            if table.lengths is not None and table.times > 1:
+                raise self.fail(f"exchanges.{name}.times", "the batch of lengths has a count of its own")
             if table.method == "GET" and wire.name != "sse":
                 raise self.fail(f"exchanges.{name}.method", "only the format sse can be asked with GET")
 
@@ -90,15 +93,19 @@ class Exchanges:
             key = f"exchanges.{name}.plan" if label == "broken" else f"{label}, exchanges.{name}.plan"
             lengths = variant.lengths.get(name, written.lengths if written else None)
             stream = exchange.stream if variant.stream is None else variant.stream
-            for its_name, its_plan in self._plans(key, name, lengths, fields):
-                yield replace(exchange, name=its_name, family=name, plan=its_plan, stream=stream)
+            every = written.every if written else 0.0
+            plans = self._plans(key, name, lengths, written.times if written else 1, fields)
+            for place, (its_name, its_plan) in enumerate(plans):
+                delay = exchange.delay + place * every
+                yield replace(exchange, name=its_name, family=name, plan=its_plan, stream=stream, delay=delay)
 
     def _plans(
-        self, key: str, name: str, lengths: Lengths | None, fields: dict[str, Any]
+        self, key: str, name: str, lengths: Lengths | None, times: int, fields: dict[str, Any]
     ) -> Iterator[tuple[str, Plan]]:
         plan = self._plan(key, fields)
         if lengths is None:
-            yield name, plan
+            for place in range(1, times + 1):
+                yield (name if times == 1 else f"{name}-{place:02}"), plan
             return
         for place, tokens in enumerate(self._draw(key, lengths, plan), start=1):
             yield f"{name}-{place:02}", self._plan(key, {**fields, "tokens": tokens, "seed": place})

@@ -17,13 +17,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lab.catalogue.exchanges import Exchanges
 from lab.catalogue.scenario import Case, Scenario
 from lab.catalogue.schema import (
     BrokenTable,
-    Closed,
     ExpectedTable,
     ScenarioTable,
     Some,
@@ -45,7 +44,7 @@ _MOVED = {
 }
 """Keys that scenarios had, and where that stands now."""
 
-Table = TypeVar("Table", bound=Closed)
+Table = TypeVar("Table", bound=BaseModel)
 
 
 def load_scenario(folder: Path, products: Mapping[str, Product] = PRODUCTS) -> Scenario:
@@ -61,21 +60,31 @@ def load_scenario(folder: Path, products: Mapping[str, Product] = PRODUCTS) -> S
     if printable(folder.name) != folder.name:
         raise BadInput(f"{folder}: the name of a scenario has characters without a shape", "Rename the folder.")
     stay_inside(folder / FILE, folder)
-    return _Loader(folder, _read(folder / FILE, ScenarioTable), products).scenario()
+    return _Loader(folder, read_table(folder / FILE, ScenarioTable), products).scenario()
 
 
-def _read(path: Path, kind: type[Table]) -> Table:
+def read_table(path: Path, kind: type[Table], keys: str = "CONTRIBUTING.md lists the keys of a scenario.") -> Table:
+    """Read a file of TOML by its closed schema.
+
+    Args:
+        path: the file.
+        kind: the schema.
+        keys: where its keys are listed, in a sentence.
+
+    Raises:
+        BadInput: names the file, the key and the remedy.
+    """
     try:
         return kind.model_validate(tomllib.loads(read_words(path)))
     except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}", f"A scenario is a folder with a {FILE}.") from None
+        raise BadInput(f"{path}: {error.strerror}", keys) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: no TOML: {error}", "Mend the file at that place.") from None
     except ValidationError as error:
         # A misspelt key is also a missing one; the misspelling is what its author looks for.
         first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
-        remedy = _MOVED.get(key.partition(".")[0], "CONTRIBUTING.md lists the keys of a scenario.")
+        remedy = _MOVED.get(key.partition(".")[0], keys)
         match first["type"]:
             case "extra_forbidden":
                 raise BadInput(f"{path}: unknown key {key}", remedy) from None
@@ -199,7 +208,7 @@ class _Loader:
         if not path.exists():
             return ExpectedTable(broken=BrokenTable())
         stay_inside(path, self.folder)
-        expected = _read(path, ExpectedTable)
+        expected = read_table(path, ExpectedTable)
         if expected.broken is None and expected.not_affected is None and expected.measured is None:
             expected = expected.model_copy(update={"broken": BrokenTable()})
         if expected.real_defaults is not None and self.table.real_defaults is None:
@@ -279,6 +288,7 @@ class _Loader:
             consumers=tuple(table.consumers),
             shows=tuple(table.shows),
             expects=dict(expects or {}),
+            reload=self.table.reload,
         )
 
     def _exchanges_of(

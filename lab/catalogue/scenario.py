@@ -30,6 +30,7 @@ class Case:
         consumers: names of consumers that read each exchange; see `lab.scenarios.consumers`.
         shows: flags that every verdict must carry.
         expects: what else is known of requirements beforehand; what a fixed variant is about is met without a word.
+        reload: seconds after the first exchange at which the product reads its files anew; None if it does not.
     """
 
     scenario: str
@@ -43,6 +44,7 @@ class Case:
     consumers: tuple[str, ...]
     shows: tuple[Flag, ...]
     expects: Mapping[Requirement, State] = field(default_factory=dict)
+    reload: float | None = None
 
     @property
     def id(self) -> str:

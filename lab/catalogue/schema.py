@@ -41,11 +41,11 @@ class Lengths(Closed):
 
 
 class ExchangeTable(Closed):
-    """One request of the scenario, or with `lengths` a batch of them.
+    """One request of the scenario, with `times` so many alike, or with `lengths` a batch of them.
 
     `path` is asked in place of the wire format's own, `headers` are sent besides, `body_bytes` is how long the body of
     the request is made at least, `leave_after` when its client leaves, and `http` the version, "2" for configurations
-    with a certificate only.
+    with a certificate only. It begins `delay` after the case, and each of several `every` after the one before.
     """
 
     plan: Fields = {}
@@ -59,6 +59,9 @@ class ExchangeTable(Closed):
     leave_after: Duration | None = None
     http: HttpVersion = HttpVersion.HTTP_1_1
     requirement: Requirement | None = None
+    times: Annotated[int, Field(ge=1, le=2_000)] = 1
+    delay: Duration = 0.0
+    every: Duration = 0.0
     lengths: Lengths | None = None
 
 
@@ -103,7 +106,10 @@ class RealDefaultsTable(Closed):
 
 
 class ScenarioTable(Closed):
-    """The whole of `scenario.toml`; with `suite`, the exchanges are those that settle every requirement."""
+    """The whole of `scenario.toml`; with `suite`, the exchanges are those that settle every requirement.
+
+    `reload` is how long after the beginning of a case its product reads its files anew.
+    """
 
     title: str
     group: Group
@@ -112,6 +118,7 @@ class ScenarioTable(Closed):
     sources: list[str] = []
     suite: bool = False
     exchanges: dict[Name, ExchangeTable] = {}
+    reload: Duration | None = None
     symptom: dict[Name, SymptomTable] = {}
     broken: VariantTable = VariantTable()
     fixed: VariantTable = VariantTable()

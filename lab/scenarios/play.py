@@ -12,7 +12,9 @@ from __future__ import annotations
 import time
 import traceback
 import uuid
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
 
 import aiohttp
 
@@ -27,6 +29,7 @@ from lab.probe.side_channel import SideChannel
 from lab.results import CaseResult
 from lab.scenarios.records import exchange_result
 from lab.scenarios.strays import StrayTraffic, check_own, mark_of, own_refusals
+from lab.scenarios.timetable import Timetable
 from lab.scenarios.verdicts import conclude
 from lab.suite.exchange import Exchange
 from lab.testbed.testbed import Testbed
@@ -84,12 +87,14 @@ def judged(performance: Performance) -> CaseResult:
 
 async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts: Starts) -> tuple[Evidence, ...]:
     address = Address(testbed.url(case.id), testbed.model_url, tls=testbed.tls(case.id))
+    timetable = Timetable(case, starts)
 
     async def one(each: Exchange) -> Evidence:
-        await starts.turn()
+        await timetable.begin(each)
         return await make(each, address, channel, f"{mark_of(case.id)}-{uuid.uuid4().hex}")
 
-    made = await together([one(each) for each in case.exchanges])
+    works: list[Coroutine[Any, Any, Evidence | None]] = [timetable.reload(testbed), *map(one, case.exchanges)]
+    made = [replace(each, late=timetable.late) for each in await together(works) if each is not None]
     evidence = tuple(own_refusals(case.id, seen, testbed.told_only) for seen in made)
     for each, seen in zip(case.exchanges, evidence, strict=True):
         check_own(each.name, case.id, seen, testbed.told_only)

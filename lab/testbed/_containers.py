@@ -129,7 +129,9 @@ _TIMES = 5
 def read(container: Running, files: Sequence[str]) -> str:
     """The files of a running container, one behind the other, those that there are.
 
-    An output that the engine cut off would look like nobody listening; so the command says where its end is.
+    The engine loses what a short command wrote, now and then, and its exit code is 0 all the same (moby/moby#27289,
+    docker/docker-py#2042; seen at a load above 15). That would look like nobody listening; so the command says where
+    its end is.
 
     Raises:
         EnvironmentFault: the engine fails, or the end did not come.
@@ -144,6 +146,48 @@ def read(container: Running, files: Sequence[str]) -> str:
     raise EnvironmentFault(f"{container.name}: cannot be looked into: the output has no end.", remedy)
 
 
+def write(container: Running, folder: Path, to: str) -> None:
+    """Put the files of a folder into one of a running container's.
+
+    Raises:
+        EnvironmentFault: the engine fails.
+    """
+    with engine_faults(f"writing into the container {container.name}"):
+        container.put_archive(to, _packed(folder))
+
+
+def tell(container: Running, signal: str, pid_file: str) -> None:
+    """Send a signal to the process of a running container whose number stands in a file there.
+
+    Raises:
+        EnvironmentFault: the engine fails, or there is no such process.
+    """
+    with engine_faults(f"telling a process of {container.name}"):
+        done = container.exec_run(["/bin/sh", "-c", 'kill -"$0" "$(cat "$1")"', signal, pid_file])
+    if done.exit_code != 0:
+        raise EnvironmentFault(f"{container.name}: a process cannot be told to read its files anew.", "Start it again.")
+
+
+def pids(container: Running) -> list[int]:
+    """The numbers of its processes on the engine's machine.
+
+    Raises:
+        EnvironmentFault: the engine fails.
+    """
+    with engine_faults(f"asking for the processes of {container.name}"):
+        table = container.top()
+    column = table["Titles"].index("PID")
+    return [int(row[column]) for row in table["Processes"]]
+
+
+def _packed(folder: Path) -> bytes:
+    pack = io.BytesIO()
+    with tarfile.open(fileobj=pack, mode="w") as archive:
+        for path in folder.iterdir():
+            archive.add(path, arcname=path.name)
+    return pack.getvalue()
+
+
 class Container(DockerContainer):
     """A container whose own file system cannot be written to: each folder of files goes into a volume of its own."""
 
@@ -151,11 +195,7 @@ class Container(DockerContainer):
         """Have the files of a folder below `target`, beside what the image has there."""
         mount = Mount(target, None, type="volume", labels=self._kwargs["labels"])
         self._kwargs["mounts"] = [*self._kwargs.get("mounts", ()), mount]
-        pack = io.BytesIO()
-        with tarfile.open(fileobj=pack, mode="w") as archive:
-            for path in folder.iterdir():
-                archive.add(path, arcname=path.name)
-        self.with_copy_into_container(pack.getvalue(), target)
+        self.with_copy_into_container(_packed(folder), target)
 
     def _transfer_into_container(self, transferable: Transferable, destination_in_container: str, mode: int) -> None:
         """Unpack it there; Testcontainers would unpack at the root, which cannot be written to."""

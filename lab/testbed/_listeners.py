@@ -67,7 +67,8 @@ def to_stand_apart(found: Mapping[Listener, int], texts: Mapping[int, str]) -> s
     """The ports of those configurations that may not share a container with others.
 
     Whoever names what is listened on beside the lab's ports is one of them; if nobody names it, all are. So is the
-    one whose own port has more than one socket, whoever holds them.
+    one whose own port has more than one socket, whoever holds them. A socket file that is named after one of the
+    lab's ports is that configuration's own, and nobody's trouble.
 
     Args:
         found: how many sockets listen at each address of the container.
@@ -77,6 +78,8 @@ def to_stand_apart(found: Mapping[Listener, int], texts: Mapping[int, str]) -> s
     for listener, count in found.items():
         if listener.family != "unix" and int(listener.name) in texts:
             apart |= {int(listener.name)} if count > 1 else set()
+            continue
+        if listener.family == "unix" and any(re.search(rf"(?<!\d){port}(?!\d)", listener.name) for port in texts):
             continue
         apart |= _naming(listener.name, texts) or set(texts)
     return apart

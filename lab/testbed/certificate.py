@@ -24,11 +24,14 @@ class Certificate:
 
     Attributes:
         pem: its key, itself, and what it was signed with: one file, as every product reads it.
-        client: for a client that trusts it, whatever address it is found at.
+        client: for a client that trusts it, whatever address it is found at; which versions it offers is the probe's
+            business, connection by connection.
+        plain: the same, for one that speaks HTTP/1.1 and nothing else.
     """
 
     pem: bytes = field(repr=False)
     client: ssl.SSLContext
+    plain: ssl.SSLContext
 
 
 @cache
@@ -45,7 +48,9 @@ def certificate() -> Certificate:
     """This process's own; the first call takes some milliseconds."""
     authority = trustme.CA()
     issued = authority.issue_cert(_NAME)
-    client = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode("ascii"))
+    roots = authority.cert_pem.bytes().decode("ascii")
+    client, plain = (ssl.create_default_context(cadata=roots) for _ in range(2))
     # A target is known by an address that it has only once it runs.
-    client.check_hostname = False
-    return Certificate(issued.private_key_and_cert_chain_pem.bytes(), client)
+    client.check_hostname = plain.check_hostname = False
+    plain.set_alpn_protocols(["http/1.1"])
+    return Certificate(issued.private_key_and_cert_chain_pem.bytes(), client, plain)

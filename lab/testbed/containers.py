@@ -37,6 +37,7 @@ from lab.testbed._precedence import prefer
 from lab.testbed.builders import MODEL_CODE
 from lab.testbed.images import MODEL, ImageInUse
 from lab.testbed.runner import Became, Started, advice, together
+from lab.testbed.supervisor import PIDS
 from lab.testbed.sweep import remove_run, sweep
 from lab.vocabulary import Precedence
 
@@ -129,6 +130,24 @@ class Containers:
         """See `Runner`; a target has its place when it is known whether it can share its container."""
         await asyncio.shield(self._raising[instance.target.proxy.id])
         return self._place(instance)
+
+    async def reload(self, instance: Instance) -> None:
+        """See `Runner`."""
+        pod = Pod(self._pod_of[instance.target.key], instance.target.proxy, (instance,))
+        running = self._up[pod.name].running
+        assert running is not None  # noqa: S101  # it is up
+        with temporary_folder() as folder:
+            _plan.lay_out(folder / "again", pod)
+            files = folder / "again" / "targets" / instance.slot
+            await self._in_thread(lambda: _containers.write(running, files, instance.folder))
+        signal = instance.target.proxy.product.reload
+        await self._in_thread(lambda: _containers.tell(running, signal, f"{PIDS}/{instance.slot}.pid"))
+
+    async def pids(self, instance: Instance) -> Sequence[int]:
+        """See `Runner`."""
+        running = self._up[self._pod_of[instance.target.key]].running
+        assert running is not None  # noqa: S101  # it is up
+        return await self._in_thread(lambda: _containers.pids(running))
 
     def remedy(self, product: Product | None, became: Became, said: str) -> str:
         """See `Runner`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
 
 import docker
 
@@ -12,6 +14,9 @@ from lab.testbed import engine, images
 from lab.testbed.binaries import not_here
 from lab.testbed.supply import RunnerWish, decide, from_machine
 from lab.vocabulary import RunnerName
+
+OWN_NAME = "token-stream-lab"
+"""The distribution that this is."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,18 @@ def examine() -> list[Examined]:
     runner = decide(RunnerWish(), action)
     brought = "" if found[0].ok or runner is RunnerName.PROCESSES else ", of an engine that `lab run` brings first"
     found.append(Examined(True, f"lab run would use: {runner}{brought}"))
-    if images_there:
-        return found + images_there
-    return found + _binaries()
+    found += images_there or _binaries()
+    return [*found, *_namesakes()]
+
+
+def _namesakes() -> Iterator[Examined]:
+    """Other distributions whose package is called `lab` too: whichever was installed last has broken the other."""
+    for name in sorted(set(packages_distributions().get("lab", ())) - {OWN_NAME}):
+        yield Examined(
+            False,
+            f"this environment for itself: the distribution {name!r} has a package `lab` too",
+            "Give the lab an environment of its own: pipx install or uvx. Applications take the wheel wholeanswer.",
+        )
 
 
 def _binaries() -> list[Examined]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -119,6 +119,23 @@ TABLE: Mapping[str, Image] = MappingProxyType(
     }
 )
 """Every image that the lab uses, by key: one for each product at each of its versions, and the model server's."""
+
+
+def keys_of(names: Collection[str]) -> list[str]:
+    """The images that testing some products takes, the model server's among them; all where nothing is named.
+
+    Args:
+        names: of products, or of one at one version, as in `nginx-1.26`.
+
+    Raises:
+        BadInput: one of them is no product.
+    """
+    for name in names:
+        if not any(name in (key, key.partition("-")[0]) for key in TABLE):
+            raise BadInput(f"There is no {name}.", f"Choose from {', '.join(TABLE)}.")
+    if not names:
+        return list(TABLE)
+    return [key for key in TABLE if key in names or key.partition("-")[0] in names or key == MODEL]
 
 
 def ensure(keys: Iterable[str], say: Callable[[str], None]) -> dict[str, ImageInUse]:

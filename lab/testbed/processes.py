@@ -19,9 +19,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from signal import Signals
+
+import psutil
 
 import lab
-from lab.errors import SetUpFault, Unavailable
+from lab.errors import EnvironmentFault, SetUpFault, Unavailable
 from lab.precedence import prefer_process
 from lab.products import Product
 from lab.shipped import shipped
@@ -117,6 +120,7 @@ class Processes:
         self._keeping: Keeping | None = None
         self._ports = Ports()
         self._asked: set[str] = set()
+        self._up: dict[str, tuple[Instance, Process]] = {}
 
     async def open(self, targets: Sequence[Target]) -> tuple[Mapping[str, Instance], Started]:
         """See `Runner`."""
@@ -151,6 +155,7 @@ class Processes:
                 process = await self._try(instance, f"{Path(instance.folder).name}-{attempt}")
                 if process.background:
                     raise _background(instance)
+                self._up[instance.target.key] = instance, process
                 if not process.ended.is_set() or is_free(instance.port):
                     return process.place(instance.port, secure=instance.target.secure)
             if instance.target.key in self._asked:
@@ -175,6 +180,25 @@ class Processes:
             # Somebody else has answered; the keeper is about to say whether that is a child of it.
             await process.ended.wait()
         return process
+
+    async def reload(self, instance: Instance) -> None:
+        """See `Runner`."""
+        placed, process = self._up[instance.target.key]
+        self._furnish(placed)
+        try:
+            os.kill(process.pid, Signals[f"SIG{placed.target.proxy.product.reload}"])
+        except ProcessLookupError as error:
+            problem = f"{placed.target.proxy.id}: it has ended, and cannot be told to read its files anew."
+            raise EnvironmentFault(problem, "Start it again.") from error
+
+    async def pids(self, instance: Instance) -> Sequence[int]:
+        """See `Runner`."""
+        _, process = self._up[instance.target.key]
+        try:
+            own = psutil.Process(process.pid)
+            return [own.pid, *(child.pid for child in own.children(recursive=True))]
+        except psutil.Error as error:
+            raise EnvironmentFault(f"{instance.target.proxy.id}: it has ended: {error}.", "Start it again.") from error
 
     def remedy(self, product: Product | None, became: Became, said: str) -> str:
         """See `Runner`."""

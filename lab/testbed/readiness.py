@@ -65,7 +65,7 @@ async def await_answer(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), limit)
         return None
-    asking = asyncio.ensure_future(_ask_on(*address, limit, certificate().client if secure else None))
+    asking = asyncio.ensure_future(_ask_on(*address, limit, certificate().plain if secure else None))
     over = asyncio.ensure_future(_over(ended, deaf))
     try:
         # Both, since a connection to a container that is gone may stay unanswered for the whole limit.

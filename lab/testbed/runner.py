@@ -74,6 +74,21 @@ class Runner(Protocol):
             EnvironmentFault: the machine failed.
         """
 
+    async def reload(self, instance: Instance) -> None:
+        """Have a target that is up read its files anew, as its product does that in production.
+
+        Raises:
+            BadInput: the configuration cannot be read, or has no `${PORT}`.
+            EnvironmentFault: it could not be told.
+        """
+
+    async def pids(self, instance: Instance) -> Sequence[int]:
+        """The numbers, on this machine, of the processes that serve a target that is up.
+
+        Raises:
+            EnvironmentFault: they cannot be told.
+        """
+
     def remedy(self, product: Product | None, became: Became, said: str) -> str:
         """What helps what ended at its start or does not answer.
 

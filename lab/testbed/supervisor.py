@@ -3,7 +3,7 @@
 One container for each configuration would cost some tenths of a second each; one process costs
 almost nothing. The script does three things: start all programs at once, put the program's name
 before each of its lines, and write `exited CODE` when it ends. The container's log therefore tells
-everything, and nothing is ever executed in a running container.
+everything.
 
 Rule: POSIX sh and sed only, since every image has them. sed must be unbuffered (`-u`), or the last
 words of a program that refused its configuration stay in a pipe.
@@ -17,16 +17,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SEPARATOR = " | "
+PIDS = "/tmp"  # noqa: S108  # inside the container
+"""Where the script writes each program's process number, into `NAME.pid`."""
 EXITED = re.compile(r"\[testbed\] exited (\d+)$")
 """The script's own line about a program that ended; its group is the exit code."""
 
 _SCRIPT = """\
 #!/bin/sh
-# Each program in the background, each line of its log behind its name.
+# Each program in the background, each line of its log behind its name, its number in a file.
 program() {{
     name=$1
     shift
-    {{ "$@" 2>&1 </dev/null; echo "[testbed] exited $?"; }} | sed -u "s/^/$name{separator}/" &
+    {{ sh -c 'echo $$ > "$0"; exec "$@"' "{pids}/$name.pid" "$@" 2>&1 </dev/null
+        echo "[testbed] exited $?"; }} | sed -u "s/^/$name{separator}/" &
 }}
 {first}{programs}
 wait
@@ -55,7 +58,7 @@ def script(programs: Sequence[Program], first: Sequence[str] = ()) -> str:
     """
     lines = [f"program {each.slot} {shlex.join(each.command)}" for each in programs]
     before = "".join(f"{command}\n" for command in first)
-    return _SCRIPT.format(separator=SEPARATOR, first=before, programs="\n".join(lines))
+    return _SCRIPT.format(separator=SEPARATOR, pids=PIDS, first=before, programs="\n".join(lines))
 
 
 def split(line: str) -> tuple[str, str]:

@@ -75,6 +75,13 @@ class Supply(Protocol):
     def products(self) -> Mapping[str, Product]:
         """What there is to be run, by name: beside the listed versions those that only this machine has."""
 
+    def oldest(self, product: str, say: Say) -> Proxy:
+        """A product at the oldest version that can be had.
+
+        Raises:
+            Unavailable: none can.
+        """
+
     def have(self, proxies: Iterable[Proxy], say: Say) -> tuple[Runner, tuple[Used, ...]]:
         """A runner for these products, and what it runs them with; takes as long as that takes to be fetched.
 
@@ -93,6 +100,10 @@ class FromEngine:
     def products(self) -> Mapping[str, Product]:
         """See `Supply`."""
         return PRODUCTS
+
+    def oldest(self, product: str, say: Say) -> Proxy:
+        """See `Supply`."""
+        return Proxy(PRODUCTS[product], PRODUCTS[product].versions[0])
 
     def have(self, proxies: Iterable[Proxy], say: Say) -> tuple[Runner, tuple[Used, ...]]:
         """See `Supply`."""
@@ -116,6 +127,14 @@ class FromMachine:
     def products(self) -> Mapping[str, Product]:
         """See `Supply`."""
         return binaries.with_versions(PRODUCTS, self.found)
+
+    def oldest(self, product: str, say: Say) -> Proxy:
+        """See `Supply`."""
+        extended = self.products[product]
+        had, missing = self.sort([Proxy(extended, version) for version in extended.versions], say)
+        for binary in had.values():
+            return binary.proxy
+        raise next(iter(missing.values()))
 
     def have(self, proxies: Iterable[Proxy], say: Say) -> tuple[Runner, tuple[Used, ...]]:
         """See `Supply`."""

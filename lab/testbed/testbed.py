@@ -18,7 +18,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from lab.errors import EnvironmentFault, SetUpFault, Unavailable
+from lab.errors import BadInput, EnvironmentFault, SetUpFault, Unavailable
 from lab.products import CERTIFICATE
 from lab.testbed import _commands, _machine, _plan, config, readiness
 from lab.testbed._plan import Instance, Target
@@ -96,6 +96,26 @@ class Testbed:
         if key in self._refused:
             raise self._refused[key]
         return _url(self._places.get(key))
+
+    async def reload(self, key: str) -> None:
+        """Have a target that is up read its files anew; what is under way goes on, as far as the product lets it.
+
+        Raises:
+            BadInput: its product takes another process for that, or the configuration cannot be read.
+            EnvironmentFault: it could not be told.
+        """
+        product = self._instances[key].target.proxy.product
+        if not product.reload:
+            raise BadInput(f"{product.title} does not read its file anew here.", "Start it again.")
+        await self.runner.reload(self._instances[key])
+
+    async def pids(self, key: str) -> Sequence[int]:
+        """The processes of a target that is up; those of others that share its container are among them.
+
+        Raises:
+            EnvironmentFault: they cannot be told.
+        """
+        return await self.runner.pids(self._instances[key])
 
     def told_only(self, door: int) -> str | None:
         """The target whose configuration alone was told of that port of the model server; None if none was."""

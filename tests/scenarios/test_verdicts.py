@@ -181,6 +181,13 @@ class TestOtherSides:
         assert [finding.about for finding in findings if not finding.met] == [Requirement.GENERATES_ONCE]
         assert findings[-1].actual == "gap: generated 3 times"
 
+    def test_a_fix_that_asks_again_on_a_busy_machine_is_no_fix_yet(self) -> None:
+        """The probe slept for a second: the path may have asked again for that, or as it always does."""
+        slept = WHOLE.but(interval=0.8, attempts=3, stalls=(Stall(START, START + 1.0),))
+        outcome, findings = concluded(Variant.FIXED, IDLE, {"gap": slept})
+        assert outcome is Outcome.INCONCLUSIVE
+        assert "gap: generated 3 times" in [finding.actual for finding in findings if not finding.met]
+
     def test_an_inconclusive_requirement_is_not_met(self) -> None:
         """A case may not pass because nothing happened in it."""
         assert concluded(Variant.FIXED, Requirement.SHOWS_A_CUT_AS_A_CUT, {"fin": WHOLE})[0] is Outcome.FAILED

@@ -35,6 +35,16 @@ def test_an_engine_that_would_be_brought_is_told(monkeypatch: pytest.MonkeyPatch
     assert line == "lab run would use: containers, of an engine that `lab run` brings first"
 
 
+def test_a_namesake_in_the_environment_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """PyPI has another distribution with a package `lab`: one of the two is broken, and the remedy is named."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/dead.sock")
+    assert not any("distribution" in each.what for each in doctor.examine())
+    monkeypatch.setattr(doctor, "packages_distributions", lambda: {"lab": ["token-stream-lab", "lab"]})
+    (told,) = [each for each in doctor.examine() if "distribution 'lab'" in each.what]
+    assert not told.ok
+    assert "uvx" in told.remedy
+
+
 @pytest.mark.engine
 def test_with_an_engine_the_images_are_looked_at(engine: docker.DockerClient) -> None:
     """No binary of this machine would take part."""

@@ -78,6 +78,8 @@ CASES = {
     "a port that nobody names": ({("tcp", "9001"): 1}, set(TEXTS)),
     "a socket file": ({("unix", "/tmp/admin.sock"): 1}, {8003}),  # noqa: S108  # a name
     "a socket file under its first name": ({("unix", "/tmp/admin.sock.17.tmp"): 1}, {8003}),  # noqa: S108  # same
+    "a socket file named after a port of the lab's": ({("unix", "/tmp/inner-8001-0.sock"): 1}, set()),  # noqa: S108  # same
+    "a socket file named after another port": ({("unix", "/tmp/inner-18001.sock"): 1}, set(TEXTS)),  # noqa: S108  # same
     "a socket without a name": ({("unix", ""): 1}, set(TEXTS)),
 }
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.evidence import HttpVersion
+from lab.probe.tls import Tls
 from lab.testbed import readiness
 from lab.testbed.certificate import FILE, certificate
 from lab.testbed.readiness import Spoken, await_answer
@@ -48,6 +50,25 @@ async def test_a_listener_that_speaks_tls_is_asked_over_tls(tmp_path: Path) -> N
     async with served([b"HTTP/1.1 200 OK\r\n\r\n"], context) as port:
         assert await await_answer(("127.0.0.1", port), asyncio.Event(), 30, secure=True)
         assert await await_answer(("127.0.0.1", port), asyncio.Event(), 30) is Spoken.TLS
+
+
+async def test_what_a_probe_offered_before_is_not_offered_to_the_next_target(tmp_path: Path) -> None:
+    """A target that prefers HTTP/2 is asked in HTTP/1.1, also by a process that has asked others in HTTP/2."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    (tmp_path / FILE).write_bytes(certificate().pem)
+    context.load_cert_chain(tmp_path / FILE)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    Tls(certificate().client, "localhost", HttpVersion.HTTP_2)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if writer.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await await_answer(("127.0.0.1", port), asyncio.Event(), 5, secure=True) is Spoken.AS_ASKED
 
 
 async def test_a_port_that_only_accepts_is_not_ready_yet() -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import docker
 import pytest
 
-from lab.errors import BadInput, EnvironmentFault
-from lab.products import PROXIES
+from lab.errors import BadInput, EnvironmentFault, Unavailable
+from lab.products import PRODUCTS, PROXIES
 from lab.testbed import engine, supply
+from lab.testbed.binaries import Binary, Had, as_version
 from lab.testbed.engine import Action
 from lab.testbed.supply import FromEngine, FromMachine, RunnerWish, choose, decide
 from lab.vocabulary import RunnerName
@@ -99,3 +100,17 @@ def test_what_is_missing_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch
     assert "apt-get install nginx" in missing["nginx-1.26"].remedy
     assert "--binary" in missing["nginx-1.26"].remedy
     assert "pip found no such thing" in missing["envoy-1.40"].problem
+
+
+def test_the_oldest_that_is_here_is_taken_and_the_remedy_is_named_where_none_is() -> None:
+    """Of an engine the oldest of the list; of this machine what it has, be it listed or not."""
+    path = Path("/opt/nginx")
+    unlisted = Binary(as_version(PRODUCTS["nginx"], "1.22.1", path), path, "1.22.1", Had.NAMED)
+    newer = Binary(PROXIES["nginx-1.30"], path, "1.30.6", Had.ON_PATH)
+    quiet: list[str] = []
+    assert FromEngine("an engine").oldest("nginx", quiet.append) == PROXIES["nginx-1.26"]
+    assert FromMachine((newer,)).oldest("nginx", quiet.append) == PROXIES["nginx-1.30"]
+    assert FromMachine((newer, unlisted)).oldest("nginx", quiet.append).id == "nginx-1.22.1"
+    with pytest.raises(Unavailable, match=r"nginx 1\.26 is not on this machine") as caught:
+        FromMachine(()).oldest("nginx", quiet.append)
+    assert "--binary" in caught.value.remedy

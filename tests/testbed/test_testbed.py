@@ -17,6 +17,7 @@ from typing import Any
 
 import docker
 import pytest
+from hops import HOPS
 
 from lab.errors import BadInput, EnvironmentFault, SetUpFault
 from lab.products import PROXIES, Product, Proxy
@@ -139,7 +140,7 @@ async def test_every_proxy_forwards_and_every_refusal_is_told(
 @pytest.mark.engine
 async def test_a_target_with_a_certificate_is_asked_over_tls(images_in_use: Images) -> None:
     """Each product serves the testbed's certificate, which its own client trusts and nobody else does."""
-    targets = [Target(f"tls::{proxy.id}", proxy, over_tls(proxy.product)) for proxy in PROXIES.values()]
+    targets = [Target(f"tls::{proxy.id}", proxy, over_tls(proxy.product)) for proxy in HOPS.values()]
     async with bed_of(targets, images_in_use, shipped("nginx")) as testbed:
         for target in targets:
             url = testbed.url(target.key)

@@ -1,0 +1,60 @@
+"""When the exchanges of one case begin, and its product is reloaded, and by how much a busy machine missed that.
+
+All is counted from the beginning of the first exchange of the case: a whole run begins over some seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from lab.catalogue import Case
+from lab.measure.many import Starts
+from lab.suite.exchange import Exchange
+from lab.testbed.testbed import Testbed
+
+TO_RELOAD = 1.0
+"""Seconds that it may take to write a file into a container and to signal a process there."""
+
+
+class Timetable:
+    """Of one case; lives as long as its exchanges run.
+
+    Args:
+        case: which.
+        starts: the turns of the run, for what begins with the case.
+
+    `late` is by how many seconds the latest of them missed its time. They are about each other, so that it is the
+    lateness of all; where all begin at once, and nothing else happens, none is late.
+    """
+
+    def __init__(self, case: Case, starts: Starts) -> None:
+        self.late = 0.0
+        self._case = case
+        self._starts = starts
+        self._first = min(each.delay for each in case.exchanges)
+        self._timed = case.reload is not None or any(each.delay > self._first for each in case.exchanges)
+        self._began: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    async def begin(self, exchange: Exchange) -> None:
+        """Wait until it is time for an exchange."""
+        if exchange.delay == self._first:
+            await self._starts.turn()
+            if not self._began.done():
+                self._began.set_result(time.monotonic())
+        if self._timed:
+            await self._wait(exchange.delay - self._first)
+
+    async def reload(self, testbed: Testbed) -> None:
+        """Have the product read its files anew when it is time, if the case is about that."""
+        if self._case.reload is not None:
+            await self._wait(self._case.reload)
+            asked = time.monotonic()
+            await testbed.reload(self._case.id)
+            self.late = max(self.late, time.monotonic() - asked - TO_RELOAD)
+
+    async def _wait(self, after: float) -> None:
+        """Until so long after the first exchange."""
+        due = await asyncio.shield(self._began) + after
+        await asyncio.sleep(due - time.monotonic())
+        self.late = max(self.late, time.monotonic() - due)

@@ -1,0 +1,29 @@
+"""A relay with eight workers, each of which carries one request from its first byte to its last."""
+
+import http.client
+from pathlib import Path
+
+bind = "0.0.0.0:${PORT}"
+workers = 8
+wsgi_app = f"{Path(__file__).stem}:relay"
+pythonpath = str(Path(__file__).parent)
+
+# What is about one connection, and not about the message.
+OWN = ("connection", "keep-alive", "transfer-encoding")
+
+
+def relay(environ, start_response):
+    """Pass a request on to the model, and its reply back as it comes."""
+    headers = {name[5:].replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers["Content-Type"] = environ.get("CONTENT_TYPE", "")
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    model = http.client.HTTPConnection("${MODEL_HOST}", int("${MODEL_PORT}"), timeout=600)
+    try:
+        model.request(environ["REQUEST_METHOD"], environ["RAW_URI"], body, headers)
+        reply = model.getresponse()
+        kept = [pair for pair in reply.getheaders() if pair[0].lower() not in OWN]
+        start_response(f"{reply.status} {reply.reason}", kept)
+        while piece := reply.read1(65536):
+            yield piece
+    finally:
+        model.close()

@@ -1,0 +1,92 @@
+"""When the exchanges of a case begin, and what is known of a machine that was late with one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import cast
+
+import pytest
+from judge.builder import Build
+
+from lab.catalogue import Case
+from lab.measure.many import Starts
+from lab.scenarios.timetable import TO_RELOAD, Timetable
+from lab.testbed.testbed import Testbed
+from lab.vocabulary import Requirement, Variant
+
+from .scenes import make_case
+
+LATE = 0.3
+
+
+def case_of(reload: float | None = None, **delays: float) -> Case:
+    """A case whose exchanges begin so much later than its first."""
+    case = make_case(Variant.FIXED, Requirement.SERVES_OTHERS_MEANWHILE, {name: Build() for name in delays})
+    exchanges = tuple(replace(each, delay=delays[each.name]) for each in case.exchanges)
+    return replace(case, exchanges=exchanges, reload=reload)
+
+
+class Bed:
+    """A testbed that takes its time to reload."""
+
+    def __init__(self, takes: float = 0.0) -> None:
+        self.takes, self.at = takes, 0.0
+
+    async def reload(self, _: str) -> None:
+        """As long as it takes."""
+        self.at = time.monotonic()
+        await asyncio.sleep(self.takes)
+
+
+async def begun(case: Case, bed: Bed | None = None, blocked_by: str = "") -> tuple[dict[str, float], float]:
+    """When each exchange began, after the first; and by how much the case was late.
+
+    Args:
+        case: whose.
+        bed: its testbed.
+        blocked_by: an exchange whose beginning keeps the event loop for `LATE`.
+    """
+    timetable, times = Timetable(case, Starts()), {}
+
+    async def one(name: str) -> None:
+        await timetable.begin(next(each for each in case.exchanges if each.name == name))
+        times[name] = time.monotonic()
+        if name == blocked_by:
+            time.sleep(LATE)  # noqa: ASYNC251  # a loop that does not run is what it is about
+
+    bed = bed or Bed()
+    await asyncio.gather(timetable.reload(cast(Testbed, bed)), *(one(each.name) for each in case.exchanges))
+    if bed.at:
+        times["reload"] = bed.at
+    first = min(times.values())
+    return {name: at - first for name, at in times.items()}, timetable.late
+
+
+async def test_the_later_ones_begin_so_long_after_the_first() -> None:
+    """Counted from the first that began, and not from when the run did; the reload too."""
+    times, late = await begun(case_of(first=0.0, next=0.1, last=0.2, reload=0.15))
+    assert list(dict(sorted(times.items(), key=lambda item: item[1]))) == ["first", "next", "reload", "last"]
+    for name, due in (("next", 0.1), ("reload", 0.15), ("last", 0.2)):
+        assert due - 0.001 <= times[name] <= due + late + 0.1
+
+
+@pytest.mark.parametrize("blocked_by", ["first", "next"])
+async def test_a_loop_that_did_not_run_makes_the_case_late(blocked_by: str) -> None:
+    """Whichever of them was kept, the others did not meet what they were to meet."""
+    _, late = await begun(case_of(first=0.0, next=0.05, last=0.1), blocked_by=blocked_by)
+    assert late > LATE - 0.15
+
+
+async def test_what_begins_at_once_is_never_late() -> None:
+    """Of exchanges that are about themselves alone nobody asks when they began."""
+    _, late = await begun(case_of(first=0.0, second=0.0), blocked_by="first")
+    assert late == 0.0
+
+
+async def test_a_reload_that_takes_long_makes_the_case_late() -> None:
+    """Some time it may take; what was over before it has not met it."""
+    _, soon = await begun(case_of(first=0.0, reload=0.0), Bed(takes=0.05))
+    _, late = await begun(case_of(first=0.0, reload=0.0), Bed(takes=TO_RELOAD + LATE))
+    assert soon < LATE <= late
