@@ -1,0 +1,169 @@
+"""What a load found, in figures, and whether it can be believed. Pure.
+
+A figure is only as good as what made it: where the load itself missed its times, or the model server its own, lateness
+says nothing of the path, and the result is inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from lab.vocabulary import Ending
+
+OWN_LATENESS = 50.0
+"""Milliseconds that load and model server may be late themselves in 99 of 100 cases; the goal for a path's tokens."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How some times lie, in milliseconds; all 0 where there are none.
+
+    Args:
+        count: how many times.
+        p50: half of them are no longer.
+        p99: of a hundred, ninety-nine.
+        p999: of a thousand, all but one.
+        longest: the longest.
+    """
+
+    count: int = 0
+    p50: int = 0
+    p99: int = 0
+    p999: int = 0
+    longest: int = 0
+
+    @staticmethod
+    def of(times: Mapping[int, int], longest: int) -> Spread:
+        """From how often each time was seen."""
+        count = sum(times.values())
+        # Locust keeps two digits of a time, so that a share may seem to lie beyond the longest.
+        p50, p99, p999 = (min(_within(times, share, count), longest) for share in (500, 990, 999))
+        return Spread(count, p50, p99, p999, longest)
+
+
+def _within(times: Mapping[int, int], share: int, count: int) -> int:
+    """The least time that so many of a thousand do not exceed."""
+    wanted = ceil(share * count / 1000)
+    seen = 0
+    for time in sorted(times):
+        seen += times[time]
+        if seen >= wanted:
+            return time
+    return 0
+
+
+@dataclass(frozen=True)
+class ProxyUsage:
+    """What the proxy's processes took while the streams ran.
+
+    Args:
+        memory: bytes of resident memory at most, all processes together.
+        processor: seconds of processor.
+    """
+
+    memory: int
+    processor: float
+
+
+@dataclass(frozen=True)
+class Second:
+    """What there was in one second.
+
+    Args:
+        at: seconds since the beginning.
+        open: streams that were open at its end.
+        tokens: that came in it.
+        late: the 99th percentile of their lateness, in milliseconds.
+    """
+
+    at: float
+    open: int
+    tokens: int
+    late: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One load over one path.
+
+    Args:
+        target: the address, or the id of the case.
+        streams: how many were wanted.
+        asked: how many were asked for.
+        endings: how many ended so, by the ending.
+        failures: what those ended with that were not complete, in words, and how many each.
+        first: from the request to the first token.
+        late: of each token, from its leaving the model server to its arrival.
+        model_late: of each token, by how much the model server missed its own time.
+        load_late: by how much the load missed its own times.
+        seconds: one for each second.
+        lost_workers: processes or machines that generated load and were lost.
+        usage: of the proxy; None where it is not the lab's to look at.
+    """
+
+    target: str
+    streams: int
+    asked: int
+    endings: dict[Ending, int]
+    failures: dict[str, int]
+    first: Spread
+    late: Spread
+    model_late: Spread
+    load_late: Spread
+    seconds: tuple[Second, ...] = ()
+    lost_workers: int = 0
+    usage: ProxyUsage | None = None
+
+    @property
+    def lost(self) -> int:
+        """Streams that were wanted and did not come to their end, whatever became of them."""
+        return self.streams - self.endings.get(Ending.COMPLETE, 0)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the lateness says nothing of the path; empty where it does."""
+        found = []
+        if self.load_late.p99 > OWN_LATENESS:
+            found.append(f"the load itself was up to {self.load_late.p99:,.0f} ms late in 99 of 100 cases")
+        if self.model_late.p99 > OWN_LATENESS:
+            found.append(f"the model server was up to {self.model_late.p99:,.0f} ms late in 99 of 100 cases")
+        if self.lost_workers:
+            found.append(f"{self.lost_workers} processes that made load were lost, with what they had seen last")
+        return tuple(found)
+
+
+def figures_of(raw: Mapping[str, Any], target: str, streams: int, usage: ProxyUsage | None = None) -> Figures:
+    """Read what the locustfile wrote.
+
+    Args:
+        raw: its document.
+        target: the address, or the id of the case.
+        streams: how many were wanted.
+        usage: of the proxy.
+    """
+    entries: Mapping[str, Any] = raw["entries"]
+
+    def spread(name: str) -> Spread:
+        entry = entries.get(name)
+        if entry is None:
+            return Spread()
+        return Spread.of({int(time): count for time, count in entry["times"].items()}, entry["max"] or 0)
+
+    counts = {ending: entries[f"STREAM {ending}"]["count"] for ending in Ending if f"STREAM {ending}" in entries}
+    return Figures(
+        target=target,
+        streams=streams,
+        asked=entries.get("STREAM asked", {"count": 0})["count"],
+        endings=counts,
+        failures={each["what"]: each["count"] for each in raw["failures"]},
+        first=spread("TOKEN first"),
+        late=spread("TOKEN late"),
+        model_late=spread("MODEL late"),
+        load_late=spread("LOAD late"),
+        seconds=tuple(Second(**each) for each in raw["seconds"]),
+        lost_workers=raw["lost_workers"],
+        usage=usage,
+    )

@@ -1,0 +1,60 @@
+"""What `lab load` prints: a column for each target, and what makes its figures doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from lab.load.figures import Figures, Spread
+from lab.load.results import LoadResults
+
+
+def print_load(results: LoadResults, out: Console) -> None:
+    """Print the results."""
+    table = Table(show_header=True, box=None, pad_edge=False)
+    table.add_column("")
+    for each in results.loads:
+        table.add_column(each.target, overflow="fold")
+    for name, words in ROWS.items():
+        table.add_row(name, *(words(each) for each in results.loads))
+    out.print(table)
+    for each in results.loads:
+        for what, count in each.failures.items():
+            out.print(f"  {each.target}: {count} times {what}", style="red", highlight=False)
+        for doubt in each.doubts:
+            out.print(f"  {each.target}: inconclusive: {doubt}", style="yellow", highlight=False)
+
+
+def _spread(spread: Spread) -> str:
+    if not spread.count:
+        return "none"
+    return f"{spread.p50:,.0f}  {spread.p99:,.0f}  {spread.p999:,.0f}  {spread.longest:,.0f} ms"
+
+
+def _endings(each: Figures) -> str:
+    return ", ".join(f"{count} {ending}" for ending, count in each.endings.items()) or "none"
+
+
+def _processor(each: Figures) -> str:
+    if each.usage is None or not each.late.count:
+        return "not known"
+    return f"{1e6 * each.usage.processor / each.late.count:,.0f} ms for 1,000 tokens"
+
+
+def _memory(each: Figures) -> str:
+    return "not known" if each.usage is None else f"{each.usage.memory / 2**20:,.1f} MiB"
+
+
+ROWS: dict[str, Callable[[Figures], str]] = {
+    "streams asked for": lambda each: f"{each.asked} of {each.streams}",
+    "how they ended": _endings,
+    "first token (p50 p99 p99.9 max)": lambda each: _spread(each.first),
+    "token late": lambda each: _spread(each.late),
+    "the model server itself": lambda each: _spread(each.model_late),
+    "the load itself": lambda each: _spread(each.load_late),
+    "proxy's memory": _memory,
+    "proxy's processor": _processor,
+}
+"""What is told of each target, by its name."""

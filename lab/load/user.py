@@ -1,0 +1,195 @@
+"""A stream of tokens as a Locust user, for `lab load` and for locustfiles of your own.
+
+    from lab.load.user import StreamUser
+
+    class Reader(StreamUser):
+        plan = "tokens=60&interval=1s&stamp=clock"
+
+Each stream is one request over a connection of its own; the probe's parser takes the reply apart and the judge says how
+it ended. What Locust's statistics then have, in milliseconds:
+
+    STREAM asked        one for each request; 0
+    STREAM <ending>     how long it took; every ending but `complete` is a failure
+    TOKEN  first        from the request to the first token
+    TOKEN  late         from a token's leaving the model server, by its own stamp, to its arrival
+    MODEL  late         by how much a token left after its time, counted from the first
+    LOAD   late         by how much this process missed its own times
+
+Lateness needs the stamp `clock`, and clocks that agree where load and model server are on different machines. A buffer
+cannot improve it: what is held is late, however even the gaps are after it.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from locust import User, constant, task
+from locust.exception import StopUser
+
+from lab.evidence import Evidence, Read, Trace, TransportEnd
+from lab.judge import judge
+from lab.plan import PLAN_HEADER, Plan, plan_from_query
+from lab.probe.body import BodyReader
+from lab.probe.connect import place_of, words_of
+from lab.probe.framing import Head, HttpRequest, ReplyEnd
+from lab.probe.http1 import Http1
+from lab.vocabulary import Ending
+from lab.wire import format_for_url
+from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
+from lab.wire.tokens import Stamp
+
+CONNECT, SPARE = 15.0, 30.0
+"""Seconds of patience for a connection, and for a silence beyond the longest that is planned."""
+
+_READ_SIZE = 64 * 1024
+
+
+class StreamUser(User):
+    """One stream after the other, each of `plan`, from `host`, which is the address as far as the model's own path.
+
+    `once` ends the user after one stream, so that Locust's users are streams and its spawn rate is that of arrivals.
+    """
+
+    abstract = True
+    wait_time = constant(0)
+    plan = "tokens=20&interval=1s&stamp=clock"
+    once = False
+
+    @task
+    def stream(self) -> None:
+        """Ask for a stream and read it to its end."""
+        if self.once:
+            # Locust begins a second's users together; arrivals are spread over it.
+            self._sleep(random.random())  # no secret
+        self._log("STREAM", "asked", 0.0)
+        stream = LoadStream(self.host or "", plan_from_query(self.plan))
+        for name, milliseconds in stream.lateness():
+            self._log(*name, milliseconds)
+        ending = judge(stream.evidence()).ending
+        took = 1e3 * (stream.ended - stream.started)
+        failure = None if ending is Ending.COMPLETE else OSError(f"{ending}: {stream.detail}")
+        self.environment.events.request.fire(
+            request_type="STREAM",
+            name=ending.value,
+            response_time=took,
+            response_length=sum(len(read.data) for read in stream.reads),
+            exception=failure,
+            context={},
+        )
+        if self.once:
+            raise StopUser
+
+    def _sleep(self, seconds: float) -> None:
+        due = time.monotonic() + seconds
+        time.sleep(seconds)
+        self._log("LOAD", "late", 1e3 * (time.monotonic() - due))
+
+    def _log(self, method: str, name: str, milliseconds: float) -> None:
+        # Its own line only: a sum of streams and tokens means nothing.
+        self.environment.stats.get(name, method).log(max(0, round(milliseconds)), 0)
+
+
+class LoadStream:
+    """One stream; reading it blocks as far as its sockets do. Used once.
+
+    Args:
+        url: the address, with the endpoint's path or without it.
+        plan: what the model server is told.
+    """
+
+    def __init__(self, url: str, plan: Plan) -> None:
+        self._plan = plan
+        self._format = format_for_url(url) or OPENAI_CHAT
+        self._ask = self._format.ask("lab", stream=True, max_tokens=max(plan.tokens, 1))
+        self._place = place_of(url, "" if format_for_url(url) else self._ask.path)
+        self._parser = Http1()
+        self._end: ReplyEnd | None = None
+        self.reads: list[Read] = []
+        self._body: list[Read] = []
+        self.started = self.ended = time.monotonic()
+
+    def lateness(self) -> Iterator[tuple[tuple[str, str], float]]:
+        """Read it to its end; what is late, by the names of the statistics, as it comes."""
+        reader: BodyReader | None = None
+        first: Stamp | None = None
+        for at, clock, pieces in self._pieces():
+            if reader is None:
+                coding = self._parser.head.coding if self._parser.head else ""
+                reader = BodyReader(self._format, stream=True, coding=coding)
+            for token in (token for piece in pieces for token in reader.feed(piece).tokens):
+                if first is None:
+                    first = token
+                    yield ("TOKEN", "first"), 1e3 * (at - self.started)
+                if token.left is not None and first.left is not None:
+                    yield ("TOKEN", "late"), 1e3 * (clock - token.left)
+                    due = self._plan.due(token.number) - self._plan.due(first.number)
+                    yield ("MODEL", "late"), 1e3 * (token.left - first.left - due)
+
+    @property
+    def detail(self) -> str:
+        """What the transport said at the end, or the reply's status, in words."""
+        status = self._parser.head.status if self._parser.head else None
+        words = self._end.detail if self._end and self._end.detail else str(self._end.end if self._end else "")
+        return f"status {status}, {words}" if status and status != 200 else words
+
+    def evidence(self) -> Evidence:
+        """What the judge looks at, once it is over."""
+        head = self._parser.head or Head(0, "", (), "")
+        end = self._end or ReplyEnd(TransportEnd.LEFT)
+        trace = Trace(
+            started=self.started,
+            ended=self.ended,
+            end=end.end,
+            detail=end.detail,
+            status=head.status or None,
+            version=head.version,
+            headers=head.headers,
+            headers_at=self.reads[0].at if self.reads else None,
+            framing=head.framing,
+            reads=tuple(self.reads),
+            body=tuple(self._body),
+        )
+        return Evidence(self._format.name, stream=True, trace=trace, plan=self._plan, path=self._ask.path)
+
+    def _pieces(self) -> Iterator[tuple[float, float, list[bytes]]]:
+        """What each read brought of the body, with its time on both clocks."""
+        with self._ending():
+            sock = socket.create_connection((self._place.host, self._place.port), timeout=CONNECT)
+            with closing(self._secured(sock)) as connection:
+                connection.settimeout(max(self._plan.length, CONNECT) + SPARE)
+                self.started = time.monotonic()
+                connection.sendall(self._parser.write_request(self._request()))
+                while self._parser.ended is None and (data := connection.recv(_READ_SIZE)):
+                    at, clock = time.monotonic(), time.time()
+                    self.reads.append(Read(at, data))
+                    pieces = self._parser.feed(data)
+                    self._body += [Read(at, piece) for piece in pieces]
+                    yield at, clock, pieces
+                self._end = self._parser.closed()
+        self.ended = time.monotonic()
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """What the network does to a stream is how it ends."""
+        try:
+            yield
+        except TimeoutError:
+            self._end = ReplyEnd(TransportEnd.MIDDLE_TIMEOUT if self.reads else TransportEnd.HEADERS_TIMEOUT)
+        except OSError as error:
+            opened = TransportEnd.RESET if self.reads or not isinstance(error, ConnectionRefusedError) else None
+            self._end = ReplyEnd(opened or TransportEnd.REFUSED, words_of(error))
+
+    def _secured(self, sock: socket.socket) -> socket.socket:
+        if not self._place.secure:
+            return sock
+        return ssl.create_default_context().wrap_socket(sock, server_hostname=self._place.host)
+
+    def _request(self) -> HttpRequest:
+        headers = (*self._ask.headers, (PLAN_HEADER, self._plan.to_query()))
+        scheme = "https" if self._place.secure else "http"
+        return HttpRequest(scheme, self._place.authority, self._place.target, headers, self._ask.body, self._ask.method)
