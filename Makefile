@@ -6,8 +6,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 SLOW := grid or busy or soak
 # A file of tests stays together, so that what its tests share is made once; those with containers are begun first.
-# Two workers a processor, since most of what they do is wait.
-WORKERS := --numprocesses $(shell echo $$((2 * $$(nproc)))) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# Three workers a processor, since most of what they do is wait.
+WORKERS := --numprocesses $(shell echo $$((3 * $$(nproc)))) --maxprocesses 12 --dist loadfile --no-loadscope-reorder
+
+# Compiled once, and not by every process that a test starts.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,7 @@ def start_run(session: pytest.Session) -> None:
     """Start all selected cases at once."""
     items = [item for item in session.items if isinstance(item, StagingItem)]
     if items:
-        run = session.config.stash[RUN] = ScenarioRun([(item.scenario, item.case) for item in items])
+        run = session.config.stash[RUN] = ScenarioRun(session, [(item.scenario, item.case) for item in items])
         run.start()
 
 
@@ -139,7 +140,8 @@ def _words(excinfo: pytest.ExceptionInfo[BaseException]) -> str | None:
 class ScenarioRun:
     """One run of the lab in a thread, which items wait for; lives as long as the pytest session."""
 
-    def __init__(self, chosen: Sequence[tuple[Scenario, Case]]) -> None:
+    def __init__(self, session: pytest.Session, chosen: Sequence[tuple[Scenario, Case]]) -> None:
+        self._session = session
         self._futures: dict[str, Future[CaseResult]] = {case.id: Future() for _, case in chosen}
         self._scenarios = tuple(_only_chosen(chosen))
         self._loop = asyncio.new_event_loop()
@@ -158,9 +160,10 @@ class ScenarioRun:
     def result(self, case: Case) -> CaseResult:
         """The case's result, as soon as it is there; raises what stopped the run, if anything did."""
         future = self._futures[case.id]
-        # Never for ever: a signal that comes just before the wait begins would be heard only after it.
-        while not wait([future], timeout=MOST_DEAF).done:
+        while not self._interrupted and not wait([future], timeout=MOST_DEAF).done:
             pass
+        if self._interrupted:
+            raise KeyboardInterrupt
         return future.result()
 
     def close(self) -> None:
@@ -180,10 +183,18 @@ class ScenarioRun:
                 yield number, handler
 
     def _heard(self, *_: object) -> None:
-        """The first signal ends the session; another one would leave it before the containers are gone."""
-        if not self._interrupted:
-            self._interrupted = True
-            self._ask_to_stop()
+        """The first signal ends the session; another one would leave it before the containers are gone.
+
+        Only a test of somebody else's is interrupted from here. What interrupts pytest's own code while it enters a
+        function has no line there, and pytest's report of that ends in a traceback.
+        """
+        if self._interrupted:
+            return
+        self._interrupted = True
+        self._ask_to_stop()
+        self._session.shouldstop = "stopped by a signal"
+        running = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+        if running and running not in {item.nodeid for item in self._session.items if isinstance(item, StagingItem)}:
             raise KeyboardInterrupt
 
     def _ask_to_stop(self) -> None:

@@ -14,9 +14,10 @@ from own_scenario import TABLE, write_scenario
 from processes import LAB, LIMIT, await_line, end_of, left_by, messages, running
 from reports.sample import sample
 
-from lab import results
+from lab import results, wire
 from lab.catalogue import discover, shipped_scenarios
 from lab.cli import app, main
+from lab.cli.options import FORMATS
 from lab.errors import EnvironmentFault, ExitCode
 from lab.suite import REVISION
 from lab.suite.settle import suite
@@ -70,8 +71,8 @@ class TestUsage:
             (["up", "silent-gasp", "nginx"], "'silent-gasp'"),
             (["up", "silent-gap", "squid"], "'squid'"),
             (["run", "--proxy", "nginx-0.1"], "'nginx-0.1'"),
-            (["run", "clumps", "--proxy", "nginx", "--proxy", "squid"], "'squid'"),
-            (["run", "clumps::haproxy", "--proxy", "envoy"], "nothing is left to run"),
+            (["run", "bursts", "--proxy", "nginx", "--proxy", "squid"], "'squid'"),
+            (["run", "bursts::haproxy", "--proxy", "envoy"], "nothing is left to run"),
         ],
     )
     @pytest.mark.usefixtures("no_engine")
@@ -119,6 +120,11 @@ class TestUsage:
         assert str(file) in told
 
 
+def test_the_help_names_every_wire_format() -> None:
+    """It has them as a text, since importing them takes longer than the help may."""
+    assert FORMATS.split(", ") == sorted(wire.FORMATS)
+
+
 class TestSuite:
     def test_names_every_requirement_and_every_request(self, capsys: pytest.CaptureFixture[str]) -> None:
         """What a target is judged by can be read before it is judged."""
@@ -148,11 +154,11 @@ class TestList:
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A folder that happens to be called like a scenario does not hide it, and `./` says which is meant."""
-        (tmp_path / "clumps").mkdir()
+        (tmp_path / "bursts").mkdir()
         monkeypatch.chdir(tmp_path)
-        assert main(["list", "clumps"]) == ExitCode.AS_REQUIRED
-        assert main(["list", "./clumps"]) == ExitCode.BAD_INPUT
-        assert "clumps: no scenario.toml below it" in capsys.readouterr().err
+        assert main(["list", "bursts"]) == ExitCode.AS_REQUIRED
+        assert main(["list", "./bursts"]) == ExitCode.BAD_INPUT
+        assert "bursts: no scenario.toml below it" in capsys.readouterr().err
 
     def test_scenarios_of_a_folder_can_be_named_behind_it(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -164,14 +170,14 @@ class TestList:
         told = capsys.readouterr().out
         assert "other" in told
         assert "one" not in told
-        assert main(["list", str(tmp_path), "clumps"]) == ExitCode.BAD_INPUT
+        assert main(["list", str(tmp_path), "bursts"]) == ExitCode.BAD_INPUT
         assert "Known: one, other" in capsys.readouterr().err
-        assert main(["list", "clumps", str(tmp_path)]) == ExitCode.BAD_INPUT
+        assert main(["list", "bursts", str(tmp_path)]) == ExitCode.BAD_INPUT
         assert "folder of scenarios before the names" in unwrapped(capsys.readouterr().err)
 
     def test_no_cell_is_empty(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Envoy shows some failures and is not affected by others; the list says which, as the report does."""
-        assert main(["list", "--proxy", "envoy", "clumps", "silent-gap"]) == ExitCode.AS_REQUIRED
+        assert main(["list", "--proxy", "envoy", "bursts", "silent-gap"]) == ExitCode.AS_REQUIRED
         rows = re.split(r"^(?=silent-gap)", capsys.readouterr().out, flags=re.MULTILINE)
         assert "not affected" in rows[0]
         assert "not affected" not in rows[1]
@@ -325,8 +331,8 @@ class TestNoEngine:
     @pytest.mark.parametrize(
         "arguments",
         [
-            ["run", "clumps", "--runner", "containers"],
-            ["up", "clumps", "haproxy", "--runner", "containers"],
+            ["run", "bursts", "--runner", "containers"],
+            ["up", "bursts", "haproxy", "--runner", "containers"],
             ["images"],
             ["clean"],
             ["doctor"],
@@ -367,7 +373,7 @@ def test_an_image_that_cannot_be_had_is_told_with_both_reasons(
     monkeypatch.setattr(Registry, "pull", no_pull)
     monkeypatch.setattr(Builder, "build", no_build)
     assert engine.ping()
-    assert main(["run", "clumps::haproxy-3.0", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
+    assert main(["run", "bursts::haproxy-3.0", "--out", str(tmp_path)]) == ExitCode.NO_ENVIRONMENT
     told = capsys.readouterr().err
     assert len(messages(told)) == 1
     assert re.search(r"could not be pulled \(no such host.*not be built either", unwrapped(told))

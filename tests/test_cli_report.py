@@ -25,8 +25,16 @@ from lab.compare.advice import Need
 from lab.compare.page import compare_page
 from lab.errors import ExitCode
 from lab.files import LONGEST_RESULT
+from lab.load.figures import Figures, Spread
+from lab.load.page import load_page
+from lab.load.results import FORMAT as LOAD
+from lab.load.results import LoadResults
 from lab.measure.findings import ActiveFindings
-from lab.vocabulary import Saved
+from lab.saved import write_saved
+from lab.verify.proofs import page as proof_page
+from lab.verify.prove import FORMAT as PROOF
+from lab.verify.prove import FileProof, LineEffect, LineProof, Proofs
+from lab.vocabulary import Ending, Saved
 
 pytestmark = pytest.mark.usefixtures("own_signals")
 
@@ -99,12 +107,34 @@ def saved_comparison(to: Path) -> tuple[Path, str, str | None]:
     return to / "compare.json", "compare.html", compare_page(found)
 
 
+def saved_proof(to: Path) -> tuple[Path, str, str | None]:
+    """Twenty lines without which nothing was broken."""
+    line = LineProof("gzip off;", "nginx.conf", 3, {"1.30": LineEffect({}, {}, {})})
+    found = Proofs((FileProof("nginx", "nginx.conf", False, {"1.30": {}}, (line,) * 20),))
+    write_saved(to / "proof.json", PROOF, found)
+    return to / "proof.json", "proof.md", proof_page(found.files)
+
+
+def saved_load(to: Path) -> tuple[Path, str, str | None]:
+    """One stream that was complete."""
+    one = Spread(1, 1, 1, 1, 1)
+    figures = Figures("http://here", 1, 1, {Ending.COMPLETE: 1}, {}, one, one, one, one)
+    found = LoadResults(1, 0.0, 1.0, 1.0, 1, (figures,))
+    write_saved(to / "load.json", LOAD, found)
+    return to / "load.json", "load.html", load_page(found)
+
+
+BEGINS = {".html": "<!doctype html>", ".md": "# "}
+"""How a page begins, by its suffix."""
+
 KINDS: dict[Saved, Callable[[Path], tuple[Path, str, str | None]]] = {
     Saved.RUN: saved_run,
     Saved.AUDIT: saved_audit,
     Saved.ACTIVE_AUDIT: saved_active_audit,
     Saved.CLIENTS: saved_grid,
     Saved.COMPARISON: saved_comparison,
+    Saved.PROOF: saved_proof,
+    Saved.LOAD: saved_load,
 }
 
 
@@ -116,7 +146,7 @@ def test_the_reports_are_made_again(kind: Saved, tmp_path: Path, capsys: pytest.
     assert json.loads(renamed.read_bytes())["kind"] == kind
     assert main(["report", str(renamed), "--out", str(tmp_path / "again")]) == ExitCode.AS_REQUIRED
     again = (tmp_path / "again" / page).read_text()
-    assert again.startswith("<!doctype html>")
+    assert again.startswith(BEGINS[Path(page).suffix])
     assert expected is None or again == expected
     assert str(tmp_path / "again" / page) in "".join(capsys.readouterr().out.split())
 
@@ -126,7 +156,7 @@ def test_a_damaged_file_is_named(kind: Saved, tmp_path: Path, capsys: pytest.Cap
     """One message with the file and the place in it, and no page of half a result."""
     file, page, _ = KINDS[kind](tmp_path)
     document = json.loads(file.read_bytes())
-    for field in ("samples", "exchanges", "levels", "cells"):
+    for field in ("samples", "exchanges", "levels", "cells", "files", "loads"):
         document.pop(field, None)
     file.write_text(json.dumps(document))
     (tmp_path / page).unlink(missing_ok=True)
@@ -176,7 +206,7 @@ def test_a_link_in_the_folder_is_no_way_to_another_file(kind: Saved, tmp_path: P
     (tmp_path / page).symlink_to("precious")
     assert main(["report", str(file)]) == ExitCode.AS_REQUIRED
     assert (tmp_path / "precious").read_text() == "precious"
-    assert (tmp_path / page).read_text().startswith("<!doctype html>")
+    assert (tmp_path / page).read_text().startswith(BEGINS[Path(page).suffix])
 
 
 def test_what_cannot_be_read_to_its_end_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

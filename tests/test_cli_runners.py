@@ -79,3 +79,22 @@ def test_what_does_not_fit_is_one_message(
     assert main(["run", str(scenario), *arguments, "--out", str(out)]) == ExitCode.BAD_INPUT
     assert len(messages(capsys.readouterr().err)) == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["clients", "httpx", "--binary", "/bin/sh"],
+        ["race", "--port", "0", "--binary", "/bin/sh"],
+        ["compare", "--binary", "/bin/sh"],
+        ["compare", "http://127.0.0.1:9/v1", "--runner", "processes"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_with_a_testbed_takes_both_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """A binary of no product is refused by each, and so is a runner for an address of the user's."""
+    out = [] if arguments[0] == "race" else ["--out", str(tmp_path)]
+    assert main([*arguments, *out]) == ExitCode.BAD_INPUT
+    assert "--binary" in messages(capsys.readouterr().err)[0]

@@ -12,7 +12,7 @@ from processes import LAB, end_of, left_by
 
 from lab import results
 from lab.catalogue import discover, shipped_scenarios
-from lab.results import ExchangeResult, Results
+from lab.results import CaseResult, ExchangeResult, Results
 from lab.vocabulary import Delivery, Ending, Outcome, Variant
 
 pytestmark = pytest.mark.engine
@@ -63,10 +63,14 @@ def run(tmp_path_factory: pytest.TempPathFactory, images_in_use: object, engine:
     return WholeRun(code, out, err, process.pid, folder, results.load(folder / "results.json"))
 
 
+def _told(case: CaseResult) -> str:
+    return "; ".join(f"{each.requirement}: {each.actual}" for each in case.findings if not each.met)
+
+
 def test_all_is_as_required(run: WholeRun) -> None:
     """Every broken variant shows its symptom, every fixed and not affected variant meets its requirement."""
     wrong = [
-        f"{scenario.id}::{proxy.proxy}::{case.label}: {case.outcome}"
+        f"{scenario.id}::{proxy.proxy}::{case.label}: {case.outcome}, {case.problem or case.busy or _told(case)}"
         for scenario, proxy, case in run.results.cases()
         if case.outcome is not Outcome.PASSED
     ]

@@ -250,7 +250,7 @@ class TestItems:
         assert made_up.struck
 
     def test_a_run_is_stopped_before_it_began(
-        self, scenarios: Path, made_up: MadeUpRun, monkeypatch: pytest.MonkeyPatch
+        self, request: pytest.FixtureRequest, scenarios: Path, made_up: MadeUpRun, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Whoever presses Ctrl-C that early does not wait for a whole run."""
         made_up.hangs = True
@@ -263,7 +263,7 @@ class TestItems:
 
         monkeypatch.setattr(pytest_items.ScenarioRun, "_work", late)
         scenario = load_scenario(scenarios / "held")
-        run = pytest_items.ScenarioRun([(scenario, case) for case in scenario.cases])
+        run = pytest_items.ScenarioRun(request.session, [(scenario, case) for case in scenario.cases])
         queue = run._loop.call_soon_threadsafe
 
         def queue_and_tell(*given: Any) -> object:
@@ -276,10 +276,12 @@ class TestItems:
         run.close()
         assert made_up.struck
 
-    def test_a_run_that_is_over_can_be_stopped(self, scenarios: Path, made_up: MadeUpRun) -> None:
+    def test_a_run_that_is_over_can_be_stopped(
+        self, request: pytest.FixtureRequest, scenarios: Path, made_up: MadeUpRun
+    ) -> None:
         """Its thread and its event loop are gone by then."""
         scenario = load_scenario(scenarios / "held")
-        run = pytest_items.ScenarioRun([(scenario, case) for case in scenario.cases])
+        run = pytest_items.ScenarioRun(request.session, [(scenario, case) for case in scenario.cases])
         run.start()
         run.close()
         run.close()

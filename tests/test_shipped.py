@@ -46,7 +46,8 @@ class TestScenario:
     def test_speaks_of_every_product(self, scenario: Scenario) -> None:
         """Each product fails, or is shown to be not affected, or the story says why the failure cannot be there."""
         shown = {case.proxy.product.name for case in scenario.cases}
-        missing = [name for name in PRODUCTS.keys() - shown if name not in scenario.readme.lower()]
+        relays = {name for name, product in PRODUCTS.items() if not product.application}
+        missing = [name for name in relays - shown if name not in scenario.readme.lower()]
         assert missing == [], "give each a folder there, or say in the story why the failure cannot be there"
 
     def test_has_no_configuration_that_nobody_runs(self, scenario: Scenario) -> None:
@@ -68,15 +69,16 @@ def test_every_group_has_a_scenario() -> None:
 
 
 def test_every_snippet_is_what_some_fixed_side_includes() -> None:
-    """The file that users copy is the file that was tested."""
+    """The file that users copy is the file that was tested; `tests/test_ablation.py` runs those of `proof`."""
     fixed = [s.config.read_text() for each in SCENARIOS for s in each.cases if s.variant is Variant.FIXED]
-    for snippet in shipped("nginx").iterdir():
+    fixed += [path.read_text() for path in (shipped("nginx") / "proof").glob("*.conf")]
+    for snippet in shipped("nginx").glob("*.conf"):
         assert any(f"include /etc/nginx/snippets/{snippet.name};" in text for text in fixed), snippet.name
 
 
 def test_every_directive_of_a_snippet_says_why_and_its_default() -> None:
     """Whoever copies a line must be able to read what it does."""
-    for snippet in shipped("nginx").iterdir():
+    for snippet in shipped("nginx").glob("*.conf"):
         for block in re.split(r"\n\n+", snippet.read_text()):
             if not block.startswith("#") or block.rstrip().endswith(";"):
                 directive = block.rstrip().splitlines()[-1]
@@ -92,7 +94,13 @@ def test_contributing_names_every_key() -> None:
 
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [README, ROOT / "CONTRIBUTING.md", *DOCS, *sorted((ROOT / "scenarios").glob("*/README.md"))]
+PAGES = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "nginx" / "README.md",
+    *DOCS,
+    *sorted((ROOT / "scenarios").glob("*/README.md")),
+]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMANDS = typer.main.get_command(app)
 

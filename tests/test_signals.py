@@ -25,8 +25,9 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 def tell(phase):
-    # pytest may be in the middle of a line.
-    print(f"\\n-- {phase}", flush=True)
+    # In one piece: pytest writes from another thread, and may be in the middle of a line.
+    sys.stdout.write(f"\\n-- {phase}\\n")
+    sys.stdout.flush()
 
 def remove():
     tell("removing")
@@ -91,7 +92,7 @@ def stop(process: subprocess.Popen[str], number: signal.Signals, times: int) -> 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_what_was_begun_is_removed_whatever_stops_it(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C, kill and a closed terminal alike, ten times in a row; no traceback, and the code that shells expect."""
-    with running(COMMAND, "run", "clumps", "--out", tmp_path) as process:
+    with running(COMMAND, "run", "bursts", "--out", tmp_path) as process:
         code, out, err = stop(process, number, 10)
     assert code == 128 + number
     assert "-- removed" in out
@@ -101,7 +102,7 @@ def test_what_was_begun_is_removed_whatever_stops_it(tmp_path: Path, number: sig
 
 def test_who_is_impatient_is_told_once_what_would_be_left(tmp_path: Path) -> None:
     """The second signal has no effect, and a user must learn why; a tenth one needs no tenth line."""
-    with running(COMMAND, "run", "clumps", "--out", tmp_path) as process:
+    with running(COMMAND, "run", "bursts", "--out", tmp_path) as process:
         assert process.stderr is not None
         await_line(process, "-- play")
         process.send_signal(signal.SIGINT)
@@ -118,7 +119,7 @@ def test_who_is_impatient_is_told_once_what_would_be_left(tmp_path: Path) -> Non
 
 def test_a_closed_terminal_takes_the_output_with_it(tmp_path: Path) -> None:
     """What can be printed nowhere any more does not keep anything from being removed."""
-    with running(COMMAND, "run", "clumps", "--out", tmp_path) as process:
+    with running(COMMAND, "run", "bursts", "--out", tmp_path) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         await_line(process, "-- play")
@@ -135,7 +136,7 @@ def test_a_closed_terminal_takes_the_output_with_it(tmp_path: Path) -> None:
 def test_nohup_outlives_its_terminal(tmp_path: Path) -> None:
     """Who starts a command deaf to a closed terminal means it."""
     deaf = COMMAND.replace("from lab.cli", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nfrom lab.cli")
-    with running(deaf, "run", "clumps", "--out", tmp_path) as process:
+    with running(deaf, "run", "bursts", "--out", tmp_path) as process:
         await_line(process, "-- play")
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGTERM)
@@ -152,6 +153,32 @@ def test_a_session_of_pytest_ends_when_all_is_removed(tmp_path: Path, number: si
     assert code == pytest.ExitCode.INTERRUPTED, out + err
     assert "-- removed" in out
     assert "Traceback" not in err
+
+
+FOREIGN = """
+import sys, threading
+
+def test_that_waits():
+    sys.stdout.write("\\n-- waiting\\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+"""
+"""A test of somebody else's beside the scenarios."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_test_of_somebody_elses_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
+    """It would go on for ever, and is none of the lab's."""
+    write_scenario(tmp_path / "mine")
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "test_foreign.py").write_text(FOREIGN)
+    with running(PYTEST, "-s", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path) as process:
+        await_line(process, "-- waiting")
+        process.send_signal(number)
+        out, _ = process.communicate("", timeout=LIMIT)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, out
+    assert "KeyboardInterrupt" in out
+    assert "-- removed" in out
 
 
 IMPORTING = """
@@ -181,7 +208,7 @@ sys.exit(run())
 )
 def test_a_command_that_has_hardly_begun_ends_as_quietly(tmp_path: Path, module: str, number: signal.Signals) -> None:
     """Most of the first second goes into imports; broken off in one of them, Python tells of it at length."""
-    with running(IMPORTING, module, str(number.value), "run", "clumps", "--out", tmp_path) as process:
+    with running(IMPORTING, module, str(number.value), "run", "bursts", "--out", tmp_path) as process:
         out, err = process.communicate("", timeout=LIMIT)
     assert (process.returncode, out, err) == (128 + number, "", "lab: stopped\n")
 

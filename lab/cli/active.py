@@ -107,10 +107,11 @@ def run_active(
 
 
 def exit_code(findings: ActiveFindings) -> ExitCode:
-    """1 where a requirement is not met, 3 where most exchanges never came to the model server."""
+    """1 where a requirement is not met, 3 where most exchanges never came to the model server, or the path is out."""
     if any(each.state is State.NOT_MET for each in findings.observations):
         return ExitCode.REQUIREMENT_FAILED
-    return ExitCode.NO_ENVIRONMENT if 2 * findings.never_came > findings.requests else ExitCode.AS_REQUIRED
+    out = findings.still_out or 2 * findings.never_came > findings.requests
+    return ExitCode.NO_ENVIRONMENT if out else ExitCode.AS_REQUIRED
 
 
 def _products(endpoint: Endpoint, made: Sequence[Exchanged]) -> tuple[str, ...]:

@@ -39,9 +39,6 @@ from lab.reports.phrases import plural
 
 RESULT, PAGE = "audit.json", "audit.html"
 
-AT_ONCE = 3
-"""Requests of the last round where --at-once says nothing."""
-
 PATIENCE = 120.0
 """Seconds that an answer may take where --longest says nothing."""
 
@@ -142,8 +139,8 @@ def _actively(
     )
 
 
-def read_wish(runs: int, at_once: int, max_tokens: int, http: str) -> Wish:
-    """The options on what is asked for.
+def read_wish(runs: int | None, at_once: int | None, max_tokens: int | None, http: str) -> Wish:
+    """The options on what is asked for; None for what is asked where nothing is said.
 
     Raises:
         BadInput: the HTTP version is none.
@@ -151,7 +148,8 @@ def read_wish(runs: int, at_once: int, max_tokens: int, http: str) -> Wish:
     versions = {"": (), "1.1": (HttpVersion.HTTP_1_1,), "2": (HttpVersion.HTTP_2,), "both": tuple(HttpVersion)}
     if http not in versions:
         raise BadInput(f"--http {http}: no such version", "Write 1.1, 2 or both.")
-    return Wish(runs, at_once, max_tokens, versions[http])
+    usual = Wish()
+    return Wish(runs or usual.runs, at_once or usual.at_once, max_tokens or usual.max_tokens, versions[http])
 
 
 def _run_of(

@@ -16,17 +16,17 @@ from lab.clients.grid import Grid, measure
 from lab.clients.results import save, show
 from lab.clients.table import CLIENTS, ENDINGS, Client
 from lab.errors import BadInput, EnvironmentFault, ExitCode
-from lab.products import PROXIES
+from lab.products import PRODUCTS
+from lab.testbed.supply import RunnerWish, started
 from lab.testbed.supply import choose as choose_supply
-from lab.testbed.supply import started
 from lab.testbed.testbed import Target
 
-PROXY = next(proxy for proxy in PROXIES.values() if proxy.product.page)
-"""The oldest whose defaults hold a stream: it has most to hide from a client."""
+PRODUCT = next(product for product in PRODUCTS.values() if product.page)
+"""The one whose defaults hold a stream: it has most to hide from a client, and its oldest version most of all."""
 
 ROUTES = {
-    f"{PROXY.product.name}-default": PROXY.product.default,
-    f"{PROXY.product.name}-recommended": PROXY.product.recommended,
+    f"{PRODUCT.name}-default": PRODUCT.default,
+    f"{PRODUCT.name}-recommended": PRODUCT.recommended,
 }
 
 
@@ -44,7 +44,13 @@ def choose(names: Sequence[str]) -> tuple[Client, ...]:
 
 
 def clients_and_report(
-    clients: Sequence[Client], to: Path, *, out: Console, err: Console, say: Callable[[str], None]
+    clients: Sequence[Client],
+    to: Path,
+    wish: RunnerWish,
+    *,
+    out: Console,
+    err: Console,
+    say: Callable[[str], None],
 ) -> int:
     """Measure the grid, save and print it; returns the exit code. Losses are findings, no failure.
 
@@ -54,7 +60,7 @@ def clients_and_report(
     with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
     started = datetime.now().astimezone()
-    grid = run_until_stopped(_measure(clients, err, say))
+    grid = run_until_stopped(_measure(clients, wish, err, say))
     with writing_to(to):
         save(grid, to, started)
     show(grid, out)
@@ -63,13 +69,14 @@ def clients_and_report(
     return ExitCode.AS_REQUIRED
 
 
-async def _measure(clients: Sequence[Client], err: Console, say: Callable[[str], None]) -> Grid:
-    supply = await asyncio.to_thread(choose_supply, say)
-    targets = [Target(route, PROXY, config) for route, config in ROUTES.items()]
+async def _measure(clients: Sequence[Client], wish: RunnerWish, err: Console, say: Callable[[str], None]) -> Grid:
+    supply = await asyncio.to_thread(choose_supply, say, wish)
+    proxy = await asyncio.to_thread(supply.oldest, PRODUCT.name, say)
+    targets = [Target(route, proxy, config) for route, config in ROUTES.items()]
     async with started(targets, supply, say) as (testbed, _):
         routes = {"direct": testbed.model_url, **{route: testbed.url(route) for route in ROUTES}}
         size = f"{len(clients)} clients, {len(ENDINGS)} endings, {len(routes)} routes"
-        say(f"measuring {size}; the first run installs them")
+        say(f"measuring {size}, through {proxy.id}; the first run installs them")
         # Into a file it would write nothing but an empty line.
         with Progress(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as progress:
             task = progress.add_task("measuring", total=len(clients) * len(ENDINGS) * len(routes))

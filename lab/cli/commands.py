@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from lab.catalogue import Scenario, discover, folder_and_names, select, shipped_scenarios, with_waits
-from lab.cli.options import duration
+from lab.cli.options import Binaries, Runner, duration
 from lab.cli.shell import RESULTS, app, err, out, run_until_stopped, say, without_signals
 from lab.cli.terminal import print_line
 from lab.errors import ExitCode
@@ -34,15 +34,6 @@ Names = Annotated[
 Proxies = Annotated[
     list[str] | None,
     typer.Option("--proxy", metavar="PROXY", help=f"Only behind this proxy, e.g. nginx or {next(iter(PROXIES))}."),
-]
-
-
-Runner = Annotated[
-    RunnerName, typer.Option(help="Containers, or processes of this machine's binaries; auto takes what there is.")
-]
-Binaries = Annotated[
-    list[Path] | None,
-    typer.Option("--binary", metavar="PATH", help="Only this binary, as a process, at the version that it prints."),
 ]
 
 
@@ -102,7 +93,11 @@ def suite() -> None:
     )
     for requirement, criterion in REQUIREMENTS.items():
         names = [exchange.name for exchange in exchanges if requirement in exchange.requirements]
-        settled = "every request" if len(names) == len(exchanges) else ", ".join(names) or "scenarios with consumers"
+        settled = (
+            "every request"
+            if len(names) == len(exchanges)
+            else ", ".join(names) or "none of these; scenarios are about it"
+        )
         out.print(
             f"\n[bold]{requirement.value}[/], since {criterion.since}\n{criterion.sentence}\nSettled by: {settled}"
         )
@@ -207,30 +202,37 @@ def clients(
     to: Annotated[
         Path, typer.Option("--out", file_okay=False, help="Folder for clients.json and clients.html.")
     ] = RESULTS,
+    runner: Runner = RunnerName.AUTO,
+    binary: Binaries = None,
 ) -> None:
     """Measure what real clients tell their users about every ending; installs them into the cache."""
     with without_signals():
         from lab.cli.clients import choose, clients_and_report
+        from lab.testbed.supply import RunnerWish
 
-    clients_and_report(choose(names or ()), to, out=out, err=err, say=say)
+    wish = RunnerWish(runner, tuple(binary or ()))
+    clients_and_report(choose(names or ()), to, wish, out=out, err=err, say=say)
 
 
 @app.command(epilog="Example: lab race --port 8080")
 def race(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
+    runner: Runner = RunnerName.AUTO,
+    binary: Binaries = None,
 ) -> None:
     """Show in a browser what a person waits for, streamed, held back and batch; ends at Ctrl-C."""
     with without_signals():
         from lab.cli.race import keep_racing
+        from lab.testbed.supply import RunnerWish
 
-    run_until_stopped(keep_racing(host, port, out=out, say=say))
+    run_until_stopped(keep_racing(host, port, RunnerWish(runner, tuple(binary or ())), out=out, say=say))
 
 
 @app.command(epilog="Example: lab report lab-results/latest/results.json --out /tmp/report")
 def report(
     file: Annotated[
-        Path, typer.Argument(help="What lab run, audit, clients or compare saved: results.json, audit.json, ...")
+        Path, typer.Argument(help="What lab run, audit, clients, compare or prove saved: results.json, audit.json, ...")
     ] = RESULTS / "latest" / "results.json",
     to: Annotated[
         Path | None, typer.Option("--out", file_okay=False, help="Folder for the reports; the file's own if not given.")
@@ -243,15 +245,31 @@ def report(
     report_again(file, to or file.parent, out)
 
 
-@app.command(epilog="Example: lab images")
-def images() -> None:
+@app.command(epilog="Example: lab images nginx-1.26 --keep lab-images")
+def images(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PRODUCT]...", help="Like nginx or nginx-1.26; all if none is given."),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False, metavar="FOLDER", help="Load images from its files first, and save there what it lacks."
+        ),
+    ] = None,
+) -> None:
     """Have every image of the lab: present, else pulled, else built; print which and how."""
     with without_signals():
         from lab.testbed.engine import ensure_engine
-        from lab.testbed.images import TABLE, ensure
+        from lab.testbed.images import ensure, keys_of
+        from lab.testbed.kept import ensure_kept
 
-    ensure_engine(say).close()
-    had = ensure(TABLE, say)
+    keys = keys_of(names or ())
+    client = ensure_engine(say)
+    try:
+        had = ensure(keys, say) if keep is None else ensure_kept(client, keys, keep, say)
+    finally:
+        client.close()
     table = Table("Image", "Reference", "Version", "How", box=None, pad_edge=False)
     for image in had.values():
         table.add_row(image.key, image.reference, image.version, image.how)

@@ -38,6 +38,7 @@ from lab.endpoint.mask import Mask
 from lab.endpoint.samples import PATH
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
+from lab.testbed.supply import RunnerWish, from_machine
 from lab.wire import format_named
 
 OWN_CASE = "recommended::nginx-1.30::fixed"
@@ -109,6 +110,7 @@ class CompareOptions:
     key_file: Path | None = None
     header_env: Sequence[str] | None = None
     ca_file: Path | None = None
+    wish: RunnerWish = field(default_factory=RunnerWish)
 
     @property
     def extent(self) -> Extent:
@@ -153,12 +155,15 @@ def subject_of(options: CompareOptions, environment: Mapping[str, str], say: Cal
     if options.url is not None:
         if options.over is not None:
             raise BadInput("--over and a URL: one path at a time", "Leave out one of them.")
+        if options.wish != RunnerWish():
+            raise BadInput("--runner and --binary: only for a path of the lab's", "Leave out these, or the URL.")
         return _theirs(options, options.url, extent, need, environment, say)
     options.refuse_what_is_for_a_url()
-    case = case_named(discover(shipped_scenarios()), options.over or OWN_CASE)
+    products = from_machine(options.wish.binaries).products
+    case = case_named(discover(shipped_scenarios(), products), options.over or OWN_CASE)
     dialect = format_named(options.wire_format or "openai-chat").name
     say(f"{case.id}: {extent.requests} {GENERATIONS}, about {own_minutes(extent.turns)} min")
-    return Subject(own_path(case, dialect, say), case.id, dialect, GENERATIONS)
+    return Subject(own_path(case, dialect, say, options.wish), case.id, dialect, GENERATIONS)
 
 
 def _theirs(

@@ -1,4 +1,4 @@
-"""The commands for a path of the user's own: audit and compare."""
+"""The commands for a path of the user's own: audit, compare and load."""
 
 from __future__ import annotations
 
@@ -8,38 +8,52 @@ from typing import Annotated
 
 import typer
 
+from lab.cli.options import FORMATS, Binaries, Runner
 from lab.cli.shell import RESULTS, app, err, out, say, without_signals
 from lab.errors import BadInput
+from lab.vocabulary import RunnerName
 
 
-@app.command(epilog="Example: lab audit https://gateway.example.com/v1/chat/completions --key-env GATEWAY_KEY")
+@app.command(epilog="Example: lab audit https://gateway.example.com/v1/chat/completions --model NAME --key-env KEY")
 def audit(
     url: Annotated[str, typer.Argument(metavar="URL", help="The endpoint, or a base like https://host/v1.")],
     wire_format: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="The wire format, where the path does not name it.")
+        str | None,
+        typer.Option("--format", metavar="NAME", help=f"The wire format, where the path does not name it: {FORMATS}."),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The model to ask for.", show_default="default; with --active lab"),
     ] = None,
     direct: Annotated[
-        str | None, typer.Option(metavar="URL", help="The model's own address, to name what the path adds.")
+        str | None,
+        typer.Option(metavar="URL", help="The model's own address, to name what the path adds; not for --active."),
     ] = None,
     hop: Annotated[
-        list[str] | None, typer.Option("--hop", metavar="NAME=URL", help="A hop's address, to name the culprit.")
+        list[str] | None,
+        typer.Option("--hop", metavar="NAME=URL", help="A hop's address, to name the culprit; not for --active."),
     ] = None,
     longest: Annotated[
         str,
         typer.Option(
             metavar="DURATION",
-            help="The longest answer to expect, like 10m; one is left after 1.5 times that, without it after 2m.",
+            help="The longest answer to expect; one is given up at 1.5 times. Active: how far to look for timeouts.",
+            show_default="2m; with --active 60s",
         ),
     ] = "",
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 also where something cannot be told; not for --active.")
     ] = False,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="The limit that each request sets.")] = 600,
-    runs: Annotated[int, typer.Option(min=1, max=50, help="How often each setting is asked.")] = 3,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens", min=1, help="The limit that each request sets; not for --active.", show_default="600"
+        ),
+    ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(min=1, max=50, help="How often each setting is asked; not for --active.", show_default="3"),
+    ] = None,
     at_once: Annotated[
         int | None,
         typer.Option(
@@ -51,11 +65,15 @@ def audit(
         ),
     ] = None,
     http: Annotated[
-        str, typer.Option(metavar="1.1|2|both", help="HTTP versions; both over TLS if none is given.")
+        str, typer.Option(metavar="1.1|2|both", help="HTTP versions; both over TLS if none is given; not for --active.")
     ] = "",
     key_env: Annotated[
         list[str] | None,
-        typer.Option("--key-env", metavar="[ROUTE=]VARIABLE", help="The variable that holds the key, never the key."),
+        typer.Option(
+            "--key-env",
+            metavar="[ROUTE=]VARIABLE",
+            help="The variable that holds the key, never the key; for all routes, or for path, direct or a hop's name.",
+        ),
     ] = None,
     key_file: Annotated[Path | None, typer.Option("--key-file", metavar="FILE", help="A file with the key.")] = None,
     header_env: Annotated[
@@ -81,18 +99,22 @@ def audit(
     ] = None,
     to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for the results and the page.")] = RESULTS,
 ) -> None:
-    """Measure what a path of your own does to a stream; needs nothing installed behind it.
+    """Measure what a path of your own does to a stream. Behind it stands your model; with --active, lab serve.
 
     Exit codes: 0 nothing is known to be wrong, 1 the path fails (with --strict also: something cannot be told),
     2 the address, the key or an option is wrong, 3 the endpoint cannot be reached or limits the rate.
     """
     with without_signals():
         from lab.cli.active import Active
-        from lab.cli.audit import AT_ONCE, AuditOptions, audit_and_report, read_wish
+        from lab.cli.audit import AuditOptions, audit_and_report, read_wish
         from lab.wire.format import DEFAULT_MODEL
 
     if not actively and (model_url or secret_file or header):
         raise BadInput("--model-url, --secret-file and --header are for --active", "Add --active, or leave them out.")
+    passive = {"--runs": runs, "--max-tokens": max_tokens, "--http": http, "--strict": strict}
+    given = ", ".join(name for name, value in passive.items() if value)
+    if actively and given:
+        raise BadInput(f"{given}: not for --active", "Leave that out: an active audit knows itself what it must ask.")
     options = AuditOptions(
         url=url,
         to=to,
@@ -101,7 +123,7 @@ def audit(
         direct=direct,
         hops=tuple(hop or ()),
         longest=longest,
-        wish=read_wish(runs, at_once or AT_ONCE, max_tokens, http),
+        wish=read_wish(runs, at_once, max_tokens, http),
         key_env=tuple(key_env or ()),
         key_file=key_file,
         header_env=tuple(header_env or ()),
@@ -128,7 +150,9 @@ def compare(
     ] = None,
     wire_format: Annotated[
         str | None,
-        typer.Option("--format", metavar="NAME", help="The wire format.", show_default="the URL's, or openai-chat"),
+        typer.Option(
+            "--format", metavar="NAME", help=f"The wire format: {FORMATS}.", show_default="the URL's, or openai-chat"
+        ),
     ] = None,
     concurrency: Annotated[
         str,
@@ -165,10 +189,13 @@ def compare(
         typer.Option("--ca-file", metavar="FILE", help="For a URL: certificates of an authority of your own, in PEM."),
     ] = None,
     to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for the results and the page.")] = RESULTS,
+    runner: Runner = RunnerName.AUTO,
+    binary: Binaries = None,
 ) -> None:
     """Ask for the same generations streamed and batch, and say which to use, by rules."""
     with without_signals():
         from lab.cli.compare import CompareOptions, compare_and_report, subject_of
+        from lab.testbed.supply import RunnerWish
 
     options = CompareOptions(
         url=url,
@@ -185,6 +212,49 @@ def compare(
         key_file=key_file,
         header_env=header_env,
         ca_file=ca_file,
+        wish=RunnerWish(runner, tuple(binary or ())),
     )
     subject = subject_of(options, os.environ, say)
     raise typer.Exit(compare_and_report(subject, options.extent, options.need, to, out=out, err=err))
+
+
+@app.command(
+    epilog="Example: lab load bursts::haproxy-3.0::broken --against bursts::haproxy-3.0::fixed --streams 100 --hold 20s"
+)
+def load(
+    target: Annotated[
+        str, typer.Argument(metavar="URL|CASE", help="An address that leads to lab serve, or a case of a scenario.")
+    ],
+    against: Annotated[
+        list[str] | None, typer.Option(metavar="CASE", help="Another case, with the same load; can be given again.")
+    ] = None,
+    streams: Annotated[int, typer.Option(min=1, help="How many; each is one request.")] = 100,
+    ramp: Annotated[str, typer.Option(metavar="DURATION", help="They begin over so long.")] = "10s",
+    hold: Annotated[str, typer.Option(metavar="DURATION", help="All of them are open for so long.")] = "60s",
+    interval: Annotated[str, typer.Option(metavar="DURATION", help="From one token to the next.")] = "1s",
+    processes: Annotated[int, typer.Option(min=1, max=64, help="That make the load.")] = 1,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="More than 200 streams at an address that is not this machine's.")
+    ] = False,
+    to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for the results.")] = RESULTS,
+    runner: Runner = RunnerName.AUTO,
+    binary: Binaries = None,
+) -> None:
+    """Hold many streams at once over a path, and say how late each token was and what became of each stream."""
+    with without_signals():
+        from lab.cli.load import LoadOptions, load_and_report
+        from lab.cli.options import duration
+        from lab.load.run import Load
+        from lab.testbed.supply import RunnerWish
+
+    seconds = {
+        name: duration(f"--{name}", text) or 0.0
+        for name, text in (("ramp", ramp), ("hold", hold), ("interval", interval))
+    }
+    asked = Load(streams, **seconds, processes=processes)
+    if asked.interval <= 0:
+        raise BadInput("--interval: there must be some time between tokens.", "Write it like 1s or 50ms.")
+    if "://" in target and against:
+        raise BadInput("--against is for cases of scenarios, which are up together.", "Name a case in place of a URL.")
+    options = LoadOptions((target, *(against or ())), asked, yes=yes, wish=RunnerWish(runner, tuple(binary or ())))
+    raise typer.Exit(load_and_report(options, to, out=out, say=say))

@@ -96,12 +96,38 @@ def _of_comparison(saved: SavedFile, to: Path, out: Console) -> None:
     _name(to / PAGE, out)
 
 
+def _of_load(saved: SavedFile, to: Path, out: Console) -> None:
+    with without_signals():
+        from lab.load.page import PAGE, load_page
+        from lab.load.results import FORMAT
+        from lab.load.text import print_load
+
+    results = saved.read(FORMAT)
+    _write(to / PAGE, load_page(results))
+    print_load(results, out)
+    _name(to / PAGE, out)
+
+
+def _of_proof(saved: SavedFile, to: Path, out: Console) -> None:
+    with without_signals():
+        from lab.cli.prove import print_proven
+        from lab.verify.proofs import page
+        from lab.verify.prove import FORMAT
+
+    proven = saved.read(FORMAT)
+    _write(to / "proof.md", page(proven.files))
+    print_proven(proven, out)
+    _name(to / "proof.md", out)
+
+
 _MAKERS: Mapping[Saved, Maker] = {
     Saved.RUN: _of_run,
     Saved.AUDIT: _of_audit,
     Saved.ACTIVE_AUDIT: _of_active_audit,
     Saved.CLIENTS: _of_clients,
     Saved.COMPARISON: _of_comparison,
+    Saved.LOAD: _of_load,
+    Saved.PROOF: _of_proof,
 }
 
 

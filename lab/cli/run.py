@@ -19,7 +19,7 @@ from lab.cli.folders import folder_of_run, lead_to
 from lab.cli.out import progress_columns, writing_to
 from lab.cli.shell import RESULTS, run_until_stopped
 from lab.cli.terminal import print_line
-from lab.errors import EnvironmentFault, ExitCode, SetUpFault, Unavailable
+from lab.errors import EnvironmentFault, ExitCode, LabError, SetUpFault, Unavailable
 from lab.measure.exchanges import Address, ask_of, headers_of
 from lab.plan import PLAN_HEADER
 from lab.reports import write_reports
@@ -152,8 +152,29 @@ async def keep_up(scenarios: Sequence[Scenario], supply: Supply, *, out: Console
         lacking = [fault for case in cases if (fault := _lacking(testbed, case))]
         if len(lacking) == len(cases):
             raise lacking[0]
-        out.print("\nUp until Ctrl-C.")
-        await asyncio.Event().wait()
+        out.print("\nUp until Ctrl-C; a configuration that you change meanwhile is read anew.")
+        await _keep_current(testbed, [case for case in cases if not _lacking(testbed, case)], say)
+
+
+_LOOKS_EVERY = 0.5
+"""Seconds between two looks at whether somebody has changed a file."""
+
+
+async def _keep_current(testbed: Testbed, cases: Sequence[Case], say: Callable[[str], None]) -> None:
+    """Have each case whose configuration changes read it anew, until it is cancelled."""
+    read = {case.id: case.config.stat().st_mtime_ns for case in cases}
+    while True:
+        await asyncio.sleep(_LOOKS_EVERY)
+        for case in cases:
+            # An editor may be about to put another file in its place.
+            now = case.config.stat().st_mtime_ns if case.config.exists() else read[case.id]
+            if now != read[case.id]:
+                read[case.id] = now
+                try:
+                    await testbed.reload(case.id)
+                    say(f"{case.id}: told to read {case.config} anew")
+                except LabError as fault:
+                    say(f"{case.id}: {fault}")
 
 
 def _lacking(testbed: Testbed, case: Case) -> Unavailable | None:

@@ -1,21 +1,28 @@
-"""`--runner` and `--binary`: what a run is made with, and which cases that leaves."""
+"""`--runner` and `--binary`: what a run is made with, and what that leaves to run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from lab.catalogue import Scenario
 from lab.errors import BadInput
 from lab.testbed.binaries import Binary, Had
 from lab.testbed.engine import Say
 from lab.testbed.supply import RunnerWish, Supply, choose, from_machine
 
-Select = Callable[[Supply, Sequence[str]], tuple[Scenario, ...]]
-"""Chooses the cases behind some proxies, of those that a supply knows."""
+Chosen = TypeVar("Chosen")
 
 
-def supplied(wish: RunnerWish, proxies: Sequence[str], select: Select, say: Say) -> tuple[Supply, tuple[Scenario, ...]]:
-    """What to run with, and the cases; all that the user wrote is checked before anything is started for it.
+def supplied(
+    wish: RunnerWish, proxies: Sequence[str], select: Callable[[Supply, Sequence[str]], tuple[Chosen, ...]], say: Say
+) -> tuple[Supply, tuple[Chosen, ...]]:
+    """What to run with, and what to run; all that the user wrote is checked before anything is started for it.
+
+    Args:
+        wish: what the user asks for.
+        proxies: products or versions that the user names.
+        select: chooses behind some proxies, of those that a supply knows.
+        say: takes one line of progress.
 
     Raises:
         BadInput: names, proxies and binaries do not fit each other.

@@ -43,6 +43,11 @@ def print_line(console: Console, line: str, style: str | None = None) -> None:
     console.print(printable(line), style=style, soft_wrap=True, highlight=False, markup=False)
 
 
+def here(text: str) -> str:
+    """The same, with paths below the working directory as one would write them there."""
+    return text.replace(f"{Path.cwd()}/", "")
+
+
 class Outlet:
     """One of the two standard streams, as a `Terminal` writes to it.
 

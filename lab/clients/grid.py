@@ -179,8 +179,14 @@ async def _run(words: Sequence[str], cells: Sequence[dict[str, Any]], answers: d
             answers[answer["id"]] = answer
     if all(cell["id"] in answers for cell in cells):
         return ""
-    last = complaint.decode(errors="replace").strip().splitlines() or ["no message"]
-    return f"the driver ended with {process.returncode}: {last[-1][:200]}"
+    return f"the driver ended with {process.returncode}: {_said(complaint.decode(errors='replace'))[:200]}"
+
+
+def _said(complaint: str) -> str:
+    """The line of a traceback that names the error: Python's last; Node's own version follows it."""
+    lines = complaint.strip().splitlines() or ["no message"]
+    errors = [line for line in lines if "Error" in line.partition(":")[0] and not line[0].isspace()]
+    return (errors or lines)[-1]
 
 
 async def _cell(

@@ -15,7 +15,7 @@ from lab.plan import Plan
 from lab.probe.exchange import Patience
 from lab.probe.observe import observe
 from lab.probe.side_channel import SideChannel
-from lab.testbed.supply import choose, started
+from lab.testbed.supply import RunnerWish, choose, started
 from lab.testbed.testbed import Target
 from lab.wire import format_named
 
@@ -56,7 +56,7 @@ def own_minutes(turns: int) -> int:
 
 
 @asynccontextmanager
-async def own_path(case: Case, wire_format: str, say: Callable[[str], None]) -> AsyncIterator[Ask]:
+async def own_path(case: Case, wire_format: str, say: Callable[[str], None], wish: RunnerWish) -> AsyncIterator[Ask]:
     """Put the case on the testbed; gives what makes one generation over it.
 
     Raises:
@@ -65,7 +65,7 @@ async def own_path(case: Case, wire_format: str, say: Callable[[str], None]) -> 
         SetUpFault: the proxy refused its configuration.
     """
     dialect = format_named(wire_format)
-    supply = await asyncio.to_thread(choose, say)
+    supply = await asyncio.to_thread(choose, say, wish)
     async with (
         started([Target(case.id, case.proxy, case.config)], supply, say) as (testbed, _),
         SideChannel(testbed.model_url) as channel,

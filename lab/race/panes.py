@@ -10,7 +10,7 @@ fourteen tokens stay below that. A longer answer comes in lumps of a page.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.catalogue import Case, Scenario
@@ -99,6 +99,16 @@ class Races:
     pairs: tuple[Pair, ...]
     crashes: tuple[Crash, ...]
     cases: tuple[Case, ...]
+
+    def behind(self, proxies: Container[str]) -> Races:
+        """What is raced behind these proxies, by id, and without one."""
+        cases = tuple(case for case in self.cases if case.proxy.id in proxies)
+        standing = {case.id for case in cases}
+        return Races(
+            tuple(pair for pair in self.pairs if pair.proxy == DIRECT or pair.proxy in proxies),
+            tuple(crash for crash in self.crashes if crash.route.key in standing),
+            cases,
+        )
 
 
 def races(scenarios: Sequence[Scenario]) -> Races:

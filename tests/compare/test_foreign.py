@@ -63,8 +63,11 @@ def answer_to(comparison: Comparison, words: str) -> RuleAnswer:
 
 @pytest.mark.usefixtures("busy")
 def test_known_times_are_measured_and_streaming_is_recommended(compare: Compare, tmp_path: Path) -> None:
-    """Each answer takes 0.1 s to its first word and 0.54 s to its last, both ways; nothing comes before it left."""
-    endpoint = Endpoint(pieces=12, first=0.1, interval=0.04)
+    """Each answer takes 0.15 s to its first word and 0.81 s to its last, both ways; nothing comes before it left.
+
+    Much shorter ones a busy machine's lateness makes alike, and then the command rightly tells nothing.
+    """
+    endpoint = Endpoint(pieces=12, first=0.15, interval=0.06)
     code, out, _ = compare(endpoint, "--concurrency", "1,3")
     assert code == ExitCode.AS_REQUIRED
     assert out.startswith("Stream, and handle a partial answer")
@@ -81,7 +84,7 @@ def test_known_times_are_measured_and_streaming_is_recommended(compare: Compare,
             assert way.length.value == 12
             assert way.losses == ()
         assert level.stream.first_text is not None
-        assert level.stream.first_text.value >= 0.09
+        assert level.stream.first_text.value >= 0.14
         assert level.stream.first_text.value < level.stream.total.value / 2  # type: ignore[union-attr]
     assert answer_to(found, "first text") is RuleAnswer.YES
     assert (tmp_path / "compare.html").read_text().count("<figure>") == 5

@@ -13,7 +13,7 @@ def test_without_an_engine_the_remedy_is_named(
 ) -> None:
     """Exit code 3 before anything listens, with what the engine's side has to say."""
 
-    def no_engine(_: object) -> None:
+    def no_engine(*_: object) -> None:
         raise EnvironmentFault("no container engine", "Start one.")
 
     monkeypatch.setattr(cli_race, "choose", no_engine)

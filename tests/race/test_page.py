@@ -125,7 +125,7 @@ async def test_a_key_starts_the_race_from_anywhere(page: Page) -> None:
 async def test_the_switches_change_what_is_raced(page: Page) -> None:
     """Each proxy has its own configurations, whose text stands under the panes with its differences marked."""
     await page.select_option("#proxy", "haproxy-3.2")
-    await page.select_option("#pair", label="Tokens are held for a moment each and arrive in clumps")
+    await page.select_option("#pair", label="Tokens are held for a moment each and arrive in bursts")
     assert "haproxy-3.2, broken" in await page.inner_text("#held .path")
     assert (await page.inner_text("#clean mark")).strip() == "option http-no-delay"
     assert "bind :${PORT}" in await page.inner_text("#held code")

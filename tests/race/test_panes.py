@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from hops import HOPS
 
 from lab.catalogue import discover, shipped_scenarios
 from lab.model.schedule import make_schedule
@@ -18,7 +19,7 @@ NGINX_PAGE = 4096
 
 def test_every_proxy_can_be_raced_and_no_proxy_too() -> None:
     """Each release is offered, and the direct route as the last."""
-    assert {pair.proxy for pair in OFFERED.pairs} == {*PROXIES, DIRECT}
+    assert {pair.proxy for pair in OFFERED.pairs} == {*HOPS, DIRECT}
     assert OFFERED.pairs[-1].proxy == DIRECT
 
 
@@ -31,7 +32,7 @@ def test_the_page_opens_with_the_stream_that_nginx_holds_in_its_defaults() -> No
 def test_each_pane_is_called_by_what_its_proxy_does() -> None:
     """HAProxy's bursts are no buffering, and Envoy holds nothing back: its timeout ends the answer."""
     shown = {(pair.proxy, pair.scenario): pair.shows for pair in OFFERED.pairs}
-    assert shown["haproxy-3.2", "clumps"] == "in bursts"
+    assert shown["haproxy-3.2", "bursts"] == "in bursts"
     assert shown["nginx-1.30", "compression"] == "buffering proxy"
     assert shown["envoy-1.40", "total-timeout"] == "cut by a timeout"
     assert shown["envoy-1.40", "recommended"] == "as installed"
@@ -61,7 +62,7 @@ def test_every_proxy_shows_a_cut_and_every_proxy_can_be_made_to_hide_one() -> No
     """The switch of the second half: visible everywhere, hidden at least where the model server itself hides it."""
     for hidden in (True, False):
         proxies = {crash.route.key.split("::")[1] for crash in OFFERED.crashes if crash.hidden is hidden}
-        assert proxies == set(PROXIES)
+        assert proxies == set(HOPS)
 
 
 def test_the_held_answer_fits_into_a_page_of_nginx() -> None:
@@ -84,3 +85,13 @@ def test_the_crash_is_in_the_middle_of_the_same_answer() -> None:
     assert 0 < DIES_AFTER < ANSWER.tokens
     for crash in OFFERED.crashes:
         assert crash.plan.model_copy(update={"fault": None, "fault_delay": 0.0, "framing": ANSWER.framing}) == ANSWER
+
+
+def test_what_a_machine_does_not_have_is_not_offered() -> None:
+    """Without a product its pairs, its crashes and its cases are gone, and no proxy at all can be raced still."""
+    had = OFFERED.behind({"nginx-1.30"})
+    assert {pair.proxy for pair in had.pairs} == {"nginx-1.30", DIRECT}
+    assert {case.proxy.id for case in had.cases} == {"nginx-1.30"}
+    assert had.crashes
+    assert {crash.route.key for crash in had.crashes} <= {case.id for case in had.cases}
+    assert OFFERED.behind(PROXIES) == OFFERED

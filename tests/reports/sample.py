@@ -110,7 +110,7 @@ def _held_by_haproxy() -> tuple[CaseResult, ...]:
         "broken",
         ("holds-the-answer-back/haproxy/broken.cfg", texts.HAPROXY_BROKEN),
         [bursts],
-        [finding(AS_WRITTEN, "tokens come in clumps", "24 tokens in 8 bursts, the latest 0.45 s late")],
+        [finding(AS_WRITTEN, "tokens come in bursts", "24 tokens in 8 bursts, the latest 0.45 s late")],
     )
     return broken, _streams("fixed", "haproxy/fixed.cfg", texts.HAPROXY_FIXED)
 

@@ -76,6 +76,13 @@ const clients = {
   "vercel-ai-full": vercelAiFull,
 };
 
+// Node 18's fetch throws this where no code can catch it, when a client has left a stream a part of which is on its way:
+// that ends a user's process. The cell it comes from has its outcome by then, and the others are to have theirs.
+process.on("uncaughtException", (error) => {
+  console.error(error);
+  if (error.code !== "ERR_INVALID_STATE") process.exit(1);
+});
+
 const cells = JSON.parse(readFileSync(0, "utf8"));
 const work = async () => {
   for (let cell = cells.shift(); cell; cell = cells.shift()) {

@@ -22,13 +22,15 @@ export function silence(seconds, over) {
   return { wind, stop };
 }
 
+// It does not wait until the client heeds the abort: Node 18's fetch loses the signal to the garbage collector
+// (nodejs/undici#3644), and the read then goes on until undici's own 300 s of silence.
 export async function withTimeout(cell, work) {
   const stop = new AbortController();
-  let over = false;
-  const timeout = silence(cell.timeout, () => { over = true; stop.abort(); });
-  const told = (cause) => failure("USER_TIMEOUT", "the user's timeout ended it", cause);
-  try { await work(stop.signal, timeout.wind); } catch (error) { throw over ? told(error) : error; } finally { timeout.stop(); }
-  if (over) throw told();
+  const aborted = new Promise((_, reject) => {
+    stop.signal.addEventListener("abort", () => reject(failure("USER_TIMEOUT", "the user's timeout ended it")));
+  });
+  const timeout = silence(cell.timeout, () => stop.abort());
+  try { await Promise.race([work(stop.signal, timeout.wind), aborted]); } finally { timeout.stop(); }
 }
 
 export async function fetchChat(cell, seen) {
