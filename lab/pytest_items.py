@@ -22,6 +22,7 @@ import pytest
 
 from lab.catalogue import Case, Scenario, load_scenario
 from lab.errors import LabError
+from lab.open_files import allow_most
 from lab.printable import printable, printable_text
 from lab.reports.phrases import again, up_to
 from lab.reports.terminal import describe_case
@@ -41,6 +42,7 @@ def start_run(session: pytest.Session) -> None:
     """Start all selected cases at once."""
     items = [item for item in session.items if isinstance(item, StagingItem)]
     if items:
+        allow_most()
         run = session.config.stash[RUN] = ScenarioRun(session, [(item.scenario, item.case) for item in items])
         run.start()
 

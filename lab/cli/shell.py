@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from lab.cli.terminal import Outlet, Terminal, print_line
 from lab.errors import ExitCode, LabError
+from lab.open_files import allow_most
 from lab.signals import STOP
 
 
@@ -87,6 +88,7 @@ def without_signals() -> AbstractContextManager[None]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (see `lab.errors.ExitCode`). The process is to end with it."""
     STOP.listen()
+    allow_most()
     with _stderr.in_use(), _stdout.in_use():
         code = _run(argv)
         number = STOP.over()

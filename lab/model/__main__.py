@@ -20,6 +20,7 @@ from lab.model.browsers import is_loopback
 from lab.model.connections import why_not_listening
 from lab.model.secret import SECRET_VARIABLE, SecretError, read_secret
 from lab.model.server import ModelServer
+from lab.open_files import allow_most
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SecretError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    allow_most()
     try:
         uvloop.run(_serve(options.host, options.port, secret, options.doors))
     except OSError as error:

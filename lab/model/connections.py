@@ -47,6 +47,7 @@ LAST_WORDS_SECONDS = 1.0
 """For which a refused connection stays open whose client still sends: closing at once would reset it, and the answer
 be lost."""
 
+# Beside the connections and the ports that are listened on.
 _SPARE_FILES = 64
 # Bytes of a connection that show what is spoken.
 _BEGIN = 8
@@ -208,7 +209,7 @@ class Connections:
         """A connection is there."""
         self._count += 1
         self._strangers[connection] = None
-        if self._count > _most():
+        if self._count > _most(len(self._listening)):
             next(iter(self._idle), connection).abort()
         self._idle[connection] = None
 
@@ -276,6 +277,6 @@ async def _refuse(connection: Connection, request: web.BaseRequest, refusal: web
     return refusal
 
 
-def _most() -> int:
+def _most(listening: int) -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST if files == resource.RLIM_INFINITY else min(MOST, files - _SPARE_FILES)
+    return MOST if files == resource.RLIM_INFINITY else min(MOST, files - listening - _SPARE_FILES)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
+
+FILES = 100
 
 # What the image has: these three, and what they themselves need.
 ALLOWED = {
@@ -32,6 +36,9 @@ def command() -> Iterator[subprocess.Popen[str]]:
     def listen_to_everything() -> None:
         # Whoever runs the tests may have been started deaf to a closed terminal.
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        # Fewer than connections are to come, as systems have it that start a process with 1,024.
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, hard))
 
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, preexec_fn=listen_to_everything)
     try:
@@ -52,6 +59,19 @@ def test_it_says_where_it_listens_and_stops_when_told(command: subprocess.Popen[
         assert reply.status == 200
     command.send_signal(number)
     assert command.wait(10) == 0
+
+
+def test_more_clients_than_it_was_started_with_files_for(command: subprocess.Popen[str]) -> None:
+    """None of them waits, and none is closed for a newer one: all are answered, the first last."""
+    assert command.stdout is not None
+    host, port = command.stdout.readline().removeprefix("listening on http://").strip().split(":")
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=10)) for _ in range(3 * FILES)
+        ]
+        for client in reversed(clients):
+            client.sendall(b"GET /lab/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
 def test_it_imports_nothing_that_the_image_lacks() -> None:
