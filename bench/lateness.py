@@ -43,6 +43,7 @@ def main() -> int:
     parser.add_argument("--streams", type=int, nargs="+", default=[100, 400, 800])
     parser.add_argument("--rate", type=float, default=50.0, help="tokens a second in each stream")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each stream")
+    parser.add_argument("--arrivals", type=float, help="streams that arrive in a second (default: all in one second)")
     parser.add_argument("--rounds", type=int, default=1, help="measurements of each; the quietest is shown")
     parser.add_argument("--only", choices=[maker.__name__ for maker in _MAKERS], help="measure one server")
     options = parser.parse_args()
@@ -55,7 +56,8 @@ def main() -> int:
     console = Console(width=max(140, Console().width))
     makers = [maker for maker in _MAKERS if options.only in (None, maker.__name__)]
     for streams in options.streams:
-        load = Load(streams, round(options.rate * options.seconds), 1 / options.rate)
+        ramp = streams / options.arrivals if options.arrivals else 1.0
+        load = Load(streams, round(options.rate * options.seconds), 1 / options.rate, ramp)
         console.print(f"{streams} streams ...")
         _fill(table, load, makers, core, options.rounds)
     console.print(table)
@@ -68,7 +70,17 @@ def _table(title: str, *, pinned: bool, preferred: bool) -> Table:
     table = Table(title=f"{title}\n{where}")
     table.add_column("streams", justify="right")
     table.add_column("server")
-    for name in ("p50 ms", "p99 ms", "max ms", "tokens", "client p99 ms", "machine p99 ms", "p99 ratio"):
+    for name in (
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+        "tokens",
+        "first p99 ms",
+        "KB a stream",
+        "client p99 ms",
+        "machine p99 ms",
+        "p99 ratio",
+    ):
         table.add_column(name, justify="right")
     return table
 
@@ -80,28 +92,30 @@ def _fill(table: Table, load: Load, makers: list[Callable[[Load], Server]], core
             server = maker(load)
             done = [_measure(server, load, core) for _ in range(rounds)]
         except Unavailable as reason:
-            table.add_row(str(load.streams), maker.__name__, *["-"] * 6, f"not measured: {reason}")
+            table.add_row(str(load.streams), maker.__name__, *["-"] * 8, f"not measured: {reason}")
             continue
         best = min(done, key=lambda one: percentile(one.machine, 0.99))
         late = percentile(best.found.lateness, 0.99)
         base = late if base is None else base
-        table.add_row(str(load.streams), server.name, *_cells(best), f"{late / base:.1f}x")
+        table.add_row(str(load.streams), server.name, *_cells(best, load.streams), f"{late / base:.1f}x")
     table.add_section()
 
 
 def _measure(server: Server, load: Load, core: int | None) -> Round:
-    with running(server, core) as port, ticking(core) as gauge:
-        found = uvloop.run(measure(server, port, load))
+    with running(server, core) as (port, process), ticking(core) as gauge:
+        found = uvloop.run(measure(server, port, process, load))
     return Round(found, gauge.lateness)
 
 
-def _cells(best: Round) -> list[str]:
+def _cells(best: Round, streams: int) -> list[str]:
     found = best.found
     of_tokens = [percentile(found.lateness, share) for share in (0.5, 0.99, 1.0)]
     of_others = [percentile(found.own, 0.99), percentile(best.machine, 0.99)]
     came = len(found.lateness)
     tokens = f"{came}" if came == found.wanted else f"{came} of {found.wanted}"
-    return [*map(_milliseconds, of_tokens), tokens, *map(_milliseconds, of_others)]
+    first = _milliseconds(percentile(found.first, 0.99))
+    memory = f"{found.memory / 1e3 / streams:.1f}"
+    return [*map(_milliseconds, of_tokens), tokens, first, memory, *map(_milliseconds, of_others)]
 
 
 def _milliseconds(seconds: float) -> str:

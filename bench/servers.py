@@ -37,11 +37,13 @@ class Load:
         streams: how many at the same time.
         tokens: in each stream.
         interval: seconds between two tokens.
+        ramp: seconds over which they arrive.
     """
 
     streams: int
     tokens: int
     interval: float
+    ramp: float
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Server:
 def ours(load: Load) -> Server:
     """The lab's model server."""
     model = f"lab?tokens={load.tokens}&interval={load.interval * 1e3:g}ms"
-    command = (sys.executable, "-m", "lab.model", "--port", "{port}")
+    command = (sys.executable, "-m", "lab.model", "--port", "{port}", "--connections", str(load.streams + 100))
     return Server("token-stream-lab", "/lab/health", b'"delta":{"content":"', model, command)
 
 
@@ -123,8 +125,8 @@ def _agreed(question: str) -> bool:
 
 
 @contextmanager
-def running(server: Server, core: int | None) -> Iterator[int]:
-    """Run a server pinned to a core; yields its port once it is ready.
+def running(server: Server, core: int | None) -> Iterator[tuple[int, int]]:
+    """Run a server pinned to a core; yields its port once it is ready, and the process's number.
 
     Raises:
         Unavailable: it ended or never became ready; the text says so.
@@ -142,7 +144,7 @@ def running(server: Server, core: int | None) -> Iterator[int]:
             os.sched_setaffinity(process.pid, {core})
         prefer(process.pid)
         _await_ready(process, f"http://127.0.0.1:{port}{server.health}")
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         try:

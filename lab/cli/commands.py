@@ -181,6 +181,9 @@ def serve(
         Path | None,
         typer.Option("--secret-file", metavar="FILE", help="A file with the secret to obey; or set LAB_SECRET."),
     ] = None,
+    connections: Annotated[
+        int, typer.Option(min=1, help="Most of them at once; a load test may need more, at some 15 KB each.")
+    ] = 4096,
 ) -> None:
     """Serve the fake model on this machine, without a container; ends at Ctrl-C.
 
@@ -191,7 +194,7 @@ def serve(
         from lab.model.__main__ import main as serve_model
 
     secret = [] if secret_file is None else ["--secret-file", str(secret_file)]
-    raise typer.Exit(serve_model(["--host", host, "--port", str(port), *secret]))
+    raise typer.Exit(serve_model(["--host", host, "--port", str(port), "--connections", str(connections), *secret]))
 
 
 @app.command(epilog="Example: lab clients openai-3 httpx")

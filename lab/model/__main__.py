@@ -11,13 +11,12 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
 
 from lab.model.browsers import is_loopback
-from lab.model.connections import why_not_listening
+from lab.model.connections import MOST, why_not_listening
 from lab.model.secret import SECRET_VARIABLE, SecretError, read_secret
 from lab.model.server import ModelServer
 from lab.open_files import allow_most
@@ -38,6 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--secret-file", type=Path, help=f"file with the secret that requests must carry; or set {SECRET_VARIABLE}"
     )
+    parser.add_argument(
+        "--connections",
+        type=int,
+        default=MOST,
+        help="most of them at once; further ones are closed (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     try:
         secret = read_secret(options.secret_file, os.environ)
@@ -46,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     allow_most()
     try:
-        uvloop.run(_serve(options.host, options.port, secret, options.doors))
+        uvloop.run(_serve(options, secret))
     except OSError as error:
         place = f"{options.host}:{options.port}" + (" and its doors" if options.doors else "")
         sys.stderr.write(f"cannot listen on {place}: {why_not_listening(error)}; --port 0 takes a free port\n")
@@ -54,13 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-async def _serve(host: str, port: int, secret: str | None, doors: Sequence[int]) -> None:
+async def _serve(options: argparse.Namespace, secret: str | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # `nohup` asks for a server that outlives its terminal.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with ModelServer(host, port, secret=secret, doors=doors) as server:
+    host, doors, connections = options.host, options.doors, options.connections
+    async with ModelServer(host, options.port, secret=secret, doors=doors, connections=connections) as server:
         # What stands now stays; without this, each full collection walks it and delays every stream.
         gc.collect()
         gc.freeze()

@@ -35,7 +35,7 @@ MOST_STRANGERS = 500
 """Such connections at once."""
 
 MOST = 4096
-"""Connections at once, where the process may have as many files."""
+"""Connections at once unless the server is told otherwise, where the process may have as many files."""
 
 MOST_AHEAD = 512 * 2**10
 """Bytes that may come on a connection while nobody reads a body: more than any head and a body's first reads have."""
@@ -162,15 +162,21 @@ class Connections:
     Args:
         runner: the application's, which has been set up.
         door: who is let in.
+        most: how many there may be, where the process may have as many files.
         no_http: is told how a connection began that is no HTTP, and at which port.
     """
 
     def __init__(
-        self, runner: web.AppRunner, door: Doorkeeper, no_http: Callable[[bytes, int], object] = _unnoted
+        self,
+        runner: web.AppRunner,
+        door: Doorkeeper,
+        most: int = MOST,
+        no_http: Callable[[bytes, int], object] = _unnoted,
     ) -> None:
         assert runner.server is not None  # noqa: S101  # it has been set up
         self._server = runner.server
         self._door = door
+        self._wanted = most
         self.no_http = no_http
         self._port = self._count = 0
         self.ahead = 0
@@ -205,11 +211,19 @@ class Connections:
         if self._watch is not None:
             self._watch.cancel()
 
+    @property
+    def most(self) -> int:
+        """How many there may be at once."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files == resource.RLIM_INFINITY:
+            return self._wanted
+        return min(self._wanted, files - len(self._listening) - _SPARE_FILES)
+
     def came(self, connection: Connection) -> None:
         """A connection is there."""
         self._count += 1
         self._strangers[connection] = None
-        if self._count > _most(len(self._listening)):
+        if self._count > self.most:
             next(iter(self._idle), connection).abort()
         self._idle[connection] = None
 
@@ -275,8 +289,3 @@ async def _refuse(connection: Connection, request: web.BaseRequest, refusal: web
         await asyncio.sleep(LAST_WORDS_SECONDS)
         connection.force_close()
     return refusal
-
-
-def _most(listening: int) -> int:
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST if files == resource.RLIM_INFINITY else min(MOST, files - listening - _SPARE_FILES)

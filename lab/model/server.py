@@ -45,7 +45,7 @@ from aiohttp import web
 from lab.model.aside import Aside
 from lab.model.background import Background, Response
 from lab.model.bodies import BodyRefused, read_body
-from lab.model.connections import Connection, Connections
+from lab.model.connections import MOST, Connection, Connections
 from lab.model.documents import error_reply, never_kept, text_reply, write_document
 from lab.model.embeddings import embed
 from lab.model.guard import Guard
@@ -92,14 +92,22 @@ class ModelServer:
         port: the port; 0 takes a free one, which `base_url` then names.
         secret: what requests must carry; None obeys everybody.
         doors: further ports to listen on; the ledger tells at which a request came.
+        connections: how many there may be at once.
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, *, secret: str | None = None, doors: Sequence[int] = ()
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        secret: str | None = None,
+        doors: Sequence[int] = (),
+        connections: int = MOST,
     ) -> None:
         self._host = host
         self._port = port
         self._doors = tuple(doors)
+        self._most_connections = connections
         self._guard = Guard(secret, host)
         self._book = Book()
         self._room = Room()
@@ -139,7 +147,7 @@ class ModelServer:
             self._application(), handler_cancellation=True, access_log=None, shutdown_timeout=_CLOSING_SECONDS
         )
         await self._runner.setup()
-        self._connections = Connections(self._runner, self._guard, self._refusals.note_no_http)
+        self._connections = Connections(self._runner, self._guard, self._most_connections, self._refusals.note_no_http)
         try:
             _, self._port = await self._connections.start(self._host, self._port, self._doors)
         except OSError:

@@ -70,12 +70,9 @@ async def test_of_too_many_strangers_the_oldest_are_dropped(monkeypatch: pytest.
             each.close()
 
 
-async def test_a_new_connection_takes_the_place_of_the_one_that_has_been_idle_longest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_new_connection_takes_the_place_of_the_one_that_has_been_idle_longest() -> None:
     """And never of one that is answered; where all are, the new one goes."""
-    monkeypatch.setattr(connections, "MOST", 3)
-    async with ModelServer() as server:
+    async with ModelServer(connections=3) as server:
         busy, first, second = [await connect(server.base_url) for _ in range(3)]
         busy.send(request("tokens=2&interval=1m"))
         await busy.until(b":1@")
@@ -110,12 +107,13 @@ def _peer(connection: connections.Connection) -> object:
     return connection.transport.get_extra_info("peername")
 
 
-def test_there_are_never_more_connections_than_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that may open few files must not fail to accept."""
-    monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 4096))
-    assert connections._most(listening=361) == 1024 - 361 - 64
-    monkeypatch.setattr("resource.getrlimit", lambda _: (1_000_000, 1_000_000))
-    assert connections._most(listening=361) == connections.MOST
+async def test_there_are_never_more_connections_than_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that may open few files must not fail to accept; the ports that it listens on take some of them."""
+    async with ModelServer(doors=[0, 0, 0]) as server:
+        assert server._connections is not None
+        for files, most in [(1024, 1024 - 4 - 64), (1_000_000, connections.MOST)]:
+            monkeypatch.setattr("resource.getrlimit", lambda _, files=files: (files, files))
+            assert server._connections.most == most
 
 
 async def test_who_sends_much_more_than_is_read_is_dropped(server: ModelServer) -> None:
