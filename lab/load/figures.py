@@ -62,10 +62,12 @@ class ProxyUsage:
     Args:
         memory: bytes of resident memory at most, all processes together.
         processor: seconds of processor.
+        packets: that its container sent, to clients and model server; None where its network is everybody's.
     """
 
     memory: int
     processor: float
+    packets: int | None = None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ MOST_PORTS = 25_000
 _ENDING = 20.0
 """Seconds that Locust has to write down what it knows once it was told to stop."""
 
+# The column of `/proc/PID/net/dev` that has the packets sent.
+_SENT = 9
+
 OnSecond = Callable[[dict[str, int]], None]
 """Is told once a second how many streams were asked for, are open, and are over."""
 
@@ -158,7 +161,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 async def _watching(pids: Sequence[int]) -> AsyncIterator[Callable[[], ProxyUsage]]:
     """What processes take while inside."""
     processes = [psutil.Process(pid) for pid in pids]
-    before = _seconds(processes)
+    before, sent = _seconds(processes), _packets_sent(pids)
     memory = [0.0]
 
     async def look() -> None:
@@ -166,11 +169,29 @@ async def _watching(pids: Sequence[int]) -> AsyncIterator[Callable[[], ProxyUsag
             memory.append(sum(_of(each, lambda one: float(one.memory_info().rss)) for each in processes))
             await asyncio.sleep(0.5)
 
+    def usage() -> ProxyUsage:
+        now = _packets_sent(pids)
+        packets = None if now is None or sent is None else now - sent
+        return ProxyUsage(int(max(memory)), round(_seconds(processes) - before, 2), packets)
+
     looking = asyncio.create_task(look())
     try:
-        yield lambda: ProxyUsage(int(max(memory)), round(_seconds(processes) - before, 2))
+        yield usage
     finally:
         looking.cancel()
+
+
+def _packets_sent(pids: Sequence[int]) -> int | None:
+    """Since its start, by a container that holds these processes; None where they share this process's network."""
+    try:
+        of = Path(f"/proc/{pids[0]}")
+        if (of / "ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+            return None
+        devices = (of / "net/dev").read_text(encoding="ascii").splitlines()[2:]
+    except (OSError, IndexError):
+        return None
+    counts = {name.strip(): fields.split() for name, _, fields in (line.partition(":") for line in devices)}
+    return sum(int(fields[_SENT]) for name, fields in counts.items() if name != "lo")
 
 
 def _seconds(processes: Sequence[psutil.Process]) -> float:

@@ -43,6 +43,12 @@ def _processor(each: Figures) -> str:
     return f"{1e6 * each.usage.processor / each.late.count:,.0f} ms for 1,000 tokens"
 
 
+def _packets(each: Figures) -> str:
+    if each.usage is None or each.usage.packets is None or not each.late.count:
+        return "not known"
+    return f"{1e3 * each.usage.packets / each.late.count:,.0f} for 1,000 tokens"
+
+
 def _memory(each: Figures) -> str:
     return "not known" if each.usage is None else f"{each.usage.memory / 2**20:,.1f} MiB"
 
@@ -56,5 +62,6 @@ ROWS: dict[str, Callable[[Figures], str]] = {
     "the load itself": lambda each: _spread(each.load_late),
     "proxy's memory": _memory,
     "proxy's processor": _processor,
+    "packets that it sent": _packets,
 }
 """What is told of each target, by its name."""

@@ -13,8 +13,10 @@ import pytest
 from lab.cli import main
 from lab.errors import BadInput, EnvironmentFault, ExitCode
 from lab.load.figures import Figures, figures_of
+from lab.load.results import FORMAT
 from lab.load.run import LOCUSTFILE, MOST_PORTS, Load, generate
 from lab.model.server import ModelServer
+from lab.saved import load_saved
 from lab.vocabulary import Ending
 
 from .relay import Relay
@@ -126,6 +128,25 @@ def test_a_command_says_and_saves_what_came(tmp_path: Path, capsys: pytest.Captu
     assert "2 cut" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"load.json", "load.html"}
     assert main(["report", str(tmp_path / "load.json"), "--out", str(tmp_path)]) == ExitCode.AS_REQUIRED
+
+
+@pytest.mark.grid
+@pytest.mark.engine
+def test_two_cases_side_by_side(tmp_path: Path, images_in_use: object) -> None:
+    """What a fix does and what it takes, of containers: HAProxy holds each token for 0.2 s, or sends it by itself."""
+    assert images_in_use
+    case = "bursts::haproxy-3.0::{}"
+    few = ["--streams", "10", "--ramp", "1s", "--hold", "4s", "--interval", "500ms", "--out", str(tmp_path)]
+    main(["load", case.format("broken"), "--against", case.format("fixed"), *few])
+    broken, fixed = load_saved(tmp_path / "load.json", FORMAT).loads
+    assert broken.late.p50 >= 100 > fixed.late.p50
+    for each in (broken, fixed):
+        assert each.lost == 0
+        assert each.usage is not None
+        assert each.usage.memory > 2**20
+        assert each.usage.packets is not None
+    # A packet for each token at least, which is what it costs to send each by itself.
+    assert fixed.usage.packets > fixed.late.count > 0
 
 
 @pytest.mark.grid
