@@ -72,6 +72,8 @@ class Exchanges:
                 raise self.fail(f"exchanges.{name}.wire_format", error.problem, error.remedy) from None
             if table.lengths is not None and table.times > 1:
                 raise self.fail(f"exchanges.{name}.times", "the batch of lengths has a count of its own")
+            if table.in_turn and table.every:
+                raise self.fail(f"exchanges.{name}.every", "with in_turn each begins when the one before is over")
             if table.method == "GET" and wire.name != "sse":
                 raise self.fail(f"exchanges.{name}.method", "only the format sse can be asked with GET")
 
@@ -93,11 +95,14 @@ class Exchanges:
             key = f"exchanges.{name}.plan" if label == "broken" else f"{label}, exchanges.{name}.plan"
             lengths = variant.lengths.get(name, written.lengths if written else None)
             stream = exchange.stream if variant.stream is None else variant.stream
-            every = written.every if written else 0.0
+            every, in_turn = (written.every, written.in_turn) if written else (0.0, False)
             plans = self._plans(key, name, lengths, written.times if written else 1, fields)
+            before = ""
             for place, (its_name, its_plan) in enumerate(plans):
                 delay = exchange.delay + place * every
-                yield replace(exchange, name=its_name, family=name, plan=its_plan, stream=stream, delay=delay)
+                its = replace(exchange, name=its_name, family=name, plan=its_plan, stream=stream, delay=delay)
+                yield replace(its, after=before if in_turn else "")
+                before = its_name
 
     def _plans(
         self, key: str, name: str, lengths: Lengths | None, times: int, fields: dict[str, Any]

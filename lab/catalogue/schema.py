@@ -45,7 +45,8 @@ class ExchangeTable(Closed):
 
     `path` is asked in place of the wire format's own, `headers` are sent besides, `body_bytes` is how long the body of
     the request is made at least, `leave_after` when its client leaves, and `http` the version, "2" for configurations
-    with a certificate only. It begins `delay` after the case, and each of several `every` after the one before.
+    with a certificate only. It begins `delay` after the case, and each of several `every` after the one before,
+    or, with `in_turn`, when the one before is over.
     """
 
     plan: Fields = {}
@@ -62,6 +63,7 @@ class ExchangeTable(Closed):
     times: Annotated[int, Field(ge=1, le=2_000)] = 1
     delay: Duration = 0.0
     every: Duration = 0.0
+    in_turn: bool = False
     lengths: Lengths | None = None
 
 

@@ -90,8 +90,8 @@ async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts:
     timetable = Timetable(case, starts)
 
     async def one(each: Exchange) -> Evidence:
-        await timetable.begin(each)
-        return await make(each, address, channel, f"{mark_of(case.id)}-{uuid.uuid4().hex}")
+        async with timetable.turn(each):
+            return await make(each, address, channel, f"{mark_of(case.id)}-{uuid.uuid4().hex}")
 
     works: list[Coroutine[Any, Any, Evidence | None]] = [timetable.reload(testbed), *map(one, case.exchanges)]
     made = [replace(each, late=timetable.late) for each in await together(works) if each is not None]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from lab.catalogue import Case
 from lab.measure.many import Starts
@@ -35,9 +37,21 @@ class Timetable:
         self._first = min(each.delay for each in case.exchanges)
         self._timed = case.reload is not None or any(each.delay > self._first for each in case.exchanges)
         self._began: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._over = {each.name: asyncio.Event() for each in case.exchanges}
 
-    async def begin(self, exchange: Exchange) -> None:
-        """Wait until it is time for an exchange."""
+    @asynccontextmanager
+    async def turn(self, exchange: Exchange) -> AsyncIterator[None]:
+        """Wait until it is time for an exchange, which is over at the end."""
+        try:
+            await self._begin(exchange)
+            yield
+        finally:
+            self._over[exchange.name].set()
+
+    async def _begin(self, exchange: Exchange) -> None:
+        if exchange.after:
+            await self._over[exchange.after].wait()
+            return
         if exchange.delay == self._first:
             await self._starts.turn()
             if not self._began.done():

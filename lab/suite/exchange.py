@@ -67,6 +67,7 @@ class Exchange:
         pace: bytes a second that are read; None for no limit.
         leave_after: seconds after which the client leaves; None to stay.
         delay: seconds after the others at which it begins.
+        after: the exchange that must be over before it begins; empty if it waits for none.
         watched: of a wait: what the timeout watches that would end it.
         mode: the way of asking, where ways are compared.
     """
@@ -87,6 +88,7 @@ class Exchange:
     pace: float | None = None
     leave_after: float | None = None
     delay: float = 0.0
+    after: str = ""
     watched: Watched | None = None
     mode: Mode | None = None
 

@@ -90,6 +90,14 @@ class TestGoodScenario:
         labels = [case.label for case in load(tmp_path / "silent", table, nginx=expected).cases]
         assert labels == ["broken", "fixed"]
 
+    def test_of_several_each_may_wait_for_the_one_before(self, tmp_path: Path) -> None:
+        """The first waits for none."""
+        scenario = load(
+            tmp_path / "silent", TABLE.replace("[exchanges.gap]", "[exchanges.gap]\ntimes = 3\nin_turn = true")
+        )
+        waits = {each.name: each.after for each in scenario.cases[0].exchanges if each.family == "gap"}
+        assert waits == {"gap-01": "", "gap-02": "gap-01", "gap-03": "gap-02"}
+
     @pytest.mark.parametrize("which", ["default", "recommended"])
     def test_a_variant_may_take_the_products_own_configuration(self, tmp_path: Path, which: str) -> None:
         """It stands once, in the product's folder."""

@@ -13,6 +13,7 @@ from judge.builder import Build
 from lab.catalogue import Case
 from lab.measure.many import Starts
 from lab.scenarios.timetable import TO_RELOAD, Timetable
+from lab.suite.exchange import Exchange
 from lab.testbed.testbed import Testbed
 from lab.vocabulary import Requirement, Variant
 
@@ -51,10 +52,10 @@ async def begun(case: Case, bed: Bed | None = None, blocked_by: str = "") -> tup
     timetable, times = Timetable(case, Starts()), {}
 
     async def one(name: str) -> None:
-        await timetable.begin(next(each for each in case.exchanges if each.name == name))
-        times[name] = time.monotonic()
-        if name == blocked_by:
-            time.sleep(LATE)  # noqa: ASYNC251  # a loop that does not run is what it is about
+        async with timetable.turn(next(each for each in case.exchanges if each.name == name)):
+            times[name] = time.monotonic()
+            if name == blocked_by:
+                time.sleep(LATE)  # noqa: ASYNC251  # a loop that does not run is what it is about
 
     bed = bed or Bed()
     await asyncio.gather(timetable.reload(cast(Testbed, bed)), *(one(each.name) for each in case.exchanges))
@@ -90,3 +91,24 @@ async def test_a_reload_that_takes_long_makes_the_case_late() -> None:
     _, soon = await begun(case_of(first=0.0, reload=0.0), Bed(takes=0.05))
     _, late = await begun(case_of(first=0.0, reload=0.0), Bed(takes=TO_RELOAD + LATE))
     assert soon < LATE <= late
+
+
+async def test_one_begins_when_the_one_before_is_over() -> None:
+    """However long that takes, and also where it failed; none of them is late by it."""
+    case = case_of(first=0.0, second=0.0, third=0.0)
+    before = {"second": "first", "third": "second"}
+    exchanges = tuple(replace(each, after=before.get(each.name, "")) for each in case.exchanges)
+    case = replace(case, exchanges=exchanges)
+    timetable, told = Timetable(case, Starts()), list[str]()
+
+    async def one(exchange: Exchange) -> None:
+        async with timetable.turn(exchange):
+            told.append(f"{exchange.name} begins")
+            await asyncio.sleep(0.05)
+            told.append(f"{exchange.name} ends")
+            if exchange.name == "second":
+                raise TimeoutError
+
+    await asyncio.gather(*map(one, reversed(exchanges)), return_exceptions=True)
+    assert told == [f"{name} {what}" for name in ("first", "second", "third") for what in ("begins", "ends")]
+    assert timetable.late == 0.0
