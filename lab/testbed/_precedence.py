@@ -1,8 +1,10 @@
 """How a container comes to the processor before others: by a larger share of it, or by the real-time class.
 
 Both are asked for from outside the container, which so needs no capability for either. The share is part of how each
-of the lab's containers is made. The class is for the one process of the model server's container, and only where engine
-and lab stand on one machine: elsewhere its number is that of another process, or of none.
+of the lab's containers is made. An engine puts its containers into one control group, and all of them together have the
+share of one other process; so the lab's stand beside that group where the engine lets them, and each counts by itself.
+The class is for the one process of the model server's container, and only where engine and lab stand on one machine:
+elsewhere its number is that of another process, or of none.
 """
 
 from __future__ import annotations
@@ -17,6 +19,14 @@ from lab.vocabulary import Precedence
 
 SHARES = 8192
 """Eight times what a container has if nothing is said; counts only while the processor is short."""
+
+
+def group_of_containers(client: docker.DockerClient) -> str | None:
+    """The control group that the lab's containers are to be in; None for the engine's own choice.
+
+    Where systemd keeps the groups, it has a place for the engine, and the choice is not ours.
+    """
+    return "/" if client.info().get("CgroupDriver") == "cgroupfs" else None
 
 
 def prefer(client: docker.DockerClient, container: Container) -> Precedence:

@@ -33,7 +33,7 @@ from lab.testbed._faults import engine_faults
 from lab.testbed._logs import LogBook
 from lab.testbed._owner import new_run, temporary_folder
 from lab.testbed._plan import Instance, Pod, Target
-from lab.testbed._precedence import prefer
+from lab.testbed._precedence import group_of_containers, prefer
 from lab.testbed.builders import MODEL_CODE
 from lab.testbed.images import MODEL, ImageInUse
 from lab.testbed.runner import Became, Started, advice, together
@@ -106,6 +106,7 @@ class Containers:
         self._raising: dict[str, asyncio.Task[None]] = {}
         self._files = contextlib.ExitStack()
         self._client: docker.DockerClient | None = None
+        self._group: str | None = None
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="testbed")
 
     async def open(self, targets: Sequence[Target]) -> tuple[Mapping[str, Instance], Started]:
@@ -177,6 +178,7 @@ class Containers:
     def _open_network(self, client: docker.DockerClient) -> Network:
         with engine_faults("making a network"):
             _containers.settle()
+            self._group = group_of_containers(client)
             network = _containers.new_network(self.run)
             try:
                 network.create()
@@ -230,6 +232,7 @@ class Containers:
         settings: Mapping[str, Any],
     ) -> Container:
         published = ports if self.reach is Reach.PUBLISHED else ()
+        settings = {**settings, "cgroup_parent": self._group}
         container = _containers.new_container(
             self._images[image], name, self.run, network, command, published, settings
         )

@@ -180,6 +180,8 @@ async def test_containers_may_do_as_little_as_they_need(testbed: Testbed, engine
         assert host["Ulimits"] == [{"Name": "nofile", "Soft": 2**14, "Hard": 2**14}]
         assert host["LogConfig"]["Type"] == "json-file"
         assert host["LogConfig"]["Config"]["max-size"]
+        # Else the engine's group has the share of one process, for all containers together.
+        assert host["CgroupParent"] == ("/" if engine.info()["CgroupDriver"] == "cgroupfs" else "")
         assert not host["Binds"]
         assert {mount["Type"] for mount in container.attrs["Mounts"]} == {"volume"}
         written = container.exec_run(["touch", "/usr/here"])
