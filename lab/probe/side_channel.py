@@ -31,6 +31,10 @@ from lab.pulse import BEAT, LATE
 
 T = TypeVar("T")
 
+# Seconds for an answer, and for a connection. A machine that is busy with other things lets the model server wait;
+# what that spoils, both ends' notes of their lateness tell, and no answer at all would leave nothing to be told.
+_PATIENCE, _CONNECT = 30.0, 10.0
+
 MOST_ATTEMPTS = 100
 """Attempts of one request that are read; a gateway that asks more often has lost its mind."""
 
@@ -71,7 +75,9 @@ _CLOCK_TRIES = (5, 40)
 # Seconds after which a slow way is not asked again for a better moment.
 _CLOCK_PATIENCE = 10.0
 
-_ASK_AGAIN = 0.02
+# Seconds from one question to the next, ever longer: hundreds of exchanges may wait for a model that goes on for a
+# client that has left, and what is asked costs the processor that it needs.
+_ASK_AGAIN, _ASK_AGAIN_AT_LAST = 0.02, 0.25
 # What a model server has not done when it has answered so often, it was not about to do, however slow it is.
 _ASK_AT_LEAST = 5
 
@@ -117,7 +123,7 @@ class SideChannel:
         connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or True)
         self._client = aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=10),
+            timeout=aiohttp.ClientTimeout(total=_PATIENCE, sock_connect=_CONNECT),
             headers=(*self._headers, ("Accept-Encoding", "identity")),
             # aiohttp would inflate without a limit.
             auto_decompress=False,
@@ -196,7 +202,7 @@ class SideChannel:
             # One answer may take all of that time on a busy machine.
             if asked >= _ASK_AT_LEAST and time.monotonic() - began >= (patience if attempts else arrival):
                 break
-            await asyncio.sleep(_ASK_AGAIN)
+            await asyncio.sleep(min(asked * _ASK_AGAIN, _ASK_AGAIN_AT_LAST))
         return attempts
 
     async def refusals(self, request: str) -> tuple[Refusal, ...]:
