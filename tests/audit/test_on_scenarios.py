@@ -1,5 +1,7 @@
 """The audit on every side of every scenario, as if it were a foreign endpoint: right, or "cannot tell"; never wrong.
 
+But for those about many streams at once: what such a path does to one depends on the others, and so does the truth.
+
 The truth is known to the test alone. How a route delivers, exchanges in lockstep tell, which are made before anything
 keeps the machine busy, few at a time, and again where the probe was late: what a configuration does to a stream does
 not depend on who else computes. Then each route is asked three times with a plan like a real generation, and the
@@ -48,6 +50,9 @@ MOST_UNKNOWN = 0.02
 
 MOST_OF_ONE = 8
 """Exchanges over one configuration."""
+
+ABOUT_MANY = {"load", "change"}
+"""Groups of scenarios."""
 
 TOKENS, INTERVAL = 60, 0.04
 """A generation as it comes from a real model of some size: 25 tokens a second."""
@@ -176,7 +181,8 @@ class Asker:
 
 
 async def _ask_all(images: Mapping[str, ImageInUse], draw: random.Random) -> Mapping[str, list[AuditedRoute]]:
-    cases = [each for scenario in discover(shipped_scenarios()) for each in scenario.cases]
+    alone = [each for each in discover(shipped_scenarios()) if each.group not in ABOUT_MANY]
+    cases = [each for scenario in alone for each in scenario.cases]
     cases = [each for each in cases if each.variant is not Variant.REAL_DEFAULTS]
     # Sides that differ in what the model server is told have one configuration, and are one route here.
     routes = {
