@@ -46,6 +46,7 @@ class Performance:
         evidence: of its exchanges, in order; empty where there is none.
         fault: the outcome where there is no evidence; None where there is.
         problem: what went wrong then, in words.
+        waited: whether it was that the model server let a question wait for too long.
     """
 
     case: Case
@@ -53,6 +54,7 @@ class Performance:
     evidence: tuple[Evidence, ...] = ()
     fault: Outcome | None = None
     problem: str = ""
+    waited: bool = False
 
 
 async def perform(case: Case, testbed: Testbed, channel: SideChannel, starts: Starts) -> Performance:
@@ -68,6 +70,9 @@ async def perform(case: Case, testbed: Testbed, channel: SideChannel, starts: St
         fault, problem = Outcome.SET_UP_FAILED, str(error)
     except Unavailable as error:
         return Performance(case, 0.0, fault=Outcome.SKIPPED, problem=f"{error.problem} {error.remedy}")
+    except TimeoutError:
+        words = "the model server is there, and did not answer for a long time"
+        return Performance(case, time.monotonic() - called, fault=Outcome.HARNESS_FAILED, problem=words, waited=True)
     except (aiohttp.ClientError, OSError, LabError) as error:
         fault, problem = Outcome.HARNESS_FAILED, f"the model server or the engine is out of reach: {error!r}"
     except Exception:  # a fault of ours in one case must not lose the results of the others

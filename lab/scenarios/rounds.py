@@ -1,8 +1,9 @@
 """Two rounds: every case at once, and then, each by itself, those that the machine was too busy for.
 
 In the first round probe, model server and proxies have all exchanges to carry at the same time; what they were late for
-there, they may well carry alone. Only what is inconclusive is measured again, and only once: a case that failed has
-failed, for a second try would hide what goes wrong from time to time.
+there, they may well carry alone. Only what is inconclusive, or was never told because the model server let a question
+wait, is measured again, and only once: a case that failed has failed, for a second try would hide what goes wrong from
+time to time.
 
 Exchanges run before other processes where that can be had (`lab.precedence`); judging, which computes, does not, and
 waits until none runs.
@@ -65,17 +66,22 @@ class Rounds:
             longest_first = sorted(cases, key=lambda case: -longest_of(case.exchanges))
             for performance in await self._perform(longest_first, channel):
                 result = judged(performance)
-                if result.outcome is Outcome.INCONCLUSIVE:
+                if result.outcome is Outcome.INCONCLUSIVE or performance.waited:
                     busy.append((performance.case, result))
                 else:
                     self.results[performance.case.id] = result
                 # Whoever wants to stop the run is heard between two of them.
                 await asyncio.sleep(0)
+            waited = False
             for case, first in busy:
+                if waited:
+                    # It waits for nobody's processor; each further case would wait as long for nothing.
+                    self.results[case.id] = first
+                    continue
                 self._listener.say(f"measuring again, by itself, since the machine was busy: {case.id}")
                 (performance,) = await self._perform([case], channel)
-                second = judged(performance)
-                self.results[case.id] = replace(second, measured=2, busy=second.busy or first.busy)
+                waited, second = performance.waited, judged(performance)
+                self.results[case.id] = replace(second, measured=2, busy=second.busy or first.busy or first.problem)
 
     async def _perform(self, cases: Sequence[Case], channel: SideChannel) -> list[Performance]:
         """Make the exchanges of these cases, all of them at once."""

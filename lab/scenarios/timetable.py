@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from lab.catalogue import Case
@@ -15,8 +15,8 @@ from lab.measure.many import Starts
 from lab.suite.exchange import Exchange
 from lab.testbed.testbed import Testbed
 
-TO_RELOAD = 1.0
-"""Seconds that it may take to write a file into a container and to signal a process there."""
+MOST_ROOM = 10.0
+"""Seconds."""
 
 
 class Timetable:
@@ -37,6 +37,7 @@ class Timetable:
         self._first = min(each.delay for each in case.exchanges)
         self._timed = case.reload is not None or any(each.delay > self._first for each in case.exchanges)
         self._began: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._room = 0.0 if case.reload is None else _room(case.exchanges, case.reload)
         self._over = {each.name: asyncio.Event() for each in case.exchanges}
 
     @asynccontextmanager
@@ -62,13 +63,27 @@ class Timetable:
     async def reload(self, testbed: Testbed) -> None:
         """Have the product read its files anew when it is time, if the case is about that."""
         if self._case.reload is not None:
-            await self._wait(self._case.reload)
-            asked = time.monotonic()
+            due = await self._until(self._case.reload)
+            # A file is written into a container and a process there is told, which may take a second or two.
             await testbed.reload(self._case.id)
-            self.late = max(self.late, time.monotonic() - asked - TO_RELOAD)
+            self.late = max(self.late, time.monotonic() - due - self._room)
 
     async def _wait(self, after: float) -> None:
         """Until so long after the first exchange."""
+        due = await self._until(after)
+        self.late = max(self.late, time.monotonic() - due)
+
+    async def _until(self, after: float) -> float:
         due = await asyncio.shield(self._began) + after
         await asyncio.sleep(due - time.monotonic())
-        self.late = max(self.late, time.monotonic() - due)
+        return due
+
+
+def _room(exchanges: Sequence[Exchange], reload: float) -> float:
+    """Seconds by which a reload may miss its time and still find each exchange as planned: under way, or yet to come.
+
+    What is under way has half of what is left of it then, so that there is something to end.
+    """
+    ends = (each.delay + each.plan.length for each in exchanges if each.delay <= reload)
+    later = (each.delay - reload for each in exchanges if each.delay > reload)
+    return min(*((end - reload) / 2 for end in ends), *later, MOST_ROOM)

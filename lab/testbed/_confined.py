@@ -1,7 +1,7 @@
 """What a container of the lab's may do: as little as its process needs, whatever the configuration in it says.
 
 No capability but those that its product needs, none to be won, no file system to write to but bounded ones in memory
-(and the volumes that its files are put into), and bounds on memory, processes, open files and what it may log.
+(and the volumes that its files are put into), and bounds on memory, processes and what it may log.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from docker.types import LogConfig, Ulimit
+from docker.types import LogConfig
 
 NOBODY = "65532:65532"
 """For what needs no rights at all; no image knows such a user."""
@@ -25,9 +25,6 @@ _MEMORY_EACH = 128 * _MIB
 _PROCESSES = 64
 _PROCESSES_A_CORE = 4
 """Beside the others for each: products start a thread or a process for each core, some of them more."""
-_FILES = 2**14
-"""That a process may have open. By default it is what the engine was started with: 1,024 are too few for the model
-server of a whole run, and with a million HAProxy sets its memory aside for as many connections."""
 _LOG = {"max-size": "16m", "max-file": "2"}
 
 
@@ -53,6 +50,5 @@ def confinement(
         # The same: no swap beside it.
         "memswap_limit": memory,
         "pids_limit": _PROCESSES + programs * (threads + _PROCESSES_A_CORE * (os.cpu_count() or 1)),
-        "ulimits": [Ulimit(name="nofile", soft=_FILES, hard=_FILES)],
         "log_config": LogConfig(type=LogConfig.types.JSON, config=dict(_LOG)),
     }

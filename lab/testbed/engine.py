@@ -37,6 +37,11 @@ PACKAGES = ("docker.io", "iptables")
 """The engine in Debian and Ubuntu; iptables is only a recommendation there, but it does not start without."""
 
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
+OPEN_FILES = 2**14
+"""Of the model server, more than of any product: a connection or two for each stream, and a port for each case."""
+DAEMON = ("/bin/sh", "-c", f"ulimit -n {OPEN_FILES} || ulimit -n $(ulimit -H -n); exec dockerd")
+"""Containers may have as many open files as the engine, and a shell's limit may be too low for a whole run; where it
+cannot be raised, the engine is started all the same."""
 DAEMON_LOG = Path("/var/log/token-stream-lab-dockerd.log")
 START_LIMIT = 60.0
 """Seconds a daemon gets to answer; 8 s were measured on two cores, the rest is for a busy disk."""
@@ -235,8 +240,8 @@ def drop_stale_pid_files() -> None:
 def _start_daemon() -> subprocess.Popen[bytes]:
     drop_stale_pid_files()
     with DAEMON_LOG.open("wb") as log:
-        return subprocess.Popen(
-            ["dockerd"],  # noqa: S607  # where it is differs between packages
+        return subprocess.Popen(  # noqa: S603  # our own words
+            DAEMON,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

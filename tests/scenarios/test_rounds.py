@@ -13,9 +13,10 @@ from judge.builder import Build
 
 from lab.catalogue import Case
 from lab.measure import many
+from lab.probe.side_channel import SideChannel
 from lab.results import CaseResult
 from lab.scenarios import rounds
-from lab.scenarios.play import Performance
+from lab.scenarios.play import Performance, perform
 from lab.scenarios.rounds import Rounds
 from lab.testbed.testbed import Testbed
 from lab.vocabulary import Outcome, Precedence, Requirement, Variant
@@ -38,6 +39,8 @@ class Theatre:
     model_url: str = "http://127.0.0.1:9"
     running: int = 0
     preferred: bool = False
+    waits: bool = False
+    """Whether a harness that fails does so since the model server does not answer in time."""
     performed: list[tuple[str, int]] = field(default_factory=list)
     """Each performance, and how many were on at its end, itself among them."""
     said: list[str] = field(default_factory=list)
@@ -50,7 +53,8 @@ class Theatre:
         self.performed.append((case.label, self.running))
         await asyncio.sleep(0)
         self.running -= 1
-        return Performance(case, 1.0, ())
+        waited = self.waits and self.outcomes[case.label][0] is Outcome.HARNESS_FAILED
+        return Performance(case, 1.0, (), waited=waited)
 
     def judged(self, performance: Performance) -> CaseResult:
         """The next outcome of that case."""
@@ -82,9 +86,11 @@ class Theatre:
         """Not of the rounds."""
 
 
-async def play(monkeypatch: pytest.MonkeyPatch, **outcomes: list[Outcome]) -> tuple[Theatre, dict[str, CaseResult]]:
+async def play(
+    monkeypatch: pytest.MonkeyPatch, *, waits: bool = False, **outcomes: list[Outcome]
+) -> tuple[Theatre, dict[str, CaseResult]]:
     """Both rounds over cases with these outcomes; the results by label."""
-    theatre = Theatre(outcomes)
+    theatre = Theatre(outcomes, waits=waits)
     for module, name in ((rounds, "perform"), (rounds, "judged"), (many, "precedence")):
         monkeypatch.setattr(module, name, getattr(theatre, name))
     one = make_case(Variant.FIXED, Requirement.SURVIVES_SILENCE, {"gap": Build()})
@@ -119,6 +125,42 @@ async def test_what_is_inconclusive_is_measured_once_more_and_that_counts(
     assert (results["two"].outcome, results["two"].measured) == (FAILED, 1)
     assert results["one"].busy == ("busy at 3" if second is INCONCLUSIVE else "busy at 2")
     assert len(theatre.said) == 1
+
+
+async def test_a_model_server_that_let_questions_wait_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was told, so nothing is hidden; and what came then is told to have been measured twice."""
+    theatre, results = await play(monkeypatch, waits=True, one=[Outcome.HARNESS_FAILED, PASSED], two=[PASSED])
+    assert sorted(label for label, _ in theatre.performed) == ["one", "one", "two"]
+    assert (results["one"].outcome, results["one"].measured) == (PASSED, 2)
+
+
+async def test_a_model_server_that_answers_nobody_is_not_waited_for_by_everybody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One by one, hundreds of cases would wait for half a minute each."""
+    dead = Outcome.HARNESS_FAILED
+    theatre, results = await play(monkeypatch, waits=True, one=[dead, dead], two=[dead], three=[dead])
+    assert len(theatre.performed) == 4
+    assert {label: (each.outcome, each.measured) for label, each in results.items()} == {
+        "one": (dead, 2),
+        "two": (dead, 1),
+        "three": (dead, 1),
+    }
+
+
+async def test_an_answer_that_does_not_come_is_not_a_fault_of_the_case() -> None:
+    """It is told from a model server that is not there."""
+
+    class Slow:
+        """A testbed of which nothing comes."""
+
+        def url(self, _: str) -> str:
+            """Where the case is."""
+            raise TimeoutError
+
+    case = make_case(Variant.FIXED, Requirement.SURVIVES_SILENCE, {"gap": Build()})
+    found = await perform(case, cast(Testbed, Slow()), cast(SideChannel, None), many.Starts())
+    assert (found.fault, found.waited) == (Outcome.HARNESS_FAILED, True)
 
 
 async def test_each_is_measured_again_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
