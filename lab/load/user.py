@@ -29,7 +29,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from locust import User, constant, task
-from locust.exception import StopUser
 
 from lab.evidence import Evidence, Read, Trace, TransportEnd
 from lab.judge import judge
@@ -47,12 +46,15 @@ CONNECT, SPARE = 15.0, 30.0
 """Seconds of patience for a connection, and for a silence beyond the longest that is planned."""
 
 _READ_SIZE = 64 * 1024
+# Seconds; whoever stops the load ends it.
+_IDLE = 60.0
 
 
 class StreamUser(User):
     """One stream after the other, each of `plan`, from `host`, which is the address as far as the model's own path.
 
-    `once` ends the user after one stream, so that Locust's users are streams and its spawn rate is that of arrivals.
+    With `once` a user asks once and is idle then, so that Locust's users are streams and its spawn rate is that of
+    arrivals. If it left, Locust would send another in its place while the others are still to come.
     """
 
     abstract = True
@@ -81,8 +83,8 @@ class StreamUser(User):
             exception=failure,
             context={},
         )
-        if self.once:
-            raise StopUser
+        while self.once:
+            time.sleep(_IDLE)
 
     def _sleep(self, seconds: float) -> None:
         due = time.monotonic() + seconds

@@ -64,6 +64,14 @@ async def test_a_path_that_closes_is_told_from_one_that_refuses() -> None:
     assert sum(refused.failures.values()) == FEW.streams
 
 
+async def test_what_ends_at_once_is_not_asked_for_again() -> None:
+    """Arrivals are a schedule: where streams are lost while others are still to come, there are no more for it."""
+    many = Load(streams=60, ramp=3.0, hold=0.5, interval=0.1)
+    async with ModelServer() as model:
+        refused = await over(model, many, refuses=True)
+    assert (refused.asked, refused.endings) == (60, {Ending.PROXY_ERROR_STATUS: 60})
+
+
 async def test_nobody_there_is_told_of_each_stream() -> None:
     """Nothing listens: every stream is lost, and says why."""
     async with Relay("http://127.0.0.1:1") as gone:
