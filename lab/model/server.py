@@ -135,6 +135,11 @@ class ModelServer:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
 
+    @property
+    def answering(self) -> bool:
+        """Whether a reply is under way."""
+        return bool(self._replies)
+
     async def start(self) -> None:
         """Listen.
 

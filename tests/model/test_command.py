@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import resource
 import signal
@@ -11,8 +12,12 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import cast
 
 import pytest
+
+import lab.model.__main__ as program
+from lab.model.server import ModelServer
 
 FILES = 100
 
@@ -99,3 +104,36 @@ def test_an_address_that_cannot_be_had_is_the_environments_fault() -> None:
             found = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
             assert found.returncode == 3
             assert found.stderr == f"cannot listen on {host}:{port}: {why}; --port 0 takes a free port\n"
+
+
+class Busy:
+    """As much of a model server as is asked."""
+
+    answering = True
+
+
+async def test_garbage_is_looked_for_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look among all objects of ten thousand streams stops every one of them for a second."""
+    looks: list[bool] = []
+    server = Busy()
+    for name, fake in {
+        "collect": lambda: looks.append(server.answering),
+        "get_count": lambda: (0, 0, 1),
+        "freeze": lambda: None,
+        "set_threshold": lambda *_: None,
+    }.items():
+        monkeypatch.setattr(program.gc, name, fake)
+    monkeypatch.setattr(program, "_TIDY_EVERY", 0.001)
+    tidying = asyncio.create_task(program._tidy(cast(ModelServer, server)))
+    await asyncio.sleep(0.1)
+    assert looks == [True]
+    server.answering = False
+    async with asyncio.timeout(10):
+        while len(looks) < 3:  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0.001)
+    server.answering = True
+    monkeypatch.setattr(program, "_TIDY_AT_LAST", 0.0)
+    async with asyncio.timeout(10):
+        while not any(looks[1:]):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    tidying.cancel()
