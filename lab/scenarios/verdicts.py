@@ -114,7 +114,7 @@ def _requirements(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
         for consumer in case.consumers or ("",):
             observed = observe(requirement, exchanges, _reports(case, consumer, exchanges))
             says = f"{_short(consumer)}: {observed.sentence}" if consumer else observed.sentence
-            remedy = "" if observed.met or consumer else _remedy(case, requirement)
+            remedy = _remedy(case, requirement) if observed.state is State.NOT_MET and not consumer else ""
             yield _Found(
                 FindingResult(
                     observed.met, says, observed.expected, observed.actual, observed.up_to, remedy, requirement

@@ -53,6 +53,14 @@ def test_a_case_whose_exchanges_never_reached_the_model_server_says_so_first() -
     assert not any("no exchange reached" in finding.actual for finding in reached)
 
 
+def test_a_remedy_is_for_what_was_seen_to_fail() -> None:
+    """No line of a proxy's mends a stream that never came to the model server, or was too short to tell."""
+    held = concluded(Variant.FIXED, DELIVERS, {"tokens": lockstep(WHOLE, confirmed=False)})[1]
+    untold = concluded(Variant.FIXED, DELIVERS, {"tokens": WHOLE})[1]
+    assert [bool(finding.remedy) for finding in held if not finding.met] == [True]
+    assert [finding.remedy for finding in untold if not finding.met] == [""]
+
+
 class TestBrokenSide:
     def test_passes_with_its_symptom_and_a_broken_requirement(self) -> None:
         """Both together are what a broken variant is there to show."""
