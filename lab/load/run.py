@@ -160,7 +160,10 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 @asynccontextmanager
 async def _watching(pids: Sequence[int]) -> AsyncIterator[Callable[[], ProxyUsage]]:
     """What processes take while inside."""
-    processes = [psutil.Process(pid) for pid in pids]
+    processes = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            processes.append(psutil.Process(pid))
     before, sent = _seconds(processes), _packets_sent(pids)
     memory = [0.0]
 

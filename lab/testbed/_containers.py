@@ -29,7 +29,7 @@ from testcontainers.core.transferable import Transferable
 from lab.errors import BadInput, EnvironmentFault
 from lab.testbed._faults import engine_faults
 from lab.testbed._owner import labels
-from lab.testbed._precedence import SHARES
+from lab.testbed._precedence import SHARES, is_here
 from lab.testbed.images import ImageInUse
 
 
@@ -169,7 +169,7 @@ def tell(container: Running, signal: str, pid_file: str) -> None:
 
 
 def pids(container: Running) -> list[int]:
-    """The numbers of its processes on the engine's machine.
+    """The numbers of its processes on this machine; none where the engine is on another.
 
     Raises:
         EnvironmentFault: the engine fails.
@@ -177,7 +177,8 @@ def pids(container: Running) -> list[int]:
     with engine_faults(f"asking for the processes of {container.name}"):
         table = container.top()
     column = table["Titles"].index("PID")
-    return [int(row[column]) for row in table["Processes"]]
+    found = [int(row[column]) for row in table["Processes"]]
+    return [process for process in found if is_here(process, container.id or "")]
 
 
 def _packed(folder: Path) -> bytes:

@@ -40,12 +40,12 @@ def prefer(client: docker.DockerClient, container: Container) -> Precedence:
         How it comes to run before others.
     """
     process = int(container.attrs["State"]["Pid"])
-    if _is_here(process, container.id or "") and enter_real_time(process):
+    if is_here(process, container.id or "") and enter_real_time(process):
         return Precedence.REAL_TIME
     return Precedence.SHARES if client.info().get("CPUShares") else Precedence.NONE
 
 
-def _is_here(process: int, container: str) -> bool:
+def is_here(process: int, container: str) -> bool:
     """Whether the process with that number, on this machine, is in that container."""
     try:
         return bool(container) and container in Path(f"/proc/{process}/cgroup").read_text()

@@ -83,7 +83,7 @@ class Runner(Protocol):
         """
 
     async def pids(self, instance: Instance) -> Sequence[int]:
-        """The numbers, on this machine, of the processes that serve a target that is up.
+        """The numbers, on this machine, of the processes that serve a target that is up; none where they run elsewhere.
 
         Raises:
             EnvironmentFault: they cannot be told.

@@ -8,9 +8,9 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from lab.testbed import _precedence
+from lab.testbed import _containers, _precedence
 from lab.testbed._owner import RUN_LABEL
-from lab.testbed._precedence import SHARES, prefer
+from lab.testbed._precedence import SHARES, group_of_containers, prefer
 from lab.testbed.containers import Containers
 from lab.vocabulary import Precedence
 
@@ -54,9 +54,25 @@ def test_the_class_where_it_is_granted_and_the_share_where_it_is_not(
         return granted
 
     monkeypatch.setattr(_precedence, "enter_real_time", enter)
-    monkeypatch.setattr(_precedence, "_is_here", lambda *_: True)
+    monkeypatch.setattr(_precedence, "is_here", lambda *_: True)
     assert prefer(engine_with(shares=True), container()) is gained
     assert asked == [os.getpid()]
+
+
+def test_processes_of_another_machine_are_nobodys_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their numbers are those of others here, whose memory and time nobody asked for."""
+    table = {"Titles": ["UID", "PID"], "Processes": [["root", str(os.getpid())]]}
+    elsewhere = cast(Container, SimpleNamespace(id=OTHERS, name="it", top=lambda: table))
+    assert _containers.pids(elsewhere) == []
+    monkeypatch.setattr(_containers, "is_here", lambda *_: True)
+    assert _containers.pids(elsewhere) == [os.getpid()]
+
+
+@pytest.mark.parametrize(("driver", "group"), [("cgroupfs", "/"), ("systemd", None), (None, None)])
+def test_containers_stand_beside_the_engines_group_where_it_lets_them(driver: str | None, group: str | None) -> None:
+    """In it all containers together have the share of one process; systemd keeps the groups by its own rules."""
+    engine = cast(docker.DockerClient, SimpleNamespace(info=lambda: {"CgroupDriver": driver}))
+    assert group_of_containers(engine) == group
 
 
 @pytest.mark.engine
