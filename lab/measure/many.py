@@ -33,6 +33,10 @@ APART = 0.005
 """Seconds from one beginning to the next at least, about what an exchange costs the probe from its begin to its end:
 five hundred begin within three seconds."""
 
+ON_ITS_WAY = 1.0
+"""Seconds in which a request that has begun has found its server: a balancer may take that out for the deaths that are
+provoked then, and would turn away what comes later."""
+
 AGAIN = 4
 """Times that what is in doubt is measured again: a machine that is busy with other things is so for a while."""
 
@@ -89,8 +93,15 @@ async def measure(
 async def _evidence(
     address: Address, exchanges: Sequence[Exchange], channel: SideChannel, starts: Starts
 ) -> dict[str, Evidence]:
+    begun = {each.name: asyncio.Event() for each in exchanges if each.plan.fault is None}
+
     async def one(exchange: Exchange) -> Evidence:
+        if exchange.plan.fault is not None:
+            await asyncio.gather(*(each.wait() for each in begun.values()))
+            await asyncio.sleep(ON_ITS_WAY)
         await starts.turn()
+        if exchange.name in begun:
+            begun[exchange.name].set()
         return await make(exchange, address, channel)
 
     made = await together([one(each) for each in exchanges])

@@ -167,3 +167,29 @@ async def test_what_fails_stops_the_others() -> None:
     with pytest.raises(OSError, match="gone"):
         await together([wait(), fail(), wait()])
     assert ended == ["stopped", "stopped"]
+
+
+async def test_what_is_provoked_comes_when_all_else_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A balancer that takes its servers out for a death would turn away who comes after it."""
+    told: list[str] = []
+    sleep = asyncio.sleep
+
+    async def fake(exchange: Exchange, *_: object) -> Evidence:
+        told.append(exchange.name)
+        await sleep(0.01)
+        return Build(whole=3).evidence()
+
+    async def pause(seconds: float) -> None:
+        if seconds == many.ON_ITS_WAY:
+            told.append("a while")
+        await sleep(0)
+
+    monkeypatch.setattr(many, "make", fake)
+    monkeypatch.setattr(many.asyncio, "sleep", pause)
+    plans = {"death": {"fault": "rst@2"}, "one": {}, "error": {"fault": "status@500"}, "two": {}}
+    exchanges = [Exchange(name, make_plan(plan)) for name, plan in plans.items()]
+    await measure({"it": Address("http://it", "http://model")}, exchanges, cast(SideChannel, None))
+    assert told == ["one", "two", "a while", "a while", "death", "error"]
+    told.clear()
+    await measure({"it": Address("http://it", "http://model")}, exchanges[:1], cast(SideChannel, None))
+    assert told == ["a while", "death"]
