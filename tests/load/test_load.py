@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -161,12 +162,15 @@ def test_two_cases_side_by_side(tmp_path: Path, images_in_use: object) -> None:
 async def test_on_many_machines_one_may_be_lost(tmp_path: Path) -> None:
     """A master and three workers, of which one is killed amid its streams: what the others saw, and that it is lost."""
     figures, load = tmp_path / "figures.json", Load(streams=30, ramp=3.0, hold=12.0, interval=0.2)
-    locust = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--master-port", "5597"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    locust = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--master-port", port]
     async with ModelServer() as model:
         rate = ["--users", "30", "--spawn-rate", "10", "--run-time", "40s", "--stop-timeout", "1"]
         where = ["--host", model.base_url, "--plan", load.plan.to_query(), "--figures", str(figures)]
         master = await asyncio.create_subprocess_exec(
-            *locust, "--master", "--master-bind-port", "5597", "--headless", "--expect-workers", "3", *rate, *where,
+            *locust, "--master", "--master-bind-port", port, "--headless", "--expect-workers", "3", *rate, *where,
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         workers = [await asyncio.create_subprocess_exec(*locust, "--worker") for _ in range(3)]

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import random
 import sys
@@ -61,6 +62,8 @@ TRUE = 0.25
 """Seconds by which the relay may be late."""
 MOST_DRAWN = 1.25 * RUNS
 """Runs to be made for as many as count."""
+ONCE_IN_A_WHILE = 0.001
+"""A share of a few draws is no share: it is wrong where chance would show it this seldom."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -261,6 +264,11 @@ async def relay_of(seed: int, model_url: str) -> AsyncIterator[tuple[str, Told]]
     told.ended |= {(plan, stream): Why(why) for plan, stream, why in record["ended"]}
 
 
+def chance(named: int, of: int, share: float) -> float:
+    """How often no more than so many are named, if in the long run that share is."""
+    return sum(math.comb(of, each) * share**each * (1 - share) ** (of - each) for each in range(named + 1))
+
+
 async def run_one(seed: int, model_url: str) -> tuple[list[str], Counter[str]]:
     """One path, drawn from the seed: what was wrong, and what was told; nothing where the truth is not known."""
     nature = draw_nature(random.Random(seed))
@@ -303,4 +311,4 @@ async def test_no_wrong_cause_in_randomised_runs(draw: random.Random) -> None:
     assert counts["plain not told"] <= counts["plain findings"] / 4
     assert counts["too late"] <= (counts["plain findings"] + counts["impaired findings"]) / 50
     assert counts["impaired not told"] <= counts["impaired findings"] * 2 / 3
-    assert counts["impaired named"] >= counts["impaired timeouts"] / 3
+    assert chance(counts["impaired named"], counts["impaired timeouts"], share=1 / 3) > ONCE_IN_A_WHILE
