@@ -112,9 +112,22 @@ def excused(found: TimeoutFound, nature: Nature) -> bool:
     return found.too_late or (found.found is Found.UNKNOWN and allowed)
 
 
+def includes(found: TimeoutFound, nature: Nature) -> bool:
+    """Whether a finding is an interval with the timeout in it, which deaths by something else have made too wide.
+
+    With faults or an outage beside it an exact timeout may be told as one that somebody looks at now and then.
+    """
+    value = truth(nature)[found.watched]
+    if not found.coarse or found.value is None or plain(nature) or value is NEVER:
+        return False
+    return abs(found.value - value) <= found.uncertainty + TRUE
+
+
 def wrong_timeout(found: TimeoutFound, nature: Nature, *, late: bool) -> str:
     """What is wrong with one finding, in words; empty if nothing is. Late: the probe, for some timeout."""
     value = truth(nature)[found.watched]
+    if includes(found, nature):
+        return ""
     match found.found:
         case Found.TIMEOUT if found.value is None or value is NEVER or not within(found.value, value):
             return f"named {found.value}, is {value}: {found.sentence}"
@@ -134,6 +147,8 @@ def wrong_smallest(findings: ActiveFindings, nature: Nature) -> list[str]:
     if named is None:
         told = plain(nature) and least < LONGEST and not any(each.too_late for each in findings.timeouts)
         return [f"no smallest timeout, is {least}"] if told else []
+    if any(each.least == named and includes(each, nature) for each in findings.timeouts):
+        return []
     right = [value for value in values if abs(named - value) <= max(SAME, 0.02 * value)]
     if any(each.too_late for each in findings.timeouts) and right:
         return []
