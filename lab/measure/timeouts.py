@@ -26,6 +26,9 @@ from lab.vocabulary import Watched
 OUTAGE_PART = 0.6
 """Part of the streams that ran, of several families, that must die within a moment for an outage."""
 
+OUTAGE_LEAST = 10
+"""Streams that ran, if they are not half of all: what is left at a search's end is fewer, and timeouts end that."""
+
 _MOMENT = 0.5
 _SEEN_AT_ONCE = 0.2
 _CLEARLY = 0.25
@@ -127,7 +130,7 @@ def _outage(streams: Sequence[Stream]) -> frozenset[str]:
 def _is_outage(dead: Sequence[Stream], ran: Sequence[Stream], all_of_them: int) -> bool:
     """Most of many streams, of several families and different ages: a timeout's last victims are few or of one age."""
     families, ages = {stream.watched for stream in dead}, [stream.at for stream in dead]
-    most = len(dead) >= OUTAGE_PART * len(ran) and 2 * len(ran) > all_of_them
+    most = len(dead) >= OUTAGE_PART * len(ran) and len(ran) > min(all_of_them / 2, OUTAGE_LEAST)
     # The streams of a family began apart: an outage ends each at another age, a timeout all at the same.
     fellows = sum(
         any(
@@ -136,7 +139,9 @@ def _is_outage(dead: Sequence[Stream], ran: Sequence[Stream], all_of_them: int) 
         )
         for stream in dead
     )
-    apart = max(ages) - min(ages) > tolerance(min(ages)) and 2 * fellows < len(dead)
+    # Nobody looks at a timeout more seldom than it is long: at ages below a second twice the age is far apart.
+    width = min(tolerance(min(ages)), max(TIGHT, min(ages)))
+    apart = max(ages) - min(ages) > width and 2 * fellows < len(dead)
     return most and len(families) >= AGREEING and apart
 
 

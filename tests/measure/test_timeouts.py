@@ -374,6 +374,20 @@ def test_an_outage_is_no_timeout_on_the_whole() -> None:
     assert all(found.found is Found.UNKNOWN for found in timeouts.found)
 
 
+def test_an_outage_before_most_streams_ran_is_one() -> None:
+    """All that ran after 1.1 s died then, at ages up to a second; what began later died of one on the whole, 1.65 s."""
+    families = (Watched.TOTAL, Watched.FIRST_BYTE, Watched.IDLE, Watched.FIRST_TOKEN, Watched.BATCH_REPLY)
+    streams = []
+    for n in range(6):
+        for watched in families:
+            at = 1.1 - n / 2 if n < 3 else 1.65
+            streams.append(replace(stream(watched, at, begun=n / 2), name=f"{watched}-{n}"))
+    timeouts = find_timeouts(streams, LONGEST, 1000)
+    early = [each.kind for each in timeouts.terminations if each.wall < 1.15]
+    assert early == [TerminationKind.OUTAGE] * 15
+    assert (timeouts.of(Watched.TOTAL).coarse, timeouts.of(Watched.TOTAL).value) == (False, pytest.approx(1.65))
+
+
 def test_where_the_path_holds_tokens_back_total_and_first_byte_are_not_told_apart() -> None:
     """The value is named, the kind is not."""
     streams = [replace(each, held=True) for each in family(Watched.TOTAL, 5.0)]
