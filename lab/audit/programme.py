@@ -66,11 +66,13 @@ class Programme:
         rounds: what is asked.
         max_tokens: the limit of each request.
         left_out: what was left out to stay below `MOST_TOKENS`, in words; empty if nothing was.
+        own: whether the user's own request is made, which need not set a limit.
     """
 
     rounds: tuple[Round, ...]
     max_tokens: int
     left_out: tuple[str, ...] = ()
+    own: bool = False
 
     @property
     def requests(self) -> int:
@@ -85,6 +87,11 @@ class Programme:
     def cost(self) -> str:
         """The cost in words, for the reader who may still stop it."""
         requests = "1 request" if self.requests == 1 else f"{self.requests} requests"
+        if self.own:
+            return (
+                f"{requests} of your own: what an answer costs, the request says; {self.max_tokens:,} tokens of each "
+                "are read; stops early if the first is refused or a rate limit is met"
+            )
         each = "" if self.requests == 1 else " each"
         return (
             f"{requests} of at most {self.max_tokens:,} tokens{each}: at most {self.tokens:,} tokens; "

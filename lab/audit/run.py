@@ -28,6 +28,7 @@ from lab.endpoint.versions import unspoken
 from lab.errors import ExitCode
 from lab.evidence import HttpVersion
 from lab.precedence import precedence
+from lab.wire.format import Ask
 
 PROMPT = "Count from 1 to 1000 in words, one number on each line. Do not stop early, and write nothing else."
 """What is asked for: an answer that any model makes long, and that is worth nothing."""
@@ -55,6 +56,8 @@ class Run:
         longest: seconds after which the audit leaves an answer that has not ended.
         tls: for https; None for the system's authorities.
         say: takes a line of progress.
+        headers: of every request, beside the secret ones.
+        own: the request that is made in place of the wire format's; None for that.
     """
 
     programme: Programme
@@ -63,6 +66,8 @@ class Run:
     longest: float
     tls: ssl.SSLContext | None
     say: Say
+    headers: tuple[tuple[str, str], ...] = ()
+    own: Ask | None = None
     samples: list[Sample] = field(default_factory=list)
     refused: list[Sample] = field(default_factory=list)
     stop: StopReason | None = None
@@ -196,10 +201,10 @@ class Run:
     async def _ask(self, request: PlannedRequest) -> Sample:
         self.made += 1
         setting = request.setting
-        ask = request.endpoint.wire_format.ask(
+        ask = self.own or request.endpoint.wire_format.ask(
             self.model, stream=setting.stream, max_tokens=self.programme.max_tokens, prompt=PROMPT
         )
-        terms = RunTerms(self.keys, self.longest, self.tls, self.programme.max_tokens)
+        terms = RunTerms(self.keys, self.longest, self.tls, self.programme.max_tokens, self.headers)
         sample = await ask_endpoint(request.endpoint, setting, ask, terms)
         began = time.monotonic()
         self._kept += size_of(sample.evidence)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,11 +31,13 @@ from lab.cli.out import writing_to
 from lab.cli.shell import INTERRUPTED, run_until_stopped
 from lab.cli.terminal import print_line
 from lab.endpoint.address import Endpoint, endpoints_of, hosts
-from lab.endpoint.keys import Keys, read_keys
+from lab.endpoint.keys import Keys, plain_header, read_keys
+from lab.endpoint.own_request import own_request
 from lab.errors import BadInput, ExitCode
 from lab.evidence import HttpVersion
 from lab.files import LONGEST_TEXT, read_whole, write_whole
 from lab.reports.phrases import plural
+from lab.wire.format import Ask
 
 RESULT, PAGE = "audit.json", "audit.html"
 
@@ -65,6 +67,9 @@ class AuditOptions:
     key_file: Path | None = None
     header_env: Sequence[str] = ()
     ca_file: Path | None = None
+    headers: Sequence[str] = ()
+    method: str | None = None
+    body: Path | None = None
     active: Active | None = None
     strict: bool = False
 
@@ -85,7 +90,14 @@ def audit_and_report(options: AuditOptions, environment: Mapping[str, str], *, o
         BadInput: an option, the address, the key or the request is wrong.
         EnvironmentFault: the endpoint cannot be reached, or the results cannot be written.
     """
-    endpoints = endpoints_of(options.url, wire_format=options.wire_format, direct=options.direct, hops=options.hops)
+    own = own_request(options.method, options.body)
+    endpoints = endpoints_of(
+        options.url,
+        wire_format=options.wire_format,
+        direct=options.direct,
+        hops=options.hops,
+        whole=own is not None,
+    )
     keys = read_keys(
         endpoints[0].wire_format.name,
         hosts(endpoints),
@@ -97,7 +109,7 @@ def audit_and_report(options: AuditOptions, environment: Mapping[str, str], *, o
     longest = duration("--longest", options.longest)
     if options.active is not None:
         return _actively(options, options.active, endpoints, keys, longest, environment, out, err)
-    run = _run_of(options, endpoints, keys, longest, err)
+    run = _run_of(options, endpoints, own, keys, longest, err)
     with writing_to(options.to):
         options.to.mkdir(parents=True, exist_ok=True)
     started, began = datetime.now().astimezone(), time.monotonic()
@@ -153,19 +165,27 @@ def read_wish(runs: int | None, at_once: int | None, max_tokens: int | None, htt
 
 
 def _run_of(
-    options: AuditOptions, endpoints: Sequence[Endpoint], keys: Keys, longest: float | None, err: Console
+    options: AuditOptions,
+    endpoints: Sequence[Endpoint],
+    own: Ask | None,
+    keys: Keys,
+    longest: float | None,
+    err: Console,
 ) -> Run:
     """The run, with its cost stated."""
-    programme = make_programme(endpoints, options.wish)
+    programme = replace(make_programme(endpoints, options.wish), own=own is not None)
     mask = keys.mask
 
     def say(line: str) -> None:
         print_line(err, mask.text(line))
 
-    run = Run(programme, keys, options.model, patience_of(longest), tls_of(options.ca_file), say)
+    headers = tuple(plain_header(entry) for entry in options.headers)
+    run = Run(programme, keys, options.model, patience_of(longest), tls_of(options.ca_file), say, headers, own)
+    method = own.method if own else "POST"
     for endpoint in endpoints:
         sources = ", ".join(secret.source for secret in keys.of(endpoint.route.name)) or "none"
-        say(f"{endpoint.route.name}: POST {endpoint.route.url} ({endpoint.wire_format.name}), secrets sent: {sources}")
+        asked = f"{method} {endpoint.route.url} ({endpoint.wire_format.name})"
+        say(f"{endpoint.route.name}: {asked}, secrets sent: {sources}")
     say(programme.cost())
     say(programme.duration(run.longest))
     if programme.left_out:

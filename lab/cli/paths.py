@@ -82,7 +82,15 @@ def audit(
     ] = None,
     header: Annotated[
         list[str] | None,
-        typer.Option("--header", metavar="NAME=VALUE", help="Another header that is no secret; for --active."),
+        typer.Option("--header", metavar="NAME=VALUE", help="Another header that is no secret."),
+    ] = None,
+    body: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Ask with this JSON, as your application does; not for --active."),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(metavar="METHOD", help="GET, for one; not for --active.", show_default="POST"),
     ] = None,
     ca_file: Annotated[
         Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates of an authority of your own, in PEM.")
@@ -109,9 +117,10 @@ def audit(
         from lab.cli.audit import AuditOptions, audit_and_report, read_wish
         from lab.wire.format import DEFAULT_MODEL
 
-    if not actively and (model_url or secret_file or header):
-        raise BadInput("--model-url, --secret-file and --header are for --active", "Add --active, or leave them out.")
-    passive = {"--runs": runs, "--max-tokens": max_tokens, "--http": http, "--strict": strict}
+    if not actively and (model_url or secret_file):
+        raise BadInput("--model-url and --secret-file are for --active", "Add --active, or leave them out.")
+    passive = {"--body": body, "--method": method, "--runs": runs, "--max-tokens": max_tokens}
+    passive |= {"--http": http, "--strict": strict}
     given = ", ".join(name for name, value in passive.items() if value)
     if actively and given:
         raise BadInput(f"{given}: not for --active", "Leave that out: an active audit knows itself what it must ask.")
@@ -128,6 +137,9 @@ def audit(
         key_file=key_file,
         header_env=tuple(header_env or ()),
         ca_file=ca_file,
+        headers=tuple(header or ()),
+        method=method,
+        body=body,
         active=Active(model_url, secret_file, at_once, tuple(header or ())) if actively else None,
         strict=strict,
     )

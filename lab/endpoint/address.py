@@ -21,6 +21,12 @@ _SECRET_FIELDS = re.compile(r"(api|access|auth|subscription)?[-_]?(key|token|sec
 _HOP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _LONGEST_ADDRESS = 2048
 
+OWN = "sse"
+"""The format in which an application streams whose path names none."""
+
+_PATHS_OF_APPLICATIONS = ("ollama-chat", "ollama-generate")
+"""Formats whose paths, `/api/chat` and `/api/generate`, applications use too and mean something of their own."""
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -45,7 +51,12 @@ class Endpoint:
 
 
 def endpoints_of(
-    url: str, *, wire_format: str | None = None, direct: str | None = None, hops: Sequence[str] = ()
+    url: str,
+    *,
+    wire_format: str | None = None,
+    direct: str | None = None,
+    hops: Sequence[str] = (),
+    whole: bool = False,
 ) -> tuple[Endpoint, ...]:
     """The routes of an audit, the audited one first, then the hops in their order, then the model's own address.
 
@@ -54,11 +65,13 @@ def endpoints_of(
         wire_format: the format's name; None where the path names it.
         direct: the model's own address.
         hops: `NAME=URL` each.
+        whole: whether each address is the endpoint itself, of an application that speaks events in its own way, unless
+            the path or `wire_format` names another format.
 
     Raises:
         BadInput: names the address and what is wrong with it.
     """
-    first = endpoint_of(PATH, url, wire_format)
+    first = endpoint_of(PATH, url, wire_format, whole=whole)
     name = first.wire_format.name
     routes = [first]
     for entry in hops:
@@ -67,27 +80,29 @@ def endpoints_of(
             raise BadInput("--hop: not NAME=URL", "Write it like --hop gateway=https://gateway.example.com/v1.")
         if hop in {PATH, DIRECT} or hop in {endpoint.route.name for endpoint in routes}:
             raise BadInput(f"--hop {hop}: that name is taken", "Give each hop a name of its own.")
-        routes.append(endpoint_of(hop, address, name))
+        routes.append(endpoint_of(hop, address, name, whole=whole))
     if direct is not None:
-        routes.append(endpoint_of(DIRECT, direct, name))
+        routes.append(endpoint_of(DIRECT, direct, name, whole=whole))
     return tuple(routes)
 
 
-def endpoint_of(name: str, url: str, wire_format: str | None) -> Endpoint:
-    """One route.
+def endpoint_of(name: str, url: str, wire_format: str | None, *, whole: bool = False) -> Endpoint:
+    """One route; `whole` as in `endpoints_of`.
 
     Raises:
         BadInput: the address makes no sense, or holds what must not stand in it.
     """
     place = split_address(url)
     recognised = wire.format_for_url(url)
+    if whole and (recognised is None or recognised.name in _PATHS_OF_APPLICATIONS):
+        recognised = wire.format_named(OWN)
     chosen = recognised if wire_format is None else wire.format_named(wire_format)
     if chosen is None:
         raise BadInput(
             f"{_shown(place)}: the path names no wire format",
             f"Name it with --format: {', '.join(sorted(wire.FORMATS))}.",
         )
-    whole = recognised is not None and recognised.name == chosen.name
+    whole = whole or (recognised is not None and recognised.name == chosen.name)
     path = place.path if whole else _joined(place.path, chosen.path)
     target = f"{path}?{place.query}" if place.query else path
     origin = f"{place.scheme.lower()}://{place.netloc.lower()}"

@@ -45,7 +45,8 @@ class Allowance:
     Args:
         wire_format: the dialect.
         limit: the limit on tokens that was asked for.
-        name: under which name; it stands in the message.
+        name: under which name; it stands in the message. Empty where the request set none, so that the endpoint
+            ignores nothing.
     """
 
     wire_format: WireFormat
@@ -70,6 +71,8 @@ class Allowance:
         piece = self._body.feed(data)
         self.tokens += at_least(piece)
         self.events += len(piece.events)
+        if self.tokens > most_of(self.limit) and not self.name:
+            raise Enough(f"at least {self.tokens:,} tokens came, and no more than --max-tokens are read")
         if self.tokens > most_of(self.limit):
             what = f"the endpoint ignores the limit on tokens ({self.name}: {self.limit:,})"
             words = f"{what}: at least {self.tokens:,} came, and the audit stopped reading"
@@ -100,7 +103,9 @@ def ignores_limit(evidence: Evidence) -> bool:
 
 def limit_field(ask: Ask, limit: int) -> str:
     """The name under which a request states its limit; empty where it states none."""
-    return next((name for name, value in _fields(json.loads(ask.body)) if type(value) is int and value == limit), "")
+    document = json.loads(ask.body or b"{}")
+    fields = _fields(document) if isinstance(document, dict) else ()
+    return next((name for name, value in fields if type(value) is int and value == limit), "")
 
 
 def _fields(document: dict[str, Any]) -> Iterator[tuple[str, object]]:

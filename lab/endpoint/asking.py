@@ -34,12 +34,14 @@ class RunTerms:
         tls: for https; None for the system's authorities.
         max_tokens: the limit on tokens of each request, beyond which a stream is left; what else may come of an answer
             follows from it (`lab.endpoint.bounds`).
+        headers: further request headers, none of them secret.
     """
 
     keys: Keys
     longest: float
     tls: ssl.SSLContext | None
     max_tokens: int
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 async def ask_endpoint(endpoint: Endpoint, setting: Setting, ask: Ask, terms: RunTerms) -> Sample:
@@ -64,7 +66,7 @@ async def ask_endpoint(endpoint: Endpoint, setting: Setting, ask: Ask, terms: Ru
     trace = await exchange(
         endpoint.origin,
         replace(ask, path=endpoint.target),
-        headers=[*ours, *secrets],
+        headers=[*ours, *terms.headers, *secrets],
         patience=Patience(_CONNECT, terms.longest, terms.longest, terms.longest, terms.longest),
         tls=terms.tls if endpoint.secure else None,
         http=setting.http,

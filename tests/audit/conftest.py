@@ -7,13 +7,17 @@ import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 import trustme
 from aiohttp import web
 
+from lab.cli import main
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Foreign = Callable[..., str]
+Audit = Callable[..., tuple[int, str, str]]
 
 
 @contextmanager
@@ -22,7 +26,7 @@ def _serving(answer: Answer, tls: ssl.SSLContext | None) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     app = web.Application()
-    app.router.add_post("/{path:.*}", answer)
+    app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0, handler_cancellation=True)
 
     async def start() -> int:
@@ -42,9 +46,21 @@ def _serving(answer: Answer, tls: ssl.SSLContext | None) -> Iterator[str]:
 
 @pytest.fixture
 def foreign() -> Iterator[Foreign]:
-    """Starts an endpoint that answers every POST as it is told, and gives its address."""
+    """Starts an endpoint that answers every request as it is told, and gives its address."""
     with ExitStack() as stack:
         yield lambda answer, tls=None: stack.enter_context(_serving(answer, tls))
+
+
+@pytest.fixture(name="audit")
+def _audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Audit:
+    """Runs the command with one run a setting; gives exit code, standard output and standard error."""
+
+    def run(url: str, *options: str) -> tuple[int, str, str]:
+        code = main(["audit", url, "--runs", "1", "--out", str(tmp_path / "out"), *options])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import json
 import ssl
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,11 +16,10 @@ from probe.fault_server import FaultServer, Peer
 
 from lab.audit.results import load
 from lab.cli import audit as cli_audit
-from lab.cli import main
 from lab.endpoint.bounds import most_bytes
 from lab.errors import ExitCode
 
-from .conftest import Answer, Foreign
+from .conftest import Answer, Audit, Foreign
 
 pytestmark = pytest.mark.usefixtures("own_signals")
 
@@ -30,21 +28,6 @@ END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndat
 WHOLE = json.dumps(
     {"choices": [{"index": 0, "message": {"content": "one two"}, "finish_reason": "stop"}], "usage": {}}
 ).encode()
-
-
-@pytest.fixture(name="audit")
-def _audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs the command with one run a setting; gives exit code, standard output and standard error."""
-
-    def run(url: str, *options: str) -> tuple[int, str, str]:
-        code = main(["audit", url, "--runs", "1", "--out", str(tmp_path / "out"), *options])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
-
-
-Audit = Callable[..., tuple[int, str, str]]
 
 
 def replying(status: int, body: bytes, kind: str, **headers: str) -> Answer:
