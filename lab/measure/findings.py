@@ -54,7 +54,8 @@ class TimeoutFound:
         terminations: exchanges that it ended.
         asked: exchanges that were made to find it.
         ended: those of them that did not last for as long as is asked about, whatever ended them.
-        lost: the same without those that an event of one moment ended, and those that never came to the model server.
+        lost: the same without those that an event of one moment ended, and those that never came to the model server,
+            or so late that they did not wait as they were to.
         ended_at: seconds from which on the path ends its streams, whichever timeout that is; None if it does not.
         outlived: streams that it concerns and that outlived it all the same: it is one of a share of the requests.
         coarse: whether it strikes anywhere between value - uncertainty and value + uncertainty.

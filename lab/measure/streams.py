@@ -82,6 +82,16 @@ class Stream:
         return self.at - self.late - self.way
 
     @property
+    def began(self) -> bool:
+        """Whether it had begun to wait in its own way when it ended, and so tells anything of a timeout on that."""
+        return self.way < self.at if self.watched in _FROM_THE_REQUEST else self.waited > 0
+
+    @property
+    def punctual(self) -> bool:
+        """Whether it waited when it was to: its request was not held up on its way to the model server."""
+        return self.began and self.way <= LATE_MODEL
+
+    @property
     def looks(self) -> str:
         """Its ending as the client saw it, in words."""
         return f"{self.ending} {self.status}" if (self.status or 0) >= 400 else str(self.ending)

@@ -195,7 +195,7 @@ class Tally:
             ended=len(ended) + self._refused,
             seen_as=tuple(look for look, _ in looks.most_common()),
             sentence=sentence,
-            lost=len(ended) - len(events),
+            lost=sum(stream.punctual for stream in ended if stream not in events),
             ended_at=ended_at if cluster is None else round(cluster.value - cluster.uncertainty, 3),
             outlived=0 if cluster is None or not cluster.outlived else len(self._beyond(members)),
             coarse=cluster is not None and cluster.coarse,

@@ -82,8 +82,9 @@ def _together(
     So it is with a timeout on a share of the requests: those that it ended are few of either kind, and agree.
     """
     family = [each for each in streams if each.watched in _FIRST_BYTE and not each.refused]
-    own = [each for each in family if each.died and kinds.get(each.name) in (None, TerminationKind.FAULT)]
-    own += [each for each in family if each.died and found[each.watched].outlived and each not in own]
+    died = [each for each in family if each.died and each.began]
+    own = [each for each in died if kinds.get(each.name) in (None, TerminationKind.FAULT)]
+    own += [each for each in died if found[each.watched].outlived and each not in own]
     cluster = _cluster(own, streams, (each.survived for each in family))
     if cluster is None or not cluster.outlived:
         return {}
@@ -148,7 +149,8 @@ def _is_outage(dead: Sequence[Stream], ran: Sequence[Stream], all_of_them: int) 
 def _ceiling(streams: Sequence[Stream], kinds: Mapping[str, TerminationKind]) -> Cluster | None:
     """How the streams that never wait die at one age; also where the kind of that timeout is not told."""
     steady = [stream for stream in streams if stream.watched is Watched.TOTAL]
-    died = [stream for stream in steady if stream.died and kinds.get(stream.name) is not TerminationKind.OUTAGE]
+    died = [stream for stream in steady if stream.died and stream.began]
+    died = [stream for stream in died if kinds.get(stream.name) is not TerminationKind.OUTAGE]
     cluster = _cluster(died, streams, (stream.survived for stream in steady))
     cluster = _of_the_whole(cluster, died, streams)
     if cluster is None or cluster.one_moment or cluster.outlived or not cluster.certain:
@@ -184,7 +186,7 @@ def _family(
 ) -> TimeoutFound:
     """One family's finding; notes in `kinds` what its deaths are taken for."""
     family = [stream for stream in streams if stream.watched is watched and not stream.refused]
-    died = [stream for stream in family if stream.died]
+    died = [stream for stream in family if stream.died and stream.began]
     ceiling = None if whole is None else whole.least
     at_ceiling = {stream.name for stream in died if ceiling is not None and stream.at >= ceiling - HIDDEN_BELOW}
     own = [stream for stream in died if stream.name not in at_ceiling and stream.name not in kinds]

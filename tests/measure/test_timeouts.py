@@ -469,6 +469,29 @@ def test_a_value_that_has_the_requests_way_in_it_is_so_much_less_certain() -> No
     assert found.uncertainty == pytest.approx(0.09, abs=0.001)
 
 
+def test_what_ended_before_its_wait_began_tells_nothing_of_that_wait() -> None:
+    """A timeout of 3.9 s on the first byte, on a machine so busy that most requests took longer to the model server."""
+    early = [replace(each, way=6.0, waited=0.0) for each in family(Watched.FIRST_TOKEN, 3.9, of=4)]
+    silent = [replace(each, waited=0.0) for each in family(Watched.IDLE, 3.9, of=5)]
+    lively = [replace(each, way=6.0) for each in family(Watched.TOTAL, 3.9, of=4)]
+    through = [stream(watched, 11.0, died=False) for watched in (Watched.FIRST_TOKEN, Watched.IDLE, Watched.TOTAL)]
+    waits = [*family(Watched.FIRST_BYTE, 3.9), *alive(Watched.BATCH_REPLY)]
+    timeouts = find_timeouts([*early, *silent, *lively, *through, *waits], LONGEST, 1000)
+    assert timeouts.of(Watched.FIRST_BYTE).value == pytest.approx(3.9, abs=0.01)
+    for watched, ended in ((Watched.FIRST_TOKEN, 4), (Watched.IDLE, 5), (Watched.TOTAL, 4)):
+        found = timeouts.of(watched)
+        assert (found.value, found.lost, found.ended) == (None, 0, ended)
+
+
+def test_streams_that_were_late_to_come_are_not_lost_by_the_path() -> None:
+    """Silences of up to 4 s that one on the whole of 4.7 s ended early, since their requests took 2 s to the model."""
+    silent = [stream(Watched.IDLE, 4.7 + n / 9, waited=2.0 + n / 3, begun=n / 2) for n in range(5)]
+    through = family(Watched.IDLE, 4.1, died=False, of=4)
+    late = find_timeouts([*(replace(each, way=2.0) for each in silent), *through], 4.0, 1000).of(Watched.IDLE)
+    assert (late.value, late.lost, late.ended) == (None, 0, 5)
+    assert find_timeouts([*silent, *through], 4.0, 1000).of(Watched.IDLE).lost == 5
+
+
 def test_a_death_that_came_late_to_the_model_bounds_a_coarse_timeout_too() -> None:
     """Lighttpd looks once a second (8 s, so 9 to 10 s): one of 9.4 s whose request was 0.4 s on its way is no later."""
     waits, ways = (9.4, 9.62, 9.88, 9.91, 9.95, 10.0), (0.4, 0.0, 0.0, 0.0, 0.0, 0.0)
