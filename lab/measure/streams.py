@@ -83,8 +83,11 @@ class Stream:
 
     @property
     def began(self) -> bool:
-        """Whether it had begun to wait in its own way when it ended, and so tells anything of a timeout on that."""
-        return self.way < self.at if self.watched in _FROM_THE_REQUEST else self.waited > 0
+        """Whether it had begun to wait in its own way when it ended, and so tells anything of a timeout on that.
+
+        To write tokens, the model server must have the request; who waits for a first byte waits before that too.
+        """
+        return self.waited > 0 and (self.watched is not Watched.TOTAL or self.way < self.at)
 
     @property
     def punctual(self) -> bool:
