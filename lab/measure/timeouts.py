@@ -164,17 +164,19 @@ def _of_the_whole(cluster: Cluster | None, died: Sequence[Stream], streams: Sequ
     Where these are too few to agree, and all of them died among the others, it is theirs as well.
     """
     lively = [each for each in streams if each.watched is Watched.TOTAL and not each.refused]
-    if (cluster is not None and cluster.spread <= _EXACT) or len(died) < 2:
+    # Three of four lie close together by chance, so that the one beside them is no fault yet.
+    exact = cluster is not None and cluster.spread <= _EXACT and len(cluster.members) == len(died)
+    if exact or len(died) < 2:
         return cluster
     about = cluster.value if cluster is not None else min(each.surely_lived for each in died)
     dead = [each for each in streams if each.died and abs(each.surely_lived - about) <= TOLERANCE[0]]
     everyone = cluster_of([(each.at, each.at - each.surely_lived) for each in dead], ())
     if everyone is None or not everyone.coarse:
         return cluster
+    members = frozenset(n for n, each in enumerate(died) if each in dead)
     if cluster is not None:
-        return replace(cluster, value=everyone.value, uncertainty=everyone.uncertainty, coarse=True)
-    among = all(each in dead for each in died) and len(died) == len(lively)
-    return replace(everyone, members=frozenset(range(len(died)))) if among else None
+        return replace(cluster, value=everyone.value, uncertainty=everyone.uncertainty, coarse=True, members=members)
+    return replace(everyone, members=members) if len(members) == len(lively) else None
 
 
 def _family(

@@ -178,6 +178,15 @@ def test_what_waited_shows_too_how_coarse_a_timeout_on_the_whole_is() -> None:
     assert (exact.coarse, exact.value) == (False, pytest.approx(5.2, abs=0.01))
 
 
+def test_a_lively_stream_that_died_a_little_before_three_others_died_of_the_same() -> None:
+    """Three of four lively streams die close together by chance; the fourth is no fault (gunicorn, measured)."""
+    steady = [stream(Watched.TOTAL, age, begun=n * 0.7) for n, age in enumerate((5.11, 5.51, 5.58, 5.63))]
+    waiting = [stream(Watched.FIRST_BYTE, age, begun=n / 3) for n, age in enumerate((5.11, 5.55, 5.81, 5.99))]
+    total = find_timeouts([*steady, *waiting], LONGEST, 1000).of(Watched.TOTAL)
+    assert (total.found, total.coarse, total.least) == (Found.TIMEOUT, True, 5.0)
+    assert "4 of 4 deaths agree" in total.sentence
+
+
 def test_too_few_lively_streams_that_died_among_the_others_died_of_the_same() -> None:
     """Three of three, too far apart to agree by themselves: no timeout before the first byte is made of the others."""
     steady = [stream(Watched.TOTAL, age, begun=n * 0.7) for n, age in enumerate((5.1, 5.6, 5.95))]
