@@ -72,11 +72,10 @@ class Tally:
         last = max(each.waited for each in members)
         return [each for each in self.family if max(each.survived, each.surely_waited) > last + TIGHT]
 
-    @property
-    def _scattered(self) -> str:
-        """Words on the deaths that no timeout explains; empty without any."""
-        faults = sum(outlived(stream, self.family, self.streams) for stream in self.own)
-        others = len(self.own) - faults
+    def _scattered(self, deaths: Sequence[Stream]) -> str:
+        """Words on deaths that no timeout explains; empty without any."""
+        faults = sum(outlived(stream, self.family, self.streams) for stream in deaths)
+        others = len(deaths) - faults
         words = f"; {faults} of {len(self.family)} died scattered, which are faults and no timeout" if faults else ""
         return words + (f"; {others} of {len(self.family)} died, too few that agree to tell of what" if others else "")
 
@@ -118,14 +117,13 @@ class Tally:
     def _told(self, cluster: Cluster, members: Sequence[Stream]) -> str:
         """A timeout that the deaths bear out, in words."""
         sentence = f"a timeout {NAMES[self.watched]} {when(cluster)}"
-        others = len(self.own) - len(members)
         if cluster.outlived:
             sentence += f", on a share of the requests: it ended {len(members)} of {len(self.family)} streams, "
             sentence += f"{cluster.spread * 1e3:,.0f} ms apart, and {len(self._beyond(members))} outlived it"
             share = self._share(members)
             return f"{sentence}; it ended {share}" if share else sentence
         sentence += f": {len(members)} of {len(self.own)} deaths agree and nothing outlived it"
-        return sentence + (f"; {others} died otherwise, scattered, which is no timeout" if others else "")
+        return sentence + self._scattered([each for each in self.own if each not in members])
 
     @property
     def _refused(self) -> int:
@@ -161,7 +159,7 @@ class Tally:
                 return self._made(Found.UNKNOWN, f"{ended}, but {why}: no timeout {where} is told by that")
             told = f"{ended}, and no lively stream lived longer: a timeout {where}, or one on the whole"
             return replace(self._made(Found.UNKNOWN, told), ended_at=round(cluster.least, 3))
-        faults = self._scattered
+        faults = self._scattered(self.own)
         whole = "" if self.whole is None else _span(self.whole)
         if self._hidden:
             return self._made(

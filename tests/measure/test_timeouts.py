@@ -81,6 +81,18 @@ def test_a_fault_before_the_timeout_moves_no_value() -> None:
     assert [termination.kind for termination in timeouts.terminations].count(TerminationKind.FAULT) == 1
 
 
+def test_a_death_shortly_before_a_timeout_need_be_no_fault() -> None:
+    """LiteLLM's own timeout of 5 s counts from before a busy machine lets it ask, which no ledger knows (measured)."""
+    ages = (5.04, 5.0, 5.01, 4.66, 5.0, 5.02)
+    batch = [stream(Watched.BATCH_REPLY, age, begun=n / 2) for n, age in enumerate(ages)]
+    early = stream(Watched.BATCH_REPLY, 1.5)
+    found = find_timeouts([*batch, *alive(Watched.TOTAL)], LONGEST, 1000).of(Watched.BATCH_REPLY)
+    assert found.value == pytest.approx(5.0)
+    assert "no timeout" not in found.sentence
+    found = find_timeouts([*batch, early, *alive(Watched.TOTAL)], LONGEST, 1000).of(Watched.BATCH_REPLY)
+    assert "1 of 7 died scattered, which are faults and no timeout" in found.sentence
+
+
 def test_agreeing_deaths_that_others_outlived_are_a_timeout_on_a_share() -> None:
     """Several ways behind one address may have different timeouts: the value is told, with the share that it ended."""
     streams = [*family(Watched.IDLE, 3.0), *alive(Watched.IDLE, Watched.TOTAL)]
