@@ -343,12 +343,13 @@ def went_on(each: Exchanged) -> float | None:
     trace, ledger = each.evidence.trace, each.evidence.ledger
     if trace.end is not TransportEnd.LEFT or ledger is None:
         return None
+    # A model that has the request later goes on from then; whoever asks again then has not heard of the leaving.
+    since = max(trace.ended, ledger.started) if ledger.attempts == 1 else trace.ended
     if ledger.client_left is not None:
-        return max(0.0, ledger.client_left - trace.ended - each.evidence.stalled(trace.ended, ledger.client_left))
+        return max(0.0, ledger.client_left - since - each.evidence.stalled(since, ledger.client_left))
     # A model that came to its end so soon shows nothing: it might have gone on.
-    if ledger.finished is None or ledger.finished - trace.ended <= ALWAYS_SOON:
-        return None
-    return ledger.finished - trace.ended
+    after = 0.0 if ledger.finished is None else ledger.finished - since
+    return after if after > ALWAYS_SOON else None
 
 
 def once(exchanges: Exchanges, _: Reports) -> Checked:

@@ -9,6 +9,7 @@ import pytest
 
 from lab.evidence import HttpVersion, Refusal, Stall, TransportEnd
 from lab.judge import REQUIREMENTS, Exchanged, Observation, Reported, observe
+from lab.judge.rules import went_on
 from lab.suite.exchange import Exchange
 from lab.vocabulary import Requirement, State
 
@@ -263,6 +264,14 @@ def test_a_late_probe_explains_no_model_that_went_on_to_its_end() -> None:
     assert find("stops-when-the-client-leaves", {"stream": late}).state is State.INCONCLUSIVE
     asleep = LEFT.but(model_stalls=(Stall(START + 1.0, START + 3.0),), client_left=START + 3.1)
     assert find("stops-when-the-client-leaves", {"stream": asleep}).state is State.MET
+
+
+def test_a_model_that_has_the_request_after_its_client_left_goes_on_from_then() -> None:
+    """LiteLLM on a busy machine asks 1.8 s after its client has left, and stops the model 0.3 s later (measured)."""
+    late = LEFT.but(on_its_way=2.8, written=0, client_left=START + 3.14)
+    assert went_on(Exchanged.alone(Exchange("left", late.the_plan), late.evidence())) == pytest.approx(0.34)
+    again = late.but(attempts=2)
+    assert went_on(Exchanged.alone(Exchange("left", late.the_plan), again.evidence())) == pytest.approx(2.14)
 
 
 def test_a_model_that_is_through_at_once_shows_nothing_about_leaving() -> None:
