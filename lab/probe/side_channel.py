@@ -35,6 +35,10 @@ T = TypeVar("T")
 # what that spoils, both ends' notes of their lateness tell, and no answer at all would leave nothing to be told.
 _PATIENCE, _CONNECT = 30.0, 10.0
 
+# Seconds for which a connection that nobody uses is kept. Servers close it after 2 s (gunicorn), 5 s (lighttpd) or later,
+# perhaps just when the next question is sent, which is lost then.
+_KEPT = 1.0
+
 MOST_ATTEMPTS = 100
 """Attempts of one request that are read; a gateway that asks more often has lost its mind."""
 
@@ -120,7 +124,7 @@ class SideChannel:
 
     async def __aenter__(self) -> Self:
         # No limit on connections: one that waits for another would hold a token in lockstep.
-        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or True)
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or True, keepalive_timeout=_KEPT)
         self._client = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=_PATIENCE, sock_connect=_CONNECT),

@@ -7,9 +7,11 @@ import json
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
+import aiohttp
 import pytest
 
 from lab.errors import EnvironmentFault
@@ -167,6 +169,21 @@ async def test_what_is_no_answer_of_a_model_server_is_told(name: str) -> None:
         told = await fault_of(use, server.url)
     assert words in told
     assert ("/lab/clock" if use is offset else "/lab/ledger/x") in told
+
+
+async def test_a_connection_that_lay_idle_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server may close it just then: lighttpd does after 5 s, and a confirmation was lost (measured)."""
+
+    def closes(peer: Peer) -> None:
+        peer.read_head()
+        peer.send(reply(CLOCK))
+        peer.read_head()
+
+    with FaultServer(closes) as server:
+        async with SideChannel(server.url) as channel:
+            assert await channel.confirm("x", 1)
+            monkeypatch.setattr(aiohttp.connector, "monotonic", lambda: time.monotonic() + 1.9)
+            assert await channel.confirm("x", 2)
 
 
 async def test_a_compressed_answer_is_read_all_the_same() -> None:
