@@ -35,8 +35,8 @@ T = TypeVar("T")
 # what that spoils, both ends' notes of their lateness tell, and no answer at all would leave nothing to be told.
 _PATIENCE, _CONNECT = 30.0, 10.0
 
-# Seconds for which a connection that nobody uses is kept. Servers close it after 2 s (gunicorn), 5 s (lighttpd) or later,
-# perhaps just when the next question is sent, which is lost then.
+# Seconds for which a connection that nobody uses is kept. Servers close it after 2 s (gunicorn), 5 s (lighttpd) or
+# later, perhaps just when the next question is sent, which is lost then.
 _KEPT = 1.0
 
 MOST_ATTEMPTS = 100
