@@ -76,7 +76,7 @@ def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchan
         made: its exchanges.
         again: those that `in_doubt` named, once more.
     """
-    streams = streams_of(made, narrow=audited.width is not None)
+    streams = streams_of(made, narrow=audited.width is not None, slow=was_slow(made))
     latest = list({each.name: each for each in (*made, *again)}.values())
     late = sum(model_was_late(each) for each in made if each.exchange.watched is not None)
     timeouts = refined(made, find_timeouts(streams, audited.longest, audited.began))

@@ -7,7 +7,7 @@ is when the hop's timeouts began anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
 
@@ -47,6 +47,7 @@ class Stream:
         late: seconds by which its death may have been seen late.
         way: seconds that its request took to the model server: a timeout in front of whatever held it up counts from
             the request, one behind that from when the model server had it.
+        slow: whether the path was slow with everything: of how much sooner its timeout was over nobody tells then.
         wall: when it ended, on the probe's clock.
         ending: how it looked to the client.
         status: the HTTP status; None if none came.
@@ -70,6 +71,7 @@ class Stream:
     held: bool
     reused: bool | None = None
     way: float = 0.0
+    slow: bool = False
 
     @property
     def surely_waited(self) -> float:
@@ -100,11 +102,12 @@ class Stream:
         return f"{self.ending} {self.status}" if (self.status or 0) >= 400 else str(self.ending)
 
 
-def streams_of(made: Sequence[Exchanged], *, narrow: bool = False) -> list[Stream]:
+def streams_of(made: Sequence[Exchanged], *, narrow: bool = False, slow: bool = False) -> list[Stream]:
     """The streams of the search; on a `narrow` path, one that waited for a place began when it had it."""
     roles = (Role.SEARCH, Role.HEARTBEAT)
     searched = [each for each in made if each.exchange.role in roles and not model_was_late(each)]
-    return [stream for each in searched if (stream := stream_of(each, narrow=narrow)) is not None]
+    found = [stream for each in searched if (stream := stream_of(each, narrow=narrow)) is not None]
+    return [replace(stream, slow=slow) for stream in found]
 
 
 def model_was_late(made: Exchanged) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from lab.evidence import Evidence, Ledger, Read, Stall, Trace, TransportEnd, Written
 from lab.judge import Exchanged
 from lab.measure.conclude import Audited, conclude, doubts, in_doubt
-from lab.measure.findings import Found
+from lab.measure.findings import Found, TerminationKind
 from lab.model.schedule import make_schedule
 from lab.plan import Headers
 from lab.suite.exchange import Exchange, Role
@@ -288,3 +288,17 @@ def test_a_path_that_is_slow_with_everything_is_asked_again_before_it_is_blamed(
     audited = Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0)
     told = {each.requirement: each.state for each in conclude(audited, first, again).observations}
     assert told[Requirement.STOPS_WHEN_THE_CLIENT_LEAVES] is state
+
+
+@pytest.mark.parametrize(("slow", "kind"), [(0.0, TerminationKind.FAULT), (3.0, TerminationKind.UNKNOWN)])
+def test_scattered_deaths_are_faults_where_the_path_was_not_slow_with_everything(
+    slow: float, kind: TerminationKind
+) -> None:
+    """The whole replies came so much later than the model wrote them; silences ended after other times each."""
+    asked = {each.name: each for each in search(LONGEST)}
+    cuts = (1.6, 1.9, 2.2, 3.0, 4.0, 5.4)
+    silent = [made.played(asked[f"silent-{n}"], cut=cut, left=cut) for n, cut in enumerate(cuts, 1)]
+    whole = [made.later(made.played(asked[f"steady-{n}"]), slow) for n in range(1, 7)]
+    audited = Audited("u", "m", False, "openai-chat", LONGEST, made.BEGAN, 9.0)
+    terminations = conclude(audited, [*silent, *whole]).terminations
+    assert next(each for each in terminations if each.stream == "silent-1").kind is kind
