@@ -19,14 +19,15 @@ def not_in_the_ledger(target: AuditTarget, evidence: Evidence, lost: int, of: in
             f"{url}: cannot be reached: {trace.detail or trace.end}", "Look at address and network."
         )
     if trace.status is not None and trace.status != 200:
-        words = refused_in_words(evidence) or never_reached([evidence])
+        some = f"{lost} of {of} exchanges did not reach the model server" if lost < of else ""
+        words = refused_in_words(evidence) or some or never_reached([evidence])
         said = f"; it says: {quoted(trace)}" if quoted(trace) else ""
-        return EnvironmentFault(
-            f"{url}: answers {trace.status}: {words}{said}",
-            _ABOUT_STATUS.get(
-                trace.status, "Look at the path: the lab's model server (lab serve) must stand behind it."
-            ),
+        remedy = _ABOUT_STATUS.get(
+            trace.status, "Look at the path: the lab's model server (lab serve) must stand behind it."
         )
+        if some and trace.status >= 500:
+            remedy = _SOME_OUT
+        return EnvironmentFault(f"{url}: answers {trace.status}: {words}{said}", remedy)
     if lost < of:
         return EnvironmentFault(
             f"{url}: the ledger at {target.side_url} has only {of - lost} of {of} requests, "
@@ -45,6 +46,11 @@ _BACK = (
     "load balancer may take its server out for a while (nginx max_fails, HAProxy observe, Envoy outlier detection). "
     "Give the model server's own address with --model-url, so that nothing else depends on the path, or audit with "
     "--at-once 1."
+)
+
+_SOME_OUT = (
+    "A load balancer may have taken a server out for a while (nginx max_fails, HAProxy observe, Envoy outlier "
+    "detection): wait until it is back, or look which of its servers does not answer."
 )
 
 _ABOUT_STATUS = {

@@ -77,6 +77,16 @@ def refused(made: Exchanged) -> bool:
     return (trace.status or 0) >= _ERROR
 
 
+def turned_some_away(made: Sequence[Exchanged]) -> bool:
+    """Whether the path answered some of these by itself, with an error, and passed others on.
+
+    A balancer that has taken its servers out lets a few requests try them, however long ago that was, before it takes
+    them back (nginx `max_fails`, measured).
+    """
+    away = [each for each in made if each.evidence.ledger is None and each.evidence.refused is None]
+    return 0 < len(away) < len(made) and all((each.evidence.trace.status or 0) >= _ERROR for each in away)
+
+
 def outage_of(made: Sequence[Exchanged]) -> Outage | None:
     """The outage that exchanges show; None without one."""
     out = [each for each in made if refused(each)]

@@ -26,7 +26,7 @@ from lab.measure.conclude import Audited, conclude, doubts, in_doubt, was_slow
 from lab.measure.exchanges import LEFT_BEHIND, SETTLING, SPARE, make
 from lab.measure.faults import masked_fault, no_ledger, not_in_the_ledger, stopped_answering, too_narrow
 from lab.measure.findings import ActiveFindings
-from lab.measure.outage import Outage, outage_of, refused, still_to_ask
+from lab.measure.outage import Outage, outage_of, refused, still_to_ask, turned_some_away
 from lab.measure.target import AuditTarget
 from lab.measure.width import ALONE, LONGER, SHORT, STAGES, Width, asking, width_of
 from lab.plan import make_plan
@@ -216,9 +216,7 @@ class ActiveRun:
         kept = names | {each.name for each in self.made}
         self._planned = [each for each in self._planned if each.name in kept]
         if again:
-            words = (
-                f"{len(again)} exchanges one at a time, and up to {lasted:.0f} s before each until the server is back"
-            )
+            words = f"{len(again)} exchanges one at a time, up to {lasted:.0f} s before each until the server is back"
             await self._ask(channel, again, words)
 
     async def _until_back(self, channel: SideChannel) -> float | None:
@@ -369,6 +367,8 @@ async def _make_sure(target: AuditTarget, channel: SideChannel, check: Sequence[
                     return await _make(target, channel, exchange)
 
             first = await asyncio.gather(*map(one, check))
+            if turned_some_away(first):
+                first = await asyncio.gather(*map(one, check))
     except SideChannelFault as fault:
         raise masked_fault(target, fault) from None
     except aiohttp.ClientResponseError as error:

@@ -12,16 +12,17 @@ from lab.cli.active import exit_code
 from lab.errors import EnvironmentFault, ExitCode
 from lab.evidence import Evidence, Trace, TransportEnd
 from lab.judge import Exchanged
-from lab.measure.faults import stopped_answering
+from lab.measure.faults import not_in_the_ledger, stopped_answering
 from lab.measure.findings import Found
 from lab.measure.outage import ENOUGH, Outage, outage_of, still_to_ask
 from lab.measure.run import ActiveRun
 from lab.measure.target import AuditTarget
 from lab.model.server import ModelServer
+from lab.plan import make_plan
 from lab.suite.exchange import Exchange
 from lab.suite.search import search
 from lab.suite.settle import one_format
-from lab.vocabulary import Requirement, State, Watched
+from lab.vocabulary import Ending, Requirement, State, Watched
 
 from . import made
 from .auditing import audit_actively
@@ -119,6 +120,42 @@ class Balancer:
                 return web.Response(status=504, text="late")
             raise
         return answer
+
+
+class Tried(Balancer):
+    """One that took its server out before, and tries it with two requests until one of them is over."""
+
+    tried = 0
+    back = False
+
+    async def _pass(self, request: web.Request) -> web.StreamResponse:
+        if "/lab/" in request.path:
+            return await super()._pass(request)
+        self.tried += 1
+        if self.tried > 2 and not self.back:
+            return web.Response(status=502, text="no live upstreams")
+        answer = await super()._pass(request)
+        self.back = True
+        return answer
+
+
+async def test_a_path_that_tries_its_server_again_is_audited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit before took it out, and of the first eight requests most are turned away (nginx, measured)."""
+    monkeypatch.setattr(ActiveRun, "_exchanges", lambda _: [Exchange("one", make_plan({"tokens": 3}))])
+    async with ModelServer() as model, Tried(model.base_url, out_for=0.0) as balancer:
+        run = ActiveRun(AuditTarget(endpoint(balancer.url), model_url=model.base_url), 2.0, at_once=8)
+        await run.run()
+    assert balancer.tried > 9, "nothing was turned away"
+    assert [each.verdict.ending for each in run.made] == [Ending.COMPLETE]
+
+
+def test_what_came_through_is_not_said_to_have_missed_the_model_server() -> None:
+    """Of eight requests three were turned away, twice: the others reached it."""
+    away = turned_away(Exchange("first-0", make_plan({"tokens": 3}))).evidence
+    fault = not_in_the_ledger(AuditTarget(endpoint("http://127.0.0.1:9")), away, 3, 8)
+    assert "3 of 8 exchanges did not reach the model server" in fault.problem
+    assert "no exchange" not in fault.problem
+    assert "max_fails" in fault.remedy
 
 
 @pytest.mark.grid
