@@ -121,13 +121,20 @@ def doubts(made: Sequence[Exchanged], longest: float, *, narrow: bool = False) -
 
 
 def in_doubt(made: Sequence[Exchanged]) -> list[Exchange]:
-    """The exchanges of what the machine was too busy to tell, waits apart; mostly none."""
+    """The exchanges of what the machine was too busy to tell, waits apart; mostly none.
+
+    Ways of asking are compared, so that all of them are asked again or none: LiteLLM, slow with everything, was told
+    to hold tokens back from a slow reader, who alone had not been asked again (measured).
+    """
     unsure = {
         requirement
         for requirement, each in _by_rule(made).items()
         if each.doubt and requirement not in SETTLED_BY and requirement not in EVERY_ONE_SETTLES
     }
-    return [each.exchange for each in made if unsure.intersection(each.exchange.requirements)]
+    again = {each.name for each in made if unsure.intersection(each.exchange.requirements)}
+    ways = {each.name for each in made if each.exchange.role is Role.MODE}
+    again |= ways if ways & again else set()
+    return [each.exchange for each in made if each.name in again]
 
 
 def was_slow(made: Sequence[Exchanged]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.evidence import Evidence, Ledger, Read, Stall, Trace, TransportEnd, Written
+from lab.evidence import Evidence, Hold, Ledger, Read, Stall, Trace, TransportEnd, Written
 from lab.judge import Exchanged
 from lab.measure.conclude import Audited, conclude, doubts, in_doubt
 from lab.measure.findings import Found, TerminationKind
@@ -302,3 +302,25 @@ def test_scattered_deaths_are_faults_where_the_path_was_not_slow_with_everything
     audited = Audited("u", "m", False, "openai-chat", LONGEST, made.BEGAN, 9.0)
     terminations = conclude(audited, [*silent, *whole]).terminations
     assert next(each for each in terminations if each.stream == "silent-1").kind is kind
+
+
+def held_back(exchanged: Exchanged) -> Exchanged:
+    """The same, with all of it at its end, and every hold of the model server's run out."""
+    trace, ledger = exchanged.evidence.trace, exchanged.evidence.ledger
+    assert ledger is not None
+    reads = tuple(replace(read, at=trace.ended) for read in trace.reads)
+    holds = tuple(Hold(token.number, token.at + 0.05, confirmed=False) for token in ledger.tokens)
+    evidence = replace(
+        exchanged.evidence, trace=replace(trace, reads=reads, body=reads), ledger=replace(ledger, holds=holds)
+    )
+    return Exchanged.alone(exchanged.exchange, evidence)
+
+
+@pytest.mark.parametrize("slow", [0.0, 3.0])
+def test_ways_of_asking_that_are_compared_are_all_asked_again_or_none(slow: float) -> None:
+    """The slow reader settles no requirement of its own, and is compared with the plain way."""
+    asked = {each.name: each for each in one_format(made.CHAT, http_2=False)}
+    whole = [made.later(made.played(asked[name]), slow) for name in ("stream", "batch")]
+    ways = [held_back(made.played(asked[name])) for name in ("plain-1", "slow-reader-1")]
+    again = {each.name for each in in_doubt([*whole, *ways])}
+    assert again >= {"plain-1", "slow-reader-1"} if slow else not again
