@@ -107,6 +107,7 @@ class Trace:
             read; of HTTP/2 only the reads that brought something of the reply, for pings are no sign of it.
         body: the body without its framing, as each read brought it; of a body that is too large only the beginning.
         stalls: when the probe itself was late; what the reads show of those times is no fault of the path's.
+        pause: when it read nothing on purpose; None if it never did.
     """
 
     started: float
@@ -122,6 +123,7 @@ class Trace:
     body: tuple[Read, ...] = ()
     stalls: tuple[Stall, ...] = ()
     reason: EndReason | None = None
+    pause: Stall | None = None
 
     def header(self, name: str) -> str:
         """The first header of that name (lower case), or an empty text."""

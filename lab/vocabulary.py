@@ -58,6 +58,7 @@ class Requirement(StrEnum):
     SERVES_OTHERS_MEANWHILE = "serves-others-meanwhile"
     SURVIVES_A_RELOAD = "survives-a-reload"
     REUSES_CONNECTIONS = "reuses-connections"
+    WAITS_FOR_SLOW_READERS = "waits-for-slow-readers"
 
 
 class State(StrEnum):

@@ -53,6 +53,7 @@ class Exchanges:
             accept_encoding=table.accept_encoding,
             body_bytes=table.body_bytes,
             leave_after=table.leave_after,
+            pause=table.pause,
             delay=table.delay,
             http=table.http,
         )

@@ -44,9 +44,9 @@ class ExchangeTable(Closed):
     """One request of the scenario, with `times` so many alike, or with `lengths` a batch of them.
 
     `path` is asked in place of the wire format's own, `headers` are sent besides, `body_bytes` is how long the body of
-    the request is made at least, `leave_after` when its client leaves, and `http` the version, "2" for configurations
-    with a certificate only. It begins `delay` after the case, and each of several `every` after the one before,
-    or, with `in_turn`, when the one before is over.
+    the request is made at least, `leave_after` when its client leaves, `pause` for how long that reads nothing once the
+    body has begun, and `http` the version, "2" for configurations with a certificate only. It begins `delay` after the
+    case, and each of several `every` after the one before, or, with `in_turn`, when the one before is over.
     """
 
     plan: Fields = {}
@@ -58,6 +58,7 @@ class ExchangeTable(Closed):
     headers: dict[str, str] = {}
     body_bytes: Annotated[int, Field(ge=0, le=16 * 2**20)] = 0
     leave_after: Duration | None = None
+    pause: Annotated[Duration, Field(gt=0)] | None = None
     http: HttpVersion = HttpVersion.HTTP_1_1
     requirement: Requirement | None = None
     times: Annotated[int, Field(ge=1, le=2_000)] = 1

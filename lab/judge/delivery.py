@@ -67,6 +67,8 @@ def delivery_of(reading: Reading) -> Delivered:
         return Delivered(Delivery.NONE, "no token came")
     if not evidence.stream:
         return Delivered(Delivery.BATCHED, "one document, as asked for")
+    if evidence.trace.pause is not None:
+        return Delivered(Delivery.UNPROVEN, "its client did not read all the time, so nothing tells how tokens came")
     plan = evidence.plan
     if plan is not None and plan.lockstep and evidence.ledger is not None:
         return _in_lockstep(evidence, plan, evidence.ledger, facts)

@@ -95,9 +95,12 @@ def lateness(evidence: Evidence) -> float:
 
 
 def behind_schedule(evidence: Evidence) -> float:
-    """By how much the model server missed its own schedule at most, in seconds; 0 in lockstep or without ledger."""
+    """By how much the model server missed its own schedule at most, in seconds.
+
+    0 in lockstep or without ledger, and where its client stopped reading: then the path holds it back, as it should.
+    """
     plan, ledger = evidence.plan, evidence.ledger
-    if plan is None or ledger is None or plan.lockstep:
+    if plan is None or ledger is None or plan.lockstep or evidence.trace.pause is not None:
         return 0.0
     late = 0.0
     for token in ledger.tokens:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from lab.evidence import HttpVersion
-from lab.judge import rules, sharing
+from lab.judge import rules, sharing, slow_readers
 from lab.judge.doubt import Doubt, spared
 from lab.judge.exchanged import Exchanged, Exchanges
 from lab.judge.rules import Checked, Reports
@@ -251,6 +251,9 @@ REQUIREMENTS: Mapping[Requirement, Criterion] = {
     ),
     Requirement.REUSES_CONNECTIONS: Criterion(
         "Requests one after the other share a connection to the model.", sharing.connections_shared, doubt=_never
+    ),
+    Requirement.WAITS_FOR_SLOW_READERS: Criterion(
+        "The path keeps a stream whose client stops reading for a while.", slow_readers.kept_for_slow_readers
     ),
 }
 """Every requirement, in the order of the reports."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from lab.evidence import Evidence, Refusal, TransportEnd
+from lab.evidence import Evidence, Ledger, Refusal, Stall, TransportEnd
 from lab.judge.endings import Reading
 from lab.vocabulary import Cause, Ending
 
@@ -41,13 +41,24 @@ def sentence_of(reading: Reading, ending: Ending, cause: Cause | None, delivered
         parts.append(f"which fits {timeout}")
     elif cause is not None and reading.fault is not None and reading.evidence.ledger is not None:
         parts.append(f"after the model's {reading.evidence.ledger.fault}")
-    if reading.facts.right:
+    if reading.trace.pause is not None:
+        parts.append(_paused(reading.trace.pause, reading.evidence.ledger))
+    elif reading.facts.right:
         parts.append(delivered)
     if reading.facts.lost_to_members:
         parts.append(first_member_only(reading))
     if _missed(reading.evidence):
         parts.append("the request never reached the model server")
     return "; ".join(parts) + "."
+
+
+def _paused(pause: Stall, ledger: Ledger | None) -> str:
+    """How long the client read nothing, and how far the model came meanwhile."""
+    words = f"the client read nothing for {pause.until - pause.since:.2f} s"
+    if ledger is None:
+        return words
+    before = [token.number for token in ledger.tokens if token.at < pause.until]
+    return f"{words}, in which the model came to token {max(before, default=0)}"
 
 
 def first_member_only(reading: Reading) -> str:

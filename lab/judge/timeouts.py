@@ -93,6 +93,12 @@ class Exposure:
         return self.survived_idle if kind is Cause.IDLE_TIMEOUT else self.survived_total
 
 
+_NOTHING = Exposure(
+    died=False, first_byte=None, idle=0, total=0, survived_first_byte=0, survived_idle=0, survived_total=0
+)
+"""Of an exchange that tells nothing."""
+
+
 @dataclass(frozen=True)
 class TimeoutFinding:
     """Which timeouts are consistent with a set of exchanges.
@@ -125,6 +131,9 @@ def exposure_of(reading: Reading) -> Exposure:
     """Measure one exchange."""
     evidence, trace, ledger = reading.evidence, reading.trace, reading.evidence.ledger
     died = _died(reading)
+    if died and trace.pause is not None:
+        # What a path does to a client that does not read, it does on no timeout of the model's side.
+        return _NOTHING
     end = trace.ended
     if died and (trace.status or 0) >= 400 and trace.reads:
         end = trace.reads[0].at

@@ -221,6 +221,7 @@ _ELSEWHERE = {
     Requirement.SERVES_OTHERS_MEANWHILE: "it is about many streams at once: see lab load",
     Requirement.SURVIVES_A_RELOAD: "nothing on the path is reloaded by an audit",
     Requirement.REUSES_CONNECTIONS: "it is about requests one after the other, and these are made at once",
+    Requirement.WAITS_FOR_SLOW_READERS: "it takes answers of megabytes: see the scenario one-slow-reader",
 }
 """Why an audit does not ask what would settle them."""
 

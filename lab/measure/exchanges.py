@@ -75,7 +75,8 @@ async def make(exchange: Exchange, address: Address, channel: SideChannel, reque
     """
     request = request or uuid.uuid4().hex
     plan = exchange.plan
-    patience = plan.length + plan.fault_delay + SPARE
+    pause = exchange.pause or 0.0
+    patience = plan.length + plan.fault_delay + pause + SPARE
     return await observe(
         address.url,
         address.model_url,
@@ -83,13 +84,14 @@ async def make(exchange: Exchange, address: Address, channel: SideChannel, reque
         plan,
         stream=exchange.stream,
         headers=headers_of(exchange, address),
-        patience=Patience(_CONNECT, patience, patience, patience, plan.longest + SPARE),
+        patience=Patience(_CONNECT, patience, patience, patience, plan.longest + pause + SPARE),
         channel=channel,
         leave_after=exchange.leave_after,
         settling=SETTLING if exchange.leave_after is None else LEFT_BEHIND + SETTLING,
         tls=address.tls,
         http=exchange.http,
         pace=exchange.pace,
+        pause=exchange.pause,
         ask=ask_of(exchange, address, request),
         request=request,
         limit=planned_bytes(plan),

@@ -14,7 +14,7 @@ from contextlib import suppress
 from math import inf
 from typing import cast
 
-from lab.evidence import EndReason, HttpVersion, Read, Trace, TransportEnd
+from lab.evidence import EndReason, HttpVersion, Read, Stall, Trace, TransportEnd
 from lab.probe import connect
 from lab.probe.framing import Head, HttpRequest, ReplyParser
 from lab.probe.gauge import Gauge
@@ -62,6 +62,7 @@ class Conversation(asyncio.BufferedProtocol):
         self._gauge = Gauge("", terms.limit, terms.most_lines)
         self._came = self._count = 0
         self._may_read_at = 0.0
+        self._pause: Stall | None = None
         self._began = self._started = time.monotonic()
         self._leave_at = inf
         self._headers_at: float | None = None
@@ -107,6 +108,7 @@ class Conversation(asyncio.BufferedProtocol):
             reads=tuple(self._reads),
             body=tuple(self._body),
             reason=self._reason,
+            pause=self._pause,
         )
 
     def end(self, end: TransportEnd, detail: str, reason: EndReason | None = None) -> None:
@@ -135,9 +137,13 @@ class Conversation(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Log, then parse; then rest, if the pace says so."""
+        """Log, then parse; then rest, if the terms say so."""
         self._take(bytes(memoryview(self._buffer)[:nbytes]))
-        if self._terms.pace is not None:
+        if self._terms.pause is not None and self._body and self._pause is None:
+            now = time.monotonic()
+            self._pause = Stall(now, now + self._terms.pause)
+            self._stop_reading(self._terms.pause)
+        elif self._terms.pace is not None:
             self._rest(nbytes, self._terms.pace)
 
     def eof_received(self) -> None:
@@ -249,12 +255,16 @@ class Conversation(asyncio.BufferedProtocol):
 
     def _rest(self, count: int, pace: float) -> None:
         """Read nothing until so many bytes are due."""
-        transport = cast(asyncio.Transport, self._transport)
         now = time.monotonic()
         self._may_read_at = max(now, self._may_read_at) + count / pace
+        self._stop_reading(self._may_read_at - now)
+
+    def _stop_reading(self, seconds: float) -> None:
+        """Read nothing for so long."""
+        transport = cast(asyncio.Transport, self._transport)
         if not transport.is_closing():
             transport.pause_reading()
-            asyncio.get_running_loop().call_later(self._may_read_at - now, self._read_on)
+            asyncio.get_running_loop().call_later(seconds, self._read_on)
 
     def _read_on(self) -> None:
         transport = self._transport

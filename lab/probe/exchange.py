@@ -56,6 +56,7 @@ async def exchange(
     tls: ssl.SSLContext | None = None,
     http: HttpVersion = HttpVersion.HTTP_1_1,
     pace: float | None = None,
+    pause: float | None = None,
     limit: int = LIMIT,
     most_lines: float = inf,
 ) -> Trace:
@@ -75,6 +76,7 @@ async def exchange(
         http: the version. Over TLS, HTTP/2 is offered and the server may agree on HTTP/1.1; on a plain
             connection it is spoken without asking.
         pace: bytes a second that are read at most, on the average of each second; None for no limit.
+        pause: seconds in which nothing is read, from the first bytes of the body on; None to read on.
         limit: bytes of body that are kept, and that they may decode to; when more comes, the probe leaves.
         most_lines: lines of decoded body at which it leaves as well.
 
@@ -91,7 +93,7 @@ async def exchange(
         body=ask.body,
         method=ask.method,
     )
-    terms = Terms(patience or Patience(), on_head, on_body, leave_after, limit, most_lines, pace)
+    terms = Terms(patience or Patience(), on_head, on_body, leave_after, limit, most_lines, pace, pause)
     layer = Tls(tls or default_context(), host.partition(":")[0] or place.host, http) if place.secure else None
     conversation = Conversation(request, terms, http, layer)
     with Pulse.of_running_loop() as pulse:
@@ -106,7 +108,7 @@ async def _open(place: connect.Place, conversation: Conversation, terms: Terms) 
     patience = terms.patience
     try:
         async with asyncio.timeout(min(patience.connect, patience.total)):
-            sock = await connect.connected(place, None if terms.pace is None else _SMALL_BUFFER)
+            sock = await connect.connected(place, _SMALL_BUFFER if terms.reads_slowly else None)
             try:
                 await asyncio.get_running_loop().create_connection(lambda: conversation, sock=sock)
             except BaseException:

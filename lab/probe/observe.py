@@ -40,6 +40,7 @@ async def observe(
     tls: ssl.SSLContext | None = None,
     http: HttpVersion = HttpVersion.HTTP_1_1,
     pace: float | None = None,
+    pause: float | None = None,
     ask: Ask | None = None,
     request: str | None = None,
     limit: int = LIMIT,
@@ -61,6 +62,7 @@ async def observe(
         tls: as for `exchange`.
         http: the same.
         pace: the same.
+        pause: the same.
         ask: the request; None for the one that a client of the wire format makes.
         request: the request's id, which no other has; None for a made-up one.
         limit: as for `exchange`.
@@ -90,6 +92,7 @@ async def observe(
                 tls=tls,
                 http=http,
                 pace=pace,
+                pause=pause,
                 limit=limit,
                 most_lines=most_lines,
             )

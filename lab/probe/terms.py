@@ -65,3 +65,9 @@ class Terms:
     limit: int = LIMIT
     most_lines: float = inf
     pace: float | None = None
+    pause: float | None = None
+
+    @property
+    def reads_slowly(self) -> bool:
+        """Whether the other side is to notice how slowly the probe reads."""
+        return self.pace is not None or self.pause is not None

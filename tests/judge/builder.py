@@ -51,6 +51,8 @@ class Build:
     attempts: int = 1
     stalls: tuple[Stall, ...] = ()
     model_stalls: tuple[Stall, ...] = ()
+    pause: Stall | None = None
+    """When the probe read nothing on purpose."""
     headers_at: float | None = None
     heartbeats: tuple[float, ...] = ()
     """When the model server sent them."""
@@ -103,6 +105,7 @@ class Build:
             reads=tuple(body) if body or not has_reply else (Read(ended, b"HTTP/1.1 ..."),),
             body=tuple(body),
             stalls=self.stalls,
+            pause=self.pause,
         )
         plan = self.the_plan if self.has_plan else None
         return Evidence(self.wire_format, self.stream, trace, plan, self._ledger(ended) if self.has_ledger else None)

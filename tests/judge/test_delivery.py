@@ -217,3 +217,10 @@ def test_a_batch_reply_that_was_asked_for_has_no_cause() -> None:
     """All at once is what a batch reply is."""
     verdict = judge(Build(stream=False).evidence())
     assert (verdict.delivery, verdict.cause) == (Delivery.BATCHED, None)
+
+
+def test_a_client_that_rested_tells_nothing_of_delivery() -> None:
+    """All came at once after its pause, and a client that reads on would blame the path for that."""
+    held = Build(whole=10, interval=0.1, arrivals=dict.fromkeys(range(1, 11), START + 3.0))
+    assert judge(held.evidence()).delivery is Delivery.BATCHED
+    assert judge(held.but(pause=Stall(START + 0.1, START + 3.0)).evidence()).delivery is Delivery.UNPROVEN

@@ -50,6 +50,13 @@ def test_lateness_of_both_ends_adds_up() -> None:
     assert doubt(both).ending
 
 
+def test_a_model_that_a_resting_client_holds_back_is_not_late() -> None:
+    """That is what the path is for; of a client that reads on, the same lateness is the machine's."""
+    held = CUT.but(interval=0.5, plan={**PUNCTUAL, "interval": "100ms"})
+    assert doubt(held).ending.startswith("a token left")
+    assert doubt(held.but(pause=Stall(START, START + 2.0))) == NOBODY_LATE
+
+
 THINKING = Build(written=0, sent=(), reason=None, marker=False, body=b"", status=504, plan={"ttft": "4s"})
 SILENT = CUT.but(written=3, ended=START + 2.3, plan={"gaps": ["4@4s"]})
 

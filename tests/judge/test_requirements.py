@@ -10,6 +10,7 @@ import pytest
 from lab.evidence import HttpVersion, Refusal, Stall, TransportEnd
 from lab.judge import REQUIREMENTS, Exchanged, Observation, Reported, observe
 from lab.judge.rules import went_on
+from lab.judge.slow_readers import MOST_IN_SOCKETS
 from lab.suite.exchange import Exchange
 from lab.vocabulary import Requirement, State
 
@@ -27,6 +28,9 @@ LATE_HEADERS = EARLY.but(headers_at=START + 0.6)
 BEATING = Build(whole=2, interval=1.0, plan={"ttft": 1.0}, heartbeats=(START + 1.3, START + 1.6))
 LEFT = PREFIX.but(end=TransportEnd.LEFT, ended=START + 1.0, finished=False)
 REUSED = WHOLE.but(reused=True)
+LONG = "x" * (MOST_IN_SOCKETS + 1)
+# Its client read nothing in the first three seconds, and then the rest.
+PAUSED = Build(pause=Stall(START, START + 3), arrivals=dict.fromkeys(range(1, 6), START + 3.001))
 HUNG = PREFIX.but(end=TransportEnd.MIDDLE_TIMEOUT, fault="fin@3", ended=START + 30.0)
 
 MET: dict[str, list[dict[str, Build]]] = {
@@ -52,6 +56,7 @@ MET: dict[str, list[dict[str, Build]]] = {
     "serves-others-meanwhile": [{"first": WHOLE, "next": WHOLE.but(on_its_way=0.6)}],
     "survives-a-reload": [{"stream": WHOLE}],
     "reuses-connections": [{"one": WHOLE, "two": REUSED}, {"one": WHOLE, "two": WHOLE, "3": REUSED, "4": REUSED}],
+    "waits-for-slow-readers": [{"slow": PAUSED.but(sent=(1, 2, LONG, 3, 4, 5)), "steady": WHOLE}],
 }
 
 NOT_MET: dict[str, list[dict[str, Build]]] = {
@@ -115,6 +120,7 @@ NOT_MET: dict[str, list[dict[str, Build]]] = {
     ],
     "survives-a-reload": [{"stream": WHOLE, "other": CUT}],
     "reuses-connections": [{"one": WHOLE, "two": WHOLE}, {"one": WHOLE, "two": WHOLE, "three": REUSED}],
+    "waits-for-slow-readers": [{"slow": CUT.but(fault="", pause=Stall(START, START + 3)), "steady": WHOLE}],
 }
 
 NOTHING_TO_SEE: dict[str, dict[str, Build]] = {
@@ -137,6 +143,7 @@ NOTHING_TO_SEE: dict[str, dict[str, Build]] = {
     "serves-others-meanwhile": {},
     "survives-a-reload": {},
     "reuses-connections": {"one": WHOLE, "lost": REUSED.but(has_ledger=False)},
+    "waits-for-slow-readers": {"short": PAUSED, "steady": WHOLE},
 }
 
 

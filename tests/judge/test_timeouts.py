@@ -334,3 +334,13 @@ def test_half_a_second_is_no_tolerance_among_short_lives(value: float) -> None:
     sooner, later = cut(steady(value, pace), value), cut(steady(1.5 * value, pace), 1.5 * value)
     readings = [exposure_of(Reading.of(each)) for each in (sooner, later)]
     assert blame(readings).cause is None
+
+
+def test_a_client_that_does_not_read_is_ended_by_no_timeout_of_the_model_s_side() -> None:
+    """What ended it watched the client: no silence and no length of the model's answer explains it."""
+    ended = cut([0.1, 0.2, 0.3], at=1.0)
+    assert judge(ended).timeouts == (IDLE, TOTAL)
+    rested = replace(ended, trace=replace(ended.trace, pause=Stall(START + 0.1, START + 3.1)))
+    verdict = judge(rested)
+    assert (verdict.timeouts, verdict.timeout, verdict.cause, verdict.ending) == ((), None, None, Ending.CUT)
+    assert "the client read nothing for 3.00 s, in which the model came to token 3" in verdict.sentence

@@ -134,6 +134,7 @@ async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
         Requirement.SERVES_OTHERS_MEANWHILE,
         Requirement.SURVIVES_A_RELOAD,
         Requirement.REUSES_CONNECTIONS,
+        Requirement.WAITS_FOR_SLOW_READERS,
     )
     assert not_met == dict.fromkeys(elsewhere, State.NOT_APPLICABLE)
     assert {each.delivery for each in findings.modes} == {Delivery.INCREMENTAL}

@@ -244,6 +244,43 @@ def test_a_slow_reader_is_felt_by_the_server(run: Run) -> None:
     assert took[0] > 0.5
 
 
+def test_a_reader_that_pauses_reads_nothing_until_it_goes_on(run: Run) -> None:
+    """The server's sending stands still meanwhile; what came before and after is all there."""
+    took: list[float] = []
+
+    def script(peer: Peer) -> None:
+        peer.sock.setsockopt(1, 7, 4096)  # SO_SNDBUF: what a kernel would take at once
+        peer.read_request()
+        began = time.monotonic()
+        peer.send(CLOSE + b"x" * 200_000)
+        took.append(time.monotonic() - began)
+
+    with FaultServer(script) as server:
+        trace = run(exchange(server.url, ASK, pause=0.6))
+    pause = trace.pause
+    assert pause is not None
+    assert (trace.end, len(body(trace))) == (TransportEnd.CLOSED, 200_000)
+    assert pause.until - pause.since == pytest.approx(0.6)
+    before = [read for read in trace.body if read.at <= pause.since]
+    assert before
+    assert [read for read in trace.body if read.at < pause.until - 0.01] == before
+    assert took[0] > 0.5
+
+
+def test_a_reader_that_pauses_finds_what_was_cut_meanwhile(run: Run) -> None:
+    """What had come before the other side gave up is read, and then its end."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(CHUNKED + chunk(b"x" * 1000))
+
+    with FaultServer(script) as server:
+        trace = run(exchange(server.url, ASK, pause=0.3))
+    assert (trace.end, len(body(trace))) == (TransportEnd.SHORT_FIN, 1000)
+    assert trace.pause is not None
+    assert trace.ended >= trace.pause.until - 0.01
+
+
 def test_a_slow_reader_of_http_2_holds_the_window_back(run: Run) -> None:
     """The server is let send about a second's worth ahead, and no more, however much the kernels would take."""
     most: list[int] = []
