@@ -57,6 +57,7 @@ class Requirement(StrEnum):
     MAKES_PARTIAL_ANSWERS_VISIBLE = "makes-partial-answers-visible"
     SERVES_OTHERS_MEANWHILE = "serves-others-meanwhile"
     SURVIVES_A_RELOAD = "survives-a-reload"
+    SURVIVES_A_MODEL_RESTART = "survives-a-model-restart"
     REUSES_CONNECTIONS = "reuses-connections"
     WAITS_FOR_SLOW_READERS = "waits-for-slow-readers"
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from lab.catalogue.exchanges import Exchanges
-from lab.catalogue.scenario import Case, Scenario
+from lab.catalogue.scenario import Case, Restart, Scenario
 from lab.catalogue.schema import (
     BrokenTable,
     ExpectedTable,
@@ -241,7 +241,7 @@ class _Loader:
     @staticmethod
     def _elsewhere(table: VariantTable) -> bool:
         """Whether the remedy lies outside the product."""
-        return bool(table.plan or table.exchanges or table.consumers or table.stream)
+        return bool(table.plan or table.exchanges or table.consumers or table.stream or table.drain)
 
     def _proxies(self, product: Product, key: str, some: Some) -> tuple[Proxy, ...]:
         found = tuple(Proxy(product, version) for version in product.versions if _among(version.order, some))
@@ -289,7 +289,12 @@ class _Loader:
             shows=tuple(table.shows),
             expects=dict(expects or {}),
             reload=self.table.reload,
+            restart=self._restart(table),
         )
+
+    def _restart(self, table: VariantTable) -> Restart | None:
+        restart = self.table.restart
+        return None if restart is None else Restart(restart.at, restart.down, table.drain)
 
     def _exchanges_of(
         self, variant: Variant, label: str, table: VariantTable, symptoms: set[str], expected: set[Requirement]

@@ -18,6 +18,21 @@ from lab.vocabulary import Flag, Group, Requirement, State, Variant
 
 
 @dataclass(frozen=True)
+class Restart:
+    """A model server that is started anew.
+
+    Args:
+        at: seconds after the first exchange at which it ends.
+        down: seconds until it is there again.
+        drain: whether it ends the answers that are under way first.
+    """
+
+    at: float
+    down: float
+    drain: bool
+
+
+@dataclass(frozen=True)
 class Case:
     """One variant of one scenario behind one proxy.
 
@@ -31,6 +46,7 @@ class Case:
         shows: flags that every verdict must carry.
         expects: what else is known of requirements beforehand; what a fixed variant is about is met without a word.
         reload: seconds after the first exchange at which the product reads its files anew; None if it does not.
+        restart: of its first model server; None if that stays up.
     """
 
     scenario: str
@@ -45,6 +61,7 @@ class Case:
     shows: tuple[Flag, ...]
     expects: Mapping[Requirement, State] = field(default_factory=dict)
     reload: float | None = None
+    restart: Restart | None = None
 
     @property
     def id(self) -> str:

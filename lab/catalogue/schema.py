@@ -86,14 +86,15 @@ class SymptomTable(Closed):
 class VariantTable(Closed):
     """What a variant changes beside the product's configuration.
 
-    `stream` overrides every exchange. `shows` are flags that every verdict must carry, so that a variant cannot
-    pass for want of what it is about, such as compression. `config` takes the product's own configuration, from its
-    folder in `lab/products`.
+    `stream` overrides every exchange. `drain` lets a model server that is started anew end its answers first. `shows` are
+    flags that every verdict must carry, so that a variant cannot pass for want of what it is about, such as compression.
+    `config` takes the product's own configuration, from its folder in `lab/products`.
     """
 
     title: str = ""
     config: Literal["default", "recommended"] | None = None
     stream: bool | None = None
+    drain: bool = False
     plan: Fields = {}
     exchanges: dict[Name, Fields] = {}
     lengths: dict[Name, Lengths] = {}
@@ -108,10 +109,18 @@ class RealDefaultsTable(Closed):
     lengths: dict[Name, Lengths] = {}
 
 
+class RestartTable(Closed):
+    """When, after the beginning of a case, its first model server ends, and for how long it is down."""
+
+    at: Duration
+    down: Duration
+
+
 class ScenarioTable(Closed):
     """The whole of `scenario.toml`; with `suite`, the exchanges are those that settle every requirement.
 
-    `reload` is how long after the beginning of a case its product reads its files anew.
+    `reload` is how long after the beginning of a case its product reads its files anew, and `restart` when its first
+    model server is started anew.
     """
 
     title: str
@@ -122,6 +131,7 @@ class ScenarioTable(Closed):
     suite: bool = False
     exchanges: dict[Name, ExchangeTable] = {}
     reload: Duration | None = None
+    restart: RestartTable | None = None
     symptom: dict[Name, SymptomTable] = {}
     broken: VariantTable = VariantTable()
     fixed: VariantTable = VariantTable()

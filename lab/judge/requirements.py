@@ -249,6 +249,9 @@ REQUIREMENTS: Mapping[Requirement, Criterion] = {
     Requirement.SURVIVES_A_RELOAD: Criterion(
         "No answer ends because the configuration is read anew.", rules.all_complete
     ),
+    Requirement.SURVIVES_A_MODEL_RESTART: Criterion(
+        "No answer ends because one of several model servers is started anew.", rules.all_complete
+    ),
     Requirement.REUSES_CONNECTIONS: Criterion(
         "Requests one after the other share a connection to the model.", sharing.connections_shared, doubt=_never
     ),

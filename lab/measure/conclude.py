@@ -220,6 +220,7 @@ _ELSEWHERE = {
     Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE: "it is about the client and not about the path: see lab clients",
     Requirement.SERVES_OTHERS_MEANWHILE: "it is about many streams at once: see lab load",
     Requirement.SURVIVES_A_RELOAD: "nothing on the path is reloaded by an audit",
+    Requirement.SURVIVES_A_MODEL_RESTART: "no model server behind the path is started anew by an audit",
     Requirement.REUSES_CONNECTIONS: "it is about requests one after the other, and these are made at once",
     Requirement.WAITS_FOR_SLOW_READERS: "it takes answers of megabytes: see the scenario one-slow-reader",
 }

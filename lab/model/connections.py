@@ -130,6 +130,11 @@ class Connection(web.RequestHandler):
         finally:
             self.caught_up()
 
+    @property
+    def door(self) -> int:
+        """The port at which it came; 0 once it is gone."""
+        return 0 if self.transport is None else int(self.transport.get_extra_info("sockname")[1])
+
     def abort(self) -> None:
         """Close at once."""
         if self.transport is not None:
@@ -145,8 +150,7 @@ class Connection(web.RequestHandler):
         """What is no HTTP is the client's mistake, and fills nobody's log."""
         if status != 400:
             return super().handle_error(request, status, exc, message)
-        door = 0 if self.transport is None else self.transport.get_extra_info("sockname")[1]
-        self._all.no_http(self._begin, door)
+        self._all.no_http(self._begin, self.door)
         reply = web.Response(status=400, text=message, headers={"Server": "server"})
         reply.force_close()
         return reply
@@ -178,11 +182,13 @@ class Connections:
         self._door = door
         self._wanted = most
         self.no_http = no_http
-        self._port = self._count = 0
-        self.ahead = 0
+        self._port = self.ahead = 0
         # Both in the order of time.
         self._strangers: dict[Connection, None] = {}
         self._idle: dict[Connection, None] = {}
+        self._open: set[Connection] = set()
+        self._doors: dict[int, asyncio.Server] = {}
+        self._returning: set[asyncio.Task[None]] = set()
         self._listening: list[asyncio.Server] = []
         self._watch: asyncio.Task[None] | None = None
 
@@ -192,11 +198,10 @@ class Connections:
         Raises:
             OSError: an address cannot be had.
         """
-        loop, connection = asyncio.get_running_loop(), partial(Connection, self, self._server)
-        for number in (port, *doors):
-            self._listening.append(
-                await loop.create_server(connection, host, number, backlog=_BACKLOG, start_serving=False)
-            )
+        self._listening.append(await self._listen(host, port))
+        for door in doors:
+            self._listening.append(await self._listen(host, door))
+        self._doors = {each.sockets[0].getsockname()[1]: each for each in self._listening[1:]}
         address, self._port = self._listening[0].sockets[0].getsockname()[:2]
         self._server.request_handler = partial(self._answer, self._server.request_handler)
         for listening in self._listening:
@@ -204,8 +209,43 @@ class Connections:
         self._watch = asyncio.create_task(self._look())
         return address, self._port
 
+    async def _listen(self, host: str, port: int) -> asyncio.Server:
+        loop, connection = asyncio.get_running_loop(), partial(Connection, self, self._server)
+        return await loop.create_server(connection, host, port, backlog=_BACKLOG, start_serving=False)
+
+    def restart(self, door: int, down: float, *, drain: bool) -> bool:
+        """Have the server at one of the further ports end, and be there again; False where there is no such port.
+
+        Args:
+            door: the port.
+            down: seconds in which connecting to it is refused.
+            drain: whether what is being answered goes on to its end; else every connection is closed at once.
+        """
+        listening = self._doors.get(door)
+        if listening is None or not listening.is_serving():
+            return False
+        host = listening.sockets[0].getsockname()[0]
+        listening.close()
+        for connection in [each for each in self._open if each.door == door]:
+            if drain and connection not in self._idle:
+                # Once its answer is over.
+                connection.close()
+            else:
+                connection.abort()
+        self._returning.add(returning := asyncio.create_task(self._come_back(host, door, down)))
+        returning.add_done_callback(self._returning.discard)
+        return True
+
+    async def _come_back(self, host: str, door: int, down: float) -> None:
+        await asyncio.sleep(down)
+        self._doors[door] = await self._listen(host, door)
+        self._listening.append(self._doors[door])
+        await self._doors[door].start_serving()
+
     def close(self) -> None:
         """Listen no more; the runner closes what is open."""
+        for returning in self._returning:
+            returning.cancel()
         for listening in self._listening:
             listening.close()
         if self._watch is not None:
@@ -221,15 +261,15 @@ class Connections:
 
     def came(self, connection: Connection) -> None:
         """A connection is there."""
-        self._count += 1
+        self._open.add(connection)
         self._strangers[connection] = None
-        if self._count > self.most:
+        if len(self._open) > self.most:
             next(iter(self._idle), connection).abort()
         self._idle[connection] = None
 
     def went(self, connection: Connection) -> None:
         """A connection is gone."""
-        self._count -= 1
+        self._open.discard(connection)
         self._strangers.pop(connection, None)
         self._idle.pop(connection, None)
 

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from lab.evidence import Hold, Ledger, Written
 from lab.model.lockstep import Confirmations
+from lab.plan import FaultKind
 from lab.pulse import Pulse
 
 TOKEN_BYTES, HOLD_BYTES, BEAT_BYTES = 12, 13, 8
@@ -59,9 +60,17 @@ class Record:
     fault_at: float | None = None
     finished: float | None = None
     client_left: float | None = None
+    died: bool = False
+    """Whether the server ended amid it."""
     forgotten: bool = False
     pulse: Pulse | None = None
     """Of the loop that writes the reply; it knows when that did not run."""
+
+    def die(self) -> None:
+        """The server ends amid the reply: for whoever reads it, the fault that such an end is."""
+        place = f"{self.numbers[-1]}" if self.numbers else "0" if self.headers_at is not None else "start"
+        self.died = True
+        self.fault, self.fault_at = f"{FaultKind.FIN}@{place}", time.monotonic()
 
     def note(self, hold: Hold) -> None:
         """A hold is over."""

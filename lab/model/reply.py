@@ -116,7 +116,7 @@ class ReplyWriter:
         except (asyncio.CancelledError, ConnectionError) as error:
             self._survives = False
             # Cancellation with the connection still open is the server's own closing.
-            if self._transport.is_closing():
+            if self._transport.is_closing() and not self._record.died:
                 self._record.client_left = time.monotonic()
             if isinstance(error, asyncio.CancelledError):
                 raise

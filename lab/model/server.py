@@ -13,6 +13,7 @@
                                                 background response what was generated
     GET  /lab/refusals/{request}                what was asked for, by that request or by none, and is not served
     POST /lab/confirm/{request}/{number}        the probe has that token (lockstep); answers 204
+    POST /lab/restart/{door}?down=&drain=       the server at that further port ends, and is there again
 
 But for the lab's own, each stands under any prefix: configurations put the model below one, and take it off again.
 
@@ -42,6 +43,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from lab.durations import parse_duration
 from lab.model.aside import Aside
 from lab.model.background import Background, Response
 from lab.model.bodies import BodyRefused, read_body
@@ -49,7 +51,7 @@ from lab.model.connections import MOST, Connection, Connections
 from lab.model.documents import error_reply, never_kept, text_reply, write_document
 from lab.model.embeddings import embed
 from lab.model.guard import Guard
-from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book
+from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book, Record
 from lab.model.lookups import look_up, show
 from lab.model.refusals import Refusals
 from lab.model.reply import ReplyWriter, WrittenReply
@@ -67,6 +69,7 @@ from lab.wire.openai_responses import FORMAT as RESPONSES
 from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
 _CLOSING_SECONDS = 1.0
+_LONGEST_DOWN = 60.0
 
 _BACKGROUND = re.compile(r"/responses/(?P<name>[^/]+)(?P<verb>/cancel)?/?$")
 _MADE: Mapping[str, Callable[[bytes], dict[str, Any]]] = {
@@ -115,6 +118,7 @@ class ModelServer:
         self._aside = Aside()
         self._background = Background(self._book, self._aside)
         self._replies: set[asyncio.Task[object]] = set()
+        self._written: set[Record] = set()
         self._reader = RequestReader(self._aside)
         self._refusals = Refusals()
         self._runner: web.AppRunner | None = None
@@ -179,6 +183,7 @@ class ModelServer:
         app.router.add_get("/lab/ledger/{request}", self._ledger)
         app.router.add_get("/lab/refusals/{request}", self._refused)
         app.router.add_post(r"/lab/confirm/{request}/{number:\d{1,9}}", self._confirm)
+        app.router.add_post(r"/lab/restart/{door:\d{1,5}}", self._restart)
         app.router.add_route("*", "/{path:.*}", self._any)
         return app
 
@@ -310,9 +315,11 @@ class ModelServer:
             record.door = request.transport.get_extra_info("sockname")[1]
             record.reused = isinstance(request.protocol, Connection) and request.protocol.used
             record.pulse = Pulse.of_running_loop()
+            self._written.add(record)
             with self._running():
                 return await ReplyWriter(request, request.transport, plan, schedule, record, origin).run()
         finally:
+            self._written.discard(record)
             self._book.close(record)
 
     async def _read_response(self, request: web.Request, known: str) -> web.StreamResponse:
@@ -373,6 +380,21 @@ class ModelServer:
     async def _confirm(self, request: web.Request) -> web.Response:
         known = self._book.confirm(request.match_info["request"], int(request.match_info["number"]))
         return web.Response(status=204 if known else 404)
+
+    async def _restart(self, request: web.Request) -> web.Response:
+        door, drain = int(request.match_info["door"]), request.query.get("drain") == "yes"
+        try:
+            down = parse_duration(request.query.get("down", ""))
+        except ValueError as error:
+            return web.json_response({"error": f"down: {error}"}, status=400)
+        assert self._connections is not None  # noqa: S101  # it answers
+        if not self._connections.restart(door, min(down, _LONGEST_DOWN), drain=drain):
+            return web.json_response({"error": "no such further port, or it is down already"}, status=404)
+        # The replies hear of their connections' ends in a later turn of the loop.
+        for record in () if drain else self._written:
+            if record.door == door:
+                record.die()
+        return web.Response(status=204)
 
 
 def _weight(script: Script) -> int:

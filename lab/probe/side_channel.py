@@ -23,6 +23,7 @@ from typing import Annotated, Self, TypeVar
 import aiohttp
 from pydantic import Field, TypeAdapter, ValidationError
 
+from lab.durations import write_duration
 from lab.errors import EnvironmentFault
 from lab.evidence import Ledger, Refusal, Stall
 from lab.plan import FaultKind, Plan
@@ -159,6 +160,21 @@ class SideChannel:
         except (SideChannelFault, aiohttp.ClientError, TimeoutError, OSError):
             return False
         return True
+
+    async def restart(self, door: int, down: float, *, drain: bool) -> None:
+        """Have the model server at one of its further ports end, and be there again after `down` seconds.
+
+        Args:
+            door: the port.
+            down: seconds.
+            drain: whether the answers that are under way go on to their end.
+
+        Raises:
+            aiohttp.ClientError: the model server does not answer, or has no such port.
+            SideChannelFault: what answers is none.
+        """
+        query = f"down={write_duration(down)}&drain={'yes' if drain else 'no'}"
+        await self._ask("POST", f"/lab/restart/{door}?{query}", _SMALL_REPLY)
 
     async def attempts(self, request: str, plan: Plan) -> list[Ledger]:
         """Every attempt that came with that id, oldest first, with times on the probe's clock.

@@ -98,7 +98,8 @@ async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts:
         async with timetable.turn(each):
             return await make(each, address, channel, f"{mark_of(case.id)}-{uuid.uuid4().hex}")
 
-    works: list[Coroutine[Any, Any, Evidence | None]] = [timetable.reload(testbed), *map(one, case.exchanges)]
+    meanwhile = (timetable.reload(testbed), timetable.restart(testbed, channel))
+    works: list[Coroutine[Any, Any, Evidence | None]] = [*meanwhile, *map(one, case.exchanges)]
     made = [replace(each, late=timetable.late) for each in await together(works) if each is not None]
     evidence = tuple(own_refusals(case.id, seen, testbed.told_only) for seen in made)
     for each, seen in zip(case.exchanges, evidence, strict=True):

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 from lab.catalogue import Case
 from lab.measure.many import Starts
+from lab.probe.side_channel import SideChannel
 from lab.suite.exchange import Exchange
 from lab.testbed.testbed import Testbed
 
@@ -35,9 +36,12 @@ class Timetable:
         self._case = case
         self._starts = starts
         self._first = min(each.delay for each in case.exchanges)
-        self._timed = case.reload is not None or any(each.delay > self._first for each in case.exchanges)
+        self._timed = (
+            case.reload is not None
+            or case.restart is not None
+            or any(each.delay > self._first for each in case.exchanges)
+        )
         self._began: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._room = 0.0 if case.reload is None else _room(case.exchanges, case.reload)
         self._over = {each.name: asyncio.Event() for each in case.exchanges}
 
     @asynccontextmanager
@@ -66,12 +70,22 @@ class Timetable:
             due = await self._until(self._case.reload)
             # A file is written into a container and a process there is told, which may take a second or two.
             await testbed.reload(self._case.id)
-            self.late = max(self.late, time.monotonic() - due - self._room)
+            self._note_late(due, _room(self._case.exchanges, self._case.reload))
+
+    async def restart(self, testbed: Testbed, channel: SideChannel) -> None:
+        """Have the case's first model server end when it is time, and be there again, if the case is about that."""
+        restart = self._case.restart
+        if restart is not None:
+            due = await self._until(restart.at)
+            await channel.restart(testbed.model_port(self._case.id), restart.down, drain=restart.drain)
+            self._note_late(due, _room(self._case.exchanges, restart.at))
+
+    def _note_late(self, due: float, room: float = 0.0) -> None:
+        self.late = max(self.late, time.monotonic() - due - room)
 
     async def _wait(self, after: float) -> None:
         """Until so long after the first exchange."""
-        due = await self._until(after)
-        self.late = max(self.late, time.monotonic() - due)
+        self._note_late(await self._until(after))
 
     async def _until(self, after: float) -> float:
         due = await asyncio.shield(self._began) + after
@@ -79,11 +93,12 @@ class Timetable:
         return due
 
 
-def _room(exchanges: Sequence[Exchange], reload: float) -> float:
-    """Seconds by which a reload may miss its time and still find each exchange as planned: under way, or yet to come.
+def _room(exchanges: Sequence[Exchange], at: float) -> float:
+    """Seconds by which a reload, or a restart, may miss its time and still find each exchange as planned.
 
-    What is under way has half of what is left of it then, so that there is something to end.
+    Each is under way then, or yet to come. What is under way has half of what is left of it, so that there is something
+    to end.
     """
-    ends = (each.delay + each.plan.length for each in exchanges if each.delay <= reload)
-    later = (each.delay - reload for each in exchanges if each.delay > reload)
-    return min(*((end - reload) / 2 for end in ends), *later, MOST_ROOM)
+    ends = (each.delay + each.plan.length for each in exchanges if each.delay <= at)
+    later = (each.delay - at for each in exchanges if each.delay > at)
+    return min(*((end - at) / 2 for end in ends), *later, MOST_ROOM)

@@ -57,6 +57,11 @@ class Target:
         """Whether it speaks TLS to its clients; looked up once, for the file may be edited while it runs."""
         return speaks_tls(self.config)
 
+    @cached_property
+    def two_models(self) -> bool:
+        """Whether it balances between two model servers; looked up once, as well."""
+        return config.has_two_models(self.config)
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -83,6 +88,12 @@ class Instance:
     def file(self) -> str:
         """Its configuration."""
         return f"{self.folder}/{self.target.config.name}"
+
+    @property
+    def doors(self) -> tuple[int, ...]:
+        """The ports of the model server that are its own; none where it asks another target."""
+        up = self.upstream
+        return () if self.target.behind is not None else tuple(port for port in (up.port, up.second) if port)
 
     @property
     def program(self) -> Program:
@@ -115,7 +126,7 @@ def check(targets: Sequence[Target]) -> None:
     Raises:
         BadInput: two targets have the same key, one is behind another that there is not, or there are more than ports.
     """
-    if len(targets) > len(PORTS):
+    if len(targets) + sum(target.two_models for target in targets) > len(PORTS):
         raise BadInput(f"There are {len(targets)} configurations; the lab has room for {len(PORTS)}.", "Run fewer.")
     keys: set[str] = set()
     for target in targets:
@@ -136,13 +147,15 @@ def pods(targets: Sequence[Target], model: str) -> tuple[Pod, ...]:
         targets: the configurations, as `check` finds them good.
         model: the model server's name in the containers' network.
     """
-    ports = dict(zip((target.key for target in targets), random.sample(PORTS, len(targets)), strict=True))
+    drawn = iter(random.sample(PORTS, len(targets) + sum(target.two_models for target in targets)))
+    ports = {target.key: next(drawn) for target in targets}
     ids = {target.key: target.proxy.id for target in targets}
     found: dict[Proxy, list[Instance]] = {}
     for target in targets:
         port, behind = ports[target.key], target.behind
         # Of the model server each has a port of its own, with the number of its own.
-        asked = config.Upstream(model, port) if behind is None else config.Upstream(ids[behind], ports[behind])
+        second = next(drawn) if target.two_models else 0
+        asked = config.Upstream(model, port, second) if behind is None else config.Upstream(ids[behind], ports[behind])
         found.setdefault(target.proxy, []).append(Instance(target, port, asked, f"{ROOT}/targets/{port}"))
     return tuple(Pod(proxy.id, proxy, tuple(instances)) for proxy, instances in found.items())
 

@@ -1,6 +1,6 @@
 """Configuration files as templates: where to listen and where the model server is.
 
-Only five names are replaced, in braces. Everything else that starts with a dollar belongs to the
+Only seven names are replaced, in braces. Everything else that starts with a dollar belongs to the
 proxy, whose own variables look much the same. Pure except for reading the file.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.errors import BadInput
 from lab.files import read_words
 
-_NAMES = re.compile(r"\$\{(PORT|MODEL|MODEL_HOST|MODEL_PORT|CERTIFICATE)\}")
+_NAMES = re.compile(r"\$\{(PORT|MODEL|MODEL_HOST|MODEL_PORT|MODEL_2|MODEL_2_PORT|CERTIFICATE)\}")
 
 _LOOPBACK = re.compile(r"\b127\.\d+\.\d+\.\d+|\blocalhost\b|(?<![0-9A-Fa-f:])::1(?![0-9A-Fa-f:])")
 
@@ -23,10 +23,17 @@ COMPANIONS_LIMIT = 16 * 2**20
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where the proxies find the model server, seen from inside the network of the containers."""
+    """Where a proxy finds the model server, seen from inside the network of the containers.
+
+    Args:
+        host: its name.
+        port: its port.
+        second: the port of a second one on that host; 0 where the configuration has none.
+    """
 
     host: str
     port: int
+    second: int = 0
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -46,6 +53,8 @@ def fill(template: str, port: int, model: Upstream, certificate: str = "") -> st
         "MODEL": str(model),
         "MODEL_HOST": model.host,
         "MODEL_PORT": str(model.port),
+        "MODEL_2": f"{model.host}:{model.second}",
+        "MODEL_2_PORT": str(model.second),
         "CERTIFICATE": certificate,
     }
     return _NAMES.sub(lambda match: values[match.group(1)], template)
@@ -68,6 +77,14 @@ def read_template(path: Path) -> str:
             "that the lab can choose the port.",
         )
     return text
+
+
+def has_two_models(path: Path) -> bool:
+    """Whether a configuration asks a second model server; False for one that cannot be read, as others will tell."""
+    try:
+        return "${MODEL_2" in path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def loopback_lines(path: Path) -> str:

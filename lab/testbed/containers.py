@@ -194,7 +194,7 @@ class Containers:
         return network
 
     def _new_model(self, network: Network, folder: Path) -> Container:
-        doors = ",".join(str(instance.port) for pod in self._pods for instance in pod.instances)
+        doors = ",".join(str(door) for pod in self._pods for instance in pod.instances for door in instance.doors)
         command = (*self._model_command, *(("--doors", doors) if doors else ()))
         settings = {**confinement(programs=4), "user": NOBODY}
         container = self._new_container(MODEL, MODEL, network, command, [MODEL_PORT], settings)

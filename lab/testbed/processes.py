@@ -136,7 +136,7 @@ class Processes:
         for attempt in range(1, TRIES + 1):
             instances = self._instances(targets)
             port = self._ports.take()
-            model = await self._start_model(port, [each.upstream.port for each in instances if not each.target.behind])
+            model = await self._start_model(port, [door for each in instances for door in each.doors])
             await readiness.await_answer((HOST, port), model.ended, _machine.patience(readiness.LIMIT))
             taken = not model.is_alive() and any(_CANNOT_LISTEN in line for line in model.tail(1))
             if not taken or attempt == TRIES:
@@ -223,7 +223,11 @@ class Processes:
             Instance(
                 target,
                 ports[target.key],
-                config.Upstream(HOST, ports[target.behind] if target.behind else self._ports.take()),
+                config.Upstream(
+                    HOST,
+                    ports[target.behind] if target.behind else self._ports.take(),
+                    self._ports.take() if target.two_models else 0,
+                ),
                 str(self._folder / f"{target.proxy.id}-{ports[target.key]}"),
             )
             for target in targets

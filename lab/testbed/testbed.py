@@ -119,8 +119,11 @@ class Testbed:
 
     def told_only(self, door: int) -> str | None:
         """The target whose configuration alone was told of that port of the model server; None if none was."""
-        asking_the_model = {each.upstream.port: key for key, each in self._instances.items() if not each.target.behind}
-        return asking_the_model.get(door)
+        return {own: key for key, each in self._instances.items() for own in each.doors}.get(door)
+
+    def model_port(self, key: str) -> int:
+        """The port at which a target alone asks the model server, the first of them."""
+        return self._instances[key].doors[0]
 
     def log(self, key: str, lines: int = 20) -> list[str]:
         """The last lines that a target's process wrote; none where it was never started."""

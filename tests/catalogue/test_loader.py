@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.catalogue import Scenario, discover, load_scenario
+from lab.catalogue.scenario import Restart
 from lab.errors import BadInput, ExitCode
 from lab.evidence import HttpVersion
 from lab.products import PRODUCTS
@@ -97,6 +98,13 @@ class TestGoodScenario:
         )
         waits = {each.name: each.after for each in scenario.cases[0].exchanges if each.family == "gap"}
         assert waits == {"gap-01": "", "gap-02": "gap-01", "gap-03": "gap-02"}
+
+    def test_a_fix_of_the_model_servers_takes_the_broken_configuration(self, tmp_path: Path) -> None:
+        """A model server that is started anew ends its answers first, and the proxy's file stays the same one."""
+        table = 'restart = { at = "1s", down = "2s" }\n' + TABLE + "[fixed]\ndrain = true\n"
+        broken, fixed = load(tmp_path / "silent", table, files=("nginx/broken.conf",)).cases
+        assert broken.config == fixed.config
+        assert (broken.restart, fixed.restart) == (Restart(1.0, 2.0, drain=False), Restart(1.0, 2.0, drain=True))
 
     @pytest.mark.parametrize("which", ["default", "recommended"])
     def test_a_variant_may_take_the_products_own_configuration(self, tmp_path: Path, which: str) -> None:

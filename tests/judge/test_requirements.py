@@ -55,6 +55,7 @@ MET: dict[str, list[dict[str, Build]]] = {
     "makes-partial-answers-visible": [{"partial": CUT, "complete": WHOLE}],
     "serves-others-meanwhile": [{"first": WHOLE, "next": WHOLE.but(on_its_way=0.6)}],
     "survives-a-reload": [{"stream": WHOLE}],
+    "survives-a-model-restart": [{"stream": WHOLE}],
     "reuses-connections": [{"one": WHOLE, "two": REUSED}, {"one": WHOLE, "two": WHOLE, "3": REUSED, "4": REUSED}],
     "waits-for-slow-readers": [{"slow": PAUSED.but(sent=(1, 2, LONG, 3, 4, 5)), "steady": WHOLE}],
 }
@@ -119,6 +120,7 @@ NOT_MET: dict[str, list[dict[str, Build]]] = {
         {"first": WHOLE, "next": CASES["i-proxy-page"][0].but(has_ledger=False)},
     ],
     "survives-a-reload": [{"stream": WHOLE, "other": CUT}],
+    "survives-a-model-restart": [{"one": WHOLE, "two": CUT}],
     "reuses-connections": [{"one": WHOLE, "two": WHOLE}, {"one": WHOLE, "two": WHOLE, "three": REUSED}],
     "waits-for-slow-readers": [{"slow": CUT.but(fault="", pause=Stall(START, START + 3)), "steady": WHOLE}],
 }
@@ -142,6 +144,7 @@ NOTHING_TO_SEE: dict[str, dict[str, Build]] = {
     "makes-partial-answers-visible": {},
     "serves-others-meanwhile": {},
     "survives-a-reload": {},
+    "survives-a-model-restart": {},
     "reuses-connections": {"one": WHOLE, "lost": REUSED.but(has_ledger=False)},
     "waits-for-slow-readers": {"short": PAUSED, "steady": WHOLE},
 }

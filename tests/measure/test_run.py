@@ -133,6 +133,7 @@ async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
         Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE,
         Requirement.SERVES_OTHERS_MEANWHILE,
         Requirement.SURVIVES_A_RELOAD,
+        Requirement.SURVIVES_A_MODEL_RESTART,
         Requirement.REUSES_CONNECTIONS,
         Requirement.WAITS_FOR_SLOW_READERS,
     )

@@ -11,8 +11,10 @@ import pytest
 from judge.builder import Build
 
 from lab.catalogue import Case
+from lab.catalogue.scenario import Restart
 from lab.measure.many import Starts
 from lab.plan import make_plan
+from lab.probe.side_channel import SideChannel
 from lab.scenarios.timetable import Timetable
 from lab.suite.exchange import Exchange
 from lab.testbed.testbed import Testbed
@@ -30,8 +32,23 @@ def case_of(reload: float | None = None, **delays: float) -> Case:
     return replace(case, exchanges=exchanges, reload=reload)
 
 
+class Channel:
+    """A side channel that notes what is started anew."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, float, bool]] = []
+
+    async def restart(self, door: int, down: float, *, drain: bool) -> None:
+        """Note it."""
+        self.told.append((door, down, drain))
+
+
 class Bed:
     """A testbed that takes its time to reload."""
+
+    def model_port(self, _: str) -> int:
+        """The first model server's."""
+        return 12345
 
     def __init__(self, takes: float = 0.0) -> None:
         self.takes, self.at = takes, 0.0
@@ -101,6 +118,18 @@ async def test_a_reload_may_take_its_time_while_all_are_under_way() -> None:
         async with timetable.turn(case.exchanges[0]):
             await timetable.reload(cast(Testbed, Bed(takes)))
         assert least <= timetable.late <= most, (takes, next_at)
+
+
+async def test_the_first_model_server_is_started_anew_when_it_is_time() -> None:
+    """Once, and as the variant says; a case that is not about that asks nothing of anybody."""
+    channel, case = Channel(), replace(case_of(first=0.0), restart=Restart(0.1, 2.5, drain=True))
+    for each, told in ((case, [(12345, 2.5, True)]), (replace(case, restart=None), [])):
+        channel.told.clear()
+        timetable, began = Timetable(each, Starts()), time.monotonic()
+        async with timetable.turn(each.exchanges[0]):
+            await timetable.restart(cast(Testbed, Bed()), cast(SideChannel, channel))
+        assert channel.told == told
+        assert not told or time.monotonic() - began >= 0.1
 
 
 async def test_one_begins_when_the_one_before_is_over() -> None:

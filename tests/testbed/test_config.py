@@ -11,10 +11,23 @@ from lab.testbed.config import Upstream
 MODEL = Upstream("model", 8000)
 
 
-def test_the_five_names_are_replaced() -> None:
-    """A configuration learns its port, the model server, whole or in two parts, and where its certificate is."""
-    text = "${PORT} ${MODEL} ${MODEL_HOST} ${MODEL_PORT} ${CERTIFICATE}"
-    assert config.fill(text, 8001, MODEL, "/own/lab.pem") == "8001 model:8000 model 8000 /own/lab.pem"
+def test_the_seven_names_are_replaced() -> None:
+    """A configuration learns its port, one model server or two, whole or in parts, and where its certificate is."""
+    text = "${PORT} ${MODEL} ${MODEL_HOST} ${MODEL_PORT} ${CERTIFICATE} ${MODEL_2} ${MODEL_2_PORT}"
+    filled = config.fill(text, 8001, Upstream("model", 8000, 8002), "/own/lab.pem")
+    assert filled == "8001 model:8000 model 8000 /own/lab.pem model:8002 8002"
+
+
+@pytest.mark.parametrize(("text", "two"), [("${MODEL_2}", True), ("${MODEL_2_PORT}", True), ("${MODEL}", False)])
+def test_a_configuration_may_ask_two_model_servers(tmp_path: Path, text: str, two: bool) -> None:
+    """It does where it names the second."""
+    (path := tmp_path / "nginx.conf").write_text(text)
+    assert config.has_two_models(path) is two
+
+
+def test_a_configuration_that_cannot_be_read_asks_no_second_one(tmp_path: Path) -> None:
+    """What is wrong with the file, whoever reads it tells."""
+    assert not config.has_two_models(tmp_path / "missing.conf")
 
 
 @pytest.mark.parametrize("own", ["$host", "${host}", "$PORT", "%[var(txn.x)]", "${PORTS}", "%{+Q}r"])

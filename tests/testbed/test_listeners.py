@@ -111,6 +111,7 @@ def test_each_post_asks_the_model_server_at_a_door_of_its_own_or_another_target(
     (pod,) = pods([*targets("inner"), *targets("outer", behind="inner")], "model")
     inner, outer = pod.instances
     assert inner.upstream == Upstream("model", inner.port)
+    assert (inner.doors, outer.doors) == ((inner.port,), ())
     assert outer.upstream == Upstream("nginx-1.26", inner.port)
     with pytest.raises(BadInput, match="'inner'"):
         check(targets("outer", behind="inner"))
@@ -121,3 +122,14 @@ def test_more_configurations_than_ports_are_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(_plan, "PORTS", range(10_000, 10_001))
     with pytest.raises(BadInput, match="room for 1"):
         check(targets("a", "b"))
+
+
+def test_who_balances_between_two_model_servers_has_two_doors(tmp_path: Path) -> None:
+    """The number of the second is nobody else's, so that its ledger tells whose it is as well."""
+    (file := tmp_path / "nginx.conf").write_text("${MODEL} ${MODEL_2}")
+    (pod,) = pods([Target("two", PROXIES["nginx-1.26"], file), *targets("one", "other")], "model")
+    two, one, other = pod.instances
+    first, second = two.doors
+    assert (first, second) == (two.port, two.upstream.second)
+    assert len({first, second, one.port, other.port}) == 4
+    assert (one.upstream.second, other.upstream.second) == (0, 0)
