@@ -243,6 +243,7 @@ class Evidence:
         refusals: what the model server was asked for and did not serve, by this request or by none, where it never
             had this one to answer.
         late: seconds after its time at which it began, or at which what it was to meet happened.
+        queued: seconds for which its client had no connection for it, before it began.
     """
 
     wire_format: str
@@ -254,6 +255,7 @@ class Evidence:
     path: str = ""
     refusals: tuple[Refusal, ...] = ()
     late: float = 0.0
+    queued: float = 0.0
 
     @property
     def refused(self) -> Refusal | None:

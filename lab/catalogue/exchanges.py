@@ -54,6 +54,7 @@ class Exchanges:
             body_bytes=table.body_bytes,
             leave_after=table.leave_after,
             pause=table.pause,
+            connections=table.connections,
             delay=table.delay,
             http=table.http,
         )

@@ -47,6 +47,7 @@ class ExchangeTable(Closed):
     the request is made at least, `leave_after` when its client leaves, `pause` for how long that reads nothing once the
     body has begun, and `http` the version, "2" for configurations with a certificate only. It begins `delay` after the
     case, and each of several `every` after the one before, or, with `in_turn`, when the one before is over.
+    `connections` is how many one client opens for all of them over HTTP/1.1, as a browser does.
     """
 
     plan: Fields = {}
@@ -65,6 +66,7 @@ class ExchangeTable(Closed):
     delay: Duration = 0.0
     every: Duration = 0.0
     in_turn: bool = False
+    connections: Annotated[int, Field(ge=1)] | None = None
     lengths: Lengths | None = None
 
 

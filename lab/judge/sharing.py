@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.judge.doubt import TOLD
 from lab.judge.exchanged import Exchanged, Exchanges
 from lab.judge.rules import Checked, Reports, each_of, tell_of
 from lab.vocabulary import Ending
@@ -24,18 +25,23 @@ def served_at_once(exchanges: Exchanges, _: Reports) -> Checked:
 
 
 def _waited(each: Exchanged) -> float | None:
-    """Seconds from a request to its coming to the model, without those in which either end slept; None if never."""
+    """Seconds from a request to its coming to the model, without those in which either end slept; None if never.
+
+    Those for which its client had no connection for it are among them.
+    """
     evidence = each.evidence
     if evidence.ledger is None:
         return None
     began, came = evidence.trace.started, evidence.ledger.started
-    return max(0.0, came - began - evidence.stalled(began, came))
+    return evidence.queued + max(0.0, came - began - evidence.stalled(began, came))
 
 
 def _tell_wait(each: Exchanged) -> str:
     waited = _waited(each)
     on_its_way = "never came to the model" if waited is None else f"came to the model after {waited:.2f} s"
-    return f"{on_its_way}; {tell_of(each)}"
+    queued = each.evidence.queued
+    without = f", for {queued:.2f} of which its client had no connection free" if queued >= TOLD else ""
+    return f"{on_its_way}{without}; {tell_of(each)}"
 
 
 def connections_shared(exchanges: Exchanges, _: Reports) -> Checked:

@@ -23,6 +23,7 @@ from lab.errors import LabError, SetUpFault, Unavailable
 from lab.evidence import Evidence
 from lab.files import read_words
 from lab.judge import Exchanged
+from lab.measure.browser import Browsers
 from lab.measure.exchanges import Address, make
 from lab.measure.many import Starts, together
 from lab.probe.side_channel import SideChannel
@@ -92,11 +93,12 @@ def judged(performance: Performance) -> CaseResult:
 
 async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts: Starts) -> tuple[Evidence, ...]:
     address = Address(testbed.url(case.id), testbed.model_url, tls=testbed.tls(case.id))
-    timetable = Timetable(case, starts)
+    timetable, browsers = Timetable(case, starts), Browsers(address)
 
     async def one(each: Exchange) -> Evidence:
-        async with timetable.turn(each):
-            return await make(each, address, channel, f"{mark_of(case.id)}-{uuid.uuid4().hex}")
+        async with timetable.turn(each), browsers.connection(each) as queued:
+            made = await make(each, address, channel, f"{mark_of(case.id)}-{uuid.uuid4().hex}")
+            return replace(made, queued=queued)
 
     meanwhile = (timetable.reload(testbed), timetable.restart(testbed, channel))
     works: list[Coroutine[Any, Any, Evidence | None]] = [*meanwhile, *map(one, case.exchanges)]

@@ -66,6 +66,7 @@ class Exchange:
         http: the version.
         pace: bytes a second that are read; None for no limit.
         leave_after: seconds after which the client leaves; None to stay.
+        connections: how many its client opens over HTTP/1.1 for all exchanges of the family; None for one each.
         pause: seconds in which the client reads nothing, once the body has begun; None to read on.
         delay: seconds after the others at which it begins.
         after: the exchange that must be over before it begins; empty if it waits for none.
@@ -89,6 +90,7 @@ class Exchange:
     pace: float | None = None
     leave_after: float | None = None
     pause: float | None = None
+    connections: int | None = None
     delay: float = 0.0
     after: str = ""
     watched: Watched | None = None

@@ -99,6 +99,19 @@ class TestGoodScenario:
         waits = {each.name: each.after for each in scenario.cases[0].exchanges if each.family == "gap"}
         assert waits == {"gap-01": "", "gap-02": "gap-01", "gap-03": "gap-02"}
 
+    def test_several_may_share_the_connections_of_one_client(self, tmp_path: Path) -> None:
+        """All that bear the exchange's name."""
+        table = TABLE.replace("[exchanges.gap]", "[exchanges.gap]\ntimes = 3\nconnections = 2")
+        shared = [each for each in load(tmp_path / "silent", table).cases[0].exchanges if each.family == "gap"]
+        assert [each.connections for each in shared] == [2, 2, 2]
+
+    def test_a_client_may_stop_reading_for_a_while(self, tmp_path: Path) -> None:
+        """For some time, and not for none."""
+        table = TABLE.replace("[exchanges.gap]", '[exchanges.gap]\npause = "2s"')
+        assert load(tmp_path / "silent", table).cases[0].exchanges[0].pause == 2.0
+        with pytest.raises(BadInput, match="pause"):
+            load(tmp_path / "never", table.replace('"2s"', '"0s"'))
+
     def test_a_fix_of_the_model_servers_takes_the_broken_configuration(self, tmp_path: Path) -> None:
         """A model server that is started anew ends its answers first, and the proxy's file stays the same one."""
         table = 'restart = { at = "1s", down = "2s" }\n' + TABLE + "[fixed]\ndrain = true\n"

@@ -60,6 +60,8 @@ class Build:
     """When they came."""
     reused: bool = False
     """Whether its connection to the model server had carried a request before."""
+    queued: float = 0.0
+    """Seconds for which its client had no connection for it."""
     on_its_way: float = 0.0
     """Seconds that the request took to the model server."""
     plan: dict[str, object] = field(default_factory=dict)
@@ -108,7 +110,8 @@ class Build:
             pause=self.pause,
         )
         plan = self.the_plan if self.has_plan else None
-        return Evidence(self.wire_format, self.stream, trace, plan, self._ledger(ended) if self.has_ledger else None)
+        ledger = self._ledger(ended) if self.has_ledger else None
+        return Evidence(self.wire_format, self.stream, trace, plan, ledger, queued=self.queued)
 
     def _headers_at(self, first: float) -> float:
         return first if self.headers_at is None else self.headers_at

@@ -80,7 +80,7 @@ async def test_one_before_its_first_byte_dies_at_the_start(two: tuple[ModelServe
     waiting = await connect(address)
     waiting.send(request("ttft=9s&tokens=1", name="waiting"))
     async with asyncio.timeout(10):
-        while not server.answering:
+        while not server.answering:  # noqa: ASYNC110  # there is no event to await
             await asyncio.sleep(0.01)
     await restart(server, address, "down=0s")
     await waiting.until_end()
