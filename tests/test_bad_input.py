@@ -159,7 +159,7 @@ def test_a_file_that_is_none_is_one_message(tmp_path: Path, capsys: pytest.Captu
     assert "pipe: not a regular file" in refused(capsys, folder, "verify", "nginx", pipe)
     assert "there is no nginx.conf in that folder" in refused(capsys, folder, "verify", "nginx", folder)
     assert "there is no such file" in refused(capsys, folder, "verify", "nginx", folder / "nobody.conf")
-    assert "not read as they are yet" in refused(capsys, folder, "verify", "apache", folder / "chat.conf")
+    assert "not read as they are yet" in refused(capsys, folder, "verify", "gunicorn", folder / "chat.conf")
 
 
 def test_files_that_multiply_are_not_read_for_ever(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,6 +168,10 @@ def test_files_that_multiply_are_not_read_for_ever(tmp_path: Path, capsys: pytes
         (tmp_path / f"{number}.conf").write_text(2 * f"include {number + 1}.conf;\n")
     (tmp_path / "20.conf").write_text(SERVER)
     message = refused(capsys, tmp_path, "check", "nginx", tmp_path / "0.conf")
+    assert "more than 2,000 files are included" in message
+    for number in range(15):
+        (tmp_path / f"{number}.conf").write_text(2 * f"Include {number + 1}.conf\n")
+    message = refused(capsys, tmp_path, "verify", "apache", tmp_path / "0.conf")
     assert "more than 2,000 files are included" in message
 
 

@@ -24,7 +24,7 @@ SOME = "4s; for lab check 60s"
 Product = Annotated[
     str,
     typer.Argument(
-        metavar="PRODUCT", help="nginx, haproxy, envoy or caddy as they are; others with ${PORT} and ${MODEL}."
+        metavar="PRODUCT", help="nginx, haproxy, envoy, caddy or apache as they are; others with ${PORT} and ${MODEL}."
     ),
 ]
 Checked = Annotated[

@@ -41,6 +41,7 @@ def show(subject: UserFile, each: Verified, out: Console) -> None:
     print_line(out, here(f"{_place(each.entrance)}, {subject.proxy.id}, asked at {_asked(each.entrance)}"), "bold")
     _show_failed(each, out)
     _show_alike(each.untold, out)
+    _show_unmeetable(each, out)
     met = [f"{one.requirement}{f' up to {one.up_to:g} s' if one.up_to else ''}" for one in _met(each)]
     if met:
         print_line(out, f"  {IN_WORDS[State.MET]}: {', '.join(met)}", "green")
@@ -68,6 +69,15 @@ def _show_failed(each: Verified, out: Console) -> None:
         else:
             print_line(out, f"      no setting alone mends it, of {len(each.tried)} that were tried")
         before = causes
+
+
+def _show_unmeetable(each: Verified, out: Console) -> None:
+    """What no file of the product meets: told, and not counted."""
+    for one in each.unmeetable:
+        words = (
+            f"{one.requirement}: {brief(one.evidence)} (met by no file of this product: {each.known[one.requirement]})"
+        )
+        print_line(out, f"  {IN_WORDS[one.state]}: {words}", "yellow")
 
 
 _STYLES = {State.NOT_MET: "bold red", State.INCONCLUSIVE: "yellow"}
@@ -130,6 +140,7 @@ def show_fix(each: Verified, out: Console) -> None:
         else:
             print_line(out, f"  Tried, each alone and all together: {' '.join(each.tried)}")
             print_line(out, "  Outside of this file: heartbeats of the model server, or chunked replies, may help.")
+    _show_unmeetable(each, out)
 
 
 def show_difference(path: Path, before: str, after: str, out: Console) -> None:

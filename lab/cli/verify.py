@@ -22,7 +22,7 @@ from lab.testbed.supply import RunnerWish, Supply
 from lab.verify.changes import replace_file, together
 from lab.verify.formats import measured
 from lab.verify.migrate import ChangeKind, migrate
-from lab.verify.rounds import UserFile
+from lab.verify.rounds import UserFile, known_of
 from lab.verify.search import Verified, verify
 from lab.verify.template import template
 
@@ -155,7 +155,10 @@ def user_files(options: VerifyOptions, say: Say) -> tuple[Supply, list[UserFile]
     wanted = [f"{options.product}-{options.version}"] if options.version else [options.product]
     supply, proxies = supplied(options.runner, wanted, _proxies, say)
     # Each is read by itself: what a version does not know is left out for it alone.
-    return supply, [UserFile(options.file, each, read(options.file, options.wish), options.headers) for each in proxies]
+    return supply, [
+        UserFile(options.file, each, read(options.file, options.wish), options.headers, known_of(product))
+        for each in proxies
+    ]
 
 
 def _proxies(supply: Supply, names: Sequence[str]) -> tuple[Proxy, ...]:

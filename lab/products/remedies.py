@@ -62,15 +62,19 @@ def settings_of(product: Product, longest: float) -> tuple[str, ...]:
         folder = shipped(product.snippets.folder) if product.snippets else product.folder
         begins = tuple(dict.fromkeys(word for words in product.remedy.begins.values() for word in words))
         tested = tested_lines(folder / product.remedy.file, begins)
-    enough = f"{max(_TESTED_TIMEOUT, ceil(1.2 * longest))}s"
-    return tuple(_TESTED.sub(enough, line) for line in (*tested, *product.levers))
+    enough = str(max(_TESTED_TIMEOUT, ceil(1.2 * longest)))
+
+    def lasting(found: re.Match[str]) -> str:
+        return enough if found[0] == str(_TESTED_TIMEOUT) else f"{enough}s"
+
+    return tuple(_TESTED.sub(lasting, line) for line in (*tested, *product.levers))
 
 
 _TESTED_TIMEOUT = 600
 """Seconds, in the tested lines."""
 
-_TESTED = re.compile(r"\b(?:600s|10m)\b")
-"""The same, as products' languages have it."""
+_TESTED = re.compile(r"\b(?:600s?|10m)\b")
+"""The same, as products' languages have it: Apache's has no unit."""
 
 
 @cache

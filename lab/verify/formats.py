@@ -38,6 +38,7 @@ class Entry:
         causes: each setting that alone mends it.
         up_to: the wait in seconds up to which it is met; None where it is about no wait.
         scenario: which shows it; empty where the file itself was run.
+        known: why no file of the product meets it; empty where one may.
     """
 
     entrance: Entrance
@@ -47,11 +48,12 @@ class Entry:
     causes: tuple[Mending, ...] = ()
     up_to: float | None = None
     scenario: str = ""
+    known: str = ""
 
     @property
     def broken(self) -> bool:
         """Whether somebody has to look at it."""
-        return self.state in (State.NOT_MET, State.INCONCLUSIVE)
+        return self.state in (State.NOT_MET, State.INCONCLUSIVE) and not self.known
 
     @property
     def spot(self) -> Spot | None:
@@ -75,7 +77,13 @@ class Entry:
         default = " has the default" if self.causes and self.spot is None else ""
         mended = f" Met with {' or '.join(f'`{each}`' for each in self.fixes)}." if self.causes else ""
         shown = f" (lab show {self.scenario})" if self.scenario else ""
-        return f"{stands}{default}: {IN_WORDS[self.state]}: {self.why}.{mended}{shown}"
+        known = f" {self.known_words}." if self.known else ""
+        return f"{stands}{default}: {IN_WORDS[self.state]}: {self.why}.{mended}{known}{shown}"
+
+    @property
+    def known_words(self) -> str:
+        """That it is not met, and would not be by another file."""
+        return f"Met by no file of this product: {self.known}"
 
 
 def read(remarks: Iterable[Remark]) -> list[Entry]:
@@ -96,7 +104,15 @@ def read(remarks: Iterable[Remark]) -> list[Entry]:
 def measured(found: Iterable[Verified]) -> list[Entry]:
     """What `lab verify` saw of it, what is met too."""
     return [
-        Entry(each.entrance, one.requirement, one.state, one.evidence, each.causes.get(one.requirement, ()), one.up_to)
+        Entry(
+            each.entrance,
+            one.requirement,
+            one.state,
+            one.evidence,
+            each.causes.get(one.requirement, ()),
+            one.up_to,
+            known=each.known.get(one.requirement, "") if one.state is State.NOT_MET else "",
+        )
         for each in found
         for one in each.observations.values()
     ]
@@ -160,6 +176,7 @@ def as_json(entries: Sequence[Entry], root: Path) -> str:
                 "why": each.why,
                 "fixes": each.fixes,
                 "scenario": each.scenario or None,
+                "known": each.known or None,
             }
             for each in entries
         ]
@@ -182,7 +199,9 @@ def junit(entries: Sequence[Entry], root: Path) -> str:
         if each.entrance not in suites:
             suites[each.entrance] = SubElement(top, "testsuite", name=name)
         case = SubElement(suites[each.entrance], "testcase", name=each.requirement.value, classname=name)
-        if each.state in _MARKS:
+        if each.known:
+            SubElement(case, "skipped", type=each.state.value, message=each.message)
+        elif each.state in _MARKS:
             where = f"{_relative(each.place.file, root)}:{each.place.line}: "
             SubElement(case, _MARKS[each.state], type=each.state.value, message=f"{where}{each.message}")
         elif each.up_to is not None:
@@ -211,6 +230,11 @@ def summary(entries: Sequence[Entry], root: Path) -> str:
             up_to = f" up to {each.up_to:g} s" if each.up_to else ""
             met.setdefault(each.entrance.name, []).append(f"{each.requirement}{up_to}")
     lines += ["", *(f"- {_cell(name)}: met: {', '.join(them)}" for name, them in met.items())]
+    lines += [
+        f"- {_cell(each.entrance.name)}: {each.requirement}: {_cell(each.known_words)}"
+        for each in entries
+        if each.known
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.catalogue.loader import read_table
+from lab.catalogue.schema import ExpectedTable
 from lab.errors import SetUpFault
 from lab.judge import Observation, Observations
 from lab.measure import measure
 from lab.measure.exchanges import Address
 from lab.probe.side_channel import SideChannel
-from lab.products import Proxy
+from lab.products import Product, Proxy
 from lab.products.adapted import Adapter, Entrance, Spot
+from lab.shipped import shipped
 from lab.suite.exchange import Exchange
 from lab.testbed.engine import Say
 from lab.testbed.supply import Supply, started
 from lab.testbed.testbed import Target, Testbed
-from lab.vocabulary import State
+from lab.vocabulary import Requirement, State
 from lab.wire import format_for_url
 from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
 
@@ -55,12 +58,14 @@ class UserFile:
         proxy: what runs it.
         adapter: the file, read.
         headers: that every request has.
+        known: what no configuration of the product meets, each with the reason.
     """
 
     path: Path
     proxy: Proxy
     adapter: Adapter
     headers: tuple[tuple[str, str], ...] = ()
+    known: Mapping[Requirement, str] = field(default_factory=dict)
 
 
 async def observe_copies(
@@ -138,10 +143,23 @@ def _address(file: UserFile, copy: Copy, path: Path, testbed: Testbed) -> Addres
     )
 
 
-def failing(observations: Observations) -> list[Observation]:
-    """Those that are not met, and those that the path itself keeps from being told: it let too little through."""
+def known_of(product: Product) -> Mapping[Requirement, str]:
+    """What no configuration of a product meets, with the reason, as the scenario `recommended` holds it to."""
+    expected = shipped("scenarios") / "recommended" / product.name / "expected.toml"
+    broken = read_table(expected, ExpectedTable).broken if expected.exists() else None
+    return broken.unmet if broken is not None else {}
+
+
+def failing(observations: Observations, known: Collection[Requirement] = ()) -> list[Observation]:
+    """Those that are not met, and those that the path itself keeps from being told: it let too little through.
+
+    Args:
+        observations: all.
+        known: what no file of the product meets, and no file is to blame for.
+    """
     return [
         each
         for each in observations.values()
-        if each.state is State.NOT_MET or (each.state is State.INCONCLUSIVE and not each.doubt)
+        if (each.state is State.NOT_MET and each.requirement not in known)
+        or (each.state is State.INCONCLUSIVE and not each.doubt)
     ]

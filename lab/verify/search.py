@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lab.evidence import HttpVersion
 from lab.judge import Observation, Observations
@@ -29,6 +29,7 @@ class Verified:
         after: what was observed with them; empty where there are none.
         tried: the settings that were tried.
         replaced: what the copy has otherwise than the file.
+        known: what no configuration of the product meets, each with the reason.
     """
 
     entrance: Entrance
@@ -38,11 +39,21 @@ class Verified:
     after: Observations
     tried: tuple[str, ...]
     replaced: tuple[Replacement, ...]
+    known: Mapping[Requirement, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> list[Observation]:
-        """What is not met, or not to be told for the path's own sake."""
-        return failing(self.observations)
+        """What is not met and could be, or is not to be told for the path's own sake."""
+        return failing(self.observations, self.known)
+
+    @property
+    def unmeetable(self) -> list[Observation]:
+        """What is not met, as it would not be by any other file of the product."""
+        return [
+            each
+            for each in self.observations.values()
+            if each.state is State.NOT_MET and each.requirement in self.known
+        ]
 
     @property
     def untold(self) -> list[Observation]:
@@ -52,7 +63,11 @@ class Verified:
     @property
     def whole(self) -> bool:
         """Whether the fix was seen to mend all that failed, and to break nothing."""
-        return bool(self.fix) and not failing(self.after) and all(_mends(self.after, each) for each in self.causes)
+        return (
+            bool(self.fix)
+            and not failing(self.after, self.known)
+            and all(_mends(self.after, each) for each in self.causes)
+        )
 
 
 def exchanges_for(
@@ -89,7 +104,10 @@ async def verify(file: UserFile, waits: Waits, supply: Supply, say: Say, *, mend
     first = await observe_copies(file, {copy: exchanges_for(waits, copy.entrance) for copy in plain}, supply, say)
     # Where nothing is met, nothing came through, and no setting is to blame.
     through = [copy for copy in plain if any(each.met for each in first[copy].values())]
-    failed = {copy: {each.requirement for each in failing(first[copy])} if copy in through else set() for copy in plain}
+    failed = {
+        copy: {each.requirement for each in failing(first[copy], file.known)} if copy in through else set()
+        for copy in plain
+    }
     settings = tuple(_worth_a_try(file, waits))
     single = {
         Copy(copy.entrance, (line,)): exchanges_for(waits, copy.entrance, failed[copy])
@@ -111,6 +129,7 @@ async def verify(file: UserFile, waits: Waits, supply: Supply, say: Say, *, mend
             after.get(copy, {}),
             settings if failed[copy] else (),
             tuple(file.adapter.replacements(copy.entrance)),
+            file.known,
         )
         for copy in plain
     ]
@@ -206,11 +225,11 @@ async def _proven(
     proven, after = {}, {}
     for copy, fix in fixes.items():
         whole = observed.get(Copy(copy.entrance, fix), {})
-        unmet = {each.requirement for each in failing(whole)}
+        unmet = {each.requirement for each in failing(whole, file.known)}
         needed = tuple(
             line
             for line in fix
-            if {each.requirement for each in failing(observed.get(_without(copy, fix, line), {}))} - unmet
+            if {each.requirement for each in failing(observed.get(_without(copy, fix, line), {}), file.known)} - unmet
         )
         proven[copy], after[copy] = needed, whole
     again = {copy: fix for copy, fix in proven.items() if fix != fixes[copy]}
@@ -220,7 +239,7 @@ async def _proven(
         last = await observe_copies(file, rest, supply, say) if rest else {}
         for copy, fix in again.items():
             observed_now = last.get(Copy(copy.entrance, fix), {})
-            if fix and not failing(observed_now):
+            if fix and not failing(observed_now, file.known):
                 after[copy] = observed_now
             else:
                 proven[copy] = fixes[copy]
@@ -254,7 +273,7 @@ async def _completed(
     say: Say,
 ) -> dict[Copy, tuple[str, ...]]:
     """The fixes that uncover what they do not mend, with what mends it: a longer timeout ends nothing for nobody."""
-    unmet = {copy: {each.requirement for each in failing(after.get(copy, {}))} for copy in fixes}
+    unmet = {copy: {each.requirement for each in failing(after.get(copy, {}), file.known)} for copy in fixes}
     wanted = {
         Copy(copy.entrance, (*fix, line)): exchanges_for(waits, copy.entrance, unmet[copy])
         for copy, fix in fixes.items()

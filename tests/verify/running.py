@@ -10,7 +10,7 @@ from lab.products import PROXIES, Product
 from lab.products.adapted import EntranceWish
 from lab.suite.settle import Waits
 from lab.testbed.supply import RunnerWish, choose
-from lab.verify.rounds import UserFile
+from lab.verify.rounds import UserFile, known_of
 from lab.verify.search import Verified, verify
 from lab.vocabulary import RunnerName
 
@@ -40,7 +40,7 @@ async def verified(
 
     async def one(file: Path, path: str) -> list[tuple[Path, Verified]]:
         assert product.adapt is not None
-        subject = UserFile(file, proxy, product.adapt(file, EntranceWish(path=path)))
+        subject = UserFile(file, proxy, product.adapt(file, EntranceWish(path=path)), known=known_of(product))
         async with free:
             found = await verify(subject, waits or Waits(), supply, lambda _: None, mend=mend)
         return [(file, each) for each in found]

@@ -116,6 +116,23 @@ def test_the_summary_is_a_table_that_no_word_can_break() -> None:
     assert summary([], ROOT).splitlines()[0] == "### Token streams: as required"
 
 
+def test_what_no_file_of_a_product_meets_is_told_and_no_result() -> None:
+    """Nobody can mend it in the file: no annotation, a case that is skipped, and its own line in the summary."""
+    known = [
+        Entry(ENTRANCE, Requirement.STOPS_WHEN_THE_CLIENT_LEAVES, State.NOT_MET, "went on", known="it never looks")
+    ]
+    assert json.loads(sarif(known, ROOT))["runs"][0]["results"] == []
+    assert github(known, ROOT) == ""
+    root = ElementTree.fromstring(junit(known, ROOT))  # noqa: S314 - our own document
+    assert (root.get("failures"), root.get("skipped")) == ("0", "1")
+    (entry,) = json.loads(as_json(known, ROOT))
+    assert (entry["state"], entry["known"]) == ("not-met", "it never looks")
+    lines = summary(known, ROOT).splitlines()
+    assert lines[0] == "### Token streams: as required"
+    wanted = "stops-when-the-client-leaves: Met by no file of this product: it never looks"
+    assert f"- location /: {wanted}" in lines
+
+
 @pytest.fixture(name="file")
 def _file(tmp_path: Path) -> Path:
     path = tmp_path / "nginx.conf"

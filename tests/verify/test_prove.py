@@ -228,7 +228,7 @@ def test_no_line_is_added_to_a_file_that_is_run_as_it_stands(
     """One message, before anything is started."""
     path = tmp_path / "httpd.conf"
     path.write_text("port: ${PORT}\n")
-    assert main(["prove", "apache", str(path), "--add", "x: y"]) == ExitCode.BAD_INPUT
+    assert main(["prove", "gunicorn", str(path), "--add", "x: y"]) == ExitCode.BAD_INPUT
     assert "no line can be added" in capsys.readouterr().err
 
 

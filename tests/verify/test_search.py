@@ -10,11 +10,11 @@ from typing import Any, cast
 import pytest
 
 from lab.judge import Observation
-from lab.products import PROXIES
+from lab.products import PRODUCTS, PROXIES
 from lab.products.adapted import Entrance, Mending, Spot
 from lab.suite.settle import EVERY_ONE_SETTLES, Waits
 from lab.verify import search
-from lab.verify.rounds import Copy, UserFile
+from lab.verify.rounds import Copy, UserFile, known_of
 from lab.verify.search import Verified, exchanges_for, verify
 from lab.vocabulary import Requirement, State
 
@@ -53,6 +53,7 @@ async def verified(
     monkeypatch: pytest.MonkeyPatch,
     product: Mapping[Requirement, Met],
     unmet: Mapping[Requirement, Observation] | None = None,
+    known: Mapping[Requirement, str] | None = None,
 ) -> Verified:
     """What is found of that file, where its product meets each requirement under these conditions."""
     # Something always comes through.
@@ -73,7 +74,7 @@ async def verified(
 
     monkeypatch.setattr(search, "observe_copies", observe)
     monkeypatch.setattr(search, "settings_of", lambda *_: (ONE, TWO, THREE, FOUR))
-    subject = UserFile(Path("nginx.conf"), PROXIES["nginx-1.30"], cast(Any, File()))
+    subject = UserFile(Path("nginx.conf"), PROXIES["nginx-1.30"], cast(Any, File()), known=known or {})
     (found,) = await verify(subject, Waits(), cast(Any, None), lambda _: None, mend=True)
     return found
 
@@ -145,6 +146,24 @@ async def test_where_nothing_mends_there_is_no_fix(monkeypatch: pytest.MonkeyPat
     found = await verified(monkeypatch, {DELIVERY: lambda _: False})
     assert not found.whole
     assert found.tried == (ONE, TWO, THREE)
+
+
+async def test_what_no_file_of_the_product_meets_is_no_failure_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told apart, nothing is tried for it, and a fix is whole without it."""
+    never: Mapping[Requirement, Met] = {CUT: lambda _: False}
+    found = await verified(monkeypatch, never, known={CUT: "it never does"})
+    assert (found.failed, found.tried, [each.requirement for each in found.unmeetable]) == ([], (), [CUT])
+    found = await verified(monkeypatch, {**never, SILENCE: lambda settings: ONE in settings}, known={CUT: "never"})
+    assert (found.fix, found.whole) == ((ONE,), True)
+    assert set(found.causes) == {SILENCE}
+    # Where this one meets it, there is nothing to tell.
+    assert (await verified(monkeypatch, {CUT: lambda _: True}, known={CUT: "never"})).unmeetable == []
+
+
+def test_what_no_file_meets_is_what_the_scenario_holds_the_product_to() -> None:
+    """The same table by which `lab run` takes it for known."""
+    assert set(known_of(PRODUCTS["apache"])) == {Requirement.STOPS_WHEN_THE_CLIENT_LEAVES}
+    assert [name for name, each in PRODUCTS.items() if known_of(each)] == ["apache"]
 
 
 async def test_what_the_path_keeps_from_being_told_is_mended_too(monkeypatch: pytest.MonkeyPatch) -> None:

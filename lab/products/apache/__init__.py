@@ -13,13 +13,18 @@ from __future__ import annotations
 import re
 
 from lab.products._product import VERSION, Complaint, DebianPackage, Product, Remedy, Signs, Version, header
+from lab.products.apache.adapt import adapt
+from lab.products.apache.settings import LEVERS
 from lab.vocabulary import Trouble
 
 _LOOKUP = '"$(command -v apache2 || command -v httpd)"'
 
 
 def _at_home(text: str, _: str) -> str:
-    return re.sub(r"(?m)^(\s*Listen\s+)\$\{PORT\}", r"\g<1>127.0.0.1:${PORT}", text)
+    # A tier of its own has an address of its own: see `lab.products.apache.replaced`.
+    tiers = sorted(set(re.findall(r"<VirtualHost (127\.0\.0\.\d+):\$\{PORT\}>", text)))
+    listens = "".join(f"\nListen {each}:${{PORT}}" for each in tiers)
+    return re.sub(r"(?m)^(\s*Listen\s+)\$\{PORT\}", rf"\g<1>127.0.0.1:${{PORT}}{listens}", text)
 
 
 def _serve(path: str) -> list[str]:
@@ -40,8 +45,8 @@ _REFUSALS = (
     ),
     Complaint(
         re.compile("Invalid command|No MPM loaded"),
-        "The lab runs a whole configuration, not a part that another file includes: load modules with `LoadModule`, "
-        "as scenarios/recommended/apache/broken.conf does.",
+        "It loads modules, and not the one that has this: load it with `LoadModule`, as "
+        "scenarios/recommended/apache/broken.conf does; `lab verify` does so for a file that loads none.",
     ),
 )
 """Words of Apache httpd 2.4; of a faulty line it names file and number itself."""
@@ -76,6 +81,8 @@ PRODUCT = Product(
             "their `AddOutputFilterByType`.",
         ),
     ),
+    adapt=adapt,
+    levers=LEVERS,
     # For `User` and `Group`, which distributions write into its configuration.
     capabilities=("SETGID", "SETUID"),
     # All workers of Debian's configuration, and what each of its processes has beside them.
