@@ -45,22 +45,30 @@ class Target:
             TLS to its clients. The other files of its folder are copied beside it; those in sub-folders are not.
         behind: the key of the target that `${MODEL}` means; None for the model server. One that speaks TLS is to be
             asked with https.
+        over_tls: whether it speaks TLS where it is asked; None where its certificate tells. A file may have one for
+            another of its listeners.
     """
 
     key: str
     proxy: Proxy
     config: Path
     behind: str | None = None
+    over_tls: bool | None = None
 
     @cached_property
-    def secure(self) -> bool:
-        """Whether it speaks TLS to its clients; looked up once, for the file may be edited while it runs."""
+    def has_certificate(self) -> bool:
+        """Whether it wants one; looked up once, for the file may be edited while it runs."""
         return speaks_tls(self.config)
 
     @cached_property
     def two_models(self) -> bool:
         """Whether it balances between two model servers; looked up once, as well."""
         return config.has_two_models(self.config)
+
+    @property
+    def secure(self) -> bool:
+        """Whether it speaks TLS to its clients."""
+        return self.has_certificate if self.over_tls is None else self.over_tls
 
 
 @dataclass(frozen=True)
@@ -179,7 +187,7 @@ def lay_out(to: Path, pod: Pod) -> None:
         (folder / instance.target.config.name).write_text(text, encoding="utf-8")
         for file in config.companions(instance.target.config):
             shutil.copyfile(file, folder / file.name)
-        if instance.target.secure:
+        if instance.target.has_certificate:
             (folder / FILE).write_bytes(certificate().pem)
     (to / "start.sh").write_text(script([instance.program for instance in pod.instances], pod.proxy.product.prepare))
     _readable(to)

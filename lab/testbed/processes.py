@@ -256,7 +256,7 @@ class Processes:
             for inside, path in here.moved.items():
                 data = data.replace(inside.encode(), path.encode())
             _write(folder / file.name, data)
-        if target.secure:
+        if target.has_certificate:
             _write(folder / certificate.FILE, certificate.certificate().pem)
 
     async def _start_model(self, port: int, doors: Sequence[int]) -> Process:

@@ -85,7 +85,9 @@ async def observe_copies(
             for copy, path in files.items():
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(file.adapter.copy(copy.entrance, copy.settings, copy.without), encoding="utf-8")
-            targets = [Target(str(path), file.proxy, path) for path in files.values()]
+            targets = [
+                Target(str(path), file.proxy, path, over_tls=copy.entrance.secure) for copy, path in files.items()
+            ]
             async with started(targets, supply, say) as (testbed, _used):
                 refused = _refusals(testbed, files)
                 if not any(file.adapter.leave_out(str(fault)) for fault in refused.values()):

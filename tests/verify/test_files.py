@@ -38,6 +38,7 @@ FINE = (
     "regexes.conf",
     "resolver.conf",
     "cors.conf",
+    "plain-beside-tls.conf",
 )
 
 BROKEN: dict[tuple[str, str], dict[Requirement, str]] = {
