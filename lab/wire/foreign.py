@@ -11,7 +11,12 @@ from typing import Any
 
 from .events import PROGRESS, ErrorEvent, Event, Foreign, Heartbeat, Unreadable
 from .format import BROKEN, compact, shortened
-from .guess import BEAT_NAMES, find_text
+from .guess import BEAT_NAMES, find_text, read_object
+
+_NOTHING = (b"", b"null", b"[]", b'""')
+"""Data that hide no text."""
+
+_ASSISTANTS = "thread.message.delta"
 
 _SOMEBODYS_OWN = "no format that is known"
 
@@ -29,9 +34,23 @@ def checked(document: object, events: list[Event]) -> list[Event]:
     return [_foreign(document)] if not found_any and find_text(document) else events
 
 
+def read_plain(document: dict[str, Any], name: str = "") -> list[Event]:
+    """The events of an object in a plain format, or `Foreign` where it is of a dialect that is not read.
+
+    LangGraph's states repeat the whole conversation so far, and OpenAI's Assistants say at the end once more what
+    came in pieces: read as pieces, both would come twice.
+
+    Raises:
+        RecursionError: it is nested too deep.
+    """
+    if find_text(document.get("messages")) or document.get("object") == _ASSISTANTS:
+        return [_foreign(document)]
+    return read_object(document, name)
+
+
 def unreadable_event(why: str, data: bytes) -> list[Event]:
     """What an event amounts to that the format cannot read: nothing, where there is nothing in it."""
-    if not data.strip():
+    if data.strip() in _NOTHING:
         return [Heartbeat()]
     if data.lstrip().startswith(b":"):
         why = "a comment that a gateway wrapped as data"
@@ -65,7 +84,10 @@ def dialect_of(document: object) -> str:
         return "anthropic-messages"
     if kind.startswith(("text-", "reasoning-", "tool-", "start-step", "finish-step")):
         return "vercel-ui"
+    if document.get("object") == _ASSISTANTS:
+        return "OpenAI's Assistants"
     signs = (
+        ("messages", "langgraph"),
         ("candidates", "gemini"),
         ("event", "dify"),
         ("done", "ollama-chat" if "message" in document else "ollama-generate"),

@@ -16,7 +16,10 @@ from .calls import read_calls
 from .events import ErrorEvent, Event, Finish, FinishReason, Heartbeat, Marker, Opening, Reasoning, Text, Usage
 from .format import read_usage
 
-END_NAMES = frozenset({"done", "end", "complete", "finish", "message_end", "workflow_finished"})
+_WORKFLOW_END = "workflow_finished"
+"""How Dify's workflows end; one that failed or was stopped ends so too, and says it in its data."""
+
+END_NAMES = frozenset({"done", "end", "complete", "finish", "message_end", _WORKFLOW_END})
 """Names of an event that say that the stream is over."""
 
 BEAT_NAMES = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
@@ -47,6 +50,8 @@ _REASON_FIELDS = ("finish_reason", "stop_reason", "done_reason", "finishReason",
 _HOLDERS = ("delta", "message", "choices", "candidates", "response_metadata", "details")
 _COUNTS = ("tokens", "completion_tokens", "output_tokens", "eval_count")
 
+_ERROR_WORDS = ("message", "errorText", "detail", "content", "data")
+
 _NOT_YET = "none"
 """What llama.cpp says as the reason while it goes on."""
 
@@ -56,6 +61,7 @@ _REASONS = {
     "eos_token": FinishReason.STOP,
     "eos": FinishReason.STOP,
     "word": FinishReason.STOP,
+    "complete": FinishReason.STOP,
     "stop_sequence": FinishReason.STOP,
     "length": FinishReason.LENGTH,
     "max_tokens": FinishReason.LENGTH,
@@ -81,10 +87,12 @@ def read_object(document: dict[str, Any], name: str = "") -> list[Event]:
     kind = name or own
     if document.get("error") or "error" in (name, own):
         return [_read_error(document)]
+    if kind == _WORKFLOW_END and (failure := _failure_of(document)):
+        return [failure]
     if kind in BEAT_NAMES:
         return [Heartbeat()]
     thinks = "reasoning" in kind or "thinking" in kind
-    text = "" if kind in END_NAMES else find_text(document)
+    text = "" if kind in END_NAMES else find_text(document) or _bare_token(document, kind)
     thinking = text if thinks else _find_field(document, _THINKING_FIELDS)
     events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text and not thinks else [])]
     events += [call for holder in _holders(document) for call in read_calls(holder)]
@@ -141,10 +149,24 @@ def _find_usage(document: dict[str, Any]) -> list[Usage]:
     return [count for holder in holders for name in _COUNTS for count in read_usage(holder, name)][:1]
 
 
+def _bare_token(document: dict[str, Any], kind: str) -> str:
+    """Flowise's token, which is bare text where others have an object."""
+    token = document.get("data")
+    return token if kind == "token" and isinstance(token, str) else ""
+
+
+def _failure_of(document: dict[str, Any]) -> ErrorEvent | None:
+    """Why a workflow did not come to its end; None where it did."""
+    data = document.get("data")
+    if not isinstance(data, dict) or data.get("status") not in {"failed", "stopped"}:
+        return None
+    return ErrorEvent(f"workflow {data['status']}", str(data.get("error") or ""))
+
+
 def _read_error(document: dict[str, Any]) -> ErrorEvent:
     error = document.get("error") or document
     if not isinstance(error, dict):
         return ErrorEvent("error", str(error))
     kind = error.get("code") if error is document else error.get("type") or error.get("code")
-    message = error.get("message") or error.get("errorText") or error.get("detail") or error.get("content") or ""
+    message = next((error[name] for name in _ERROR_WORDS if error.get(name)), "")
     return ErrorEvent(str(kind or "error"), str(message))

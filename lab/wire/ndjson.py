@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 
 from .events import Event, FinishReason, Heartbeat, Text, Unreadable
+from .foreign import read_plain
 from .format import BROKEN, Reply, shortened
-from .guess import read_object
 from .lines import LineParser, write_line
 from .plain import Ends, PlainFormat, error_document, finish_document, text_document
 
@@ -73,7 +73,7 @@ class NdjsonReader:
             if isinstance(document, str):
                 return [Text(document)] if document else [Heartbeat()]
             if isinstance(document, dict):
-                return self._ends.take(document, read_object(document))
+                return self._ends.take(document, read_plain(document))
         except BROKEN as error:
             return [Unreadable(f"no line of JSON: {error!r}", shortened(line))]
         return [Unreadable("a line that is no JSON object", shortened(line))]

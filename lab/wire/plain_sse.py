@@ -16,7 +16,7 @@ from typing import Any
 
 from . import sse
 from .events import ErrorEvent, Event, FinishReason, Heartbeat, Marker, Opening, Unreadable
-from .foreign import unreadable
+from .foreign import read_plain, unreadable
 from .format import BROKEN, Reply, compact, shortened
 from .guess import read_object
 from .plain import Ends, PlainFormat, error_document, finish_document, text_document
@@ -94,7 +94,7 @@ class PlainSseReader:
         document = _parse(data)
         if isinstance(document, dict):
             self._sends_objects = True
-            return self._ends.take(document, read_object(document, name), name)
+            return self._ends.take(document, read_plain(document, name), name)
         if name == _MESSAGE and isinstance(document, list) and document and isinstance(document[0], dict):
             return self._ends.take(document[0], _read_message(document[0]), name)
         if isinstance(document, list) and any(isinstance(item, dict) for item in document):

@@ -92,6 +92,20 @@ FOREIGN = {
         "older",
     ),
     "LangGraph's list": ("sse", event(LIST, "messages/partial") + event({"finish_reason": "stop"}), "langgraph"),
+    "LangGraph's state": (
+        "sse",
+        event({"messages": [{"type": "ai", "content": "Good"}]}, "values") + b"event: end\n\n",
+        "langgraph",
+    ),
+    "the Assistants'": (
+        "sse",
+        event(
+            {"object": "thread.message.delta", "delta": {"content": [{"type": "text", "text": {"value": "Good"}}]}},
+            "thread.message.delta",
+        )
+        + b"event: done\ndata: [DONE]\n\n",
+        "Assistants",
+    ),
 }
 
 
@@ -113,6 +127,8 @@ HARMLESS = {
     "a name alone": b"event: keep-alive\n\n",
     "an empty object": b"data: {}\n\n",
     "no choice": event({"choices": [None]}),
+    "nothing in JSON": b"data: null\n\n",
+    "an empty list": b"data: []\n\n",
 }
 
 
@@ -233,6 +249,11 @@ ERRORS = {
     "a named event": ("openai-chat", event({"message": "out of memory"}, "error")),
     "a field that nobody knows": ("openai-chat", event({"error": {"reason": "out of memory"}})),
     "Dify's": ("sse", event({"event": "error", "status": 400, "message": "out of memory"})),
+    "Dify's workflow": (
+        "sse",
+        event({"event": "workflow_finished", "data": {"status": "failed", "error": "out of memory"}}),
+    ),
+    "Flowise's": ("sse", event({"event": "error", "data": "out of memory"})),
 }
 
 

@@ -292,6 +292,21 @@ SSE_CASES: dict[str, tuple[bytes, list[Event]]] = {
         b'data: {"event":"workflow_finished","data":{"outputs":{"text":"Hi"}}}\n\n',
         [Heartbeat(), Text("Hi"), Finish(FinishReason.STOP, "workflow_finished"), Marker()],
     ),
+    "Dify's workflow, stopped": (
+        b'data: {"event":"text_chunk","data":{"text":"Hi"}}\n\n'
+        b'data: {"event":"workflow_finished","data":{"status":"stopped"}}\n\n',
+        [Text("Hi"), ErrorEvent("workflow stopped", "")],
+    ),
+    "Flowise": (
+        b'data: {"event":"start","data":[]}\n\ndata: {"event":"token","data":"Hi"}\n\n'
+        b'data: {"event":"end","data":"[DONE]"}\n\n',
+        [Opening(), Text("Hi"), Finish(FinishReason.STOP, "end"), Marker()],
+    ),
+    "Cohere": (
+        b'data: {"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Hi"}}}}\n\n'
+        b'data: {"type":"message-end","delta":{"finish_reason":"COMPLETE"}}\n\n',
+        [Text("Hi"), Finish(FinishReason.STOP, "COMPLETE")],
+    ),
     "LangServe": (
         b'event: metadata\ndata: {"run_id":"1"}\n\nevent: data\ndata: {"content":"Hi","response_metadata":{}}\n\n'
         b"event: end\n\n",
