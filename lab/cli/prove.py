@@ -13,7 +13,9 @@ from lab.cli.shell import run_until_stopped
 from lab.cli.terminal import print_line
 from lab.cli.verified import brief
 from lab.cli.verify import VerifyOptions, user_files
+from lab.errors import BadInput
 from lab.products import PRODUCTS, resolve
+from lab.products.adapted import Adapter
 from lab.saved import write_saved
 from lab.testbed.engine import Say
 from lab.verify.proofs import NOTHING, words_of
@@ -49,14 +51,29 @@ def prove_and_report(
     for file in files or [resolve(options.product)[0].product.recommended]:
         supply, versions = user_files(replace(options, file=file), say)
         if not added and not versions[0].adapter.lines(versions[0].adapter.entrances[0]):
-            # No line of such a file can be left out by itself yet, unless it has the lab's names and is run as it is.
-            versions = [replace(each, adapter=template(file, options.wish)) for each in versions]
+            versions = [replace(each, adapter=_run_as_it_is(file, options)) for each in versions]
         found.append(run_until_stopped(prove(versions, options.waits, supply, say, added=added)))
     proven = Proofs(tuple(found))
     if save is not None:
         with writing_to(save.parent):
             write_saved(save, FORMAT, proven)
     print_proven(proven, out)
+
+
+def _run_as_it_is(file: Path, options: VerifyOptions) -> Adapter:
+    """For a file none of whose lines can be left out otherwise.
+
+    Raises:
+        BadInput: it has not the lab's names.
+    """
+    try:
+        return template(file, options.wish)
+    except BadInput as error:
+        raise BadInput(
+            f"{file}: it has no line that can be left out by itself.",
+            "Try lines with --add. Those of Envoy and Caddy are left out of a file with ${PORT} where it listens "
+            "and ${MODEL} for the model.",
+        ) from error
 
 
 def print_proven(proven: Proofs, out: Console) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import median_low
 
 from lab.evidence import TransportEnd
+from lab.judge.endings import NEVER_OPENED
 from lab.judge.exchanged import Exchanged
 from lab.judge.requirements import Observation, observe_all
 from lab.measure.clusters import AGREEING
@@ -85,6 +86,7 @@ def conclude(audited: Audited, made: Sequence[Exchanged], again: Sequence[Exchan
     never = sum(each.evidence.ledger is None and each.evidence.trace.end is not TransportEnd.LEFT for each in made)
     notes = [each.words for each in (audited.outage, audited.width) if each is not None]
     notes += audited.notes
+    notes += _shut(made, audited.began)
     if late:
         notes.append(f"{late} streams of the search are not counted: the model server itself was late with a token")
     if refused:
@@ -305,6 +307,17 @@ def _lateness(made: Exchanged) -> float:
     return (first if made.exchange.stream else 0.0) + made.evidence.stalled(trace.started, trace.ended)
 
 
+def _shut(made: Sequence[Exchanged], began: float) -> Iterator[str]:
+    """What is told where the path took no connection any more: a server that a provoked death ended, as a rule."""
+    out = [each.evidence.trace.started for each in made if each.evidence.trace.end in NEVER_OPENED]
+    if out:
+        yield (
+            f"for {len(out)} of {len(made)} requests no connection to the path could be opened, from "
+            f"{max(min(out) - began, 0.0):.0f} s on: they tell nothing, and so will your users fare; look into the "
+            "log of what listens there"
+        )
+
+
 def _takes(audited: Audited) -> Iterator[Effect]:
     """The path's width, which users meet as the audit did."""
     if audited.width is not None:
@@ -330,7 +343,7 @@ def _summary(timeouts: Timeouts, observations: Sequence[Observation], audited: A
     if audited.outage is not None:
         told += f"; {audited.outage.refused} of {audited.outage.of} requests met a path that had taken its server out"
     if audited.width is not None:
-        told += f"; the path takes {audited.width.at_once} requests at a time"
+        told += f"; {audited.width.taken}"
     return f"{first}; {told}."
 
 

@@ -53,9 +53,14 @@ class Width:
     status: int | None = None
 
     @property
+    def taken(self) -> str:
+        """How many, in words."""
+        return f"the path takes {self.at_once} request{'' if self.at_once == 1 else 's'} at a time"
+
+    @property
     def words(self) -> str:
         """The finding in words."""
-        taken = f"the path takes {self.at_once} requests at a time: of {self.of} at once"
+        taken = f"{self.taken}: of {self.of} at once"
         if self.refused:
             how = "refused" if self.status is None else f"refused with {self.status}"
             return f"{taken} {self.refused} were {how}, and so will users be"

@@ -324,3 +324,21 @@ def test_ways_of_asking_that_are_compared_are_all_asked_again_or_none(slow: floa
     ways = [held_back(made.played(asked[name])) for name in ("plain-1", "slow-reader-1")]
     again = {each.name for each in in_doubt([*whole, *ways])}
     assert again >= {"plain-1", "slow-reader-1"} if slow else not again
+
+
+def test_a_path_that_takes_no_connection_any_more_is_told() -> None:
+    """A server that a death ended for good: what found nobody there says nothing, and is not passed over in silence."""
+    audited = Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0)
+    seen = played(60.0)
+    assert not any("no connection" in note for note in conclude(audited, seen).notes)
+    late = [each for each in search(LONGEST) if each.role is Role.SEARCH][:2]
+    start = NOW + 30.0
+    shut = [
+        Exchanged.alone(
+            each, Evidence("openai-chat", each.stream, Trace(start, start, TransportEnd.REFUSED), each.plan)
+        )
+        for each in late
+    ]
+    (note,) = [note for note in conclude(audited, [*seen, *shut]).notes if "no connection" in note]
+    assert f"for 2 of {len(seen) + 2} requests" in note
+    assert "from 30 s on" in note

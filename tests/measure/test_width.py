@@ -88,6 +88,12 @@ async def test_the_width_of_a_path_is_found_before_anything_is_asked(width: int 
     assert (None if found is None else found.at_once) == width
 
 
+@pytest.mark.parametrize(("at_once", "words"), [(1, "takes 1 request at a time"), (4, "takes 4 requests at a time")])
+def test_a_width_is_told_in_words(at_once: int, words: str) -> None:
+    """One is no plural."""
+    assert words in Width(at_once, 10, 5.0).words
+
+
 @pytest.mark.grid
 async def test_a_narrow_path_is_audited_at_its_width() -> None:
     """Four at a time, as gunicorn's four sync workers: right answers, and the width is a finding."""

@@ -232,6 +232,21 @@ def test_no_line_is_added_to_a_file_that_is_run_as_it_stands(
     assert "no line can be added" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("own_signals")
+def test_a_file_without_a_line_that_can_go_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that this one has leads to the model; it is not said that nginx's files cannot be read."""
+    path = tmp_path / "nginx.conf"
+    path.write_text("server {\n    listen 80;\n    location / {\n        proxy_pass http://model;\n    }\n}\n")
+    file = UserFile(path, PROXIES["nginx-1.30"], read_nginx(path, EntranceWish()))
+    monkeypatch.setattr("lab.cli.prove.user_files", lambda *_: (None, [file]))
+    assert main(["prove", "nginx", str(path)]) == ExitCode.BAD_INPUT
+    told = capsys.readouterr().err
+    assert "it has no line that can be left out by itself" in told
+    assert "--add" in told
+
+
 @pytest.mark.engine
 @pytest.mark.usefixtures("own_signals", "images_in_use")
 def test_the_command_tells_what_a_line_of_a_real_file_is_for(
