@@ -46,6 +46,8 @@ _GROUPS = {
     Group.TIMEOUTS: "Timeouts: a timeout shorter than the answer",
     Group.PARTIAL: "Partial answers: a prefix that looks like a whole",
     Group.CHOICE: "The choice: streaming or batch",
+    Group.LOAD: "Load: many streams at once, or one after the other",
+    Group.CHANGE: "Change: what a reload does to streams that are open",
     Group.RECOMMENDED: "What to deploy: all requirements at once",
 }
 
@@ -158,7 +160,7 @@ def _groups(results: Results) -> list[GroupView]:
     for scenario in results.scenarios:
         proxies = tuple(_proxy(scenario, proxy, images.get(proxy.proxy)) for proxy in scenario.proxies)
         views.setdefault(scenario.group, []).append(ScenarioView(scenario, tell(scenario.readme, ids), proxies))
-    return [GroupView(_GROUPS[group], tuple(views[group])) for group in _GROUPS if group in views]
+    return [GroupView(_GROUPS[group], tuple(views[group])) for group in Group if group in views]
 
 
 def _proxy(scenario: ScenarioResult, proxy: ProxyResult, image: ImageResult | None) -> ProxyView:

@@ -10,6 +10,7 @@ import pytest
 from lab.reports import html_report
 from lab.reports.style import page_style
 from lab.results import Results
+from lab.vocabulary import Group
 
 from .making import finding
 from .markup import Element, parse
@@ -34,6 +35,16 @@ def test_every_case_has_an_anchor_equal_to_its_test_id(page: Element, results: R
     """A link made from a test's name leads to its place."""
     for scenario, proxy, case in results.cases():
         assert page.by_id(f"{scenario.id}::{proxy.proxy}::{case.label}").tag == "article"
+
+
+@pytest.mark.parametrize("group", Group)
+def test_a_scenario_of_any_group_is_on_the_page(results: Results, group: Group) -> None:
+    """None is passed over, whatever it is about."""
+    first, *others = results.scenarios
+    page = parse(html_report(replace(results, scenarios=(replace(first, group=group), *others))))
+    assert page.by_id(first.id).tag == "details"
+    rows = [row.attributes["data-scenario"] for row in page.find("tr") if "data-scenario" in row.attributes]
+    assert sorted(rows) == sorted(scenario.id for scenario in results.scenarios)
 
 
 def test_ids_are_unique(page: Element) -> None:

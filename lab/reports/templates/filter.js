@@ -44,6 +44,8 @@ function narrow() {
     for (const name of names) everywhere.add(name);
   }
   showOf(document.querySelectorAll(".matrix [data-proxies]:not(.block)"), everywhere);
+  const columns = document.querySelectorAll(".matrix thead th:not([hidden])").length;
+  for (const title of document.querySelectorAll(".matrix .group th")) title.colSpan = columns;
   const deploy = document.querySelector("section.deploy");
   if (deploy) deploy.hidden = !showOf(deploy.querySelectorAll(".card"), everywhere);
   for (const group of document.querySelectorAll(".matrix tbody")) group.hidden = !group.querySelector("tr[data-scenario]:not([hidden])");
