@@ -88,9 +88,9 @@ class SymptomTable(Closed):
 class VariantTable(Closed):
     """What a variant changes beside the product's configuration.
 
-    `stream` overrides every exchange. `drain` lets a model server that is started anew end its answers first. `shows` are
-    flags that every verdict must carry, so that a variant cannot pass for want of what it is about, such as compression.
-    `config` takes the product's own configuration, from its folder in `lab/products`.
+    `stream` overrides every exchange. `drain` lets a model server that is started anew end its answers first. `shows`
+    are flags that every verdict must carry, so that a variant cannot pass for want of what it is about, such as
+    compression. `config` takes the product's own configuration, from its folder in `lab/products`.
     """
 
     title: str = ""

@@ -1,7 +1,7 @@
 """The connections of a client that opens only so many to a host, as browsers do: six over HTTP/1.1, one over HTTP/2.
 
-A browser keeps a further request to itself until one of its connections is free. Over HTTP/2 there is no such limit, for
-one connection carries them all; the probe then has one for each exchange.
+A browser keeps a further request to itself until one of its connections is free. Over HTTP/2 there is no such limit,
+for one connection carries them all; the probe then has one for each exchange.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ OUTAGE_PART = 0.6
 """Part of the streams that ran, of several families, that must die within a moment for an outage."""
 
 OUTAGE_LEAST = 10
-"""Streams that ran, if they are not half of all: what is left at a search's end is fewer, and timeouts end that."""
+"""Streams that an outage ends, if most have not begun yet: all of those that had."""
 
 _MOMENT = 0.5
 _SEEN_AT_ONCE = 0.2
@@ -122,16 +122,18 @@ def _outage(streams: Sequence[Stream]) -> frozenset[str]:
     for first in seen:
         since, until = first.wall, first.wall + _MOMENT
         dead = [stream for stream in seen if since <= stream.wall <= until]
-        ran = [stream for stream in streams if stream.wall - stream.at < since <= stream.wall]
-        if len(dead) > len(best) and _is_outage(dead, ran, len(streams)):
+        begun = [stream for stream in streams if stream.wall - stream.at < since]
+        if len(dead) > len(best) and _is_outage(dead, begun, since, len(streams)):
             best = frozenset(stream.name for stream in dead)
     return best
 
 
-def _is_outage(dead: Sequence[Stream], ran: Sequence[Stream], all_of_them: int) -> bool:
+def _is_outage(dead: Sequence[Stream], begun: Sequence[Stream], since: float, all_of_them: int) -> bool:
     """Most of many streams, of several families and different ages: a timeout's last victims are few or of one age."""
     families, ages = {stream.watched for stream in dead}, [stream.at for stream in dead]
-    most = len(dead) >= OUTAGE_PART * len(ran) and len(ran) > min(all_of_them / 2, OUTAGE_LEAST)
+    ran = [stream for stream in begun if stream.wall >= since]
+    most = len(dead) >= OUTAGE_PART * len(ran) and 2 * len(ran) > all_of_them
+    most |= len(dead) > OUTAGE_LEAST and all(stream in dead for stream in begun)
     # The streams of a family began apart: an outage ends each at another age, a timeout all at the same.
     fellows = sum(
         any(
