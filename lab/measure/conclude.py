@@ -16,7 +16,7 @@ from lab.judge.requirements import Observation, observe_all
 from lab.measure.clusters import AGREEING
 from lab.measure.effects import effects_of, ended_anyway
 from lab.measure.findings import ActiveFindings, Effect, Found, Holds, StreamResult
-from lab.measure.modes import modes_of
+from lab.measure.modes import at_odds, modes_of
 from lab.measure.outage import Outage
 from lab.measure.refine import follow_ups, refined
 from lab.measure.streams import LATE_MODEL, model_was_late, streams_of
@@ -47,6 +47,9 @@ _TIMED = frozenset(
 )
 """Requirements that a path breaks by being late, so that one asks again with fewer at a time before it is blamed: also
 what it had not yet read when the model died (LiteLLM), and an error that waits for its third try."""
+
+
+_AT_ODDS = "the path was slow with most replies, and of two that were asked alike only one shows tokens held back"
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,11 @@ def _by_rule(made: Sequence[Exchanged], again: Sequence[Exchanged] = ()) -> dict
     What is not met the second time is not met, whatever it was made again for.
     """
     found = _in_the_crowd(made, _told(made))
+    starved = was_slow(made) and at_odds(again)
     for requirement, second in _told(again).items() if again else ():
+        if starved and requirement is Requirement.DELIVERS_TOKENS_AS_THEY_COME and second.state is State.NOT_MET:
+            found[requirement] = replace(second, state=State.INCONCLUSIVE, doubt=_AT_ODDS)
+            continue
         told = found[requirement].doubt and _asked(again, requirement) == _asked(made, requirement)
         if told or second.state is State.NOT_MET:
             found[requirement] = second

@@ -7,6 +7,7 @@ plain way once more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from lab.judge.endings import VISIBLE
 from lab.judge.exchanged import Exchanged
@@ -15,7 +16,7 @@ from lab.measure.findings import Found, Holds, ModeFound, TimeoutFound
 from lab.measure.streams import Stream, stream_of
 from lab.measure.tally import NAMES
 from lab.measure.timeouts import Timeouts
-from lab.suite.exchange import Mode, Role
+from lab.suite.exchange import Exchange, Mode, Role
 from lab.vocabulary import Delivery, Watched
 
 _WORST: Sequence[Delivery] = (
@@ -55,6 +56,26 @@ def _delivered(group: Sequence[Exchanged]) -> Delivery:
     if len(told) > 1 or worst is None:
         return Delivery.UNPROVEN
     return worst.verdict.delivery
+
+
+def at_odds(made: Iterable[Exchanged]) -> bool:
+    """Whether of exchanges in lockstep that were asked alike one shows tokens held back and the other does not.
+
+    A path that holds tokens back holds them each time; a relay that is kept from running is late with some (LiteLLM on
+    a busy machine with one token in a hundred, by more than 2 s, measured).
+    """
+    came: dict[Exchange, set[bool]] = {}
+    for each in made:
+        if each.exchange.plan.lockstep and each.verdict.delivery in _TOLD:
+            at_once = each.verdict.delivery is Delivery.INCREMENTAL
+            came.setdefault(_as_asked(each.exchange), set()).add(at_once)
+    return any(len(each) > 1 for each in came.values())
+
+
+def _as_asked(exchange: Exchange) -> Exchange:
+    """What the path sees of it."""
+    plan = exchange.plan.model_copy(update={"seed": 0, "hold": 0.0})
+    return replace(exchange, name="", plan=plan, requirements=(), role=Role.SETTLE, mode=None, delay=0.0)
 
 
 def _mode(name: Mode, worst: Exchanged, delivery: Delivery, changes: tuple[Holds, str]) -> ModeFound:

@@ -342,3 +342,37 @@ def test_a_path_that_takes_no_connection_any_more_is_told() -> None:
     (note,) = [note for note in conclude(audited, [*seen, *shut]).notes if "no connection" in note]
     assert f"for 2 of {len(seen) + 2} requests" in note
     assert "from 30 s on" in note
+
+
+@pytest.mark.parametrize(
+    ("slow", "held", "state"),
+    [
+        (3.0, ("plain-1",), State.INCONCLUSIVE),
+        (3.0, ("tokens",), State.INCONCLUSIVE),
+        (3.0, ("tokens-until-close",), State.NOT_MET),
+        (3.0, ("gzip-1", "gzip-2", "tokens"), State.NOT_MET),
+        (0.0, ("plain-1",), State.NOT_MET),
+    ],
+    ids=["its-twin-came", "the-same-way-came", "the-only-one", "that-way-held", "not-slow"],
+)
+def test_a_slow_path_holds_nothing_back_where_another_that_was_asked_alike_came(
+    slow: float, held: tuple[str, ...], state: State
+) -> None:
+    """Both times these came late; all others came token by token the second time."""
+    asked = {each.name: each for each in one_format(made.CHAT, http_2=False)}
+    whole = [made.later(made.played(asked[name]), slow) for name in ("stream", "batch")]
+    delivers = Requirement.DELIVERS_TOKENS_AS_THEY_COME
+    ways = [made.played(each) for each in asked.values() if delivers in each.requirements]
+    first = [*whole, *map(held_back, ways)]
+    again = [held_back(each) if each.name in held else at_once(each) for each in ways]
+    audited = Audited("u", "m", True, "openai-chat", LONGEST, NOW, 9.0)
+    told = {each.requirement: each.state for each in conclude(audited, first, again).observations}
+    assert told[delivers] is state
+
+
+def at_once(exchanged: Exchanged) -> Exchanged:
+    """The same, with every hold of the model server's confirmed."""
+    ledger = exchanged.evidence.ledger
+    assert ledger is not None
+    holds = tuple(Hold(token.number, token.at + 0.001, confirmed=True) for token in ledger.tokens)
+    return Exchanged.alone(exchanged.exchange, replace(exchanged.evidence, ledger=replace(ledger, holds=holds)))
