@@ -98,6 +98,7 @@ class Exchanges:
             lengths = variant.lengths.get(name, written.lengths if written else None)
             stream = exchange.stream if variant.stream is None else variant.stream
             every, in_turn = (written.every, written.in_turn) if written else (0.0, False)
+            every = variant.every.get(name, every)
             plans = self._plans(key, name, lengths, written.times if written else 1, fields)
             before = ""
             for place, (its_name, its_plan) in enumerate(plans):

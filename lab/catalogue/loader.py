@@ -127,7 +127,7 @@ class _Loader:
         for name in table.symptom:
             self._exchanges.check_known(f"symptom.{name}", name)
         for key, variant in self._variants():
-            for name in (*variant.exchanges, *variant.lengths):
+            for name in (*variant.exchanges, *variant.lengths, *variant.every):
                 self._exchanges.check_known(f"{key}.exchanges.{name}", name)
         if table.real_defaults:
             for name in (*table.real_defaults.exchanges, *table.real_defaults.lengths):
@@ -241,7 +241,7 @@ class _Loader:
     @staticmethod
     def _elsewhere(table: VariantTable) -> bool:
         """Whether the remedy lies outside the product."""
-        return bool(table.plan or table.exchanges or table.consumers or table.stream or table.drain)
+        return bool(table.plan or table.exchanges or table.consumers or table.stream or table.drain or table.every)
 
     def _proxies(self, product: Product, key: str, some: Some) -> tuple[Proxy, ...]:
         found = tuple(Proxy(product, version) for version in product.versions if _among(version.order, some))

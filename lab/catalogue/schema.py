@@ -73,8 +73,11 @@ class ExchangeTable(Closed):
 class SymptomTable(Closed):
     """What the broken variant shows in one exchange; fields left out may be anything.
 
-    With no field at all, the exchange breaks its requirement, and that is all that is looked at.
+    With no field at all, the exchange breaks its requirement, and that is all that is looked at. `some` says that of
+    several alike at least one shows it, and that the others are complete.
     """
+
+    some: bool = False
 
     delivery: Delivery | None = None
     ending: Ending | None = None
@@ -88,9 +91,10 @@ class SymptomTable(Closed):
 class VariantTable(Closed):
     """What a variant changes beside the product's configuration.
 
-    `stream` overrides every exchange. `drain` lets a model server that is started anew end its answers first. `shows`
-    are flags that every verdict must carry, so that a variant cannot pass for want of what it is about, such as
-    compression. `config` takes the product's own configuration, from its folder in `lab/products`.
+    `stream` overrides every exchange. `every` spreads exchanges of one name that begin at once otherwise. `drain` lets
+    a model server that is started anew end its answers first. `shows` are flags that every verdict must carry, so that
+    a variant cannot pass for want of what it is about, such as compression. `config` takes the product's own
+    configuration, from its folder in `lab/products`.
     """
 
     title: str = ""
@@ -100,6 +104,7 @@ class VariantTable(Closed):
     plan: Fields = {}
     exchanges: dict[Name, Fields] = {}
     lengths: dict[Name, Lengths] = {}
+    every: dict[Name, Duration] = {}
     consumers: list[str] = []
     shows: list[Flag] = []
 

@@ -22,6 +22,7 @@ from lab.consume import Answer, Complete, Failed, Partial, Refused
 from lab.durations import write_duration
 from lab.judge import REQUIREMENTS, Exchanged, Reported, Verdict, check, observe, observe_all
 from lab.judge.doubt import Doubt, spared
+from lab.judge.rules import SHOWN
 from lab.judge.sentences import never_reached
 from lab.judge.timeouts import tolerance
 from lab.products.remedies import TROUBLES, verified_remedy
@@ -201,6 +202,9 @@ def _symptoms(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
     """The symptom in each exchange that has one, and the requirement that these break."""
     concerned = [each for each in played if each.exchange.family in case.symptom]
     for family, symptom in case.symptom.items():
+        if symptom.some:
+            yield _some(family, symptom, [each for each in concerned if each.exchange.family == family])
+            continue
         if not symptom.model_fields_set:
             yield from _breaking(each for each in concerned if each.exchange.family == family)
             continue
@@ -217,6 +221,31 @@ def _symptoms(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
                 found.actual,
             )
             yield _Found(result, _reasons({name: criterion.doubt(each.doubt) for name, each in exchanges.items()}))
+
+
+def _some(family: str, symptom: SymptomTable, exchanged: Sequence[Exchanged]) -> _Found:
+    """At least one of several alike shows the symptom, or breaks its requirement, and the others are complete."""
+    symptom = symptom.model_copy(update={"some": False})
+    plain = not symptom.model_dump(exclude_defaults=True)
+    found = _breaking(exchanged) if plain else (_symptom(each, symptom) for each in exchanged)
+    pairs = list(zip(exchanged, found, strict=True))
+    shown = [each for each, found in pairs if found.result.met]
+    rest = [(each, found.doubt) for each, found in pairs if not found.result.met]
+    failed = [(each, doubt) for each, doubt in rest if each.verdict.ending is not Ending.COMPLETE]
+    told = "; ".join(
+        f"{each.name}: {each.verdict.sentence}" for each in ([each for each, _ in failed] or shown)[:SHOWN]
+    )
+    result = FindingResult(
+        bool(shown) and not failed,
+        f"{family}: the symptom shows in some of {len(exchanged)}, and the others are complete.",
+        f"at least 1 with {', '.join(_in_words(symptom)) or 'its requirement broken'}",
+        f"{len(shown)} of {len(exchanged)} with that, {len(rest) - len(failed)} complete; {told}",
+    )
+    if failed:
+        doubts = [doubt for _, doubt in failed]
+        return _Found(result, "; ".join(doubts) if all(doubts) else "")
+    # Any of those that were late might have shown it.
+    return _Found(result, "; ".join(doubt for _, doubt in rest if doubt))
 
 
 def _breaking(exchanged: Iterable[Exchanged]) -> Iterator[_Found]:
@@ -326,7 +355,7 @@ def _fields(symptom: SymptomTable, each: Exchanged) -> Iterator[tuple[str, objec
 
 
 def _in_words(symptom: SymptomTable) -> Iterable[str]:
-    fields = symptom.model_dump(mode="json", exclude_none=True, exclude={"longer_than", "timeout"})
+    fields = symptom.model_dump(mode="json", exclude_none=True, exclude={"longer_than", "timeout", "some"})
     words = [f"{name} {value}" for name, value in fields.items()]
     return words if symptom.timeout is None else [*words, f"timeout {write_duration(symptom.timeout)}"]
 

@@ -99,6 +99,17 @@ class TestGoodScenario:
         waits = {each.name: each.after for each in scenario.cases[0].exchanges if each.family == "gap"}
         assert waits == {"gap-01": "", "gap-02": "gap-01", "gap-03": "gap-02"}
 
+    def test_a_fix_may_spread_what_begins_at_once(self, tmp_path: Path) -> None:
+        """Clients with jitter; the proxy's file stays the same one."""
+        table = TABLE.replace("[exchanges.gap]", "[exchanges.gap]\ntimes = 3") + '[fixed]\nevery = { gap = "1s" }\n'
+        broken, fixed = load(tmp_path / "silent", table, files=("nginx/broken.conf",)).cases
+        assert [[each.delay for each in case.exchanges if each.family == "gap"] for case in (broken, fixed)] == [
+            [0.0, 0.0, 0.0],
+            [0.0, 1.0, 2.0],
+        ]
+        with pytest.raises(BadInput, match="no such exchange"):
+            load(tmp_path / "other", table.replace("{ gap =", "{ gapp ="), files=("nginx/broken.conf",))
+
     def test_several_may_share_the_connections_of_one_client(self, tmp_path: Path) -> None:
         """All that bear the exchange's name."""
         table = TABLE.replace("[exchanges.gap]", "[exchanges.gap]\ntimes = 3\nconnections = 2")

@@ -104,6 +104,37 @@ class TestBrokenSide:
         assert [finding.met for finding in findings] == [False, False, True]
         assert broken.actual.startswith("gap-01")
 
+    def test_some_of_many_may_show_the_symptom_where_the_others_are_complete(self) -> None:
+        """At least one of them; and where one fails in another way, that is not what the scenario is about."""
+        symptom = {"gap": SymptomTable(some=True, ending=Ending.CUT)}
+        page = WHOLE.but(status=502, body=b"<html>", sent=(), reason=None, marker=False)
+        for third, outcome in ((DEAD, Outcome.PASSED), (WHOLE, Outcome.PASSED), (page, Outcome.FAILED)):
+            builds = {"gap-01": DEAD, "gap-02": WHOLE, "gap-03": third}
+            assert concluded(Variant.BROKEN, IDLE, builds, symptom=symptom)[0] is outcome
+        outcome, (shown, _) = concluded(Variant.BROKEN, IDLE, {"gap-01": WHOLE, "gap-02": WHOLE}, symptom=symptom)
+        assert outcome is Outcome.FAILED
+        assert (shown.expected, shown.actual.partition(";")[0]) == (
+            "at least 1 with ending cut",
+            "0 of 2 with that, 2 complete",
+        )
+
+    def test_some_of_many_may_break_their_requirement(self) -> None:
+        """Where nothing else is said of them, that is what at least one has to do."""
+        symptom = {"gap": SymptomTable(some=True)}
+        outcome, findings = concluded(Variant.BROKEN, IDLE, {"gap-01": WHOLE, "gap-02": DEAD}, symptom=symptom)
+        assert outcome is Outcome.PASSED
+        assert findings[0].expected == "at least 1 with its requirement broken"
+        assert concluded(Variant.BROKEN, IDLE, {"gap-01": WHOLE, "gap-02": WHOLE}, symptom=symptom)[0] is Outcome.FAILED
+
+    def test_some_that_nobody_was_awake_to_see_are_no_failed_symptom(self) -> None:
+        """Any of those that were late might have shown it; what failed in another way must be late itself."""
+        late = WHOLE.but(stalls=(Stall(START, START + 1.0),))
+        page = WHOLE.but(status=502, body=b"<html>", sent=(), reason=None, marker=False)
+        symptom = {"gap": SymptomTable(some=True, ending=Ending.CUT)}
+        for second, outcome in ((WHOLE, Outcome.INCONCLUSIVE), (page, Outcome.FAILED)):
+            builds = {"gap-01": late, "gap-02": second}
+            assert concluded(Variant.BROKEN, IDLE, builds, symptom=symptom)[0] is outcome
+
     def test_an_exchange_without_symptom_breaks_nothing(self) -> None:
         """Where only the control is cut, the requirement was not broken by what the scenario names."""
         builds = {"gap": WHOLE, "control": DEAD}
