@@ -43,7 +43,6 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from lab.durations import parse_duration
 from lab.model.aside import Aside
 from lab.model.background import Background, Response
 from lab.model.bodies import BodyRefused, read_body
@@ -56,6 +55,7 @@ from lab.model.lookups import look_up, show
 from lab.model.refusals import Refusals
 from lab.model.reply import ReplyWriter, WrittenReply
 from lab.model.requests import Incoming, RequestReader
+from lab.model.restarts import restart
 from lab.model.room import Full, Room, Share
 from lab.model.schedule import Shelf, compose, make_script
 from lab.model.steps import Schedule, Script
@@ -69,7 +69,6 @@ from lab.wire.openai_responses import FORMAT as RESPONSES
 from lab.wire.plain_sse import FORMAT as PLAIN_SSE
 
 _CLOSING_SECONDS = 1.0
-_LONGEST_DOWN = 60.0
 
 _BACKGROUND = re.compile(r"/responses/(?P<name>[^/]+)(?P<verb>/cancel)?/?$")
 _MADE: Mapping[str, Callable[[bytes], dict[str, Any]]] = {
@@ -382,19 +381,8 @@ class ModelServer:
         return web.Response(status=204 if known else 404)
 
     async def _restart(self, request: web.Request) -> web.Response:
-        door, drain = int(request.match_info["door"]), request.query.get("drain") == "yes"
-        try:
-            down = parse_duration(request.query.get("down", ""))
-        except ValueError as error:
-            return web.json_response({"error": f"down: {error}"}, status=400)
         assert self._connections is not None  # noqa: S101  # it answers
-        if not self._connections.restart(door, min(down, _LONGEST_DOWN), drain=drain):
-            return web.json_response({"error": "no such further port, or it is down already"}, status=404)
-        # The replies hear of their connections' ends in a later turn of the loop.
-        for record in () if drain else self._written:
-            if record.door == door:
-                record.die()
-        return web.Response(status=204)
+        return restart(request, self._connections, self._written)
 
 
 def _weight(script: Script) -> int:
