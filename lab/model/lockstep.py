@@ -12,15 +12,15 @@ import time
 
 from lab.evidence import Hold
 
-LATER = 10
-"""How many times shorter a hold is once one has run out."""
+LATER = 40
+"""How many times shorter a hold is once one has run out: that one is the proof, and the others only take their time."""
 
 
 class Confirmations:
     """The confirmations of one reply; lives as long as its record in the ledger.
 
     Args:
-        longest: the longest hold, in seconds; once one has run out, later ones last a tenth of it.
+        longest: the longest hold, in seconds; once one has run out, later ones last a fortieth of it.
     """
 
     def __init__(self, longest: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,14 +68,28 @@ class UserFile:
     known: Mapping[Requirement, str] = field(default_factory=dict)
 
 
-async def observe_copies(
-    file: UserFile, wanted: Mapping[Copy, Sequence[Exchange]], supply: Supply, say: Say
-) -> dict[Copy, Observations]:
+Wanted = Mapping[Copy, Sequence[Exchange]]
+"""Copies, each with the exchanges that are made of it."""
+
+
+async def observe_copies(file: UserFile, wanted: Wanted, supply: Supply, say: Say) -> dict[Copy, Observations]:
     """Make these exchanges of each copy; one that the product refuses has no observations.
 
     Raises:
         SetUpFault: the product refuses the file as it is; carries its words, with the user's own file and line.
         EnvironmentFault: the machine lacks what it needs.
+    """
+    return (await observe_twice(file, wanted, lambda _: {}, supply, say))[0]
+
+
+async def observe_twice(
+    file: UserFile, wanted: Wanted, again: Callable[[Mapping[Copy, Observations]], Wanted], supply: Supply, say: Say
+) -> tuple[dict[Copy, Observations], dict[Copy, Observations]]:
+    """The same, and once more what `again` makes of it, of the same copies while they run.
+
+    Raises:
+        SetUpFault: as `observe_copies`.
+        EnvironmentFault: the same.
     """
     with tempfile.TemporaryDirectory(prefix="token-stream-lab-verify-") as folder:
         files = {
@@ -95,7 +109,9 @@ async def observe_copies(
                         if copy.plain:
                             raise _in_their_words(file, copy, files[copy], fault)
                     standing = {copy: exchanges for copy, exchanges in wanted.items() if copy not in refused}
-                    return await _observe(file, standing, files, testbed)
+                    first = await _observe(file, standing, files, testbed)
+                    second = again(first)
+                    return first, await _observe(file, second, files, testbed) if second else {}
     raise SetUpFault(f"{file.path}: more than {MOST_UNKNOWN} of its directives are unknown.", "Give another version.")
 
 
@@ -115,7 +131,7 @@ def _in_their_words(file: UserFile, copy: Copy, path: Path, fault: SetUpFault) -
 
 
 async def _observe(
-    file: UserFile, wanted: Mapping[Copy, Sequence[Exchange]], files: Mapping[Copy, Path], testbed: Testbed
+    file: UserFile, wanted: Wanted, files: Mapping[Copy, Path], testbed: Testbed
 ) -> dict[Copy, Observations]:
     found: dict[Copy, Observations] = {}
     async with SideChannel(testbed.model_url) as channel:

@@ -13,7 +13,7 @@ from lab.suite.exchange import Exchange
 from lab.suite.settle import Waits, suite
 from lab.testbed.engine import Say
 from lab.testbed.supply import Supply
-from lab.verify.rounds import Copy, UserFile, failing, observe_copies
+from lab.verify.rounds import Copy, UserFile, Wanted, failing, observe_copies, observe_twice
 from lab.vocabulary import Requirement, State
 
 
@@ -147,7 +147,7 @@ def _worth_a_try(file: UserFile, waits: Waits) -> Iterator[str]:
 
 async def _seen_twice(
     file: UserFile,
-    wanted: Mapping[Copy, Sequence[Exchange]],
+    wanted: Wanted,
     failed: Mapping[Copy, set[Requirement]],
     supply: Supply,
     say: Say,
@@ -157,22 +157,24 @@ async def _seen_twice(
     A proxy may fail a requirement now and then. HAProxy 3.2 over TLS was seen to hold tokens in one to three of eight
     streams, and for once in none: whatever was tried at that moment seemed to mend it.
     """
-    first = await observe_copies(file, wanted, supply, say)
-    seeming = {
-        copy: exchanges
-        for copy, exchanges in wanted.items()
-        if any(_mends(first.get(copy), each) for each in failed[Copy(copy.entrance)])
-    }
-    if not seeming:
-        return first
-    say(f"trying {len(seeming)} of them once more")
-    second = await observe_copies(file, seeming, supply, say)
+
+    def seeming(first: Mapping[Copy, Observations]) -> Wanted:
+        found = {
+            copy: exchanges
+            for copy, exchanges in wanted.items()
+            if any(_mends(first.get(copy), each) for each in failed[Copy(copy.entrance)])
+        }
+        if found:
+            say(f"trying {len(found)} of them once more")
+        return found
+
+    first, second = await observe_twice(file, wanted, seeming, supply, say)
     return first | {
         copy: {
-            each: second.get(copy, {}).get(each, found) if found.state is State.MET else found
+            each: second[copy].get(each, found) if found.state is State.MET else found
             for each, found in first[copy].items()
         }
-        for copy in seeming
+        for copy in second
     }
 
 

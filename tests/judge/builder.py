@@ -164,6 +164,10 @@ class Build:
         )
 
 
+HOLD = 0.05
+"""Seconds of each hold that runs out, and of the longest one as planned."""
+
+
 def lockstep(build: Build, *, confirmed: bool = True, late: float = 0.0) -> Build:
     """The same in lockstep: every hold confirmed (each token `late` on its way), or none."""
     numbers = range(1, build.whole + 1)
@@ -173,5 +177,5 @@ def lockstep(build: Build, *, confirmed: bool = True, late: float = 0.0) -> Buil
     else:
         end = build.left(build.whole) + 0.2
         arrivals = dict.fromkeys(numbers, end)
-        holds = tuple(Hold(number, build.left(number) + 0.05, confirmed=False) for number in numbers)
-    return build.but(lockstep=True, arrivals=arrivals, holds=holds)
+        holds = tuple(Hold(number, build.left(number) + HOLD, confirmed=False) for number in numbers)
+    return build.but(lockstep=True, arrivals=arrivals, holds=holds, plan={"hold": HOLD, **build.plan})

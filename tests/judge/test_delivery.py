@@ -105,6 +105,12 @@ class TestTheProbeWasLateItself:
         assert delivery(held.but(stalls=asleep)) is Delivery.BATCHED
         assert delivery(held.but(stalls=(Stall(START, end),))) is Delivery.UNPROVEN
 
+    def test_short_holds_behind_one_that_it_slept_through_prove_nothing(self) -> None:
+        """They run out by themselves where the machine has no time: the first was to be the proof."""
+        build = lockstep(TEN.but(plan={"hold": 2.0}), confirmed=False)
+        assert delivery(build.but(stalls=(Stall(START, build.left(1) + 0.05),))) is Delivery.UNPROVEN
+        assert judge(build.but(stalls=(Stall(START, build.left(1) + 0.05),)).evidence()).late
+
     def test_short_stalls_do_not_hide_a_stamped_batch(self) -> None:
         """All ten tokens came after the last had left; the probe slept a tenth of the second in which they left."""
         late = TEN.but(arrivals={number: TEN.left(10) + 0.01 for number in range(1, 11)})

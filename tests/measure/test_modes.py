@@ -89,15 +89,16 @@ def held(made: list[Exchanged], *names: str) -> list[Exchanged]:
 
 
 def _held(made: Exchanged) -> Exchanged:
-    trace, ledger = made.evidence.trace, made.evidence.ledger
+    trace, ledger, plan = made.evidence.trace, made.evidence.ledger, made.evidence.plan
     assert ledger is not None
-    last = trace.reads[-1].at
-    together = tuple(Read(last + 0.5, read.data) for read in trace.reads)
-    holds = tuple(Hold(token.number, token.at, confirmed=False) for token in ledger.tokens[:-1])
+    assert plan is not None
+    end = trace.reads[-1].at + plan.hold + 0.5
+    together = tuple(Read(end, read.data) for read in trace.reads)
+    holds = tuple(Hold(token.number, token.at + plan.hold, confirmed=False) for token in ledger.tokens[:-1])
     evidence = replace(
         made.evidence,
-        trace=replace(trace, reads=together, body=together, ended=last + 0.5),
-        ledger=replace(ledger, holds=holds, finished=last + 0.5),
+        trace=replace(trace, reads=together, body=together, ended=end),
+        ledger=replace(ledger, holds=holds, finished=end),
     )
     return Exchanged.alone(made.exchange, evidence)
 

@@ -72,7 +72,14 @@ async def verified(
             for copy in wanted
         }
 
+    async def observe_twice(
+        file: UserFile, wanted: Mapping[Copy, object], again: Callable[[object], Mapping[Copy, object]], *_: object
+    ) -> tuple[object, object]:
+        first = await observe(file, wanted)
+        return first, await observe(file, again(first))
+
     monkeypatch.setattr(search, "observe_copies", observe)
+    monkeypatch.setattr(search, "observe_twice", observe_twice)
     monkeypatch.setattr(search, "settings_of", lambda *_: (ONE, TWO, THREE, FOUR))
     subject = UserFile(Path("nginx.conf"), PROXIES["nginx-1.30"], cast(Any, File()), known=known or {})
     (found,) = await verify(subject, Waits(), cast(Any, None), lambda _: None, mend=True)
