@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -410,6 +411,22 @@ def test_a_complaint_is_told_of_the_users_own_line(write: Write) -> None:
     ran = Path("/run/main.caddyfile")
     said = adapter.locate(f"unrecognized subdirective, at {ran}:{number}", one(adapter), ran)
     assert said == f"unrecognized subdirective, at {path}:6"
+
+
+@pytest.mark.parametrize("name", ["shop", "behind-lb.caddyfile", "read-timeout.caddyfile", "wildcard.caddyfile"])
+def test_each_line_can_be_left_out_by_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands in the file, wherever that is; without it the copy lacks that line, and braces that held no other."""
+    monkeypatch.setenv("VLLM_UPSTREAM", "vllm:8000")
+    adapter = adapt(FILES / name, EntranceWish())
+    for entrance in adapter.entrances:
+        whole = Counter(line.strip() for line in adapter.copy(entrance).splitlines())
+        assert adapter.lines(entrance)
+        for spot in adapter.lines(entrance):
+            less = Counter(line.strip() for line in adapter.copy(entrance, without=[spot]).splitlines())
+            assert whole[spot.text] > less[spot.text], spot
+            others = (whole - less) - Counter({spot.text: whole[spot.text]})
+            assert all(line == "}" or line.endswith("{") for line in others), spot
+        assert not [each for each in adapter.lines(entrance) if each.text.startswith("reverse_proxy")]
 
 
 def test_at_home_nobody_else_can_ask() -> None:

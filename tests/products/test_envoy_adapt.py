@@ -373,6 +373,38 @@ def test_a_block_is_replaced_as_a_whole() -> None:
     assert after[start + 1 :] == before[start + 6 :]
 
 
+@pytest.mark.parametrize("name", ["idle.yaml", "quickstart.yaml", "sidecar.yaml", "edge-tls.yaml"])
+def test_each_line_can_be_left_out_by_itself(name: str) -> None:
+    """A key that has a line to itself, as it is in the file; without it the copy lacks that key and nothing else."""
+    adapter = adapt(FILES / name, EntranceWish())
+    for entrance in adapter.entrances:
+        whole = yaml.safe_load(adapter.copy(entrance))
+        own = (FILES / name).read_text().splitlines()
+        assert adapter.lines(entrance)
+        for spot in adapter.lines(entrance):
+            assert spot.text in own[spot.line - 1]
+            (gone,) = differences(whole, yaml.safe_load(adapter.copy(entrance, without=[spot])))
+            assert gone == spot.text.partition(":")[0].strip("'\"")
+
+
+def differences(whole: Any, less: Any) -> list[str]:
+    """The keys that one tree has and the other lacks; anything else that differs is one too."""
+    if isinstance(whole, dict) and isinstance(less, dict):
+        gone = [key for key in whole if key not in less]
+        return [*gone, *(one for key in less for one in differences(whole.get(key), less[key]))]
+    if isinstance(whole, list) and isinstance(less, list) and len(whole) == len(less):
+        return [one for pair in zip(whole, less, strict=True) for one in differences(*pair)]
+    return [] if whole == less else [f"{whole} is {less}"]
+
+
+def test_what_names_a_thing_is_no_line_that_can_be_left_out() -> None:
+    """Nor is what the lab has replaced, or a key that shares its line."""
+    adapter = adapt(FILES / "idle.yaml", EntranceWish())
+    told = [each.text for each in adapter.lines(adapter.entrances[0])]
+    assert {"stream_idle_timeout: 3s", "timeout: 0s"} <= set(told)
+    assert not [text for text in told if text.startswith(("name", '"@type"', "cluster", "port_value", "address"))]
+
+
 def test_at_home_nobody_else_can_ask() -> None:
     """As a local process it listens on loopback only."""
     adapter = adapt(FILES / "sidecar.yaml", EntranceWish())

@@ -29,6 +29,9 @@ from lab.products.caddy.settings import placed, standing, with_lines
 from lab.products.caddy.tree import Caddyfile, CaddyLine, read_caddyfile
 
 _UNKNOWN = re.compile(r"unrecognized (?:directive|global option): ([\w.-]+)|([\w.-]+) is not a registered directive")
+_ADDRESSED = frozenset({"reverse_proxy", "to"})
+"""What says whom to ask: without one of these nothing comes through."""
+
 _NAME = re.compile(r"\{\$([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -50,12 +53,15 @@ class Caddy:
 
     def copy(self, entrance: Entrance, settings: Sequence[str] = (), without: Sequence[Spot] = ()) -> str:
         """See `Adapter`."""
-        file, _ = self._copied(entrance, self._texts(entrance, settings))
+        file, _ = self._copied(entrance, self._texts(entrance, settings), without)
         return "".join(f"{line}\n" for each in file.top.block or () for line in each.write())
 
-    def lines(self, _: Entrance) -> Sequence[Spot]:
-        """See `Adapter`; none can be left out yet."""
-        return ()
+    def lines(self, entrance: Entrance) -> Sequence[Spot]:
+        """See `Adapter`; a snippet that two places import has each of its lines once."""
+        own = {each.spot for each in self.file.top.below()}
+        copied = [each for each in self._copied(entrance, self.file.texts)[0].top.below() if each.block is None]
+        leaves = [each for each in copied if each.line and each.name not in _ADDRESSED]
+        return list(dict.fromkeys(each.spot for each in leaves if each.spot in own and "${" not in each.spot.text))
 
     def replacements(self, entrance: Entrance) -> Sequence[Replacement]:
         """See `Adapter`."""
@@ -112,10 +118,15 @@ class Caddy:
                     texts[own] = with_lines(texts[own], lines)
         return texts
 
-    def _copied(self, entrance: Entrance, texts: Mapping[Path, str]) -> tuple[Caddyfile, list[Replacement]]:
+    def _copied(
+        self, entrance: Entrance, texts: Mapping[Path, str], without: Sequence[Spot] = ()
+    ) -> tuple[Caddyfile, list[Replacement]]:
         file = read_caddyfile(self.path, texts)
         site, proxy = self._proxy(file, entrance)
         way = site.serving(SiteRequest(entrance.path, entrance.host, entrance.secure), proxy)
+        for line in [*file.top.below()]:
+            if line.spot in without:
+                line.out()
         return file, list(CaddyCopy(file, way, self._unknown).replacements())
 
 

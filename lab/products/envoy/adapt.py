@@ -17,6 +17,7 @@ from lab.products.envoy.document import (
     Document,
     entry,
     items,
+    lines_below,
     parse,
     read_document,
     scalars,
@@ -31,6 +32,10 @@ from lab.products.values import values_for
 
 _UNKNOWN = re.compile(r"Didn't find a registered implementation for '([^']+)'")
 _NAMED = re.compile(r"(?:no such field:|unknown cluster)\s+'([^']+)'")
+
+
+_NAMING = frozenset({"@type", "name", "cluster", "cluster_name", "stat_prefix"})
+"""Keys without which Envoy starts not at all, or not as what it is."""
 
 
 @dataclass
@@ -53,11 +58,20 @@ class Envoy:
         """See `Adapter`."""
         replacing = self._replacing(self._with(entrance, settings), entrance)
         list(self._replaced(replacing))
-        return write(replacing.bootstrap.document.top)
+        document = replacing.bootstrap.document
+        for mapping, key, value in list(lines_below(document)):
+            if document.spot(key) in without:
+                mapping.value.remove((key, value))
+        return write(document.top)
 
-    def lines(self, _: Entrance) -> Sequence[Spot]:
-        """See `Adapter`; none can be left out yet."""
-        return ()
+    def lines(self, entrance: Entrance) -> Sequence[Spot]:
+        """See `Adapter`: each key that has a line to itself, but for what names a thing or says of which kind it is."""
+        replacing = self._replacing(self.document.text, entrance)
+        replaced = {each.spot for each in self._replaced(replacing)}
+        document = replacing.bootstrap.document
+        found = sorted(lines_below(document), key=lambda line: int(line[1].start_mark.line))
+        spots = [document.spot(key) for _, key, _ in found if key.value not in _NAMING]
+        return [each for each in dict.fromkeys(spots) if each not in replaced and "${" not in each.text]
 
     def replacements(self, entrance: Entrance) -> Sequence[Replacement]:
         """See `Adapter`."""

@@ -171,6 +171,33 @@ def drop(node: Node, name: str) -> None:
     node.value = [pair for pair in node.value if found is None or pair[0] is not found[0]]
 
 
+def lines_below(document: Document) -> Iterator[tuple[MappingNode, Node, Node]]:
+    """Every key that begins a line and whose value ends on it, with the mapping that it stands in and its value."""
+    text = document.text.split("\n")
+    for mapping in mappings(document.top):
+        # What the lab put in stands nowhere.
+        for key, value in [pair for pair in mapping.value if pair[0].start_mark and pair[1].end_mark]:
+            start = key.start_mark
+            if value.end_mark.line == start.line and not text[start.line][: start.column].strip(" -"):
+                yield mapping, key, value
+
+
+def mappings(top: Node) -> Iterator[MappingNode]:
+    """Every mapping of a tree, in its order, each once."""
+    seen: set[int] = set()
+    left = [top]
+    while left:
+        node = left.pop()
+        if id(node) in seen or not isinstance(node, CollectionNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, MappingNode):
+            yield node
+            left += [value for _, value in reversed(node.value)]
+        else:
+            left += reversed(node.value)
+
+
 def scalars(top: Node) -> Iterator[ScalarNode]:
     """Every scalar of a tree, each once."""
     seen: set[int] = set()
