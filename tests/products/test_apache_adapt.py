@@ -205,6 +205,9 @@ def test_a_condition_counts_as_apache_decides_it(write: Write) -> None:
     ]  # fmt: skip
     adapter = adapt(write(site(*rules, head=head)), EntranceWish())
     assert [each.name.split()[1] for each in adapter.entrances] == ["/one/", "/two/"]
+    nowhere = "LoadModule proxy_module m/mod_proxy.so\n<IfModule mod_ssl.c>\nListen 443\n</IfModule>\n"
+    adapter = adapt(write(site("ProxyPass / http://a:80/", head=nowhere)), EntranceWish())
+    assert adapter.copy(adapter.entrances[0]).count("Listen ${PORT}") == 1
 
 
 def test_two_tiers_of_one_file_still_find_each_other() -> None:

@@ -208,7 +208,7 @@ class ApacheCopy:
                 return self._listen(line)
             case "loadmodule":
                 return self._module(line)
-            case "rewritemap" if not line.word(2).startswith("int:"):
+            case "rewritemap" if line.word(2) and not line.word(2).startswith("int:"):
                 return f"RewriteMap {line.tokens[1]} int:tolower", _NO_FILE
             case "cacheroot":
                 return "CacheRoot /tmp/token-stream-lab-${PORT}", "a folder of this machine"
@@ -236,7 +236,7 @@ class ApacheCopy:
         return "", "the lab asks another"
 
     def _listen(self, line: ApacheLine) -> tuple[str, str]:
-        if line is self.file.top.own("listen")[0]:
+        if line in self.file.top.own("listen")[:1]:
             return "Listen ${PORT}", _LISTENS
         return "", "the lab asks on one address"
 

@@ -292,6 +292,8 @@ class _Reader:
 
     def _files(self, pattern: str, file: Path) -> list[Path]:
         """The files of an include: below the main file's folder by ever less of its path, or as it is written."""
+        if not pattern:
+            return []
         parts = Path(pattern).parts
         places = [] if Path(pattern).is_absolute() else [self.root / pattern, self.root.parent / pattern]
         for folder in (self.root, self.root.parent):
