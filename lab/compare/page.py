@@ -18,7 +18,8 @@ from lab.reports.pages import page_environment
 from lab.reports.style import page_style
 
 _TONES = {Choice.MEND_THE_PATH: "failed", Choice.CANNOT_TELL: "unknown"}
-_ANSWER_TONES = {RuleAnswer.YES: "good", RuleAnswer.NO: "shown", RuleAnswer.CANNOT_TELL: "fault"}
+_ANSWER_TONES = {RuleAnswer.YES: "measured", RuleAnswer.NO: "reproduced", RuleAnswer.CANNOT_TELL: "fault"}
+"""No answer is good or bad by itself: that a silence outlives a timeout is no good news."""
 
 
 def compare_page(comparison: Comparison) -> str:

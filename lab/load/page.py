@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.load.figures import Figures, Second
@@ -18,11 +18,20 @@ _WIDTH, _HEIGHT = 600, 120
 
 @dataclass(frozen=True)
 class Curve:
-    """One value over the seconds of a load, as the page draws it."""
+    """One value over the seconds of a load, as the page draws it.
+
+    Args:
+        title: what it is.
+        unit: of the value, behind it.
+        most: the largest value of this load.
+        frame: the value at the top of the frame: the largest of all loads of the page, so that curves can be compared.
+        points: of the line.
+    """
 
     title: str
     unit: str
     most: int
+    frame: int
     points: str
 
 
@@ -39,16 +48,16 @@ def load_page(results: LoadResults) -> str:
     return template.render(results=results, rows=ROWS, curves=curves, style=page_style(("lab.load", "load.css")))
 
 
-def curves(load: Figures) -> Iterator[Curve]:
-    """What is drawn of one load; nothing of one that lasted for less than two seconds."""
+def curves(load: Figures, loads: Sequence[Figures]) -> Iterator[Curve]:
+    """What is drawn of one load among others; nothing of one that lasted for less than two seconds."""
     if len(load.seconds) < 2:
         return
     for (title, unit), value in _VALUES.items():
         values = [value(second) for second in load.seconds]
-        most = max(values)
+        frame = max(value(second) for each in loads for second in each.seconds)
         step = _WIDTH / (len(values) - 1)
         points = " ".join(
-            f"{number * step:.1f},{_HEIGHT - (_HEIGHT - 10) * each / max(most, 1):.1f}"
+            f"{number * step:.1f},{_HEIGHT - (_HEIGHT - 10) * each / max(frame, 1):.1f}"
             for number, each in enumerate(values)
         )
-        yield Curve(title, unit, most, points)
+        yield Curve(title, unit, max(values), frame, points)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab.load.figures import Figures, Spread, figures_of
-from lab.load.page import curves, load_page
+from lab.load.page import Curve, curves, load_page
 from lab.load.results import LoadResults
 from lab.vocabulary import Ending
 
@@ -81,11 +82,26 @@ def test_the_page_has_the_figures_the_failures_and_the_curves() -> None:
     page = load_page(LoadResults(10, 1.0, 1.0, 0.1, 1, (found,)))
     assert "<b>" not in page
     assert "1 times cut: closed" in page
-    assert [curve.most for curve in curves(found)] == [10, 60, 5]
+    assert [curve.most for curve in curves(found, [found])] == [10, 60, 5]
     assert page.count("<polyline") == 3
 
 
 def test_a_load_without_seconds_has_no_curves() -> None:
     """One that was stopped at once."""
     empty = Figures("it", 1, 0, {}, {}, Spread(), Spread(), Spread(), Spread())
-    assert list(curves(empty)) == []
+    assert list(curves(empty, [empty])) == []
+
+
+def test_curves_of_one_page_have_one_scale() -> None:
+    """Half as high is half as late: else the better of two would look as bad as the worse."""
+    late = figures_of(raw(), "late", 10)
+    better = replace(late, seconds=[replace(second, late=second.late // 2) for second in late.seconds])
+    (one,), (other,) = ([curve for curve in curves(each, [late, better]) if curve.unit] for each in (late, better))
+    assert (one.most, other.most, one.frame, other.frame) == (5, 2, 5, 5)
+    assert "the frame is 5 ms high" in load_page(LoadResults(10, 1.0, 1.0, 0.1, 1, (late, better)))
+
+    def lowest(curve: Curve) -> float:
+        return min(float(point.partition(",")[2]) for point in curve.points.split())
+
+    # Counted from above, in a frame of 120 of which 10 stay free.
+    assert (lowest(one), lowest(other)) == (10.0, 120 - 110 * 2 / 5)
