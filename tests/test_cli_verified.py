@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lab.cli import verify as command
 from lab.cli.own_files import _options
-from lab.cli.verified import brief, show
+from lab.cli.verified import brief, show, show_replaced
 from lab.cli.verify import VerifyOptions, fix_and_report, verify_and_report
 from lab.errors import BadInput, ExitCode
 from lab.judge import Observation
@@ -21,6 +21,7 @@ from lab.products.adapted import Entrance, EntranceWish, Mending, Spot
 from lab.products.nginx.adapt import adapt
 from lab.verify.rounds import UserFile
 from lab.verify.search import Verified
+from lab.verify.template import template
 from lab.vocabulary import Requirement, RunnerName, State
 
 DELIVERY, SILENCE, ONCE = (
@@ -148,6 +149,22 @@ def test_where_nothing_is_met_it_is_said_what_may_be_wrong() -> None:
     text = cast("io.StringIO", out.file).getvalue()
     assert text.count("such as x") == 1
     assert "Nothing came through: --path" in text
+
+
+@pytest.mark.parametrize(("product", "expected"), [("apache-2.4.71", False), ("nginx-1.30", True)])
+def test_lab_fix_is_named_where_it_can_mend_something(tmp_path: Path, product: str, expected: bool) -> None:
+    """Into a file that is run as it stands no setting can be put; and a copy that is the file is told as none."""
+    path = tmp_path / "file.conf"
+    path.write_text("# ${PORT} ${MODEL}" if product.startswith("apache") else TEXT)
+    adapter = template(path, EntranceWish()) if product.startswith("apache") else adapt(path, EntranceWish())
+    subject, entrance = UserFile(path, PROXIES[product], adapter), adapter.entrances[0]
+    out = Console(file=io.StringIO(), width=200)
+    each = found(entrance, {DELIVERY: State.MET, SILENCE: State.NOT_MET})
+    show(subject, each, out)
+    show_replaced(subject, [each], out)
+    printed = cast(io.StringIO, out.file).getvalue()
+    assert ("`lab fix`" in printed) is expected
+    assert "0 things" not in printed
 
 
 def options(path: str, longest: str) -> VerifyOptions:

@@ -49,7 +49,7 @@ def show(subject: UserFile, each: Verified, out: Console) -> None:
         print_line(
             out, "  Nothing came through: --path says what clients ask for, --host whom, --header what they send."
         )
-    if met and each.failed:
+    if met and each.failed and subject.adapter.tunable:
         print_line(out, "  `lab fix`, with the same options, looks for the fewest lines that mend it.")
 
 
@@ -116,7 +116,9 @@ def show_replaced(subject: UserFile, found: Sequence[Verified], out: Console) ->
     for spot in subject.adapter.passed_over:
         print_line(out, here(f"Not asked, since no model's clients ask there (--path does): {spot}"))
     replaced = list(dict.fromkeys(str(one) for each in found for one in each.replaced))
-    print_line(out, f"What was run is a copy, with {len(replaced)} things otherwise:")
+    if not replaced:
+        return
+    print_line(out, f"What was run is a copy, with {len(replaced)} thing{'s' if len(replaced) > 1 else ''} otherwise:")
     for one in replaced:
         print_line(out, here(f"  {one}"))
 

@@ -96,6 +96,21 @@ def test_what_is_told_from_the_text_is_what_running_it_shows(name: str, path: st
     assert told == BROKEN.get((name, path), {})
 
 
+def test_a_version_that_asks_with_http_1_0_holds_more(tmp_path: Path) -> None:
+    """Before 1.29.7 such replies have no frames: buffered, heartbeats and a short answer come with the end."""
+    file = tmp_path / "nginx.conf"
+    by_http = {Requirement.PASSES_HEARTBEATS_ON, Requirement.MOVES_THE_FIRST_TOKEN_FORWARD}
+    for version, line, expected in (
+        ("1.26", "", by_http | {Requirement.SHOWS_A_CUT_AS_A_CUT}),
+        ("1.26", "proxy_buffering off;", {Requirement.SHOWS_A_CUT_AS_A_CUT}),
+        ("1.26", "proxy_http_version 1.1;", set()),
+        ("1.30", "", set()),
+    ):
+        file.write_text(f"server {{\n    listen 80;\n    location / {{ {line} proxy_pass http://model; }}\n}}\n")
+        remarks = check(file, EntranceWish(), version, Needs(4.0, 4.0, 4.0))
+        assert {each.requirement for each in remarks if each.fix == "proxy_http_version 1.1;"} == expected
+
+
 @pytest.mark.grid
 @pytest.mark.usefixtures("images_in_use")
 async def test_no_false_alarm_about_a_file_that_is_fine() -> None:

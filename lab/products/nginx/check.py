@@ -98,14 +98,18 @@ Rule = Callable[[Values], Iterator[Breach]]
 
 def _version_of_http(values: Values) -> Iterator[Breach]:
     default = "1.1" if values.version >= order_of("1.29.7") else "1.0"
-    if values.words("proxy_http_version", default) == ["1.0"]:
-        yield Breach(
-            "proxy_http_version",
-            Requirement.SHOWS_A_CUT_AS_A_CUT,
-            "the model is asked with HTTP/1.0, whose replies end with the connection: one that died looks whole",
-            "proxy_http_version 1.1;",
-            "death-becomes-clean-end",
-        )
+    if values.words("proxy_http_version", default) != ["1.0"]:
+        return
+    found = [(Requirement.SHOWS_A_CUT_AS_A_CUT, "one that died looks whole", "death-becomes-clean-end")]
+    if values.buffers:
+        held = "they are held until a page is full or all is over"
+        found += [
+            (Requirement.PASSES_HEARTBEATS_ON, held, "close-delimited-upstream"),
+            (Requirement.MOVES_THE_FIRST_TOKEN_FORWARD, held, "stream-or-batch"),
+        ]
+    for requirement, what, scenario in found:
+        why = f"the model is asked with HTTP/1.0, whose replies end with the connection: {what}"
+        yield Breach("proxy_http_version", requirement, why, "proxy_http_version 1.1;", scenario)
 
 
 def _buffering(values: Values) -> Iterator[Breach]:
