@@ -167,8 +167,8 @@ def _of_the_whole(cluster: Cluster | None, died: Sequence[Stream], streams: Sequ
     """
     lively = [each for each in streams if each.watched is Watched.TOTAL and not each.refused]
     # Three of four lie close together by chance, so that the one beside them is no fault yet.
-    exact = cluster is not None and cluster.spread <= _EXACT and len(cluster.members) == len(died)
-    if exact or len(died) < 2:
+    by_chance = cluster is not None and AGREEING == len(cluster.members) < len(died)
+    if (cluster is not None and cluster.spread <= _EXACT and not by_chance) or len(died) < 2:
         return cluster
     about = cluster.value if cluster is not None else min(each.surely_lived for each in died)
     dead = [each for each in streams if each.died and abs(each.surely_lived - about) <= TOLERANCE[0]]
@@ -176,6 +176,8 @@ def _of_the_whole(cluster: Cluster | None, died: Sequence[Stream], streams: Sequ
     if everyone is None or not everyone.coarse:
         return cluster
     members = frozenset(n for n, each in enumerate(died) if each in dead)
+    if by_chance and len(members) < len(died):
+        return cluster
     if cluster is not None:
         return replace(cluster, value=everyone.value, uncertainty=everyone.uncertainty, coarse=True, members=members)
     return replace(everyone, members=members) if len(members) == len(lively) else None
