@@ -305,14 +305,15 @@ def test_scattered_deaths_are_faults_where_the_path_was_not_slow_with_everything
 
 
 def held_back(exchanged: Exchanged) -> Exchanged:
-    """The same, with all of it at its end, and every hold of the model server's run out."""
+    """The same, with all of it at a later end, and every hold of the model server's run out."""
     trace, ledger = exchanged.evidence.trace, exchanged.evidence.ledger
     assert ledger is not None
-    reads = tuple(replace(read, at=trace.ended) for read in trace.reads)
-    holds = tuple(Hold(token.number, token.at + 0.05, confirmed=False) for token in ledger.tokens)
-    evidence = replace(
-        exchanged.evidence, trace=replace(trace, reads=reads, body=reads), ledger=replace(ledger, holds=holds)
-    )
+    hold = exchanged.exchange.plan.hold
+    end = trace.ended + hold
+    reads = tuple(replace(read, at=end) for read in trace.reads)
+    holds = tuple(Hold(token.number, token.at + hold, confirmed=False) for token in ledger.tokens)
+    held = replace(trace, reads=reads, body=reads, ended=end)
+    evidence = replace(exchanged.evidence, trace=held, ledger=replace(ledger, holds=holds))
     return Exchanged.alone(exchanged.exchange, evidence)
 
 

@@ -212,6 +212,15 @@ def test_a_lively_stream_that_died_a_little_before_three_others_died_of_the_same
     assert "4 of 4 deaths agree" in total.sentence
 
 
+def test_a_fault_beside_an_exact_timeout_on_the_whole_leaves_it_exact() -> None:
+    """Five of six lively streams ended at 4.75 s; a fault, and a timeout of 4.04 s on the first byte, came before."""
+    steady = [*family(Watched.TOTAL, 4.75, of=5), stream(Watched.TOTAL, 4.3, begun=3.0)]
+    timeouts = find_timeouts([*steady, *family(Watched.FIRST_BYTE, 4.04)], LONGEST, 1000)
+    total, first = timeouts.of(Watched.TOTAL), timeouts.of(Watched.FIRST_BYTE)
+    assert (total.coarse, total.value) == (False, pytest.approx(4.75, abs=0.01))
+    assert first.value == pytest.approx(4.04, abs=0.01)
+
+
 def test_too_few_lively_streams_that_died_among_the_others_died_of_the_same() -> None:
     """Three of three, too far apart to agree by themselves: no timeout before the first byte is made of the others."""
     steady = [stream(Watched.TOTAL, age, begun=n * 0.7) for n, age in enumerate((5.1, 5.6, 5.95))]

@@ -415,7 +415,7 @@ def test_a_complaint_is_told_of_the_users_own_line(write: Write) -> None:
 
 @pytest.mark.parametrize("name", ["shop", "behind-lb.caddyfile", "read-timeout.caddyfile", "wildcard.caddyfile"])
 def test_each_line_can_be_left_out_by_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it stands in the file, wherever that is; without it the copy lacks that line, and braces that held no other."""
+    """As it stands in the file, wherever that is; without it the copy lacks it, and braces that held no other."""
     monkeypatch.setenv("VLLM_UPSTREAM", "vllm:8000")
     adapter = adapt(FILES / name, EntranceWish())
     for entrance in adapter.entrances:
