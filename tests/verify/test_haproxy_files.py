@@ -1,0 +1,91 @@
+"""HAProxy's files as they are in production, with what is known of HAProxy about each: what fails, and what mends.
+
+No expectation here comes from a run; it is what HAProxy's configuration manual says. Without `option http-no-delay`
+what a server writes piecemeal waits for more. `timeout server` is each wait for the server's next byte. `retry-on
+all-retryable-errors` sends a request again that the model has begun on, up to `retries` times. Without `option
+abortonclose` a request goes on whose client has left. `wait-for-body` reads a reply before any of it is handed on, and
+no setting beside it takes that back.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.products.haproxy import PRODUCT
+from lab.vocabulary import Requirement
+from tests.verify.running import verified
+
+FILES = Path(__file__).parent / "files" / "haproxy"
+
+FINE = {"edge": 2, "compose": 1}
+"""With the number of their entrances."""
+
+BROKEN: dict[str, dict[Requirement, tuple[tuple[str, str], ...]]] = {
+    "packaged": {Requirement.DELIVERS_TOKENS_AS_THEY_COME: (("option http-no-delay", ""),)},
+    "server-timeout": dict.fromkeys(
+        (
+            Requirement.WAITS_FOR_THE_FIRST_TOKEN,
+            Requirement.SURVIVES_SILENCE,
+            Requirement.WAITS_FOR_BATCH_REPLIES,
+        ),
+        (("timeout server 600s", "timeout server 3s"),),
+    ),
+    "retries": {
+        Requirement.GENERATES_ONCE: (
+            ("retry-on conn-failure", "retry-on all-retryable-errors"),
+            ("retries 0", "retries 3"),
+        )
+    },
+    "goes-on": {Requirement.STOPS_WHEN_THE_CLIENT_LEAVES: (("option abortonclose", "no option abortonclose"),)},
+}
+"""By file: what is not met, and each setting that alone mends it, with what stands in its place; the first is taken."""
+
+UNMENDED = {
+    "wait-for-body": {
+        Requirement.DELIVERS_TOKENS_AS_THEY_COME,
+        Requirement.SENDS_HEADERS_AT_ONCE,
+        Requirement.PASSES_HEARTBEATS_ON,
+        Requirement.MOVES_THE_FIRST_TOKEN_FORWARD,
+    }
+}
+"""A rule that has to go, which is the user's to say."""
+
+
+@pytest.mark.grid
+@pytest.mark.usefixtures("images_in_use")
+@pytest.mark.parametrize("version", [each.number for each in PRODUCT.versions])
+async def test_no_false_alarm_about_a_file_that_is_fine(version: str) -> None:
+    """Everything is met, over TLS and HTTP/2 where it is offered, and nothing is tried."""
+    asked = [(FILES / f"{name}.cfg", "") for name in FINE]
+    found = await verified(PRODUCT, asked, mend=False, version=version)
+    assert [file.stem for file, _ in found] == [name for name, count in FINE.items() for _ in range(count)]
+    assert [(file.stem, each.failed, each.untold) for file, each in found if each.failed or each.untold] == []
+
+
+@pytest.mark.grid
+@pytest.mark.usefixtures("images_in_use")
+async def test_each_broken_file_is_told_of_and_mended() -> None:
+    """What fails, the line, and a fix with which everything is met and each line of which is needed."""
+    found = await verified(PRODUCT, [(FILES / f"{name}.cfg", "") for name in BROKEN], mend=True)
+    assert len(found) == len(BROKEN)
+    for file, each in found:
+        expected = BROKEN[file.stem]
+        assert not each.untold, f"{file}: " + "\n".join(f"{one.requirement}: {one.words}" for one in each.untold)
+        named = {
+            which: tuple((cause.setting, cause.spot.text if cause.spot else "") for cause in causes)
+            for which, causes in each.causes.items()
+        }
+        assert named == expected, file
+        assert set(each.fix) == {pairs[0][0] for pairs in expected.values()}, file
+        assert each.whole, file
+
+
+@pytest.mark.grid
+@pytest.mark.usefixtures("images_in_use")
+async def test_what_no_setting_mends_has_no_fix() -> None:
+    """It is told what fails, and that nothing that was tried mends it."""
+    found = await verified(PRODUCT, [(FILES / f"{name}.cfg", "") for name in UNMENDED], mend=True)
+    assert {file.stem: {one.requirement for one in each.failed} for file, each in found} == UNMENDED
+    assert not any(each.whole for _, each in found)
