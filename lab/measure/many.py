@@ -81,13 +81,22 @@ async def measure(
             if not some:
                 break
             (again,), _ = await at_once([partial(_evidence, address, some, channel, starts)])
-            evidence |= again
+            evidence |= {each: second for each, second in again.items() if not _turned_away(evidence[each], second)}
             for requirement, second in _observed(asked[name], evidence).items():
                 # What was told without a doubt stands, and what is not met for once is not met.
                 if found[requirement].doubt or second.state is State.NOT_MET:
                     found[requirement] = second
         observed[name] = found
     return observed
+
+
+def _turned_away(first: Evidence, second: Evidence) -> bool:
+    """Whether what came through the first time did not the second time: that says nothing of what it was asked for.
+
+    What is asked again comes behind the deaths and errors that were provoked, for which a balancer may have taken its
+    servers out: nginx for ten seconds, or as long as `fail_timeout` says.
+    """
+    return first.ledger is not None and second.ledger is None
 
 
 async def _evidence(

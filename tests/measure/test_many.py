@@ -93,6 +93,29 @@ async def test_only_what_is_in_doubt_is_measured_again(
     assert len(made) == asked
 
 
+@pytest.mark.parametrize(
+    ("then", "state", "asked"), [([seen(False)], State.MET, 3), ([seen(True)], State.NOT_MET, 3), ([], None, 5)]
+)
+async def test_who_is_turned_away_the_second_time_is_no_evidence(
+    monkeypatch: pytest.MonkeyPatch, then: list[Evidence], state: State | None, asked: int
+) -> None:
+    """A balancer takes its servers out for the errors that were provoked: what it says then is asked once more."""
+    away = Build(whole=10, sent=(), status=502, reason=None, marker=False, has_ledger=False).evidence()
+    left, made = [LATE, away, *(then or [away] * 3)], 0
+
+    async def make(*_: object) -> Evidence:
+        nonlocal made
+        made += 1
+        return left.pop(0)
+
+    monkeypatch.setattr(many, "make", make)
+    delivers = Requirement.DELIVERS_TOKENS_AS_THEY_COME
+    tokens = Exchange("tokens", make_plan({}), requirements=(delivers,))
+    observed = await measure({"it": Address("it", "http://model")}, [tokens], cast(SideChannel, None))
+    assert observed["it"][delivers].state is (state or State.INCONCLUSIVE)
+    assert made == asked
+
+
 async def test_what_needs_tls_is_asked_only_where_it_is_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of an address in clear text nothing is observed about HTTP/2, and the rest is."""
     made: list[tuple[str, str]] = []
