@@ -6,7 +6,7 @@ the wire formats' and the proxies' names, and the table of requirements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.catalogue.loader import FILE, load_scenario
@@ -34,12 +34,13 @@ def shipped_scenarios() -> Path:
     return shipped("scenarios")
 
 
-def discover(root: Path, products: Mapping[str, Product] = PRODUCTS) -> tuple[Scenario, ...]:
+def discover(root: Path, products: Mapping[str, Product] = PRODUCTS, names: Sequence[str] = ()) -> tuple[Scenario, ...]:
     """Every scenario below a folder, in the order in which a reader should meet them.
 
     Args:
         root: the folder.
         products: as `load_scenario` takes them.
+        names: as `select` takes them; where each fits a folder, no other is read.
 
     Raises:
         BadInput: the folder has none, or one of them is faulty; names the file and the key.
@@ -47,6 +48,9 @@ def discover(root: Path, products: Mapping[str, Product] = PRODUCTS) -> tuple[Sc
     files = sorted(root.rglob(FILE))
     if not files:
         raise BadInput(f"{root}: no {FILE} below it", "Give a folder of scenarios, or a scenario's own folder.")
+    wanted = {name.partition("::")[0] for name in names}
+    if wanted <= {file.parent.name for file in files}:
+        files = [file for file in files if not wanted or file.parent.name in wanted]
     scenarios = [load_scenario(file.parent, products) for file in files]
     names = [scenario.id for scenario in scenarios]
     for name in names:

@@ -336,4 +336,4 @@ def _chosen(
     """What a user means, of the lab's own scenarios or of those in the folder that is named first."""
     shipped = shipped_scenarios()
     folder, rest = folder_and_names(names or (), ids={each.name for each in shipped.iterdir()})
-    return select(discover(folder or shipped, products), rest, proxies, real_defaults=real_defaults)
+    return select(discover(folder or shipped, products, rest), rest, proxies, real_defaults=real_defaults)

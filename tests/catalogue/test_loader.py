@@ -233,6 +233,16 @@ class TestDiscover:
         with pytest.raises(BadInput, match="scenario.toml"):
             discover(tmp_path)
 
+    def test_who_names_a_scenario_reads_no_other(self, tmp_path: Path) -> None:
+        """A faulty one beside it does not matter then; where a name fits none, all are read, to be listed."""
+        write(tmp_path / "silent")
+        write(tmp_path / "other")
+        (tmp_path / "other" / "scenario.toml").write_text("nonsense")
+        assert [each.id for each in discover(tmp_path, names=["silent::nginx"])] == ["silent"]
+        for names in ([], ["silent", "absent"]):
+            with pytest.raises(BadInput, match="other"):
+                discover(tmp_path, names=names)
+
     def test_two_scenarios_of_one_name_are_refused(self, tmp_path: Path) -> None:
         """The folder's name is the id."""
         write(tmp_path / "a" / "silent")
