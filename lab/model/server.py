@@ -36,7 +36,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -55,9 +54,9 @@ from lab.model.lookups import look_up, show
 from lab.model.refusals import Refusals
 from lab.model.reply import ReplyWriter, WrittenReply
 from lab.model.requests import Incoming, RequestReader
-from lab.model.restarts import restart
 from lab.model.room import Full, Room, Share
 from lab.model.schedule import Shelf, compose, make_script
+from lab.model.side_routes import SideRoutes
 from lab.model.steps import Schedule, Script
 from lab.plan import FaultKind, Plan
 from lab.pulse import Pulse
@@ -178,13 +177,14 @@ class ModelServer:
     def _application(self) -> web.Application:
         app = web.Application()
         app.on_response_prepare.append(never_kept)
-        app.router.add_get("/lab/clock", _clock)
-        app.router.add_get("/lab/ledger/{request}", self._ledger)
-        app.router.add_get("/lab/refusals/{request}", self._refused)
-        app.router.add_post(r"/lab/confirm/{request}/{number:\d{1,9}}", self._confirm)
-        app.router.add_post(r"/lab/restart/{door:\d{1,5}}", self._restart)
+        SideRoutes(self._book, self._refusals, self._written, self._listening).add_to(app)
         app.router.add_route("*", "/{path:.*}", self._any)
         return app
+
+    def _listening(self) -> Connections:
+        if self._connections is None:
+            raise RuntimeError("the server does not listen")
+        return self._connections
 
     async def _any(self, request: web.Request) -> web.StreamResponse:
         """Whatever is asked for under whichever prefix: an answer, something that is looked up, or nothing that is."""
@@ -367,23 +367,6 @@ class ModelServer:
         finally:
             self._replies.discard(reply)
 
-    async def _ledger(self, request: web.Request) -> web.StreamResponse:
-        attempts = self._book.read(request.match_info["request"])
-        if attempts is None:
-            return web.json_response({"error": "no such request in the ledger"}, status=404)
-        return await write_document(request, attempts)
-
-    async def _refused(self, request: web.Request) -> web.Response:
-        return web.json_response([asdict(each) for each in self._refusals.read(request.match_info["request"])])
-
-    async def _confirm(self, request: web.Request) -> web.Response:
-        known = self._book.confirm(request.match_info["request"], int(request.match_info["number"]))
-        return web.Response(status=204 if known else 404)
-
-    async def _restart(self, request: web.Request) -> web.Response:
-        assert self._connections is not None  # noqa: S101  # it answers
-        return restart(request, self._connections, self._written)
-
 
 def _weight(script: Script) -> int:
     """Bytes that a reply may take while it is written: what is noted of it, and the steps that are on their way."""
@@ -411,7 +394,3 @@ def _version(request: web.Request) -> str:
 
 def _no_response(name: str) -> web.Response:
     return error_reply(RESPONSES, 404, f"Response with id '{name[:100]}' not found.")
-
-
-async def _clock(_request: web.Request) -> web.Response:
-    return web.json_response({"now": time.monotonic()})
