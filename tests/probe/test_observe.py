@@ -91,15 +91,15 @@ def test_ledger_times_are_on_the_probes_timeout(run: Run) -> None:
     assert evidence.ledger.tokens[0].at - arrived < 0.1
 
 
-def test_an_offset_timeout_is_moved(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model server whose timeout stands 1000 s ahead gives the same evidence."""
+def test_an_offset_clock_is_moved(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model server whose clock is 1000 s ahead gives the same evidence."""
     real = time.monotonic
 
     class Ahead:
         monotonic = staticmethod(lambda: real() + 1000.0)
         time = staticmethod(time.time)
 
-    for module in ("server", "reply", "ledger", "lockstep"):
+    for module in ("server", "side_routes", "reply", "ledger", "lockstep"):
         monkeypatch.setattr(f"lab.model.{module}.time", Ahead)
     monkeypatch.setattr("lab.model.reply.wait_until", lambda due: asyncio.sleep(max(0.0, due - Ahead.monotonic())))
     (evidence,) = run(through(None, LOCKSTEP))
