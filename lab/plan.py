@@ -215,7 +215,7 @@ class Plan(BaseModel):
     lockstep: bool = False
     """`yes` holds each token until the probe has confirmed the one before."""
     hold: Duration = 2.0
-    """With lockstep: the longest hold. Once one has run out, later holds last a fortieth of it."""
+    """With lockstep: the longest hold. Once one has run out, later holds last a two-hundredth of it."""
 
     @model_validator(mode="after")
     def _check_places(self) -> Plan:

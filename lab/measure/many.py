@@ -55,10 +55,12 @@ class Starts:
             await asyncio.sleep(APART)
 
 
-async def measure(
-    addresses: Mapping[str, Address], exchanges: Sequence[Exchange], channel: SideChannel
-) -> dict[str, Observations]:
-    """Make these exchanges over each address, and say of every requirement that they settle whether it is met there.
+Wanted = Sequence[tuple[Address, Sequence[Exchange]]]
+"""Addresses, each with the exchanges that are made over it."""
+
+
+async def measure(wanted: Wanted, channel: SideChannel) -> list[Observations]:
+    """Make the exchanges of each address, and say of every requirement that they settle whether it is met there.
 
     What needs TLS is left out where the address has none.
 
@@ -67,26 +69,24 @@ async def measure(
         SideChannelFault: what answers there is no model server of the lab's.
     """
     starts = Starts()
-    asked = {
-        name: [each for each in exchanges if each.is_for(secure=address.secure)] for name, address in addresses.items()
-    }
-    made, _ = await at_once(
-        [partial(_evidence, address, asked[name], channel, starts) for name, address in addresses.items()]
-    )
-    observed: dict[str, Observations] = {}
-    for (name, address), evidence in zip(addresses.items(), made, strict=True):
-        found = _observed(asked[name], evidence)
+    asked = [
+        (address, [each for each in exchanges if each.is_for(secure=address.secure)]) for address, exchanges in wanted
+    ]
+    made, _ = await at_once([partial(_evidence, address, exchanges, channel, starts) for address, exchanges in asked])
+    observed: list[Observations] = []
+    for (address, exchanges), evidence in zip(asked, made, strict=True):
+        found = _observed(exchanges, evidence)
         for _ in range(AGAIN):
-            some = [each for each in asked[name] if any(each.name in found[one].doubtful for one in each.requirements)]
+            some = [each for each in exchanges if any(each.name in found[one].doubtful for one in each.requirements)]
             if not some:
                 break
             (again,), _ = await at_once([partial(_evidence, address, some, channel, starts)])
             evidence |= {each: second for each, second in again.items() if not _turned_away(evidence[each], second)}
-            for requirement, second in _observed(asked[name], evidence).items():
+            for requirement, second in _observed(exchanges, evidence).items():
                 # What was told without a doubt stands, and what is not met for once is not met.
                 if found[requirement].doubt or second.state is State.NOT_MET:
                     found[requirement] = second
-        observed[name] = found
+        observed.append(found)
     return observed
 
 
@@ -103,12 +103,15 @@ async def _evidence(
     address: Address, exchanges: Sequence[Exchange], channel: SideChannel, starts: Starts
 ) -> dict[str, Evidence]:
     begun = {each.name: asyncio.Event() for each in exchanges if each.plan.fault is None}
+    # One of an address's at a time, so that the addresses take turns: what takes longest comes first of each.
+    own = asyncio.Lock()
 
     async def one(exchange: Exchange) -> Evidence:
         if exchange.plan.fault is not None:
             await asyncio.gather(*(each.wait() for each in begun.values()))
             await asyncio.sleep(ON_ITS_WAY)
-        await starts.turn()
+        async with own:
+            await starts.turn()
         if exchange.name in begun:
             begun[exchange.name].set()
         return await make(exchange, address, channel)

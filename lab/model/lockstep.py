@@ -12,7 +12,7 @@ import time
 
 from lab.evidence import Hold
 
-LATER = 40
+LATER = 200
 """How many times shorter a hold is once one has run out: that one is the proof, and the others only take their time."""
 
 
@@ -20,7 +20,7 @@ class Confirmations:
     """The confirmations of one reply; lives as long as its record in the ledger.
 
     Args:
-        longest: the longest hold, in seconds; once one has run out, later ones last a fortieth of it.
+        longest: the longest hold, in seconds; once one has run out, later ones last a two-hundredth of it.
     """
 
     def __init__(self, longest: float) -> None:

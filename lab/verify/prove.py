@@ -21,15 +21,12 @@ from lab.suite.settle import Waits
 from lab.testbed.engine import Say
 from lab.testbed.supply import Supply
 from lab.verify.migrate import ChangeKind, changes
-from lab.verify.rounds import Copy, UserFile, failing, observe_copies
+from lab.verify.rounds import AT_ONCE, Copy, UserFile, failing, observe_copies
 from lab.verify.search import exchanges_for
 from lab.vocabulary import Requirement, Saved, State
 
 MOST_LINES = 150
 """Lines of one file: each is asked the whole suite, at each version."""
-
-_AT_ONCE = 40
-"""Copies on one testbed: each is a process of the product's, and some thirty exchanges."""
 
 Evidence = Mapping[Requirement, str]
 """What was seen of each of some requirements."""
@@ -192,7 +189,7 @@ def _seen_twice(before: Observations, first: Observations, second: Observations)
 
 
 def _batches(copies: Sequence[Copy]) -> Iterator[Sequence[Copy]]:
-    return (copies[start : start + _AT_ONCE] for start in range(0, len(copies), _AT_ONCE))
+    return (copies[start : start + AT_ONCE] for start in range(0, len(copies), AT_ONCE))
 
 
 def effect_of(plain: Observations, observed: Observations | None) -> LineEffect:

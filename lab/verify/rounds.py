@@ -1,11 +1,13 @@
-"""One round: some copies of a user's file on a testbed of their own, each asked everything that is wanted."""
+"""Copies of a user's file: put up together, and asked what is wanted of each."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from lab.catalogue.loader import read_table
 from lab.catalogue.schema import ExpectedTable
@@ -27,6 +29,10 @@ from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
 
 MOST_UNKNOWN = 30
 """Directives that a product may not know, each of which costs a start."""
+
+
+AT_ONCE = 40
+"""Copies on one testbed: each is a process of the product's, and some thirty exchanges."""
 
 
 @dataclass(frozen=True)
@@ -72,47 +78,109 @@ Wanted = Mapping[Copy, Sequence[Exchange]]
 """Copies, each with the exchanges that are made of it."""
 
 
-async def observe_copies(file: UserFile, wanted: Wanted, supply: Supply, say: Say) -> dict[Copy, Observations]:
-    """Make these exchanges of each copy; one that the product refuses has no observations.
+@dataclass(frozen=True)
+class Standing:
+    """Copies that are up together.
 
-    Raises:
-        SetUpFault: the product refuses the file as it is; carries its words, with the user's own file and line.
-        EnvironmentFault: the machine lacks what it needs.
+    Args:
+        testbed: where.
+        files: each copy's own.
+        refused: what the product said of those that it does not take.
+        channel: to their model server.
     """
-    return (await observe_twice(file, wanted, lambda _: {}, supply, say))[0]
+
+    testbed: Testbed
+    files: Mapping[Copy, Path]
+    refused: Mapping[Copy, SetUpFault]
+    channel: SideChannel
 
 
-async def observe_twice(
-    file: UserFile, wanted: Wanted, again: Callable[[Mapping[Copy, Observations]], Wanted], supply: Supply, say: Say
-) -> tuple[dict[Copy, Observations], dict[Copy, Observations]]:
-    """The same, and once more what `again` makes of it, of the same copies while they run.
+class Copies:
+    """Copies of a user's file, up while inside `async with`.
 
-    Raises:
-        SetUpFault: as `observe_copies`.
-        EnvironmentFault: the same.
+    Args:
+        file: the file, and what runs it.
+        supply: where runners come from.
+        say: takes a line of progress.
     """
-    with tempfile.TemporaryDirectory(prefix="token-stream-lab-verify-") as folder:
+
+    def __init__(self, file: UserFile, supply: Supply, say: Say) -> None:
+        self.file = file
+        self.say = say
+        self._supply = supply
+        self._stack = AsyncExitStack()
+        self._standing: list[Standing] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def have(self, copies: Iterable[Copy]) -> None:
+        """Put up those that are not up yet, all on one testbed.
+
+        Raises:
+            SetUpFault: the product refuses the file as it is; carries its words, with the user's own file and line.
+            EnvironmentFault: the machine lacks what it needs.
+        """
+        up = {copy for standing in self._standing for copy in standing.files}
+        new = [copy for copy in dict.fromkeys(copies) if copy not in up]
+        if new:
+            self._standing.append(await self._put_up(new))
+
+    async def observe(self, wanted: Wanted) -> dict[Copy, Observations]:
+        """Make these exchanges of each copy; one that the product refuses has no observations.
+
+        Raises:
+            SetUpFault: as `have`.
+            EnvironmentFault: the same.
+        """
+        await self.have(wanted)
+        found: dict[Copy, Observations] = {}
+        for standing in self._standing:
+            copies = [copy for copy in wanted if copy in standing.files and copy not in standing.refused]
+            asked = [(_address(self.file, copy, standing), wanted[copy]) for copy in copies]
+            found.update(zip(copies, await measure(asked, standing.channel), strict=True))
+        return found
+
+    async def _put_up(self, copies: Sequence[Copy]) -> Standing:
+        """Have them up; directives that the product does not know are left out of all of them, one after the other."""
+        file = self.file
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="token-stream-lab-verify-"))
         files = {
-            copy: Path(folder, str(number), f"main{file.proxy.product.suffix}") for number, copy in enumerate(wanted)
+            copy: Path(folder, str(number), f"main{file.proxy.product.suffix}") for number, copy in enumerate(copies)
         }
+        targets = [Target(str(path), file.proxy, path, over_tls=copy.entrance.secure) for copy, path in files.items()]
         for _ in range(MOST_UNKNOWN):
             for copy, path in files.items():
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(file.adapter.copy(copy.entrance, copy.settings, copy.without), encoding="utf-8")
-            targets = [
-                Target(str(path), file.proxy, path, over_tls=copy.entrance.secure) for copy, path in files.items()
-            ]
-            async with started(targets, supply, say) as (testbed, _used):
+            async with AsyncExitStack() as stack:
+                testbed, _used = await stack.enter_async_context(started(targets, self._supply, self.say))
                 refused = _refusals(testbed, files)
-                if not any(file.adapter.leave_out(str(fault)) for fault in refused.values()):
-                    for copy, fault in refused.items():
-                        if copy.plain:
-                            raise _in_their_words(file, copy, files[copy], fault)
-                    standing = {copy: exchanges for copy, exchanges in wanted.items() if copy not in refused}
-                    first = await _observe(file, standing, files, testbed)
-                    second = again(first)
-                    return first, await _observe(file, second, files, testbed) if second else {}
-    raise SetUpFault(f"{file.path}: more than {MOST_UNKNOWN} of its directives are unknown.", "Give another version.")
+                if any(file.adapter.leave_out(str(fault)) for fault in refused.values()):
+                    continue
+                for copy, fault in refused.items():
+                    if copy.plain:
+                        raise _in_their_words(file, copy, files[copy], fault)
+                channel = await stack.enter_async_context(SideChannel(testbed.model_url))
+                self._stack.push_async_exit(stack.pop_all())
+                return Standing(testbed, files, refused, channel)
+        raise SetUpFault(
+            f"{file.path}: more than {MOST_UNKNOWN} of its directives are unknown.", "Give another version."
+        )
+
+
+async def observe_copies(file: UserFile, wanted: Wanted, supply: Supply, say: Say) -> dict[Copy, Observations]:
+    """Put up some copies, make these exchanges of each, and take them down.
+
+    Raises:
+        SetUpFault: as `Copies.have`.
+        EnvironmentFault: the same.
+    """
+    async with Copies(file, supply, say) as copies:
+        return await copies.observe(wanted)
 
 
 def _refusals(testbed: Testbed, files: Mapping[Copy, Path]) -> dict[Copy, SetUpFault]:
@@ -130,32 +198,16 @@ def _in_their_words(file: UserFile, copy: Copy, path: Path, fault: SetUpFault) -
     return SetUpFault(file.adapter.locate(fault.problem, copy.entrance, path), fault.remedy)
 
 
-async def _observe(
-    file: UserFile, wanted: Wanted, files: Mapping[Copy, Path], testbed: Testbed
-) -> dict[Copy, Observations]:
-    found: dict[Copy, Observations] = {}
-    async with SideChannel(testbed.model_url) as channel:
-        # Copies that are asked the same are asked at once.
-        groups: dict[tuple[str, ...], list[Copy]] = {}
-        for copy, exchanges in wanted.items():
-            groups.setdefault(tuple(each.name for each in exchanges), []).append(copy)
-        for copies in groups.values():
-            addresses = {str(files[copy]): _address(file, copy, files[copy], testbed) for copy in copies}
-            observed = await measure(addresses, wanted[copies[0]], channel)
-            found.update({copy: observed[str(files[copy])] for copy in copies})
-    return found
-
-
-def _address(file: UserFile, copy: Copy, path: Path, testbed: Testbed) -> Address:
-    entrance = copy.entrance
+def _address(file: UserFile, copy: Copy, standing: Standing) -> Address:
+    entrance, key = copy.entrance, str(standing.files[copy])
     host = (("Host", entrance.host),) if entrance.host else ()
     return Address(
-        testbed.url(str(path)),
-        testbed.model_url,
+        standing.testbed.url(key),
+        standing.testbed.model_url,
         format_for_url(entrance.path) or OPENAI_CHAT,
         entrance.path,
         (*host, *file.headers),
-        testbed.tls(str(path)),
+        standing.testbed.tls(key),
         # Each body is its own: a cache may be keyed by it.
         in_message=True,
     )

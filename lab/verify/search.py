@@ -13,7 +13,7 @@ from lab.suite.exchange import Exchange
 from lab.suite.settle import Waits, suite
 from lab.testbed.engine import Say
 from lab.testbed.supply import Supply
-from lab.verify.rounds import Copy, UserFile, Wanted, failing, observe_copies, observe_twice
+from lab.verify.rounds import AT_ONCE, Copies, Copy, UserFile, failing
 from lab.vocabulary import Requirement, State
 
 
@@ -99,27 +99,23 @@ async def verify(file: UserFile, waits: Waits, supply: Supply, say: Say, *, mend
         EnvironmentFault: the machine lacks what it needs.
     """
     plain = [Copy(entrance) for entrance in file.adapter.entrances]
-    many = "one entrance" if len(plain) == 1 else f"{len(plain)} entrances"
-    say(f"asking {many} of {file.path}, through {file.proxy.id}")
-    first = await observe_copies(file, {copy: exchanges_for(waits, copy.entrance) for copy in plain}, supply, say)
-    # Where nothing is met, nothing came through, and no setting is to blame.
-    through = [copy for copy in plain if any(each.met for each in first[copy].values())]
-    failed = {
-        copy: {each.requirement for each in failing(first[copy], file.known)} if copy in through else set()
-        for copy in plain
-    }
     settings = tuple(_worth_a_try(file, waits))
-    single = {
-        Copy(copy.entrance, (line,)): exchanges_for(waits, copy.entrance, failed[copy])
-        for copy in plain
-        if failed[copy]
-        for line in settings
-    }
-    if single:
-        say(f"trying {len(single)} settings, each alone")
-    alone = await _seen_twice(file, single, failed, supply, say) if single else {}
-    wishes = {copy: _smallest(copy, settings, failed[copy], alone) for copy in plain if failed[copy] and mend}
-    fixes, after = await _fixed(file, wishes, settings, waits, supply, say)
+    each_alone = [Copy(copy.entrance, (line,)) for copy in plain for line in settings]
+    many = "one entrance" if len(plain) == 1 else f"{len(plain)} entrances"
+    async with Copies(file, supply, say) as copies:
+        say(f"asking {many} of {file.path}, through {file.proxy.id}")
+        # Another start would take longer than these together, if any of them is needed.
+        await copies.have([*plain, *(each_alone if len(each_alone) <= AT_ONCE else ())])
+        first = await copies.observe({copy: exchanges_for(waits, copy.entrance) for copy in plain})
+        # Where nothing is met, nothing came through, and no setting is to blame.
+        through = [copy for copy in plain if any(each.met for each in first[copy].values())]
+        failed = {
+            copy: {each.requirement for each in failing(first[copy], file.known)} if copy in through else set()
+            for copy in plain
+        }
+        alone = await _seen_twice(copies, each_alone, failed, waits)
+        wishes = {copy: _smallest(copy, settings, failed[copy], alone) for copy in plain if failed[copy] and mend}
+        fixes, after = await _fixed(copies, wishes, settings, waits)
     return [
         Verified(
             copy.entrance,
@@ -146,32 +142,31 @@ def _worth_a_try(file: UserFile, waits: Waits) -> Iterator[str]:
 
 
 async def _seen_twice(
-    file: UserFile,
-    wanted: Wanted,
-    failed: Mapping[Copy, set[Requirement]],
-    supply: Supply,
-    say: Say,
+    copies: Copies, each_alone: Sequence[Copy], failed: Mapping[Copy, set[Requirement]], waits: Waits
 ) -> dict[Copy, Observations]:
     """What is observed of copies with one setting; what one seems to mend is looked at once more.
 
     A proxy may fail a requirement now and then. HAProxy 3.2 over TLS was seen to hold tokens in one to three of eight
     streams, and for once in none: whatever was tried at that moment seemed to mend it.
     """
-
-    def seeming(first: Mapping[Copy, Observations]) -> Wanted:
-        found = {
-            copy: exchanges
-            for copy, exchanges in wanted.items()
-            if any(_mends(first.get(copy), each) for each in failed[Copy(copy.entrance)])
-        }
-        if found:
-            say(f"trying {len(found)} of them once more")
-        return found
-
-    first, second = await observe_twice(file, wanted, seeming, supply, say)
+    tried = [copy for copy in each_alone if failed[Copy(copy.entrance)]]
+    if not tried:
+        return {}
+    copies.say(f"trying {len(tried)} settings, each alone")
+    first = await copies.observe(
+        {copy: exchanges_for(waits, copy.entrance, failed[Copy(copy.entrance)]) for copy in tried}
+    )
+    mended = {
+        copy: {each for each in failed[Copy(copy.entrance)] if _mends(observed, each)}
+        for copy, observed in first.items()
+    }
+    seeming = {copy: exchanges_for(waits, copy.entrance, found) for copy, found in mended.items() if found}
+    if seeming:
+        copies.say(f"trying {len(seeming)} of them once more")
+    second = await copies.observe(seeming)
     return first | {
         copy: {
-            each: second[copy].get(each, found) if found.state is State.MET else found
+            each: second[copy].get(each, found) if each in mended[copy] else found
             for each, found in first[copy].items()
         }
         for copy in second
@@ -211,7 +206,7 @@ def _smallest(
 
 
 async def _proven(
-    file: UserFile, fixes: Mapping[Copy, tuple[str, ...]], waits: Waits, supply: Supply, say: Say
+    copies: Copies, fixes: Mapping[Copy, tuple[str, ...]], waits: Waits
 ) -> tuple[dict[Copy, tuple[str, ...]], dict[Copy, Observations]]:
     """The fixes as they hold: run as a whole, and without each of their lines, which something has to need."""
     wanted = {Copy(copy.entrance, fix): exchanges_for(waits, copy.entrance) for copy, fix in fixes.items() if fix}
@@ -222,26 +217,27 @@ async def _proven(
             )
     if not wanted:
         return dict(fixes), {}
-    say(f"running the fix, and without each of its lines: {len(wanted)} copies")
-    observed = await observe_copies(file, wanted, supply, say)
+    copies.say(f"running the fix, and without each of its lines: {len(wanted)} copies")
+    observed = await copies.observe(wanted)
+    known = copies.file.known
     proven, after = {}, {}
     for copy, fix in fixes.items():
         whole = observed.get(Copy(copy.entrance, fix), {})
-        unmet = {each.requirement for each in failing(whole, file.known)}
+        unmet = {each.requirement for each in failing(whole, known)}
         needed = tuple(
             line
             for line in fix
-            if {each.requirement for each in failing(observed.get(_without(copy, fix, line), {}), file.known)} - unmet
+            if {each.requirement for each in failing(observed.get(_without(copy, fix, line), {}), known)} - unmet
         )
         proven[copy], after[copy] = needed, whole
     again = {copy: fix for copy, fix in proven.items() if fix != fixes[copy]}
     if again:
         # Lines that nothing needs one by one may be needed when several are left out.
         rest = {Copy(copy.entrance, fix): exchanges_for(waits, copy.entrance) for copy, fix in again.items() if fix}
-        last = await observe_copies(file, rest, supply, say) if rest else {}
+        last = await copies.observe(rest)
         for copy, fix in again.items():
             observed_now = last.get(Copy(copy.entrance, fix), {})
-            if fix and not failing(observed_now, file.known):
+            if fix and not failing(observed_now, known):
                 after[copy] = observed_now
             else:
                 proven[copy] = fixes[copy]
@@ -249,33 +245,26 @@ async def _proven(
 
 
 async def _fixed(
-    file: UserFile,
-    wishes: Mapping[Copy, tuple[str, ...]],
-    settings: Sequence[str],
-    waits: Waits,
-    supply: Supply,
-    say: Say,
+    copies: Copies, wishes: Mapping[Copy, tuple[str, ...]], settings: Sequence[str], waits: Waits
 ) -> tuple[dict[Copy, tuple[str, ...]], dict[Copy, Observations]]:
     """The fixes as they hold, with what mends what only they uncover, and what was observed with them."""
-    fixes, after = await _proven(file, wishes, waits, supply, say)
-    more = await _completed(file, fixes, after, settings, waits, supply, say)
+    fixes, after = await _proven(copies, wishes, waits)
+    more = await _completed(copies, fixes, after, settings, waits)
     if not more:
         return fixes, after
-    proven, last = await _proven(file, more, waits, supply, say)
+    proven, last = await _proven(copies, more, waits)
     return {**fixes, **proven}, {**after, **last}
 
 
 async def _completed(
-    file: UserFile,
+    copies: Copies,
     fixes: Mapping[Copy, tuple[str, ...]],
     after: Mapping[Copy, Observations],
     settings: Sequence[str],
     waits: Waits,
-    supply: Supply,
-    say: Say,
 ) -> dict[Copy, tuple[str, ...]]:
     """The fixes that uncover what they do not mend, with what mends it: a longer timeout ends nothing for nobody."""
-    unmet = {copy: {each.requirement for each in failing(after.get(copy, {}), file.known)} for copy in fixes}
+    unmet = {copy: {each.requirement for each in failing(after.get(copy, {}), copies.file.known)} for copy in fixes}
     wanted = {
         Copy(copy.entrance, (*fix, line)): exchanges_for(waits, copy.entrance, unmet[copy])
         for copy, fix in fixes.items()
@@ -285,8 +274,8 @@ async def _completed(
     }
     if not wanted:
         return {}
-    say(f"trying {len(wanted)} settings, each with the fix")
-    observed = await observe_copies(file, wanted, supply, say)
+    copies.say(f"trying {len(wanted)} settings, each with the fix")
+    observed = await copies.observe(wanted)
     found = {}
     for copy, fix in fixes.items():
         rest = tuple(line for line in settings if line not in fix)

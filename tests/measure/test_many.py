@@ -47,7 +47,7 @@ def test_the_longest_of_some_exchanges_counts_holds_too() -> None:
     def longest(**fields: object) -> float:
         return longest_of([Exchange("short", make_plan({})), Exchange("it", make_plan(fields))])
 
-    assert longest() < longest(gaps=["2@4s"]) < longest(lockstep=True, hold="3s") < longest(ttft="12s")
+    assert longest() < longest(gaps=["2@4s"]) < longest(lockstep=True, hold="4s") < longest(ttft="12s")
 
 
 def seen(held: bool, *, late: bool = False) -> Evidence:
@@ -87,9 +87,9 @@ async def test_only_what_is_in_doubt_is_measured_again(
     monkeypatch.setattr(many, "make", make)
     delivers = Requirement.DELIVERS_TOKENS_AS_THEY_COME
     tokens = Exchange("tokens", make_plan({}), requirements=(delivers,))
-    addresses = {name: Address(name, "http://model") for name in evidence}
-    observed = await measure(addresses, [tokens], cast(SideChannel, None))
-    assert {name: each[delivers].state for name, each in observed.items()} == states
+    wanted = [(Address(name, "http://model"), [tokens]) for name in evidence]
+    observed = await measure(wanted, cast(SideChannel, None))
+    assert [each[delivers].state for each in observed] == [states[name] for name in evidence]
     assert len(made) == asked
 
 
@@ -111,8 +111,8 @@ async def test_who_is_turned_away_the_second_time_is_no_evidence(
     monkeypatch.setattr(many, "make", make)
     delivers = Requirement.DELIVERS_TOKENS_AS_THEY_COME
     tokens = Exchange("tokens", make_plan({}), requirements=(delivers,))
-    observed = await measure({"it": Address("it", "http://model")}, [tokens], cast(SideChannel, None))
-    assert observed["it"][delivers].state is (state or State.INCONCLUSIVE)
+    (observed,) = await measure([(Address("it", "http://model"), [tokens])], cast(SideChannel, None))
+    assert observed[delivers].state is (state or State.INCONCLUSIVE)
     assert made == asked
 
 
@@ -127,12 +127,11 @@ async def test_what_needs_tls_is_asked_only_where_it_is_spoken(monkeypatch: pyte
     monkeypatch.setattr(many, "make", make)
     delivers = Requirement.DELIVERS_TOKENS_AS_THEY_COME
     plain = Exchange("plain", make_plan({}), requirements=(delivers,))
-    addresses = {url: Address(url, "http://model") for url in ("http://clear", "https://secure")}
+    addresses = [Address(url, "http://model") for url in ("http://clear", "https://secure")]
     exchanges = [plain, replace(plain, name="over-http-2", http=HttpVersion.HTTP_2)]
-    observed = await measure(addresses, exchanges, cast(SideChannel, None))
+    observed = await measure([(each, exchanges) for each in addresses], cast(SideChannel, None))
     assert made == [("http://clear", "plain"), ("https://secure", "plain"), ("https://secure", "over-http-2")]
-    states = {url: each[delivers].state for url, each in observed.items()}
-    assert states == {"http://clear": State.MET, "https://secure": State.NOT_MET}
+    assert [each[delivers].state for each in observed] == [State.MET, State.NOT_MET]
 
 
 async def test_what_was_told_without_a_doubt_stands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,8 +148,8 @@ async def test_what_was_told_without_a_doubt_stands(monkeypatch: pytest.MonkeyPa
         Exchange("tokens", make_plan({}), requirements=(delivers,)),
         Exchange("thinking", make_plan({}), requirements=(waits,)),
     ]
-    observed = await measure({"it": Address("it", "http://model")}, exchanges, cast(SideChannel, None))
-    assert (observed["it"][delivers].state, observed["it"][waits].state) == (State.MET, State.NOT_MET)
+    (observed,) = await measure([(Address("it", "http://model"), exchanges)], cast(SideChannel, None))
+    assert (observed[delivers].state, observed[waits].state) == (State.MET, State.NOT_MET)
 
 
 @pytest.mark.parametrize(("last", "state"), [(seen(False), State.MET), (seen(True), State.NOT_MET)], ids=["met", "not"])
@@ -168,8 +167,8 @@ async def test_one_exchange_after_the_other_comes_to_be_told(
     monkeypatch.setattr(many, "make", make)
     delivers = Requirement.DELIVERS_TOKENS_AS_THEY_COME
     exchanges = [Exchange(name, make_plan({}), requirements=(delivers,)) for name in answers]
-    observed = await measure({"it": Address("it", "http://model")}, exchanges, cast(SideChannel, None))
-    assert observed["it"][delivers].state is state
+    (observed,) = await measure([(Address("it", "http://model"), exchanges)], cast(SideChannel, None))
+    assert observed[delivers].state is state
     assert made == ["first", "second", "third", "first", "third", "third"]
 
 
@@ -211,8 +210,8 @@ async def test_what_is_provoked_comes_when_all_else_is_on_its_way(monkeypatch: p
     monkeypatch.setattr(many.asyncio, "sleep", pause)
     plans = {"death": {"fault": "rst@2"}, "one": {}, "error": {"fault": "status@500"}, "two": {}}
     exchanges = [Exchange(name, make_plan(plan)) for name, plan in plans.items()]
-    await measure({"it": Address("http://it", "http://model")}, exchanges, cast(SideChannel, None))
+    await measure([(Address("http://it", "http://model"), exchanges)], cast(SideChannel, None))
     assert told == ["one", "two", "a while", "a while", "death", "error"]
     told.clear()
-    await measure({"it": Address("http://it", "http://model")}, exchanges[:1], cast(SideChannel, None))
+    await measure([(Address("http://it", "http://model"), exchanges[:1])], cast(SideChannel, None))
     assert told == ["a while", "death"]

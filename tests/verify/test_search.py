@@ -59,27 +59,33 @@ async def verified(
     # Something always comes through.
     product = {Requirement.GENERATES_ONCE: lambda _: True, **product}
 
-    async def observe(
-        _: UserFile, wanted: Mapping[Copy, object], *__: object
-    ) -> dict[Copy, dict[Requirement, Observation]]:
-        return {
-            copy: {
-                each: Observation(each, State.MET, "", "")
-                if met(frozenset(copy.settings))
-                else (unmet or {}).get(each, Observation(each, State.NOT_MET, "", ""))
-                for each, met in product.items()
+    class Copies:
+        """What is observed of each copy, by the settings that it has."""
+
+        def __init__(self, file: UserFile, _: object, say: Callable[[str], None]) -> None:
+            self.file, self.say = file, say
+
+        async def __aenter__(self) -> Copies:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+        async def have(self, copies: object) -> None:
+            pass
+
+        async def observe(self, wanted: Mapping[Copy, object]) -> dict[Copy, dict[Requirement, Observation]]:
+            return {
+                copy: {
+                    each: Observation(each, State.MET, "", "")
+                    if met(frozenset(copy.settings))
+                    else (unmet or {}).get(each, Observation(each, State.NOT_MET, "", ""))
+                    for each, met in product.items()
+                }
+                for copy in wanted
             }
-            for copy in wanted
-        }
 
-    async def observe_twice(
-        file: UserFile, wanted: Mapping[Copy, object], again: Callable[[object], Mapping[Copy, object]], *_: object
-    ) -> tuple[object, object]:
-        first = await observe(file, wanted)
-        return first, await observe(file, again(first))
-
-    monkeypatch.setattr(search, "observe_copies", observe)
-    monkeypatch.setattr(search, "observe_twice", observe_twice)
+    monkeypatch.setattr(search, "Copies", Copies)
     monkeypatch.setattr(search, "settings_of", lambda *_: (ONE, TWO, THREE, FOUR))
     subject = UserFile(Path("nginx.conf"), PROXIES["nginx-1.30"], cast(Any, File()), known=known or {})
     (found,) = await verify(subject, Waits(), cast(Any, None), lambda _: None, mend=True)
