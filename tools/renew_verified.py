@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab.products import PRODUCTS
+from lab.products.adapted import Change, Spot
 from lab.verify.proofs import in_markdown
 from lab.verify.search import Verified
 
@@ -80,7 +81,7 @@ class VerifiedFile:
         entrances: how many it has.
         unmet: the requirements that are not met.
         named: the lines that break them, each with its number; a default where none stands.
-        fix: the lines with which all is met.
+        fix: the lines with which all is met, and those that go.
         mended: whether they were seen to mend all that can be met.
         untold: what could not be told.
     """
@@ -98,7 +99,7 @@ class VerifiedFile:
 def row(product: str, file: str, found: Sequence[Verified]) -> VerifiedFile:
     """One file's."""
     causes = [cause for each in found for some in each.causes.values() for cause in some[:1]]
-    named = [f"{cause.spot.text} (line {cause.spot.line})" if cause.spot else "a default" for cause in causes]
+    named = [_place(cause.spot, FILES / file) if cause.spot else "a default" for cause in causes]
     broken = [each for each in found if each.failed]
     mended = [each for each in broken if each.whole]
     return VerifiedFile(
@@ -107,10 +108,20 @@ def row(product: str, file: str, found: Sequence[Verified]) -> VerifiedFile:
         len(found),
         list(dict.fromkeys(one.requirement.value for each in found for one in each.failed)),
         list(dict.fromkeys(named)),
-        list(dict.fromkeys(line for each in mended for line in each.fix)),
+        list(dict.fromkeys(_change(change) for each in mended for change in each.fix)),
         len(mended) == len(broken),
         [f"{one.requirement.value}: {one.words}" for each in found for one in each.untold],
     )
+
+
+def _place(spot: Spot, asked: Path) -> str:
+    """What stands there, with its line, and in which file where a folder was asked for."""
+    file = f"{spot.file.relative_to(asked)}, " if asked.is_dir() else ""
+    return f"{spot.text} ({file}line {spot.line})"
+
+
+def _change(change: Change) -> str:
+    return f"without {change.text}" if isinstance(change, Spot) else change
 
 
 async def measure(products: Sequence[str]) -> list[VerifiedFile]:

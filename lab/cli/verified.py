@@ -12,7 +12,7 @@ from rich.console import Console
 from lab.cli.terminal import here, print_line
 from lab.judge import Observation
 from lab.judge.requirements import IN_WORDS
-from lab.products.adapted import Entrance, Mending
+from lab.products.adapted import Entrance, Mending, Spot
 from lab.verify.rounds import UserFile
 from lab.verify.search import Verified
 from lab.vocabulary import State
@@ -65,9 +65,9 @@ def _show_failed(each: Verified, out: Console) -> None:
             print_line(out, "      mended by the same")
         elif causes:
             for cause in causes[:_WIDEST]:
-                print_line(out, here(f"      with `{cause.setting}` it is met; now {_stands(cause, each.entrance)}"))
+                print_line(out, here(f"      {cause} it is met; now {_stands(cause, each.entrance)}"))
         else:
-            print_line(out, f"      no setting alone mends it, of {len(each.tried)} that were tried")
+            print_line(out, f"      no change alone mends it, of {len(each.tried)} that were tried")
         before = causes
 
 
@@ -131,16 +131,20 @@ def show_fix(each: Verified, out: Console) -> None:
         _show_alike(each.untold, out)
     elif each.whole:
         print_line(out, f"{name}: mended, as was seen when it ran so.", "bold")
-        for line in each.fix:
-            causes = [which for which, found in each.causes.items() if any(one.setting == line for one in found)]
-            print_line(out, f"  {line}  {', '.join(causes) or 'needed with the others'}")
+        for change in each.fix:
+            causes = [which for which, found in each.causes.items() if any(one.change == change for one in found)]
+            words = here(f"without {change}") if isinstance(change, Spot) else change
+            print_line(out, f"  {words}  {', '.join(causes) or 'needed with the others'}")
     else:
         print_line(out, f"{name}: no fix found in this file.", "bold red")
         _show_alike(each.failed, out)
         if not _met(each):
             print_line(out, _NOTHING_CAME)
         else:
-            print_line(out, f"  Tried, each alone and all together: {' '.join(each.tried)}")
+            settings = [change for change in each.tried if isinstance(change, str)]
+            print_line(out, f"  Tried, each alone and all together: {' '.join(settings)}")
+            if len(each.tried) > len(settings):
+                print_line(out, f"  Left out, each alone: {len(each.tried) - len(settings)} lines of the file.")
             print_line(out, "  Outside of this file: heartbeats of the model server, or chunked replies, may help.")
     _show_unmeetable(each, out)
 

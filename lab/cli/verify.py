@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from lab.cli.terminal import here, print_line
 from lab.cli.verified import show, show_difference, show_fix, show_replaced
 from lab.errors import BadInput, ExitCode
 from lab.products import PRODUCTS, Proxy
-from lab.products.adapted import EntranceWish
+from lab.products.adapted import Adapter, EntranceWish, Spot
 from lab.suite.settle import Waits
 from lab.testbed.engine import Say
 from lab.testbed.supply import RunnerWish, Supply
@@ -81,7 +81,7 @@ def fix_and_report(options: VerifyOptions, *, write: bool, out: Console, say: Sa
     for each in found:
         show_fix(each, out)
         if each.whole:
-            for path, text in subject.adapter.edit(each.entrance, each.fix).items():
+            for path, text in _edits(subject.adapter, each):
                 changed.setdefault(path, []).append(text)
     for path, texts in changed.items():
         before = path.read_text(encoding="utf-8")
@@ -91,6 +91,14 @@ def fix_and_report(options: VerifyOptions, *, write: bool, out: Console, say: Sa
             print_line(out, f"written; the file as it was is {here(str(replace_file(path, after)))}")
     left = any(each.untold or (each.failed and not each.whole) for each in found)
     return ExitCode.REQUIREMENT_FAILED if left else ExitCode.AS_REQUIRED
+
+
+def _edits(adapter: Adapter, each: Verified) -> Iterator[tuple[Path, str]]:
+    """The user's files with each change of a fix: the settings together, and each line that goes by itself."""
+    yield from adapter.edit(each.entrance, [change for change in each.fix if isinstance(change, str)]).items()
+    for change in each.fix:
+        if isinstance(change, Spot):
+            yield from adapter.without(change).items()
 
 
 def _code(found: Sequence[Verified]) -> ExitCode:

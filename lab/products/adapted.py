@@ -34,6 +34,10 @@ class Spot:
         return f"{self.file}:{self.line}: {self.text}"
 
 
+Change = str | Spot
+"""What a copy has otherwise than a user's file: a setting that is put in, or a line that is left out."""
+
+
 @dataclass(frozen=True)
 class Replacement:
     """Something that the copy has otherwise.
@@ -127,21 +131,38 @@ class Adapter(Protocol):
     def edit(self, entrance: Entrance, settings: Sequence[str]) -> Mapping[Path, str]:
         """The user's files that have to change for these settings to hold there, with their new text."""
 
+    def without(self, spot: Spot) -> Mapping[Path, str]:
+        """The user's files that have to change for one of the `lines` to go, with their new text."""
+
     def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
         """Where the setting that such a line replaces stands; None where the product's default holds."""
 
 
+def lines_out(text: str, first: int, last: int) -> str:
+    """A text without some of its lines, which are counted from 1."""
+    lines = text.splitlines(keepends=True)
+    return "".join([*lines[: first - 1], *lines[last:]])
+
+
 @dataclass(frozen=True)
 class Mending:
-    """A setting with which a requirement is met that is not met without it.
+    """A change with which a requirement is met that is not met without it.
 
     Args:
-        setting: the line.
-        spot: what stands in its place in the user's file; None where the product's default holds.
+        setting: the line that is put in; empty where one is left out.
+        spot: what stands in its place in the user's file, or is left out; None where the product's default holds.
     """
 
     setting: str
     spot: Spot | None
+
+    @property
+    def change(self) -> Change | None:
+        """What has to change: the setting, or the line that goes."""
+        return self.setting or self.spot
+
+    def __str__(self) -> str:
+        return f"with `{self.setting}`" if self.setting else f"without `{self.spot.text if self.spot else ''}`"
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Entry:
         requirement: which.
         state: whether it is met.
         why: what was seen, or what is known of the directive, in a sentence.
-        causes: each setting that alone mends it.
+        causes: each change that alone mends it.
         up_to: the wait in seconds up to which it is met; None where it is about no wait.
         scenario: which shows it; empty where the file itself was run.
         known: why no file of the product meets it; empty where one may.
@@ -67,15 +67,15 @@ class Entry:
 
     @property
     def fixes(self) -> list[str]:
-        """The lines, each of which alone mends it."""
-        return [each.setting for each in self.causes]
+        """The changes, each of which alone mends it, in words."""
+        return [each.setting or str(each) for each in self.causes]
 
     @property
     def message(self) -> str:
         """All of it, on one line."""
         stands = self.spot.text if self.spot else self.entrance.name
         default = " has the default" if self.causes and self.spot is None else ""
-        mended = f" Met with {' or '.join(f'`{each}`' for each in self.fixes)}." if self.causes else ""
+        mended = f" Met {' or '.join(map(str, self.causes))}." if self.causes else ""
         shown = f" (lab show {self.scenario})" if self.scenario else ""
         known = f" {self.known_words}." if self.known else ""
         return f"{stands}{default}: {IN_WORDS[self.state]}: {self.why}.{mended}{known}{shown}"

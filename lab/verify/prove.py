@@ -6,7 +6,7 @@ alone may be the second guard of something: what is told is what was seen, under
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +21,9 @@ from lab.suite.settle import Waits
 from lab.testbed.engine import Say
 from lab.testbed.supply import Supply
 from lab.verify.migrate import ChangeKind, changes
-from lab.verify.rounds import AT_ONCE, Copy, UserFile, failing, observe_copies
+from lab.verify.rounds import MOST_LINES, Copies, Copy, UserFile, failing
 from lab.verify.search import exchanges_for
 from lab.vocabulary import Requirement, Saved, State
-
-MOST_LINES = 150
-"""Lines of one file: each is asked the whole suite, at each version."""
 
 Evidence = Mapping[Requirement, str]
 """What was seen of each of some requirements."""
@@ -161,15 +158,13 @@ async def _observe(
     """
     plain = Copy(file.adapter.entrances[0])
     exchanges = exchanges_for(waits, plain.entrance)
-    observed: dict[Copy, Observations] = {}
-    for some in _batches([plain, *copies]):
-        observed |= await observe_copies(file, dict.fromkeys(some, exchanges), supply, say)
-    before = observed[plain]
-    changed = [copy for copy in copies if copy in observed and [*changes(before, observed[copy])]]
-    say(f"{file.proxy.id}: {len(changed)} of {len(copies)} change something, and are looked at once more")
-    again: dict[Copy, Observations] = {}
-    for some in _batches(changed if all(each.met for each in before.values()) else [plain, *changed]):
-        again |= await observe_copies(file, dict.fromkeys(some, exchanges), supply, say)
+    async with Copies(file, supply, say) as at_hand:
+        observed = await at_hand.observe_many(dict.fromkeys([plain, *copies], exchanges))
+        before = observed[plain]
+        changed = [copy for copy in copies if copy in observed and [*changes(before, observed[copy])]]
+        say(f"{file.proxy.id}: {len(changed)} of {len(copies)} change something, and are looked at once more")
+        twice = changed if all(each.met for each in before.values()) else [plain, *changed]
+        again = await at_hand.observe_many(dict.fromkeys(twice, exchanges))
     before = {each: found if found.met else again[plain][each] for each, found in before.items()}
     return before, observed | {copy: _seen_twice(before, observed[copy], again[copy]) for copy in changed}
 
@@ -186,10 +181,6 @@ def _seen_twice(before: Observations, first: Observations, second: Observations)
         same = found.state is second[each].state
         seen[each] = found if same else unsure[0] if unsure else before[each]
     return seen
-
-
-def _batches(copies: Sequence[Copy]) -> Iterator[Sequence[Copy]]:
-    return (copies[start : start + AT_ONCE] for start in range(0, len(copies), AT_ONCE))
 
 
 def effect_of(plain: Observations, observed: Observations | None) -> LineEffect:

@@ -17,7 +17,7 @@ from lab.measure import measure
 from lab.measure.exchanges import Address
 from lab.probe.side_channel import SideChannel
 from lab.products import Product, Proxy
-from lab.products.adapted import Adapter, Entrance, Spot
+from lab.products.adapted import Adapter, Change, Entrance, Spot
 from lab.shipped import shipped
 from lab.suite.exchange import Exchange
 from lab.testbed.engine import Say
@@ -34,6 +34,9 @@ MOST_UNKNOWN = 30
 AT_ONCE = 40
 """Copies on one testbed: each is a process of the product's, and some thirty exchanges."""
 
+MOST_LINES = 150
+"""Lines of one file that are left out one by one, each of which is a copy."""
+
 
 @dataclass(frozen=True)
 class Copy:
@@ -48,6 +51,17 @@ class Copy:
     entrance: Entrance
     settings: tuple[str, ...] = ()
     without: tuple[Spot, ...] = ()
+
+    @classmethod
+    def changed(cls, entrance: Entrance, changes: Iterable[Change]) -> Copy:
+        """With these changes."""
+        settings, without = [], []
+        for each in changes:
+            if isinstance(each, Spot):
+                without.append(each)
+            else:
+                settings.append(each)
+        return cls(entrance, tuple(settings), tuple(without))
 
     @property
     def plain(self) -> bool:
@@ -124,8 +138,7 @@ class Copies:
             SetUpFault: the product refuses the file as it is; carries its words, with the user's own file and line.
             EnvironmentFault: the machine lacks what it needs.
         """
-        up = {copy for standing in self._standing for copy in standing.files}
-        new = [copy for copy in dict.fromkeys(copies) if copy not in up]
+        new = [copy for copy in dict.fromkeys(copies) if not self._is_up(copy)]
         if new:
             self._standing.append(await self._put_up(new))
 
@@ -143,6 +156,23 @@ class Copies:
             asked = [(_address(self.file, copy, standing), wanted[copy]) for copy in copies]
             found.update(zip(copies, await measure(asked, standing.channel), strict=True))
         return found
+
+    async def observe_many(self, wanted: Wanted) -> dict[Copy, Observations]:
+        """The same of any number: those that are not up are put up some at a time, and taken down again.
+
+        Raises:
+            SetUpFault: as `have`.
+            EnvironmentFault: the same.
+        """
+        found = await self.observe({copy: exchanges for copy, exchanges in wanted.items() if self._is_up(copy)})
+        new = [copy for copy in wanted if not self._is_up(copy)]
+        for start in range(0, len(new), AT_ONCE):
+            some = {copy: wanted[copy] for copy in new[start : start + AT_ONCE]}
+            found |= await observe_copies(self.file, some, self._supply, self.say)
+        return found
+
+    def _is_up(self, copy: Copy) -> bool:
+        return any(copy in standing.files for standing in self._standing)
 
     async def _put_up(self, copies: Sequence[Copy]) -> Standing:
         """Have them up; directives that the product does not know are left out of all of them, one after the other."""

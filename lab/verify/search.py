@@ -1,19 +1,24 @@
-"""What in a user's file breaks a requirement, and the fewest lines that mend it: found by trying, on copies of it."""
+"""What in a user's file breaks a requirement, and the fewest changes that mend it: found by trying, on copies of it.
+
+Strategy. The settings that are known to mend something are tried first, each alone. Only where none of them mends a
+requirement, each of the user's own lines is left out by itself: whatever does it, it stands there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from lab.evidence import HttpVersion
 from lab.judge import Observation, Observations
-from lab.products.adapted import Entrance, Mending, Replacement
+from lab.products.adapted import Change, Entrance, Mending, Replacement, Spot
 from lab.products.remedies import settings_of
 from lab.suite.exchange import Exchange
 from lab.suite.settle import Waits, suite
 from lab.testbed.engine import Say
 from lab.testbed.supply import Supply
-from lab.verify.rounds import AT_ONCE, Copies, Copy, UserFile, failing
+from lab.verify.rounds import AT_ONCE, MOST_LINES, Copies, Copy, UserFile, failing
 from lab.vocabulary import Requirement, State
 
 
@@ -24,10 +29,10 @@ class Verified:
     Args:
         entrance: which.
         observations: of the file as it is.
-        causes: by requirement that is not met, each setting that alone mends it.
-        fix: the fewest settings with which everything is met that any of those that were tried mends.
+        causes: by requirement that is not met, each change that alone mends it.
+        fix: the fewest changes with which everything is met that any of those that were tried mends.
         after: what was observed with them; empty where there are none.
-        tried: the settings that were tried.
+        tried: the changes that were tried.
         replaced: what the copy has otherwise than the file.
         known: what no configuration of the product meets, each with the reason.
     """
@@ -35,9 +40,9 @@ class Verified:
     entrance: Entrance
     observations: Observations
     causes: Mapping[Requirement, tuple[Mending, ...]]
-    fix: tuple[str, ...]
+    fix: tuple[Change, ...]
     after: Observations
-    tried: tuple[str, ...]
+    tried: tuple[Change, ...]
     replaced: tuple[Replacement, ...]
     known: Mapping[Requirement, str] = field(default_factory=dict)
 
@@ -92,7 +97,7 @@ async def verify(file: UserFile, waits: Waits, supply: Supply, say: Say, *, mend
         waits: how long to wait at least.
         supply: where runners come from.
         say: takes a line of progress.
-        mend: whether to look for the fewest settings with which everything is met.
+        mend: whether to look for the fewest changes with which everything is met.
 
     Raises:
         SetUpFault: the product refuses the file.
@@ -113,17 +118,17 @@ async def verify(file: UserFile, waits: Waits, supply: Supply, say: Say, *, mend
             copy: {each.requirement for each in failing(first[copy], file.known)} if copy in through else set()
             for copy in plain
         }
-        alone = await _seen_twice(copies, each_alone, failed, waits)
-        wishes = {copy: _smallest(copy, settings, failed[copy], alone) for copy in plain if failed[copy] and mend}
-        fixes, after = await _fixed(copies, wishes, settings, waits)
+        changes, alone = await _tried(copies, failed, settings, waits)
+        wishes = {copy: _smallest(copy, changes[copy], failed[copy], alone) for copy in plain if failed[copy] and mend}
+        fixes, after = await _fixed(copies, wishes, changes, waits)
     return [
         Verified(
             copy.entrance,
             first[copy],
-            {each: _causes(file, copy, each, settings, alone) for each in first[copy] if each in failed[copy]},
+            {each: _causes(file, copy, each, changes[copy], alone) for each in first[copy] if each in failed[copy]},
             fixes.get(copy, ()),
             after.get(copy, {}),
-            settings if failed[copy] else (),
+            changes[copy],
             tuple(file.adapter.replacements(copy.entrance)),
             file.known,
         )
@@ -141,26 +146,38 @@ def _worth_a_try(file: UserFile, waits: Waits) -> Iterator[str]:
             yield line
 
 
+async def _tried(
+    copies: Copies, failed: Mapping[Copy, set[Requirement]], settings: Sequence[str], waits: Waits
+) -> tuple[dict[Copy, tuple[Change, ...]], dict[Copy, Observations]]:
+    """The changes that were tried of each copy, and what is observed with each of them alone."""
+    changes: dict[Copy, tuple[Change, ...]] = {copy: tuple(settings) if some else () for copy, some in failed.items()}
+    sought = {Copy(copy.entrance, (line,)): some for copy, some in failed.items() for line in settings}
+    alone = await _seen_twice(copies, sought, waits)
+    without: dict[Copy, set[Requirement]] = {}
+    for copy, some in failed.items():
+        unmended = some - _mended(copy, settings, alone)
+        lines = copies.file.adapter.lines(copy.entrance) if unmended else ()
+        if len(lines) <= MOST_LINES:
+            changes[copy] += tuple(lines)
+            without.update({Copy(copy.entrance, without=(line,)): unmended for line in lines})
+    return changes, alone | await _seen_twice(copies, without, waits)
+
+
 async def _seen_twice(
-    copies: Copies, each_alone: Sequence[Copy], failed: Mapping[Copy, set[Requirement]], waits: Waits
+    copies: Copies, sought: Mapping[Copy, AbstractSet[Requirement]], waits: Waits
 ) -> dict[Copy, Observations]:
-    """What is observed of copies with one setting; what one seems to mend is looked at once more.
+    """What is observed of copies, of what is sought of each; what one seems to mend is looked at once more.
 
     A proxy may fail a requirement now and then. HAProxy 3.2 over TLS was seen to hold tokens in one to three of eight
     streams, and for once in none: whatever was tried at that moment seemed to mend it.
     """
-    tried = [copy for copy in each_alone if failed[Copy(copy.entrance)]]
-    if not tried:
+    wanted = {copy: exchanges_for(waits, copy.entrance, some) for copy, some in sought.items() if some}
+    if not wanted:
         return {}
-    copies.say(f"trying {len(tried)} settings, each alone")
-    first = await copies.observe(
-        {copy: exchanges_for(waits, copy.entrance, failed[Copy(copy.entrance)]) for copy in tried}
-    )
-    mended = {
-        copy: {each for each in failed[Copy(copy.entrance)] if _mends(observed, each)}
-        for copy, observed in first.items()
-    }
-    seeming = {copy: exchanges_for(waits, copy.entrance, found) for copy, found in mended.items() if found}
+    copies.say(f"trying {len(wanted)} changes, each alone")
+    first = await copies.observe_many(wanted)
+    mended = {copy: {each for each in sought[copy] if _mends(observed, each)} for copy, observed in first.items()}
+    seeming = {copy: exchanges_for(waits, copy.entrance, some) for copy, some in mended.items() if some}
     if seeming:
         copies.say(f"trying {len(seeming)} of them once more")
     second = await copies.observe(seeming)
@@ -177,44 +194,57 @@ def _mends(observed: Observations | None, requirement: Requirement) -> bool:
     return observed is not None and requirement in observed and observed[requirement].state is State.MET
 
 
+Alone = Mapping[Copy, Observations]
+"""What was observed of the copies with one change."""
+
+
+def _mended(copy: Copy, changes: Iterable[Change], alone: Alone) -> set[Requirement]:
+    """What one of these changes mends by itself."""
+    observed = [alone.get(Copy.changed(copy.entrance, [change]), {}) for change in changes]
+    return {each for found in observed for each in found if _mends(found, each)}
+
+
 def _causes(
-    file: UserFile,
-    copy: Copy,
-    requirement: Requirement,
-    settings: Sequence[str],
-    alone: Mapping[Copy, Observations],
+    file: UserFile, copy: Copy, requirement: Requirement, changes: Sequence[Change], alone: Alone
 ) -> tuple[Mending, ...]:
-    mending = [line for line in settings if _mends(alone.get(Copy(copy.entrance, (line,))), requirement)]
-    return tuple(Mending(line, file.adapter.spot_of(copy.entrance, line)) for line in mending)
+    causes = []
+    for change in changes:
+        if requirement not in _mended(copy, [change], alone):
+            continue
+        if isinstance(change, Spot):
+            causes.append(Mending("", change))
+        else:
+            causes.append(Mending(change, file.adapter.spot_of(copy.entrance, change)))
+    return tuple(causes)
 
 
 def _smallest(
-    copy: Copy, settings: tuple[str, ...], failed: Iterable[Requirement], alone: Mapping[Copy, Observations]
-) -> tuple[str, ...]:
-    """Settings that mend together whatever one of them mends: those first that mend most."""
+    copy: Copy, changes: tuple[Change, ...], failed: Iterable[Requirement], alone: Alone
+) -> tuple[Change, ...]:
+    """Changes that mend together whatever one of them mends: those first that mend most; of lines, the inner one."""
     left = set(failed)
-    mended = {
-        line: {each for each in left if _mends(alone.get(Copy(copy.entrance, (line,))), each)} for line in settings
-    }
-    chosen: list[str] = []
-    while any(mended[line] & left for line in settings):
-        best = max(settings, key=lambda line: len(mended[line] & left))
+    mended = {change: _mended(copy, [change], alone) for change in changes}
+    chosen: list[Change] = []
+    while any(mended[change] & left for change in changes):
+        most = max(len(mended[change] & left) for change in changes)
+        alike = [change for change in changes if len(mended[change] & left) == most]
+        best = next((change for change in alike if isinstance(change, str)), alike[-1])
         chosen.append(best)
         left -= mended[best]
-    # What none mends alone, some may together.
-    return settings if left else tuple(line for line in settings if line in chosen)
+    # What none mends alone, some settings may together.
+    return tuple(change for change in changes if change in chosen or (left and isinstance(change, str)))
 
 
 async def _proven(
-    copies: Copies, fixes: Mapping[Copy, tuple[str, ...]], waits: Waits
-) -> tuple[dict[Copy, tuple[str, ...]], dict[Copy, Observations]]:
+    copies: Copies, fixes: Mapping[Copy, tuple[Change, ...]], waits: Waits
+) -> tuple[dict[Copy, tuple[Change, ...]], dict[Copy, Observations]]:
     """The fixes as they hold: run as a whole, and without each of their lines, which something has to need."""
-    wanted = {Copy(copy.entrance, fix): exchanges_for(waits, copy.entrance) for copy, fix in fixes.items() if fix}
+    wanted = {
+        Copy.changed(copy.entrance, fix): exchanges_for(waits, copy.entrance) for copy, fix in fixes.items() if fix
+    }
     for copy, fix in fixes.items():
-        for line in fix:
-            wanted[Copy(copy.entrance, tuple(each for each in fix if each != line))] = exchanges_for(
-                waits, copy.entrance
-            )
+        for change in fix:
+            wanted[_without(copy, fix, change)] = exchanges_for(waits, copy.entrance)
     if not wanted:
         return dict(fixes), {}
     copies.say(f"running the fix, and without each of its lines: {len(wanted)} copies")
@@ -222,21 +252,23 @@ async def _proven(
     known = copies.file.known
     proven, after = {}, {}
     for copy, fix in fixes.items():
-        whole = observed.get(Copy(copy.entrance, fix), {})
+        whole = observed.get(Copy.changed(copy.entrance, fix), {})
         unmet = {each.requirement for each in failing(whole, known)}
         needed = tuple(
-            line
-            for line in fix
-            if {each.requirement for each in failing(observed.get(_without(copy, fix, line), {}), known)} - unmet
+            change
+            for change in fix
+            if {each.requirement for each in failing(observed.get(_without(copy, fix, change), {}), known)} - unmet
         )
         proven[copy], after[copy] = needed, whole
     again = {copy: fix for copy, fix in proven.items() if fix != fixes[copy]}
     if again:
         # Lines that nothing needs one by one may be needed when several are left out.
-        rest = {Copy(copy.entrance, fix): exchanges_for(waits, copy.entrance) for copy, fix in again.items() if fix}
+        rest = {
+            Copy.changed(copy.entrance, fix): exchanges_for(waits, copy.entrance) for copy, fix in again.items() if fix
+        }
         last = await copies.observe(rest)
         for copy, fix in again.items():
-            observed_now = last.get(Copy(copy.entrance, fix), {})
+            observed_now = last.get(Copy.changed(copy.entrance, fix), {})
             if fix and not failing(observed_now, known):
                 after[copy] = observed_now
             else:
@@ -245,11 +277,11 @@ async def _proven(
 
 
 async def _fixed(
-    copies: Copies, wishes: Mapping[Copy, tuple[str, ...]], settings: Sequence[str], waits: Waits
-) -> tuple[dict[Copy, tuple[str, ...]], dict[Copy, Observations]]:
+    copies: Copies, wishes: Mapping[Copy, tuple[Change, ...]], changes: Mapping[Copy, Sequence[Change]], waits: Waits
+) -> tuple[dict[Copy, tuple[Change, ...]], dict[Copy, Observations]]:
     """The fixes as they hold, with what mends what only they uncover, and what was observed with them."""
     fixes, after = await _proven(copies, wishes, waits)
-    more = await _completed(copies, fixes, after, settings, waits)
+    more = await _completed(copies, fixes, after, changes, waits)
     if not more:
         return fixes, after
     proven, last = await _proven(copies, more, waits)
@@ -258,33 +290,36 @@ async def _fixed(
 
 async def _completed(
     copies: Copies,
-    fixes: Mapping[Copy, tuple[str, ...]],
+    fixes: Mapping[Copy, tuple[Change, ...]],
     after: Mapping[Copy, Observations],
-    settings: Sequence[str],
+    changes: Mapping[Copy, Sequence[Change]],
     waits: Waits,
-) -> dict[Copy, tuple[str, ...]]:
+) -> dict[Copy, tuple[Change, ...]]:
     """The fixes that uncover what they do not mend, with what mends it: a longer timeout ends nothing for nobody."""
     unmet = {copy: {each.requirement for each in failing(after.get(copy, {}), copies.file.known)} for copy in fixes}
     wanted = {
-        Copy(copy.entrance, (*fix, line)): exchanges_for(waits, copy.entrance, unmet[copy])
+        Copy.changed(copy.entrance, (*fix, change)): exchanges_for(waits, copy.entrance, unmet[copy])
         for copy, fix in fixes.items()
         if unmet[copy]
-        for line in settings
-        if line not in fix
+        for change in changes[copy]
+        if change not in fix
     }
     if not wanted:
         return {}
-    copies.say(f"trying {len(wanted)} settings, each with the fix")
-    observed = await copies.observe(wanted)
+    copies.say(f"trying {len(wanted)} changes, each with the fix")
+    observed = await copies.observe_many(wanted)
     found = {}
     for copy, fix in fixes.items():
-        rest = tuple(line for line in settings if line not in fix)
-        with_fix = {Copy(copy.entrance, (line,)): observed.get(Copy(copy.entrance, (*fix, line)), {}) for line in rest}
+        rest = tuple(change for change in changes[copy] if change not in fix)
+        with_fix = {
+            Copy.changed(copy.entrance, [change]): observed.get(Copy.changed(copy.entrance, (*fix, change)), {})
+            for change in rest
+        }
         if unmet[copy]:
             added = _smallest(copy, rest, unmet[copy], with_fix)
-            found[copy] = tuple(line for line in settings if line in (*fix, *added))
+            found[copy] = tuple(change for change in changes[copy] if change in (*fix, *added))
     return found
 
 
-def _without(copy: Copy, fix: Sequence[str], line: str) -> Copy:
-    return Copy(copy.entrance, tuple(each for each in fix if each != line))
+def _without(copy: Copy, fix: Sequence[Change], change: Change) -> Copy:
+    return Copy.changed(copy.entrance, [each for each in fix if each != change])

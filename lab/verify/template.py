@@ -10,7 +10,7 @@ from pathlib import Path
 from lab.errors import BadInput
 from lab.files import read_words
 from lab.products import speaks_tls
-from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot
+from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, lines_out
 
 PATH = "/v1/chat/completions"
 """What is asked for where the user says nothing."""
@@ -57,6 +57,10 @@ class Template:
     def edit(self, *_: object) -> Mapping[Path, str]:
         """See `Adapter`."""
         return {}
+
+    def without(self, spot: Spot) -> Mapping[Path, str]:
+        """See `Adapter`."""
+        return {self.path: lines_out(self.text, spot.line, spot.line)}
 
     def spot_of(self, *_: object) -> Spot | None:
         """See `Adapter`."""

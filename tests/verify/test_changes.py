@@ -2,14 +2,84 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from lab.errors import BadInput
+from lab.products import PRODUCTS
+from lab.products.adapted import EntranceWish, Spot
+from lab.products.envoy.document import mappings, parse, without_key
 from lab.verify.changes import replace_file, together
+from lab.verify.template import template
 
 BEFORE = "a\nb\nc\n"
+
+FILES = Path(__file__).parent / "files"
+OWN = (
+    *(("nginx", FILES / name) for name in ("debian", "cache.conf", "modules.conf", "compose/conf.d/default.conf")),
+    *((name, path) for name in ("haproxy", "envoy", "caddy", "apache") for path in sorted((FILES / name).iterdir())),
+)
+
+
+@pytest.mark.parametrize(("product", "path"), OWN, ids=lambda value: value if isinstance(value, str) else value.name)
+def test_a_line_goes_and_nothing_else(product: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every line of every file that may be left out; what stays is read as before, without it."""
+    monkeypatch.setenv("MODEL_HOST", "model")
+    adapt = PRODUCTS[product].adapt
+    assert adapt is not None
+    adapter = adapt(path, EntranceWish())
+    for spot in adapter.lines(adapter.entrances[0]):
+        ((file, text),) = adapter.without(spot).items()
+        gone = Counter(file.read_text().split())
+        gone.subtract(text.split())
+        # A mapping of YAML that had one key is an empty one then.
+        assert {word for word, count in gone.items() if count < 0} <= {"{}"}
+        assert gone[spot.text.split()[0]] == 1, spot
+        # A value may go over several lines, of which the first has to be in what went.
+        stood = file.read_text().splitlines()[spot.line - 1]
+        assert sum(gone.values()) <= len(stood.split()) or not stood.rstrip().endswith((";", "}")), spot
+
+
+def test_a_directive_goes_from_a_line_that_has_others(tmp_path: Path) -> None:
+    """One by one, and one that goes over several lines as a whole."""
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        "server { location / { gzip on; proxy_pass http://model:8000; } }\n"
+        "server { server_name b; location / { proxy_set_header\n  A\n  b; proxy_pass http://model:8000; } }\n"
+    )
+    adapt = PRODUCTS["nginx"].adapt
+    assert adapt is not None
+    adapter = adapt(path, EntranceWish())
+    gzip, header = (
+        next(each for each in adapter.lines(adapter.entrances[0]) if each.text.startswith(name))
+        for name in ("gzip", "proxy_set_header")
+    )
+    before = path.read_text()
+    assert adapter.without(gzip) == {path: before.replace("gzip on;", "")}
+    assert adapter.without(header) == {path: before.replace("proxy_set_header\n  A\n  b;", "")}
+
+
+@pytest.mark.parametrize("style", [None, 1], ids=["on one line", "on many"])
+def test_a_key_goes_from_json_which_stays_json(style: int | None) -> None:
+    """The first, one amid others, the last, and an only one."""
+    whole = {"a": 1, "b": {"c": [2, 3]}, "d": {"e": "f"}, "g": 4}
+    document = parse(json.dumps(whole, indent=style), Path("envoy.json"))
+    places = {key.value: (mapping, key) for mapping in mappings(document.top) for key, _ in mapping.value}
+    for name in whole:
+        rest = {each: value for each, value in whole.items() if each != name}
+        assert json.loads(without_key(document.text, *places[name])) == rest
+    assert json.loads(without_key(document.text, *places["e"])) == {**whole, "d": {}}
+
+
+def test_a_line_of_a_file_with_the_labs_names_goes(tmp_path: Path) -> None:
+    """Of products whose files are not read as they are."""
+    path = tmp_path / "any.conf"
+    path.write_text("listen ${PORT}\nslow\nmodel ${MODEL}\n")
+    own = template(path, EntranceWish())
+    assert own.without(Spot(path, 2, "slow")) == {path: "listen ${PORT}\nmodel ${MODEL}\n"}
 
 
 def test_changes_of_one_text_come_together() -> None:

@@ -4,7 +4,7 @@ No expectation here comes from a run; it is what HAProxy's configuration manual 
 what a server writes piecemeal waits for more. `timeout server` is each wait for the server's next byte. `retry-on
 all-retryable-errors` sends a request again that the model has begun on, up to `retries` times. Without `option
 abortonclose` a request goes on whose client has left. `wait-for-body` reads a reply before any of it is handed on, and
-no setting beside it takes that back.
+no setting beside it takes that back: it has to go.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.products.adapted import EntranceWish, Spot
 from lab.products.haproxy import PRODUCT
 from lab.vocabulary import Requirement
 from tests.verify.running import verified
@@ -42,15 +43,18 @@ BROKEN: dict[str, dict[Requirement, tuple[tuple[str, str], ...]]] = {
 }
 """By file: what is not met, and each setting that alone mends it, with what stands in its place; the first is taken."""
 
-UNMENDED = {
-    "wait-for-body": {
-        Requirement.DELIVERS_TOKENS_AS_THEY_COME,
-        Requirement.SENDS_HEADERS_AT_ONCE,
-        Requirement.PASSES_HEARTBEATS_ON,
-        Requirement.MOVES_THE_FIRST_TOKEN_FORWARD,
-    }
+HAS_TO_GO = {
+    "wait-for-body": (
+        "http-response wait-for-body time 20s at-least 64k",
+        {
+            Requirement.DELIVERS_TOKENS_AS_THEY_COME,
+            Requirement.SENDS_HEADERS_AT_ONCE,
+            Requirement.PASSES_HEARTBEATS_ON,
+            Requirement.MOVES_THE_FIRST_TOKEN_FORWARD,
+        },
+    )
 }
-"""A rule that has to go, which is the user's to say."""
+"""By file: the line that no setting makes up for, and what is not met with it."""
 
 
 @pytest.mark.grid
@@ -84,8 +88,17 @@ async def test_each_broken_file_is_told_of_and_mended() -> None:
 
 @pytest.mark.grid
 @pytest.mark.usefixtures("images_in_use")
-async def test_what_no_setting_mends_has_no_fix() -> None:
-    """It is told what fails, and that nothing that was tried mends it."""
-    found = await verified(PRODUCT, [(FILES / f"{name}.cfg", "") for name in UNMENDED], mend=True)
-    assert {file.stem: {one.requirement for one in each.failed} for file, each in found} == UNMENDED
-    assert not any(each.whole for _, each in found)
+async def test_a_line_that_no_setting_makes_up_for_is_named_and_goes() -> None:
+    """It alone is the cause of all that fails, and the fix is the file without it."""
+    found = await verified(PRODUCT, [(FILES / f"{name}.cfg", "") for name in HAS_TO_GO], mend=True)
+    assert {file.stem for file, _ in found} == set(HAS_TO_GO)
+    for file, each in found:
+        line, unmet = HAS_TO_GO[file.stem]
+        assert set(each.causes) == unmet
+        assert {tuple(map(str, causes)) for causes in each.causes.values()} == {(f"without `{line}`",)}
+        (change,) = each.fix
+        assert isinstance(change, Spot)
+        assert (change.text, each.whole) == (line, True)
+        text = file.read_text()
+        assert PRODUCT.adapt is not None
+        assert PRODUCT.adapt(file, EntranceWish()).without(change) == {file: text.replace(f"    {line}\n", "")}

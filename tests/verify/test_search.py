@@ -14,7 +14,7 @@ from lab.products import PRODUCTS, PROXIES
 from lab.products.adapted import Entrance, Mending, Spot
 from lab.suite.settle import EVERY_ONE_SETTLES, Waits
 from lab.verify import search
-from lab.verify.rounds import Copy, UserFile, known_of
+from lab.verify.rounds import MOST_LINES, Copy, UserFile, known_of
 from lab.verify.search import Verified, exchanges_for, verify
 from lab.vocabulary import Requirement, State
 
@@ -27,6 +27,8 @@ SPOT = Spot(Path("nginx.conf"), 7, "here")
 ENTRANCE = Entrance("location /", "/v1/chat/completions", "", secure=False, spot=SPOT)
 ONE, TWO, THREE, FOUR = "one on;", "two on;", "three on;", "four on;"
 
+KEPT, HOLDS = (Spot(Path("nginx.conf"), line, text) for line, text in ((8, "kept;"), (9, "holds;")))
+
 Met = Callable[[frozenset[str]], bool]
 
 
@@ -36,6 +38,9 @@ class File:
     entrances = (ENTRANCE,)
     tunable = True
 
+    def __init__(self, own: Sequence[Spot] = (KEPT, HOLDS)) -> None:
+        self.own = own
+
     def copy(self, _: Entrance, settings: Sequence[str] = ()) -> str:
         """See `lab.products.adapted.Adapter`."""
         return " ".join(each for each in settings if each != FOUR)
@@ -43,6 +48,10 @@ class File:
     def replacements(self, _: Entrance) -> tuple[()]:
         """None."""
         return ()
+
+    def lines(self, _: Entrance) -> Sequence[Spot]:
+        """See `lab.products.adapted.Adapter`; the last is what keeps tokens back, where anything does."""
+        return self.own
 
     def spot_of(self, _: Entrance, setting: str) -> Spot | None:
         """See `lab.products.adapted.Adapter`."""
@@ -54,6 +63,7 @@ async def verified(
     product: Mapping[Requirement, Met],
     unmet: Mapping[Requirement, Observation] | None = None,
     known: Mapping[Requirement, str] | None = None,
+    file: File | None = None,
 ) -> Verified:
     """What is found of that file, where its product meets each requirement under these conditions."""
     # Something always comes through.
@@ -78,16 +88,18 @@ async def verified(
             return {
                 copy: {
                     each: Observation(each, State.MET, "", "")
-                    if met(frozenset(copy.settings))
+                    if met(frozenset((*copy.settings, *(each.text for each in copy.without))))
                     else (unmet or {}).get(each, Observation(each, State.NOT_MET, "", ""))
                     for each, met in product.items()
                 }
                 for copy in wanted
             }
 
+        observe_many = observe
+
     monkeypatch.setattr(search, "Copies", Copies)
     monkeypatch.setattr(search, "settings_of", lambda *_: (ONE, TWO, THREE, FOUR))
-    subject = UserFile(Path("nginx.conf"), PROXIES["nginx-1.30"], cast(Any, File()), known=known or {})
+    subject = UserFile(Path("nginx.conf"), PROXIES["nginx-1.30"], cast(Any, file or File()), known=known or {})
     (found,) = await verify(subject, Waits(), cast(Any, None), lambda _: None, mend=True)
     return found
 
@@ -158,6 +170,28 @@ async def test_where_nothing_mends_there_is_no_fix(monkeypatch: pytest.MonkeyPat
     """It is said what was tried, and what would change nothing was not."""
     found = await verified(monkeypatch, {DELIVERY: lambda _: False})
     assert not found.whole
+    assert found.tried == (ONE, TWO, THREE, KEPT, HOLDS)
+
+
+async def test_a_line_without_which_it_is_met_is_the_cause_where_no_setting_mends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is named, and goes, beside the setting that mends something else; where one mends, no line is left out."""
+    product: dict[Requirement, Met] = {
+        SILENCE: lambda changes: ONE in changes,
+        DELIVERY: lambda changes: HOLDS.text in changes,
+    }
+    found = await verified(monkeypatch, product)
+    assert found.causes == {SILENCE: (Mending(ONE, None),), DELIVERY: (Mending("", HOLDS),)}
+    assert (found.fix, found.whole) == ((ONE, HOLDS), True)
+    found = await verified(monkeypatch, {DELIVERY: lambda changes: bool({ONE, HOLDS.text} & changes)})
+    assert (found.causes, found.fix) == ({DELIVERY: (Mending(ONE, None),)}, (ONE,))
+
+
+async def test_of_a_file_with_very_many_lines_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would be a copy, and a process of the product's."""
+    long = File([Spot(Path("nginx.conf"), number, f"{number};") for number in range(MOST_LINES + 1)])
+    found = await verified(monkeypatch, {DELIVERY: lambda _: False}, file=long)
     assert found.tried == (ONE, TWO, THREE)
 
 

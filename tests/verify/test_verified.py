@@ -39,7 +39,10 @@ EXPECTED: dict[str, tuple[set[Requirement], set[str]]] = {
         f"haproxy/{name}.cfg": (set(found), {pairs[0][0] for pairs in found.values()})
         for name, found in test_haproxy_files.BROKEN.items()
     },
-    **{f"haproxy/{name}.cfg": (found, set()) for name, found in test_haproxy_files.UNMENDED.items()},
+    **{
+        f"haproxy/{name}.cfg": (found, {f"without {line}"})
+        for name, (line, found) in test_haproxy_files.HAS_TO_GO.items()
+    },
     **{f"envoy/{name}.yaml": (set(), set()) for name in test_envoy_files.FINE},
     **{
         f"envoy/{name}.yaml": (set(found), {pairs[0][0] for pairs in found.values()})

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import BadInput
-from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, endpoint_of, is_for_others
+from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, endpoint_of, is_for_others, lines_out
 from lab.products.apache.modules import module_name
 from lab.products.apache.replaced import ApacheCopy
 from lab.products.apache.rewriting import SiteAsked
@@ -106,6 +106,11 @@ class Apache:
         """See `Adapter`."""
         texts = self._texts(entrance, settings)
         return {file: text for file, text in texts.items() if text != self.file.texts[file]}
+
+    def without(self, spot: Spot) -> Mapping[Path, str]:
+        """See `Adapter`."""
+        own = next(each for each in self.file.top.below() if each.spot == spot)
+        return {spot.file: lines_out(self.file.texts[spot.file], own.line, own.last)}
 
     def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
         """See `Adapter`."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import BadInput
-from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, endpoint_of, is_for_others
+from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, endpoint_of, is_for_others, lines_out
 from lab.products.caddy.replaced import CaddyCopy
 from lab.products.caddy.routes import (
     Site,
@@ -88,6 +88,11 @@ class Caddy:
         """See `Adapter`."""
         texts = self._texts(entrance, settings)
         return {file: text for file, text in texts.items() if text != self.file.texts[file]}
+
+    def without(self, spot: Spot) -> Mapping[Path, str]:
+        """See `Adapter`."""
+        own = next(each for each in self.file.top.below() if each.spot == spot)
+        return {spot.file: lines_out(self.file.texts[spot.file], own.line, own.last or own.line)}
 
     def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
         """See `Adapter`."""

@@ -23,6 +23,7 @@ from lab.products.envoy.document import (
     scalars,
     text_at,
     with_edit,
+    without_key,
     write,
 )
 from lab.products.envoy.replaced import BootstrapCopy
@@ -94,6 +95,12 @@ class Envoy:
         """See `Adapter`."""
         changed = self._with(entrance, settings)
         return {self.document.file: changed} if changed != self.document.text else {}
+
+    def without(self, spot: Spot) -> Mapping[Path, str]:
+        """See `Adapter`."""
+        document = self._read(self.document.text).document
+        mapping, key = next((mapping, key) for mapping, key, _ in lines_below(document) if document.spot(key) == spot)
+        return {self.document.file: without_key(self.document.text, mapping, key)}
 
     def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
         """See `Adapter`."""

@@ -18,7 +18,7 @@ from yaml import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from lab.errors import BadInput
 from lab.files import read_whole
-from lab.products.adapted import Spot
+from lab.products.adapted import Spot, lines_out
 
 MOST_BYTES = 2**20
 """Of one file; nobody writes a larger one by hand."""
@@ -253,6 +253,23 @@ def with_edit(text: str, edit: Edit) -> str:
         return f"{text[:end]}, {written}{text[end:]}"
     end = text.find("\n", end) if "\n" in text[end:] else len(text)
     return f"{text[:end]}\n{' ' * edit.mapping.start_mark.column}{written}{text[end:]}"
+
+
+def without_key(text: str, mapping: MappingNode, key: Node) -> str:
+    """A document's text without one key of one mapping and its value, and nothing else otherwise."""
+    pairs = mapping.value
+    number = next(place for place, pair in enumerate(pairs) if pair[0] is key)
+    start, end = int(key.start_mark.index), _after(text, *pairs[number])
+    if len(pairs) == 1:
+        return text[:start] + ("" if mapping.flow_style else "{}") + text[end:]
+    if mapping.flow_style and number == len(pairs) - 1:
+        # With the comma before it.
+        return text[: _after(text, *pairs[number - 1])] + text[end:]
+    if mapping.flow_style or number == 0:
+        # Up to the next key, which comes behind the brace or the dash.
+        return text[:start] + text[int(pairs[number + 1][0].start_mark.index) :]
+    line = text[:start].count("\n") + 1
+    return lines_out(text, line, line)
 
 
 _ALIAS = re.compile(r"\s*:\s+\*[^\s,\]}]+")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import BadInput
-from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot
+from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, lines_out
 from lab.products.haproxy.replaced import Replacing
 from lab.products.haproxy.routes import Request, Routes, Way, place_of, samples
 from lab.products.haproxy.sections import ConfigLine, Section, key_of, read_sections
@@ -51,9 +51,10 @@ class HAProxy:
         return "".join(f"{text}\n" for line, text in written if line is None or line.spot not in without)
 
     def lines(self, entrance: Entrance) -> Sequence[Spot]:
-        """See `Adapter`; the heads of sections stay."""
+        """See `Adapter`; the heads of sections stay, and what makes them sections of HTTP."""
         replaced = {each.spot for each in self.replacements(entrance)}
-        own = [line.spot for section in self.routes.sections for line in section.lines if line.words]
+        lines = [line for section in self.routes.sections for line in section.lines if line.words]
+        own = [line.spot for line in lines if line.name != "mode"]
         return [spot for spot in own if spot not in replaced and "${" not in spot.text]
 
     def replacements(self, entrance: Entrance) -> Sequence[Replacement]:
@@ -96,6 +97,10 @@ class HAProxy:
                     _edit(lines, section, _placed(section, settings))
             changed[file] = "\n".join(lines)
         return changed
+
+    def without(self, spot: Spot) -> Mapping[Path, str]:
+        """See `Adapter`."""
+        return {spot.file: lines_out(spot.file.read_text(encoding="utf-8"), spot.line, spot.line)}
 
     def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
         """See `Adapter`."""

@@ -69,6 +69,9 @@ _OTHER_PASSES = ("grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcac
 _ADDRESSED = frozenset({"listen", "proxy_pass", "server", *_OTHER_PASSES})
 """What says where to listen and whom to ask: without one of these nothing comes through."""
 
+_TABLES = frozenset({"types", "map", "geo", "split_clients", "charset_map"})
+"""Blocks that hold no directives."""
+
 _OF_A_PORT = re.compile(r"reuseport|deferred|bind|(fastopen|backlog|rcvbuf|sndbuf|ipv6only|accept_filter)=.*")
 """Words of a `listen` that one listener of an address may have only, or none that is a socket in a folder."""
 
@@ -100,7 +103,13 @@ class Nginx:
     def lines(self, entrance: Entrance) -> Sequence[Spot]:
         """See `Adapter`; a file that two places include has each of its lines once."""
         replaced = {each.spot for each in self.replacements(entrance)}
-        leaves = [each for each in self.tree.top.below() if each.block is None and each.name not in _ADDRESSED]
+        leaves = [
+            each
+            for each in self.tree.top.below()
+            if each.block is None
+            and each.name not in _ADDRESSED
+            and (each.parent is None or each.parent.name not in _TABLES)
+        ]
         return list(dict.fromkeys(each.spot for each in leaves if each.spot not in replaced))
 
     def replacements(self, entrance: Entrance) -> Sequence[Replacement]:
@@ -147,6 +156,15 @@ class Nginx:
         start = lines[opening].find(words) + len(words) if words in lines[opening] else 0
         lines[opening] = _with(lines[opening], added, _indent(lines, opening), start)
         return {location.file: "".join(lines)}
+
+    def without(self, spot: Spot) -> Mapping[Path, str]:
+        """See `Adapter`."""
+        own = next(each for each in self.tree.top.below() if each.spot == spot)
+        lines = own.file.read_text(encoding="utf-8").splitlines(keepends=True)
+        _put_in_place(lines, own, "")
+        if not lines[own.line - 1].strip():
+            lines[own.line - 1] = ""
+        return {own.file: "".join(lines)}
 
     def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
         """See `Adapter`."""
