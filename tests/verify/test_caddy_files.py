@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.products.adapted import EntranceWish, Mending, Spot
 from lab.products.caddy import PRODUCT
 from lab.vocabulary import Requirement
 from tests.verify.running import verified
@@ -110,9 +111,15 @@ async def test_each_broken_file_is_told_of_and_mended(
 
 @pytest.mark.grid
 @pytest.mark.usefixtures("images_in_use")
-async def test_what_no_setting_mends_has_no_fix() -> None:
-    """A page in the place of the model's errors has to go, which is the user's to say."""
-    ((_, each),) = await verified(PRODUCT, [(FILES / "error-pages.caddyfile", "")], mend=True)
+async def test_a_block_that_answers_for_the_model_is_named_and_goes() -> None:
+    """No setting makes up for a page in the place of the model's errors."""
+    file = FILES / "error-pages.caddyfile"
+    ((_, each),) = await verified(PRODUCT, [(file, "")], mend=True)
     assert [one.requirement for one in each.failed] == [Requirement.PASSES_ERRORS_ON]
-    assert each.causes == {Requirement.PASSES_ERRORS_ON: ()}
-    assert (each.untold, each.fix, each.whole) == ([], (), False)
+    (change,) = each.fix
+    assert isinstance(change, Spot)
+    assert each.causes == {Requirement.PASSES_ERRORS_ON: (Mending("", change),)}
+    assert (change.line, change.text, each.untold, each.whole) == (4, "handle_response @down {", [], True)
+    assert PRODUCT.adapt is not None
+    lines = file.read_text().splitlines(keepends=True)
+    assert PRODUCT.adapt(file, EntranceWish()).without(change) == {file: "".join([*lines[:3], *lines[6:]])}

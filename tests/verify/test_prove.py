@@ -18,7 +18,7 @@ from lab.products.haproxy.adapt import adapt as read_haproxy
 from lab.products.nginx.adapt import adapt as read_nginx
 from lab.saved import load_saved
 from lab.suite.settle import Waits
-from lab.verify import prove as proving
+from lab.verify import rounds
 from lab.verify.proofs import summary, table, together, words_of
 from lab.verify.prove import FORMAT, FileProof, LineEffect, prove
 from lab.verify.rounds import Copy, UserFile
@@ -71,7 +71,7 @@ async def proven(
             if "magic on;" not in copy.settings
         }
 
-    monkeypatch.setattr(proving, "observe_copies", observe)
+    monkeypatch.setattr(rounds, "observe_copies", observe)
     files = [UserFile(path, PROXIES[each], read_nginx(path, EntranceWish())) for each in ("nginx-1.26", "nginx-1.30")]
     return await prove(files, Waits(), cast(Any, None), lambda _: None, added=added)
 

@@ -32,6 +32,9 @@ _UNKNOWN = re.compile(r"unrecognized (?:directive|global option): ([\w.-]+)|([\w
 _ADDRESSED = frozenset({"reverse_proxy", "to"})
 """What says whom to ask: without one of these nothing comes through."""
 
+_ANSWERS = "handle_response"
+"""A block that goes as a whole: it stands in the place of the model's answer, even if it holds nothing."""
+
 _NAME = re.compile(r"\{\$([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -59,8 +62,12 @@ class Caddy:
     def lines(self, entrance: Entrance) -> Sequence[Spot]:
         """See `Adapter`; a snippet that two places import has each of its lines once."""
         own = {each.spot for each in self.file.top.below()}
-        copied = [each for each in self._copied(entrance, self.file.texts)[0].top.below() if each.block is None]
-        leaves = [each for each in copied if each.line and each.name not in _ADDRESSED]
+        copied = self._copied(entrance, self.file.texts)[0].top.below()
+        leaves = [
+            each
+            for each in copied
+            if (each.block is None or each.name == _ANSWERS) and each.line and each.name not in _ADDRESSED
+        ]
         return list(dict.fromkeys(each.spot for each in leaves if each.spot in own and "${" not in each.spot.text))
 
     def replacements(self, entrance: Entrance) -> Sequence[Replacement]:
