@@ -11,7 +11,8 @@ import pytest
 from lab.errors import BadInput
 from lab.products import PRODUCTS
 from lab.products.adapted import EntranceWish, Spot
-from lab.products.envoy.document import mappings, parse, without_key
+from lab.products.envoy.document import mappings, parse
+from lab.products.yaml_text import without_key
 from lab.verify.changes import replace_file, together
 from lab.verify.template import template
 

@@ -13,23 +13,12 @@ from pathlib import Path
 
 from lab.errors import BadInput
 from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, endpoint_of, is_for_others
-from lab.products.envoy.document import (
-    Document,
-    entry,
-    items,
-    lines_below,
-    parse,
-    read_document,
-    scalars,
-    text_at,
-    with_edit,
-    without_key,
-    write,
-)
+from lab.products.envoy.document import Document, items, lines_below, parse, read_document, scalars, text_at, write
 from lab.products.envoy.replaced import BootstrapCopy
 from lab.products.envoy.routes import Bootstrap, ClusterRoute, closeness, managers_of, own_name
 from lab.products.envoy.settings import placed, places_of
 from lab.products.values import values_for
+from lab.products.yaml_text import entry, with_edit, without_key
 
 _UNKNOWN = re.compile(r"Didn't find a registered implementation for '([^']+)'")
 _NAMED = re.compile(r"(?:no such field:|unknown cluster)\s+'([^']+)'")

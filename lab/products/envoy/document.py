@@ -6,7 +6,6 @@ be written `route_config` or `routeConfig`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from yaml import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from lab.errors import BadInput
 from lab.files import read_whole
-from lab.products.adapted import Spot, lines_out
+from lab.products.adapted import Spot
+from lab.products.yaml_text import entry, snake
 
 MOST_BYTES = 2**20
 """Of one file; nobody writes a larger one by hand."""
@@ -114,18 +114,6 @@ def parse(text: str, file: Path) -> Document:
     return Document(file, text, top)
 
 
-def entry(node: Node | None, name: str) -> tuple[Node, Node] | None:
-    """A key of a mapping, and its value; None where there is none."""
-    for key, value in node.value if isinstance(node, MappingNode) else ():
-        if isinstance(key, ScalarNode) and name in (key.value, _snake(key.value)):
-            return key, value
-    return None
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: f"_{found[1].lower()}", name)
-
-
 def get(node: Node | None, *names: str) -> Node | None:
     """What stands at a path of keys; None where nothing does."""
     for name in names:
@@ -149,7 +137,7 @@ def text_at(node: Node | None, *names: str) -> str:
 def keys(node: Node | None) -> list[str]:
     """The keys of a mapping, as Protocol Buffers call them."""
     pairs = node.value if isinstance(node, MappingNode) else ()
-    return [_snake(key.value) for key, _ in pairs if isinstance(key, ScalarNode)]
+    return [snake(key.value) for key, _ in pairs if isinstance(key, ScalarNode)]
 
 
 def type_of(node: Node | None) -> str:
@@ -218,71 +206,3 @@ def scalars(top: Node) -> Iterator[ScalarNode]:
 def write(top: Node) -> str:
     """A tree as YAML."""
     return str(yaml.serialize(top, Dumper=_DUMPER, width=MOST_BYTES, allow_unicode=True))
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A key of a mapping, and what is to stand there.
-
-    Args:
-        mapping: the mapping, in flow or block style.
-        name: the key.
-        value: YAML on one line.
-    """
-
-    mapping: Node
-    name: str
-    value: str
-
-
-def with_edit(text: str, edit: Edit) -> str:
-    """A document's text with one key of one mapping otherwise, and nothing else."""
-    pairs, found = edit.mapping.value, entry(edit.mapping, edit.name)
-    # As in JSON, which is YAML too.
-    quoted = bool(pairs) and all(key.style == '"' for key, _ in pairs)
-    value = json.dumps(yaml.safe_load(edit.value)) if quoted else edit.value
-    if found is not None:
-        start = int(found[0].end_mark.index)
-        return f"{text[:start]}: {value}{text[_after(text, *found) :]}"
-    written = f'"{edit.name}": {value}' if quoted else f"{edit.name}: {value}"
-    if not pairs:
-        start = int(edit.mapping.start_mark.index) + 1
-        return text[:start] + written + text[start:]
-    end = _after(text, *pairs[-1])
-    if isinstance(edit.mapping, MappingNode) and edit.mapping.flow_style:
-        return f"{text[:end]}, {written}{text[end:]}"
-    end = text.find("\n", end) if "\n" in text[end:] else len(text)
-    return f"{text[:end]}\n{' ' * edit.mapping.start_mark.column}{written}{text[end:]}"
-
-
-def without_key(text: str, mapping: MappingNode, key: Node) -> str:
-    """A document's text without one key of one mapping and its value, and nothing else otherwise."""
-    pairs = mapping.value
-    number = next(place for place, pair in enumerate(pairs) if pair[0] is key)
-    start, end = int(key.start_mark.index), _after(text, *pairs[number])
-    if len(pairs) == 1:
-        return text[:start] + ("" if mapping.flow_style else "{}") + text[end:]
-    if mapping.flow_style and number == len(pairs) - 1:
-        # With the comma before it.
-        return text[: _after(text, *pairs[number - 1])] + text[end:]
-    if mapping.flow_style or number == 0:
-        # Up to the next key, which comes behind the brace or the dash.
-        return text[:start] + text[int(pairs[number + 1][0].start_mark.index) :]
-    line = text[:start].count("\n") + 1
-    return lines_out(text, line, line)
-
-
-_ALIAS = re.compile(r"\s*:\s+\*[^\s,\]}]+")
-
-
-def _after(text: str, key: Node, value: Node) -> int:
-    """Where the value of a key ends; a block does so where its last value does, and not with the comments behind it."""
-    alias = _ALIAS.match(text, key.end_mark.index)
-    return alias.end() if alias else _end(text, value)
-
-
-def _end(text: str, node: Node) -> int:
-    if not isinstance(node, CollectionNode) or node.flow_style or not node.value:
-        return len(text[: node.end_mark.index].rstrip())
-    last = node.value[-1]
-    return _after(text, *last) if isinstance(last, tuple) else _end(text, last)

@@ -9,7 +9,7 @@ import yaml
 from yaml import Node
 
 from lab.products.adapted import Replacement
-from lab.products.envoy.document import drop, entry, get, items, keys, put, text_at, type_of
+from lab.products.envoy.document import drop, get, items, keys, put, text_at, type_of
 from lab.products.envoy.routes import (
     MANAGER,
     TOLD,
@@ -20,6 +20,7 @@ from lab.products.envoy.routes import (
     filter_of,
     managers_of,
 )
+from lab.products.yaml_text import entry
 
 _OWN = "/tmp/token-stream-lab-${PORT}"  # noqa: S108 - in a container, or of one port and process
 """What the names of the copy's own sockets begin with."""

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from yaml import MappingNode, Node
 
-from lab.products.envoy.document import Edit, get, items, keys, text_at
+from lab.products.envoy.document import get, items, keys, text_at
 from lab.products.envoy.routes import Bootstrap, ClusterRoute, filter_of
+from lab.products.yaml_text import Edit
 
 LEVERS = (
     "max_stream_duration: {max_stream_duration: 0s}",
