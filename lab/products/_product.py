@@ -185,6 +185,8 @@ class Product:
         read_timeouts: tells from it how long it waits for a silent model; None where the lab cannot.
         application: whether its configurations are applications, which relay in their own way: it takes part only in
             scenarios that are about it.
+        starting: the status with which it answers everything while it has not yet read all of its configuration; 0
+            where it does not answer before.
         levers: lines of its language that are worth a try where a requirement is not met, beside the tested ones.
     """
 
@@ -215,6 +217,7 @@ class Product:
     check: Check | None = None
     read_timeouts: ReadTimeouts | None = None
     application: bool = False
+    starting: int = 0
     levers: tuple[str, ...] = ()
 
     @property

@@ -1,7 +1,6 @@
 """Products that the lab recognises by what they leave in a reply, and does not run.
 
-One that gets a folder of its own leaves this table. Traefik adds nothing to a reply; its error pages are those of Go's
-net/http, so any Go program can be meant.
+One that gets a folder of its own leaves this table.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ OTHERS: Mapping[str, Signs] = MappingProxyType(
             (re.compile(r"<hr><center>openresty(?:/([\w.]+))?</center>"),),
         ),
         "Istio": Signs((header("server", r"^istio-envoy"),)),
-        "Traefik": Signs(pages=(re.compile(r"\A(?:Gateway Timeout|Bad Gateway|404 page not found)\s*\Z"),)),
         "Varnish": Signs(
             (header("x-varnish"), header("via", r"\bvarnish\b(?:.*Varnish/([\d.]+))?")),
             (re.compile(r"<p>Varnish cache server</p>"),),

@@ -1,7 +1,8 @@
 """Ready means: it answered a request. An open port proves nothing, for docker's own forwarder accepts always.
 
 Any HTTP status will do; what the proxy makes of the request is for the scenarios to judge. But a listener that speaks
-TLS answers clear text with an error, a redirect or nothing at all, and is asked once more with a handshake.
+TLS answers clear text with an error, a redirect or nothing at all, and is asked once more with a handshake. And a
+product may answer before it has read all of its configuration: what it says then is an answer only if it says so on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
+from lab.testbed import _machine
 from lab.testbed.certificate import certificate
 
 HEALTH = "/lab/health"
@@ -24,6 +26,9 @@ the model server was seen to take more than 20."""
 
 LOOK = 2.0
 """Seconds from one look at where a process listens to the next. Most have answered before the first."""
+
+SETTLED = 5.0
+"""Seconds for which a product has to say what it says at its start, until that is what its configuration says."""
 
 _REQUEST = f"GET {HEALTH} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode()
 # nginx, Apache and Caddy say 400 to clear text where they speak TLS, unless a redirect is configured; others close.
@@ -47,6 +52,7 @@ async def await_answer(
     limit: float,
     secure: bool = False,
     deaf: Callable[[], Awaitable[bool]] | None = None,
+    starting: int = 0,
 ) -> Spoken | None:
     """Ask until something answers with an HTTP status line, or shows by a handshake that it speaks TLS.
 
@@ -57,6 +63,7 @@ async def await_answer(
         secure: whether to ask over TLS.
         deaf: tells whether the process listens where no question can reach it; asked now and then while there is no
             answer.
+        starting: a status that is no answer yet, unless it is one for long; see `lab.products.Product`.
 
     Returns:
         What it speaks; None when the process ended, is deaf, or the time was up.
@@ -65,7 +72,7 @@ async def await_answer(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), limit)
         return None
-    asking = asyncio.ensure_future(_ask_on(*address, limit, certificate().plain if secure else None))
+    asking = asyncio.ensure_future(_ask_on(*address, limit, certificate().plain if secure else None, starting))
     over = asyncio.ensure_future(_over(ended, deaf))
     try:
         # Both, since a connection to a container that is gone may stay unanswered for the whole limit.
@@ -87,17 +94,24 @@ async def _over(ended: asyncio.Event, deaf: Callable[[], Awaitable[bool]] | None
                 return
 
 
-async def _ask_on(host: str, port: int, limit: float, tls: ssl.SSLContext | None) -> Spoken:
+async def _ask_on(host: str, port: int, limit: float, tls: ssl.SSLContext | None, starting: int) -> Spoken:
     """Ask until there is an answer."""
-    pause = _FIRST_PAUSE
+    pause, clock = _FIRST_PAUSE, asyncio.get_running_loop().time
+    settled = 0.0
     while True:
         said = await _begin_of_answer(host, port, limit, tls)
         if said is not None and tls is None and _MAY_BE_TLS.match(said) and await _shakes_hands(host, port):
             return Spoken.TLS
         if said is not None and said.startswith(b"HTTP/"):
-            return Spoken.AS_ASKED
+            settled = settled or clock() + _machine.patience(SETTLED)
+            if clock() > settled or not _is_starting(said, starting):
+                return Spoken.AS_ASKED
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _is_starting(said: bytes, status: int) -> bool:
+    return status > 0 and said.split()[1:2] == [b"%d" % status]
 
 
 async def _begin_of_answer(host: str, port: int, limit: float, tls: ssl.SSLContext | None) -> bytes | None:

@@ -140,7 +140,7 @@ class Testbed:
         except (SetUpFault, Unavailable) as fault:
             self._refused[key] = fault
             return
-        self._places[key], complaint = await _heard(place)
+        self._places[key], complaint = await _heard(place, target.proxy.product.starting)
         if complaint is not None:
             became, words = complaint
             # The reader knows the file by its own path, not by the one that the process was given.
@@ -178,10 +178,10 @@ class Testbed:
         await self.runner.close()
 
 
-async def _heard(place: Started) -> tuple[Started, tuple[Became, str] | None]:
+async def _heard(place: Started, starting: int = 0) -> tuple[Started, tuple[Became, str] | None]:
     """Wait until a process answers: the place as it speaks there; if it does not, what became of it, also in words."""
     limit = _machine.patience(readiness.LIMIT)
-    spoken = await readiness.await_answer(place.address, place.ended, limit, place.secure, place.deaf)
+    spoken = await readiness.await_answer(place.address, place.ended, limit, place.secure, place.deaf, starting)
     if spoken is not None:
         return replace(place, secure=place.secure or spoken is Spoken.TLS), None
     if place.ended.is_set():
