@@ -145,6 +145,9 @@ def _remove_from_engine(client: docker.DockerClient, labels: Sequence[str], is_m
     removal = _Removal()
     for container in containers:
         told = container.attrs
+        if not told["Names"]:
+            # Somebody is removing it already, and an engine was seen to stay there for good.
+            continue
         if is_mine(told["Labels"], told["State"] != "running" and told["Created"] < started):
             # One that somebody is removing has no name any more.
             name = next(iter(told["Names"] or ()), str(container.id)[:12]).removeprefix("/")

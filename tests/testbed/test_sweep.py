@@ -175,6 +175,16 @@ def test_what_cannot_be_removed_keeps_nothing_else_from_it() -> None:
     assert engine.removed == ["first", "last", "network"]
 
 
+def test_a_container_that_is_being_removed_is_left_to_whoever_does_it() -> None:
+    """It has lost its name; an engine was seen to stay there for good, and no lab started beside it."""
+    engine: Any = FakeEngine(ME, created=0.0)
+    engine.add("nameless", state="removing")
+    engine.add("other")
+    engine.list(filters={"label": [LABEL]}, all=True, sparse=True)[0].attrs["Names"] = []
+    remove_run(engine, "a-run")
+    assert engine.removed == ["other", "network"]
+
+
 @pytest.mark.engine
 def test_a_sweep_takes_what_dead_runs_left(
     engine: docker.DockerClient, images_in_use: Mapping[str, ImageInUse]
