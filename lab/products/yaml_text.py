@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import yaml
-from yaml import CollectionNode, MappingNode, Node, ScalarNode
+from yaml import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from lab.products.adapted import lines_out
 
@@ -91,3 +92,26 @@ def _end(text: str, node: Node) -> int:
         return len(text[: node.end_mark.index].rstrip())
     last = node.value[-1]
     return _after(text, *last) if isinstance(last, tuple) else _end(text, last)
+
+
+def without_members(text: str, members: SequenceNode, gone: Collection[int]) -> str:
+    """A text without some members of a list in block style, each of which has its lines to itself."""
+    lines = text.split("\n")
+    for number in sorted(gone, reverse=True):
+        node = members.value[number]
+        last = text.count("\n", 0, _end(text, node))
+        del lines[node.start_mark.line : last + 1]
+    return "\n".join(lines)
+
+
+def without_key(text: str, mapping: MappingNode, name: str) -> str:
+    """A text without a key of a mapping, which has others."""
+    number, (key, value) = next((at, pair) for at, pair in enumerate(mapping.value) if pair[0].value == name)
+    if not mapping.flow_style:
+        lines = text.split("\n")
+        del lines[key.start_mark.line : text.count("\n", 0, _after(text, key, value)) + 1]
+        return "\n".join(lines)
+    if number + 1 < len(mapping.value):
+        return text[: key.start_mark.index] + text[mapping.value[number + 1][0].start_mark.index :]
+    start = _after(text, *mapping.value[number - 1]) if number else key.start_mark.index
+    return text[:start] + text[_after(text, key, value) :]

@@ -21,7 +21,7 @@ from lab.products.traefik.replaced import TraefikCopy
 from lab.products.traefik.routes import RouterWay, TraefikConfig, arriving
 from lab.products.traefik.rules import RuleRequest, matchers, sample_requests
 from lab.products.traefik.settings import placed, standing
-from lab.products.traefik.source import Keys, TraefikSource, parse_source
+from lab.products.traefik.source import Keys, TraefikSource, parse_source, value_at
 from lab.products.values import values_for
 
 _ENV = re.compile(r"\{\{-?\s*env\s+[\"`](\w+)[\"`]\s*-?\}\}")
@@ -76,7 +76,7 @@ class Traefik:
             Replacement(source.spot(*keys), "with its value", "a template's name")
             for source in self.files.all
             for keys in _leaves(source.data)
-            if _ENV.search(str(_value(source.data, keys)))
+            if _ENV.search(str(value_at(source.data, keys)))
         ]
         return [*values, *self._copied(self._with(entrance, ()), entrance).replacements()]
 
@@ -110,7 +110,7 @@ class Traefik:
             list(copied.replacements())
             for source in files.all:
                 for keys in _leaves(source.data):
-                    for name in _ENV.findall(str(_value(source.data, keys))):
+                    for name in _ENV.findall(str(value_at(source.data, keys))):
                         yield source.spot(*keys), name
 
     def _valued(self, files: TraefikFiles) -> TraefikFiles:
@@ -149,7 +149,7 @@ def _each(files: TraefikFiles, change: Any) -> TraefikFiles:
 def _put(source: TraefikSource, meant: TraefikSource, keys: Keys, value: Any) -> TraefikSource:
     if source.file != meant.file:
         return source
-    return parse_source(source.put(keys, value), source.file)
+    return parse_source(source.cut(keys) if value is None else source.put(keys, value), source.file)
 
 
 def _with_values(value: Any, values: Mapping[str, str]) -> Any:
@@ -172,14 +172,8 @@ def _leaves(value: Any, keys: Keys = ()) -> Iterator[Keys]:
         yield keys
 
 
-def _value(data: Any, keys: Keys) -> Any:
-    for key in keys:
-        data = data[key]
-    return data
-
-
 def _drop(data: Any, keys: Keys) -> None:
-    del _value(data, keys[:-1])[keys[-1]]
+    del value_at(data, keys[:-1])[keys[-1]]
 
 
 def adapt(path: Path, wish: EntranceWish) -> Traefik:

@@ -101,6 +101,8 @@ class TraefikCopy:
         """What there is when everything is replaced, in one mapping: see `lab.products.traefik`."""
         static = dict(self.config.files.static.data) if self.config.files.static else {}
         found = {key: value for key, value in static.items() if key.lower() not in ("http", "tls", "tcp", "udp")}
+        # Traefik refuses a mapping with nothing in it.
+        found = {key: value for key, value in found.items() if value != {} or key.lower() == "accesslog"}
         found["entryPoints"] = {self.way.entry_point.name: self.way.entry_point.data}
         found["providers"] = {"file": {"filename": DYNAMIC, "watch": False}}
         found["global"] = {"checkNewVersion": False}
@@ -110,7 +112,9 @@ class TraefikCopy:
                 http.setdefault(named.group, {})[named.name] = named.data
         transports = [mapping_at(each.data, "http", "serversTransports") for each in self.config.files.dynamic]
         if any(transports):
-            http["serversTransports"] = {name: one for each in transports for name, one in each.items()}
+            # One with nothing in it is refused; this is the default.
+            default = {"disableHTTP2": False}
+            http["serversTransports"] = {name: one or default for each in transports for name, one in each.items()}
         http["routers"]["token-stream-lab"] = self._health()
         found["http"] = http
         tls: dict[str, Any] = {}
@@ -177,6 +181,8 @@ class TraefikCopy:
         yield from self._without(http, {"redirections": _ANOTHER}, lambda key: self._point_spot("http", key))
         tls = mapping_at(http, "tls")
         yield from self._without(tls, _ROUTER_TLS, lambda key: self._point_spot("http", "tls", key))
+        if http == {} and (own := key_in(asked.data, "http")):
+            del asked.data[own]
         asked.data[key_in(asked.data, "address") or "address"] = ":${PORT}"
         key = key_in(asked.data, "transport") or "transport"
         if at(asked.data, key, "keepAliveMaxRequests") != 1:

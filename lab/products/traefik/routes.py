@@ -81,7 +81,7 @@ class EntryPoint:
 
     @property
     def redirects(self) -> bool:
-        """Whether all that is asked in clear text is sent elsewhere."""
+        """Whether it sends all that is asked in clear text elsewhere."""
         return bool(mapping_at(self.data, "http", "redirections", "entryPoint"))
 
 
@@ -215,9 +215,8 @@ class TraefikConfig:
 
     def leads_on(self, way: RouterWay) -> bool:
         """Whether it hands requests on to a service of these files."""
-        if way.entry_point.redirects and not way.secure:
-            return False
-        return bool(self.servers_of(self.own_name(at(way.router.data, "service"))))
+        # One that sends all clear text elsewhere is not where clients of a model ask, over TLS neither.
+        return not way.entry_point.redirects and bool(self.servers_of(self.own_name(at(way.router.data, "service"))))
 
     def before(self, way: RouterWay) -> list[RouterWay]:
         """The other routers of its entry point that are asked before it."""

@@ -87,13 +87,15 @@ class Matcher:
         """Hosts or paths that it may be meant for, the likeliest first."""
         if self.name in ("Host", "HostHeader"):
             return list(self.values)
-        if self.name == "HostRegexp":
-            return [found for each in self.values if (found := _host_of(_regex(each) if self.second else each))]
-        starts = [re.split(r"[\\^$.|?*+()\[\]{}]", each.removeprefix("^"))[0] for each in self.values]
-        if self.name == "PathRegexp":
-            return [*API_PATHS, *(path for each in starts for path in paths_below(each or "/"))]
-        exact = self.name == "Path"
-        return [path for each in starts for path in ([each] if exact else paths_below(each))]
+        if self.name == "Path" and not self.second:
+            return list(self.values)
+        patterns = [_regex(each) if self.second else each for each in self.values]
+        guessed = [each for each in map(_guessed, patterns) if each]
+        if self.name in ("HostRegexp", "Path"):
+            return guessed
+        if not self.second:
+            guessed += [re.split(r"[\\^$.|?*+()\[\]{}]", each.removeprefix("^"))[0] or "/" for each in self.values]
+        return [path for each in guessed for path in paths_below(each)]
 
 
 @dataclass(frozen=True)
@@ -206,15 +208,18 @@ def _fit(pattern: str, text: str, *, whole: bool) -> bool | None:
         return None
 
 
-def _host_of(pattern: str) -> str:
-    """A host that a regular expression takes; empty where none is found."""
-    plain = re.sub(r"\(\?[a-z]+\)|[\^$]", "", pattern)
-    plain = re.sub(r"\\\.", ".", plain)
-    for word in ("chat", "llm", "api"):
-        guessed = re.sub(r"\((?:\?:)?[^()]*\)[+*?]?|\[[^\]]*\](?:[+*?]|\{[\d,]+\})?|\\[wS][+*]|\.[+*]", word, plain)
-        if _fit(pattern, guessed, whole=False) and re.fullmatch(r"[\w.-]+", guessed):
+def _guessed(pattern: str) -> str:
+    """A host or a path that a regular expression takes; empty where none is found."""
+    plain = re.sub(r"\(\?[a-z]+\)|[\^$]", "", pattern).replace("\\.", ".").replace("\\-", "-").replace("\\/", "/")
+    for word in ("chat", "v1", "1"):
+        guessed = _PLACE.sub(word, plain)
+        if _fit(pattern, guessed, whole=False) and re.fullmatch(r"[\w./-]+", guessed):
             return guessed
     return ""
+
+
+_PLACE = re.compile(r"(?:\((?:\?:)?[^()]*\)|\[[^\]]*\]|\\[wSd]|\.(?=[*+]))(?:[*+?]|\{[\d,]+\})?")
+"""What may stand for a word: a group, a class of characters, or any characters."""
 
 
 def sample_requests(rule: Rule | Matcher, path: str, host: str) -> Sequence[RuleRequest]:

@@ -24,7 +24,7 @@ class Place:
     Args:
         source: in which file.
         keys: where.
-        value: what it is to be.
+        value: what it is to be; None where it is to be left out.
     """
 
     source: TraefikSource
@@ -39,9 +39,7 @@ def placed(config: TraefikConfig, way: RouterWay, setting: str) -> Iterator[Plac
     if name in _MIDDLEWARES:
         yield from _without(config, way, name)
     elif name == "fastProxy" and static is not None and key_in(mapping_at(static.data, "experimental"), name):
-        experimental = mapping_at(static.data, "experimental")
-        rest = {key: each for key, each in experimental.items() if key.lower() != name.lower()}
-        yield Place(static, keys_at(static.data, "experimental"), rest)
+        yield Place(static, keys_at(static.data, "experimental", name), None)
     elif name in ("writeTimeout", "keepAliveMaxRequests"):
         yield from _of_entry_point(config, way, name, value)
     elif name == "retryNonIdempotentMethod":
@@ -62,8 +60,7 @@ def standing(config: TraefikConfig, way: RouterWay, setting: str) -> tuple[Traef
             if each.kind.lower() == name.lower():
                 return each.source, (*_keys_of(each), each.kind)
     for place in placed(config, way, setting):
-        keys = (*place.keys, "fastProxy") if name == "fastProxy" else place.keys
-        return (place.source, keys) if keys in place.source.lines else None
+        return (place.source, place.keys) if place.keys in place.source.lines else None
     return None
 
 

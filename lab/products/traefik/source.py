@@ -20,7 +20,7 @@ from lab.errors import BadInput
 from lab.files import read_whole
 from lab.products.adapted import Spot
 from lab.products.traefik import toml_text
-from lab.products.yaml_text import Edit, with_edit
+from lab.products.yaml_text import Edit, with_edit, without_key, without_members
 
 MOST_BYTES = 2**20
 """Of one file; nobody writes a larger one by hand."""
@@ -80,9 +80,23 @@ class TraefikSource:
             return self._shown(toml_text.put(hidden, keys, value, self.file))
         return self._shown(_put_yaml(hidden, keys, value))
 
+    def cut(self, keys: Keys) -> str:
+        """Its text without a key of a mapping, and without what would be empty then, which Traefik refuses."""
+        while len(keys) > 1 and len(value_at(self.data, keys[:-1])) == 1:
+            keys = keys[:-1]
+        hidden = _hide(self.text)
+        return self._shown(toml_text.cut(hidden, keys) if self.file.suffix == ".toml" else _cut_yaml(hidden, keys))
+
     def _shown(self, text: str) -> str:
         words = _TEMPLATE.findall(self.text)
         return _HIDDEN.sub(lambda found: _word(words, found), text)
+
+
+def value_at(data: Any, keys: Keys) -> Any:
+    """What stands at some keys that are there."""
+    for key in keys:
+        data = data[key]
+    return data
 
 
 def read_source(file: Path) -> TraefikSource:
@@ -168,6 +182,10 @@ def _put_yaml(text: str, keys: Keys, value: Any) -> str:
     for number, key in enumerate(keys):
         rest = keys[number + 1 :]
         inner = _value_of(node, key)
+        if not rest and value and isinstance(inner, SequenceNode) and not inner.flow_style:
+            members = [each.value for each in inner.value]
+            if [each for each in members if each in value] == value:
+                return without_members(text, inner, [at for at, each in enumerate(members) if each not in value])
         if node is not None and (not rest or not isinstance(inner, MappingNode)):
             # What is missing on the way is written with it.
             for missing in reversed(rest):
@@ -180,6 +198,13 @@ def _put_yaml(text: str, keys: Keys, value: Any) -> str:
 def _value_of(node: Node | None, name: str | int) -> Node | None:
     pairs = node.value if isinstance(node, MappingNode) else ()
     return next((value for key, value in pairs if isinstance(key, ScalarNode) and key.value == name), None)
+
+
+def _cut_yaml(text: str, keys: Keys) -> str:
+    node = yaml.compose(text, yaml.SafeLoader)
+    for key in keys[:-1]:
+        node = _value_of(node, key)
+    return without_key(text, node, str(keys[-1])) if isinstance(node, MappingNode) else text
 
 
 def _flow(value: Any) -> str:

@@ -91,6 +91,25 @@ def put(text: str, keys: _Keys, value: Any, file: Path) -> str:
     return "\n".join(own)
 
 
+def cut(text: str, keys: _Keys) -> str:
+    """A text without a key, and without all that stands below it."""
+    own = text.split("\n")
+    for each in reversed(list(_written(text))):
+        if each.keys[: len(keys)] == keys:
+            del own[each.first : each.last + 1]
+        elif each.value is not None and each.keys == keys[: len(each.keys)]:
+            start = own[each.first].partition("=")[0].rstrip()
+            own[each.first : each.last + 1] = [f"{start} = {_inline(_less(each.value, keys[len(each.keys) :]))}"]
+    return "\n".join(own)
+
+
+def _less(whole: Any, keys: _Keys) -> Any:
+    """A value without one key of it."""
+    if len(keys) == 1:
+        return {key: each for key, each in whole.items() if key != keys[0]}
+    return {key: _less(each, keys[1:]) if key == keys[0] else each for key, each in whole.items()}
+
+
 def _written(text: str) -> Iterator[_Written]:
     own = text.split("\n")
     table: _Keys = ()
