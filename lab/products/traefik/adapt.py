@@ -252,7 +252,7 @@ def _offers_http_2(config: TraefikConfig, way: RouterWay) -> bool:
 def _is_called(config: TraefikConfig, way: RouterWay, names: Sequence[str]) -> bool:
     """Whether a router leads to what is called so: a service, or a server's host with or without port."""
     service = config.own_name(at(way.router.data, "service"))
-    places = [each.partition("//")[2].partition("/")[0] for each in config.servers_of(service)]
+    places = [each.partition("//")[2].partition("/")[0] for each in config.servers_of(way.router)]
     return not names or bool({service, *places, *(each.partition(":")[0] for each in places)} & set(names))
 
 

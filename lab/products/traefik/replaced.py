@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from lab.products.adapted import Replacement, Spot
 from lab.products.traefik.files import at, key_in, keys_at, list_at, mapping_at
-from lab.products.traefik.routes import Named, RouterWay, TraefikConfig, parts_of
+from lab.products.traefik.routes import Named, RouterWay, TraefikConfig, parts_of, servers_in
 from lab.products.traefik.rules import RuleRequest
 
 DYNAMIC = "dynamic.yaml"
@@ -17,6 +17,9 @@ DYNAMIC = "dynamic.yaml"
 
 HEALTH = "Path(`/lab/health`)"
 """What the testbed asks for to see that it is up."""
+
+_NOBODY = "http://127.0.0.1:1"
+"""Where nobody listens."""
 
 _MACHINE = "this machine is another"
 _NO_HOST = "no such host or program is here"
@@ -89,8 +92,9 @@ class TraefikCopy:
         yield from self._middlewares()
         for router, why in routers.items():
             yield from self._router(router, why)
+        pages = self._pages()
         for service in self.config.services.values():
-            yield from self._service(service)
+            yield from self._service(service, pages)
         for source in self.config.files.dynamic:
             for name, each in mapping_at(source.data, "http", "serversTransports").items():
                 keys = (*keys_at(source.data, "http", "serversTransports"), name)
@@ -248,7 +252,7 @@ class TraefikCopy:
         here = [each for each in own if each.entry_point is self.way.entry_point and each.secure == self.way.secure]
         if not here:
             return _ANOTHER
-        if not self.config.servers_of(self.config.own_name(at(router.data, "service"))):
+        if not self.config.servers_of(router):
             return _ELSEWHERE
         before = {each.router for each in self.config.before(self.way)}
         if router in before and self.config.rule(router).holds(self.request) is None:
@@ -272,17 +276,23 @@ class TraefikCopy:
             data[str(key_in(data, "rule"))] = rule
             yield Replacement(spot, f"rule: {rule}", "what else a request must have is not asked")
 
-    def _service(self, service: Named) -> Iterator[Replacement]:
+    def _pages(self) -> set[str]:
+        """The services that only have pages for errors: with the model server there a page would be its own error."""
+        named = {self.config.own_name(at(each.data, "errors", "service")) for each in self.config.middlewares.values()}
+        return named - {each.name for router in self.config.routers for each in self.config.services_of(router)}
+
+    def _service(self, service: Named, pages: Collection[str]) -> Iterator[Replacement]:
         data = service.data
         for kind in list(data):
             yield from self._without(data[kind], _BALANCER, lambda key, k=kind: service.spot_of(k, key))
-        for number, server in enumerate(list_at(data, "loadBalancer", "servers")):
+        for number, server in enumerate(servers_in(service)):
             key = key_in(server, "url")
             if key is not None:
                 path = urlsplit(str(server[key])).path if at(server, "preservePath") is True else ""
                 spot = service.source.spot(*self._server_keys(service), number, key)
-                server[key] = f"http://${{MODEL}}{path.rstrip('/')}"
-                yield Replacement(spot, f"{key}: {server[key]}", _MODEL)
+                why = _NO_HOST if service.name in pages else _MODEL
+                server[key] = _NOBODY if service.name in pages else f"http://${{MODEL}}{path.rstrip('/')}"
+                yield Replacement(spot, f"{key}: {server[key]}", why)
         balancer = mapping_at(data, "loadBalancer")
         if self.config.own_name(at(balancer, "serversTransport")) == "":
             yield from self._without(

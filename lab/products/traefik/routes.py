@@ -216,7 +216,7 @@ class TraefikConfig:
     def leads_on(self, way: RouterWay) -> bool:
         """Whether it hands requests on to a service of these files."""
         # One that sends all clear text elsewhere is not where clients of a model ask, over TLS neither.
-        return not way.entry_point.redirects and bool(self.servers_of(self.own_name(at(way.router.data, "service"))))
+        return not way.entry_point.redirects and bool(self.servers_of(way.router))
 
     def before(self, way: RouterWay) -> list[RouterWay]:
         """The other routers of its entry point that are asked before it."""
@@ -234,15 +234,21 @@ class TraefikConfig:
         found = str(name or "").removesuffix("@file")
         return "" if "@" in found else found
 
-    def servers_of(self, name: str, seen: frozenset[str] = frozenset()) -> list[str]:
-        """The addresses of a service's servers, of those that it consists of as well."""
-        service = self.services.get(name)
-        if service is None or name in seen:
-            return []
-        found = [str(at(each, "url") or "") for each in list_at(service.data, "loadBalancer", "servers")]
-        for each in parts_of(service):
-            found += self.servers_of(self.own_name(each), seen | {name})
-        return found
+    def services_of(self, router: Named) -> list[Named]:
+        """The service that it leads to, and those which that consists of, each once."""
+        found: dict[str, Named] = {}
+        left = [at(router.data, "service")]
+        while left:
+            name = self.own_name(left.pop(0))
+            if name in self.services and name not in found:
+                found[name] = self.services[name]
+                left += parts_of(found[name])
+        return list(found.values())
+
+    def servers_of(self, router: Named) -> list[str]:
+        """The addresses that it leads to."""
+        every = [each for service in self.services_of(router) for each in servers_in(service)]
+        return [str(at(each, "url") or "") for each in every]
 
     def middlewares_of(self, way: RouterWay) -> Iterator[Named]:
         """What a request goes through before the service, in its order, chains resolved."""
@@ -257,6 +263,11 @@ class TraefikConfig:
                 continue
             yield found
             yield from self._resolved(list_at(found.data, "chain", "middlewares"), seen | {own})
+
+
+def servers_in(service: Named) -> list[Any]:
+    """The servers of one service."""
+    return list_at(service.data, "loadBalancer", "servers")
 
 
 def parts_of(service: Named) -> list[Any]:

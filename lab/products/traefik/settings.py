@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.products.traefik.files import at, key_in, keys_at, list_at, mapping_at
-from lab.products.traefik.routes import Named, RouterWay, TraefikConfig, parts_of
+from lab.products.traefik.routes import Named, RouterWay, TraefikConfig
 from lab.products.traefik.source import Keys, TraefikSource
 
 LEVERS = ("# buffering", "# errors", "retryNonIdempotentMethod: false", "# fastProxy")
@@ -77,8 +77,8 @@ def _of_entry_point(config: TraefikConfig, way: RouterWay, name: str, value: str
 def _transports(config: TraefikConfig, way: RouterWay) -> Iterator[tuple[TraefikSource, Keys, Any]]:
     """The waits for a header of the model's, of every service that a request may come to."""
     within = ("forwardingTimeouts", "responseHeaderTimeout")
-    for name in dict.fromkeys(_names(config, config.own_name(at(way.router.data, "service")), frozenset())):
-        own = config.own_name(at(config.services[name].data, "loadBalancer", "serversTransport"))
+    for service in config.services_of(way.router):
+        own = config.own_name(at(service.data, "loadBalancer", "serversTransport"))
         for source in config.files.dynamic if own else ():
             transports = mapping_at(source.data, "http", "serversTransports")
             if own in transports:
@@ -88,15 +88,6 @@ def _transports(config: TraefikConfig, way: RouterWay) -> Iterator[tuple[Traefik
         if not own and static is not None:
             keys = keys_at(static.data, "serversTransport", *within)
             yield static, keys, at(static.data, "serversTransport", *within)
-
-
-def _names(config: TraefikConfig, name: str, seen: frozenset[str]) -> Iterator[str]:
-    """A service, and those that it consists of."""
-    service = config.services.get(name)
-    if service is not None and name not in seen:
-        yield name
-        for part in parts_of(service):
-            yield from _names(config, config.own_name(part), seen | {name})
 
 
 def _keys_of(named: Named) -> Keys:
