@@ -61,23 +61,6 @@ def with_edit(text: str, edit: Edit) -> str:
     return f"{text[:end]}\n{' ' * edit.mapping.start_mark.column}{written}{text[end:]}"
 
 
-def without_key(text: str, mapping: MappingNode, key: Node) -> str:
-    """A document's text without one key of one mapping and its value, and nothing else otherwise."""
-    pairs = mapping.value
-    number = next(place for place, pair in enumerate(pairs) if pair[0] is key)
-    start, end = int(key.start_mark.index), _after(text, *pairs[number])
-    if len(pairs) == 1:
-        return text[:start] + ("" if mapping.flow_style else "{}") + text[end:]
-    if mapping.flow_style and number == len(pairs) - 1:
-        # With the comma before it.
-        return text[: _after(text, *pairs[number - 1])] + text[end:]
-    if mapping.flow_style or number == 0:
-        # Up to the next key, which comes behind the brace or the dash.
-        return text[:start] + text[int(pairs[number + 1][0].start_mark.index) :]
-    line = text[:start].count("\n") + 1
-    return lines_out(text, line, line)
-
-
 _ALIAS = re.compile(r"\s*:\s+\*[^\s,\]}]+")
 
 
@@ -105,13 +88,16 @@ def without_members(text: str, members: SequenceNode, gone: Collection[int]) -> 
 
 
 def without_key(text: str, mapping: MappingNode, name: str) -> str:
-    """A text without a key of a mapping, which has others."""
-    number, (key, value) = next((at, pair) for at, pair in enumerate(mapping.value) if pair[0].value == name)
-    if not mapping.flow_style:
-        lines = text.split("\n")
-        del lines[key.start_mark.line : text.count("\n", 0, _after(text, key, value)) + 1]
-        return "\n".join(lines)
-    if number + 1 < len(mapping.value):
-        return text[: key.start_mark.index] + text[mapping.value[number + 1][0].start_mark.index :]
-    start = _after(text, *mapping.value[number - 1]) if number else key.start_mark.index
-    return text[:start] + text[_after(text, key, value) :]
+    """A text without a key of a mapping and its value, and nothing else otherwise."""
+    pairs = mapping.value
+    number, (key, value) = next((at, pair) for at, pair in enumerate(pairs) if pair[0].value == name)
+    start, end = int(key.start_mark.index), _after(text, key, value)
+    if len(pairs) == 1:
+        return text[:start] + ("" if mapping.flow_style else "{}") + text[end:]
+    if mapping.flow_style and number == len(pairs) - 1:
+        # With the comma before it.
+        return text[: _after(text, *pairs[number - 1])] + text[end:]
+    if mapping.flow_style or number == 0:
+        # Up to the next key, which comes behind the brace or the dash.
+        return text[:start] + text[int(pairs[number + 1][0].start_mark.index) :]
+    return lines_out(text, text.count("\n", 0, start) + 1, text.count("\n", 0, end) + 1)

@@ -149,9 +149,7 @@ def _remove_from_engine(client: docker.DockerClient, labels: Sequence[str], is_m
             # Somebody is removing it already, and an engine was seen to stay there for good.
             continue
         if is_mine(told["Labels"], told["State"] != "running" and told["Created"] < started):
-            # One that somebody is removing has no name any more.
-            name = next(iter(told["Names"] or ()), str(container.id)[:12]).removeprefix("/")
-            removal.containers += removal.tried(name, _remove_container, container)
+            removal.containers += removal.tried(told["Names"][0].removeprefix("/"), _remove_container, container)
     for network in networks:
         if is_mine(network.attrs["Labels"], _seconds(network.attrs["Created"]) < started):
             removal.networks += removal.tried(str(network.name), _remove_network, network)

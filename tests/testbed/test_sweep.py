@@ -105,13 +105,9 @@ class FakeEngine:
         self.containers, self.networks, self.volumes = self, self, NoVolumes()
         self.owner = owner
 
-    def add(
-        self, name: str, created: float = 0.0, state: str = "exited", error: str = "", names: list[str] | None = None
-    ) -> None:
+    def add(self, name: str, created: float = 0.0, state: str = "exited", error: str = "") -> None:
         """Have a container."""
-        container = Thing(self, name, self.owner, created, state, error)
-        container.attrs["Names"] = [f"/{name}"] if names is None else names
-        self._containers.append(container)
+        self._containers.append(Thing(self, name, self.owner, created, state, error))
 
     def list(self, *, filters: Mapping[str, Sequence[str]], all: bool = False, sparse: bool = False) -> list[Thing]:  # noqa: A002
         """The containers if all of them are asked for, else the networks."""
@@ -123,14 +119,6 @@ def swept_by(engine: Any) -> list[str]:
     """What a sweep takes."""
     sweep(engine)
     return list(engine.removed)
-
-
-def test_a_container_that_has_lost_its_name_goes_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine lists one without names while somebody else removes it; it is called by its id then."""
-    monkeypatch.delenv(SCOPE_VARIABLE, raising=False)
-    engine: Any = FakeEngine(DEAD, created=0.0)
-    engine.add("one", names=[])
-    assert sweep(engine).containers == ("one-01234567",)
 
 
 @pytest.mark.parametrize("here", [True, False])

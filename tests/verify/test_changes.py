@@ -21,7 +21,11 @@ BEFORE = "a\nb\nc\n"
 FILES = Path(__file__).parent / "files"
 OWN = (
     *(("nginx", FILES / name) for name in ("debian", "cache.conf", "modules.conf", "compose/conf.d/default.conf")),
-    *((name, path) for name in ("haproxy", "envoy", "caddy", "apache") for path in sorted((FILES / name).iterdir())),
+    *(
+        (name, path)
+        for name in ("haproxy", "envoy", "caddy", "apache", "traefik")
+        for path in sorted((FILES / name).iterdir())
+    ),
 )
 
 
@@ -29,6 +33,7 @@ OWN = (
 def test_a_line_goes_and_nothing_else(product: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every line of every file that may be left out; what stays is read as before, without it."""
     monkeypatch.setenv("MODEL_HOST", "model")
+    monkeypatch.setenv("OLLAMA_HOST", "ollama")
     adapt = PRODUCTS[product].adapt
     assert adapt is not None
     adapter = adapt(path, EntranceWish())
@@ -68,11 +73,11 @@ def test_a_key_goes_from_json_which_stays_json(style: int | None) -> None:
     """The first, one amid others, the last, and an only one."""
     whole = {"a": 1, "b": {"c": [2, 3]}, "d": {"e": "f"}, "g": 4}
     document = parse(json.dumps(whole, indent=style), Path("envoy.json"))
-    places = {key.value: (mapping, key) for mapping in mappings(document.top) for key, _ in mapping.value}
+    places = {key.value: mapping for mapping in mappings(document.top) for key, _ in mapping.value}
     for name in whole:
         rest = {each: value for each, value in whole.items() if each != name}
-        assert json.loads(without_key(document.text, *places[name])) == rest
-    assert json.loads(without_key(document.text, *places["e"])) == {**whole, "d": {}}
+        assert json.loads(without_key(document.text, places[name], name)) == rest
+    assert json.loads(without_key(document.text, places["e"], "e")) == {**whole, "d": {}}
 
 
 def test_a_line_of_a_file_with_the_labs_names_goes(tmp_path: Path) -> None:

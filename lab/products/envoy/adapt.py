@@ -89,7 +89,7 @@ class Envoy:
         """See `Adapter`."""
         document = self._read(self.document.text).document
         mapping, key = next((mapping, key) for mapping, key, _ in lines_below(document) if document.spot(key) == spot)
-        return {self.document.file: without_key(self.document.text, mapping, key)}
+        return {self.document.file: without_key(self.document.text, mapping, str(key.value))}
 
     def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
         """See `Adapter`."""

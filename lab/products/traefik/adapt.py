@@ -7,6 +7,7 @@ run is made of that text, so that what is proposed is what was run.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,18 +58,20 @@ class Traefik:
         return str(yaml.safe_dump(copied.whole(), sort_keys=False, allow_unicode=True, width=2**20))
 
     def lines(self, entrance: Entrance) -> Sequence[Spot]:
-        """See `Adapter`: each key that has a value on its own line."""
+        """See `Adapter`: each key that has a line to itself, and is not all that a mapping holds."""
         files = self._with(entrance, ())
-        copied = self._copied(files, entrance)
-        replaced = {each.spot for each in copied.replacements()}
+        replaced = {each.spot for each in self._copied(files, entrance).replacements()}
         found = []
-        for source in files.all:
-            for keys in _leaves(source.data):
+        for source, copied in zip(self.files.all, files.all, strict=True):
+            leaves, kept = list(_leaves(source.data)), set(_leaves(copied.data))
+            on_one_line = Counter(source.spot(*keys) for keys in leaves)
+            for keys in leaves:
                 spot = source.spot(*keys)
+                alone = on_one_line[spot] == 1 and len(value_at(source.data, keys[:-1])) > 1
                 stays = str(keys[-1]).lower() in _ADDRESSED or "${" in spot.text
-                if keys in source.lines and not stays and spot not in replaced:
+                if keys in source.lines and keys in kept and alone and not stays and spot not in replaced:
                     found.append(spot)
-        return list(dict.fromkeys(found))
+        return found
 
     def replacements(self, entrance: Entrance) -> Sequence[Replacement]:
         """See `Adapter`."""
@@ -95,6 +98,12 @@ class Traefik:
         """See `Adapter`."""
         before = {each.file: each.text for each in self.files.all}
         return {file: text for file, text in self._texts(entrance, settings).items() if text != before[file]}
+
+    def without(self, spot: Spot) -> Mapping[Path, str]:
+        """See `Adapter`."""
+        source = next(each for each in self.files.all if each.file == spot.file)
+        keys = next(keys for keys in _leaves(source.data) if keys in source.lines and source.spot(*keys) == spot)
+        return {source.file: source.cut(keys)}
 
     def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
         """See `Adapter`."""

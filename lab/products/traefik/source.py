@@ -196,6 +196,9 @@ def _put_yaml(text: str, keys: Keys, value: Any) -> str:
 
 
 def _value_of(node: Node | None, name: str | int) -> Node | None:
+    if isinstance(node, SequenceNode) and isinstance(name, int):
+        member: Node = node.value[name]
+        return member
     pairs = node.value if isinstance(node, MappingNode) else ()
     return next((value for key, value in pairs if isinstance(key, ScalarNode) and key.value == name), None)
 
