@@ -265,24 +265,168 @@ def test_path_and_host_choose_the_backend_as_haproxy_does(write: Write) -> None:
     assert one(adapt(path, EntranceWish(upstreams=("b.internal",)))).spot.text == "backend b"
 
 
-def test_a_rule_that_cannot_be_told_is_left_out_and_listed(write: Write) -> None:
-    """The way that is verified is the one that is named, whatever HAProxy would have made of the rule."""
-    path = write(fronted("use_backend a if { src 10.0.0.0/8 }\n    default_backend b", "a", "b"))
-    adapter = adapt(path, EntranceWish())
-    assert one(adapter).spot.text == "backend b"
-    assert "use_backend" not in adapter.copy(one(adapter))
-    assert "cannot be told" in "".join(map(str, adapter.replacements(one(adapter))))
-    for rule in (
-        "{ path_beg,url_dec /v1 }",
-        "{ path,word(1) v1 }",
-        "{ path -f /etc/paths }",
-        "{ var(txn.x) -m found }",
+def by_backend(adapter: HAProxy) -> dict[str, Entrance]:
+    """The entrances, by the backend that each leads to."""
+    return {each.spot.text: each for each in adapter.entrances}
+
+
+UNTOLD = [
+    "a if { src 10.0.0.0/8 }",
+    "a if { nbsrv(a) gt 0 }",
+    "a if { path_beg,url_dec /v1 }",
+    "a if { path -f /etc/paths }",
+    "a unless { var(txn.x) -m found }",
+    "a if { req.hdr(accept) -m sub text/event-stream } { path_beg /v1/ }",
+    "%[req.hdr(host),lower,map(/etc/haproxy/hosts.map,b)]",
+    "%[path,map(hosts.map)]",
+    "%[req.hdr(x-tenant)]",
+]
+
+
+@pytest.mark.parametrize("rule", UNTOLD)
+def test_what_a_rule_leads_to_of_which_cannot_be_told_whether_it_applies_is_asked_too(write: Write, rule: str) -> None:
+    """One copy has the way without the rule, the other the way that it leads; both say so."""
+    adapter = adapt(write(fronted(f"use_backend {rule}\n    default_backend b", "a", "b")), EntranceWish())
+    ways = by_backend(adapter)
+    assert list(ways) == ["backend b", "backend a"]
+    assert "use_backend" not in adapter.copy(ways["backend b"])
+    assert "use_backend a" in lines(adapter.copy(ways["backend a"]))
+    for each in ways.values():
+        assert "cannot be told" in "".join(map(str, adapter.replacements(each)))
+
+
+def test_a_backend_whose_name_the_request_makes_is_one_that_fits(write: Write) -> None:
+    """What stands around the brackets stands around its name; a file of the map need not be there."""
+    rules = "use_backend be_%[req.hdr(host),map(/etc/x.map)]_v1"
+    ways = by_backend(adapt(write(fronted(rules, "be_chat_v1", "be_llm_v1", "web")), EntranceWish()))
+    assert list(ways) == ["backend be_chat_v1", "backend be_llm_v1"]
+
+
+@pytest.mark.parametrize("rule", ["a if METH_GET", "a if { method GET HEAD }", "a if { hdr(upgrade) -i websocket }"])
+def test_a_rule_that_is_for_no_question_to_a_model_leads_nowhere(write: Write, rule: str) -> None:
+    """Clients of models send POST, and upgrade to nothing."""
+    found = adapt(write(fronted(f"use_backend {rule}\n    default_backend b", "a", "b")), EntranceWish())
+    assert list(by_backend(found)) == ["backend b"]
+
+
+def test_a_backend_that_no_path_of_a_models_leads_to_is_passed_over(write: Write) -> None:
+    """Pages, beside an API that has all its paths; unless a rule makes other paths of theirs, or nothing else is there."""
+    rules = "use_backend api if { path_beg /v1 /api }\n    default_backend pages"
+    adapter = adapt(write(fronted(rules, "api", "pages")), EntranceWish())
+    assert list(by_backend(adapter)) == ["backend api"]
+    assert [each.text for each in adapter.passed_over] == ["backend pages"]
+    rewriting = fronted(f"http-request set-path /v1/chat/completions if {{ path / }}\n    {rules}", "api", "pages")
+    assert list(by_backend(adapt(write(rewriting), EntranceWish()))) == ["backend api", "backend pages"]
+    alone = fronted("use_backend api if { path_beg /v1 /api }\n    default_backend pages", "pages")
+    assert list(by_backend(adapt(write(alone), EntranceWish()))) == ["backend pages"]
+
+
+def test_the_conditions_of_a_file_itself_stay_where_they_stand(write: Write) -> None:
+    """`.if` and its like may be the first of a file, and stand around sections; HAProxy decides."""
+    text = '.if version_atleast(3.0)\n.notice "new"\n.endif\n' + fronted("default_backend a", "a")
+    adapter = adapt(write(text), EntranceWish())
+    assert lines(adapter.copy(one(adapter)))[:3] == [".if version_atleast(3.0)", '.notice "new"', ".endif"]
+
+
+def test_defaults_have_what_their_own_defaults_have(write: Write) -> None:
+    """A section inherits from the one that it names, and that one from the one that it names."""
+    text = """\
+defaults base
+    mode http
+    timeout server 7s
+defaults llm from base
+    timeout client 1m
+listen chat from llm
+    bind :80
+    server s m:1
+"""
+    adapter = adapt(write(text), EntranceWish())
+    found = adapter.spot_of(one(adapter), "timeout server 600s")
+    assert found is not None
+    assert found.line == 3
+
+
+def test_whatever_needs_a_file_or_a_neighbour_is_left_out(write: Write) -> None:
+    """Maps by any name, lists that grow, tables of peers, resolvers of HAProxy's own client; FastCGI is no model's."""
+    text = """\
+global
+    httpclient.resolvers.id dns
+    zero-warning
+defaults
+    mode http
+resolvers dns
+    nameserver a 10.0.0.2:53
+peers lbs
+    table rates type ip size 1m store http_req_rate(10s)
+frontend f
+    bind :80
+    http-request set-header X-Country %[src,map_ip(geo.map,XX)]
+    http-request add-acl(/etc/seen.acl) %[src]
+    http-request track-sc0 src table lbs/rates
+    acl fast src_http_req_rate(lbs/rates) gt 100
+    acl known src,map(virt@seen) -m found
+    http-request set-header X-Note "a file name"
+    use_backend php if { path_end .php }
+    default_backend a
+backend a
+    server s m:1
+backend php
+    use-fcgi-app fpm
+    server s php:9000 proto fcgi
+fcgi-app fpm
+    docroot /var/www
+"""
+    adapter = adapt(write(text), EntranceWish())
+    assert list(by_backend(adapter)) == ["backend a"]
+    copy = adapter.copy(one(adapter))
+    for word in ("resolvers", "zero-warning", "geo.map", "seen.acl", "lbs", "use-fcgi-app"):
+        assert word not in copy, word
+    for line in (
+        "acl fast always_false",
+        "acl known src,map(virt@seen) -m found",
+        'http-request set-header X-Note "a file name"',
     ):
-        path = write(fronted(f"use_backend a if {rule}\n    default_backend b", "a", "b"))
-        assert one(adapt(path, EntranceWish())).spot.text == "backend b"
-    alone = write(fronted("use_backend %[path,map(/etc/x.map)]", "a"))
-    with pytest.raises(BadInput, match=re.escape("haproxy.cfg:5: use_backend %[path,map(/etc/x.map)]")):
-        adapt(alone, EntranceWish())
+        assert line in lines(copy)
+
+
+def test_names_of_the_environment_get_their_values_between_double_quotes(write: Write, tmp_path: Path) -> None:
+    """As in HAProxy, where one without a value is empty; what has one is listed."""
+    (tmp_path / ".env").write_text("WAIT=90s\n")
+    rules = """timeout client "${WAIT}"
+    http-request set-header X-Wait '${WAIT}'
+    http-request set-header X-Other "${NOT_SET_ANYWHERE}"
+    default_backend a"""
+    adapter = adapt(write(fronted(rules, "a")), EntranceWish())
+    copy = lines(adapter.copy(one(adapter)))
+    assert 'timeout client "90s"' in copy
+    assert "http-request set-header X-Wait '${WAIT}'" in copy
+    assert 'http-request set-header X-Other "${NOT_SET_ANYWHERE}"' in copy
+    assert [each.why for each in adapter.replacements(one(adapter))].count("a name of the environment") == 1
+
+
+def test_a_rule_that_sets_a_timeout_keeps_its_condition(write: Write) -> None:
+    """`http-request set-timeout` goes before `timeout server`, so it is what has to be longer, wherever it stands."""
+    text = """\
+defaults
+    mode http
+frontend f
+    bind :80
+    default_backend b
+backend b
+    http-request set-timeout server 3s if { path_beg /v1 } # short
+    http-request set-timeout server 1h if { path_beg /batch }
+    timeout server 5m
+    server s m:1
+"""
+    path = write(text)
+    adapter = adapt(path, EntranceWish())
+    setting = "http-request set-timeout server 600s"
+    longer = text.replace("server 3s", "server 600s")
+    assert adapter.edit(one(adapter), (setting,)) == {path: longer}
+    assert f"{setting} if {{ path_beg /v1 }}" in lines(adapter.copy(one(adapter), (setting,)))
+    assert str(adapter.spot_of(one(adapter), setting)).startswith(f"{path}:7: http-request set-timeout server 3s")
+    without = adapt(write(fronted("default_backend a", "a")), EntranceWish())
+    assert not without.edit(one(without), (setting,))
 
 
 def test_a_setting_is_found_where_it_is_inherited_from(write: Write) -> None:

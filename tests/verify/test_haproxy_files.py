@@ -1,7 +1,8 @@
 """HAProxy's files as they are in production, with what is known of HAProxy about each: what fails, and what mends.
 
 No expectation here comes from a run; it is what HAProxy's configuration manual says. Without `option http-no-delay`
-what a server writes piecemeal waits for more. `timeout server` is each wait for the server's next byte. `retry-on
+what a server writes piecemeal waits for more. `timeout server` is each wait for the server's next byte, and
+`http-request set-timeout server` goes before it. `retry-on
 all-retryable-errors` sends a request again that the model has begun on, up to `retries` times. Without `option
 abortonclose` a request goes on whose client has left. `wait-for-body` reads a reply before any of it is handed on, and
 no setting beside it takes that back: it has to go.
@@ -32,6 +33,27 @@ BROKEN: dict[str, dict[Requirement, tuple[tuple[str, str], ...]]] = {
             Requirement.WAITS_FOR_BATCH_REPLIES,
         ),
         (("timeout server 600s", "timeout server 3s"),),
+    ),
+    "gpu-first": dict.fromkeys(
+        (
+            Requirement.WAITS_FOR_THE_FIRST_TOKEN,
+            Requirement.SURVIVES_SILENCE,
+            Requirement.WAITS_FOR_BATCH_REPLIES,
+        ),
+        (("timeout server 600s", "timeout server 3s"),),
+    ),
+    "rule-timeout": dict.fromkeys(
+        (
+            Requirement.WAITS_FOR_THE_FIRST_TOKEN,
+            Requirement.SURVIVES_SILENCE,
+            Requirement.WAITS_FOR_BATCH_REPLIES,
+        ),
+        (
+            (
+                "http-request set-timeout server 600s",
+                "http-request set-timeout server 3s if { path_beg /v1/ }",
+            ),
+        ),
     ),
     "retries": {
         Requirement.GENERATES_ONCE: (

@@ -63,5 +63,10 @@ PRODUCT = Product(
     writable=("/var/lib/haproxy",),
     at_home=_at_home,
     adapt=adapt,
-    levers=("no option http-buffer-request", "retry-on conn-failure", "retries 0"),
+    levers=(
+        "no option http-buffer-request",
+        "retry-on conn-failure",
+        "retries 0",
+        "http-request set-timeout server 600s",
+    ),
 )

@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from lab.errors import BadInput
-from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, lines_out
+from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, endpoint_of, lines_out
 from lab.products.haproxy.replaced import Replacing
-from lab.products.haproxy.routes import Request, Routes, Way, place_of, samples
-from lab.products.haproxy.sections import ConfigLine, Section, key_of, read_sections
+from lab.products.haproxy.routes import ANY_PATH, Request, Routes, Way, place_of, samples
+from lab.products.haproxy.sections import SET_TIMEOUT, ConfigLine, Section, key_of, read_sections
+from lab.products.values import values_for
 
 _FRONT_ONLY = frozenset({"timeout client", "timeout client-fin", "timeout client-hs"})
 _BACK_ONLY = frozenset(
@@ -36,6 +38,7 @@ class HAProxy:
     path: Path
     routes: Routes
     ways: Mapping[Entrance, Way]
+    values: Mapping[str, str]
     tunable: bool = True
     passed_over: Sequence[Spot] = ()
     _unknown: set[str] = field(default_factory=set)
@@ -106,15 +109,15 @@ class HAProxy:
         """See `Adapter`."""
         key = key_of(setting.split())
         sections = [each for each in self.ways[entrance].sections if _placed(each, [setting])]
-        found = [line for each in sections if (line := each.set_by(key)) is not None]
+        found = [line for each in sections for line in each.counting(key)]
         # Of two tiers' timeouts the shorter one ends a request.
-        return min(found, key=lambda line: _seconds(line.words[-1])).spot if found else None
+        return min(found, key=lambda line: _seconds(line.word(3) or line.words[-1])).spot if found else None
 
     def _replacing(self, entrance: Entrance) -> Replacing:
         way = self.ways[entrance]
         bind = asked_bind(way.sections[0])
         assert bind is not None  # noqa: S101  # it is an entrance
-        return Replacing(self.routes, bind, frozenset(way.untold), self._unknown)
+        return Replacing(self.routes, bind, way, self._unknown, self.values)
 
     def _written(self, entrance: Entrance, settings: Sequence[str]) -> Iterator[tuple[ConfigLine | None, str]]:
         """The lines of a copy, each with the user's own; None of what the lab put in."""
@@ -125,25 +128,39 @@ class HAProxy:
             keys = {key_of(each.split()) for each in placed}
             for line in (section.head, *section.lines):
                 instead = replacing.instead(section, line) if line.words else None
-                if instead is not None or key_of(line.words) in keys:
-                    yield line, instead.now if instead is not None else ""
+                key = key_of(line.words)
+                if instead is not None:
+                    yield line, instead.now
+                elif key in keys:
+                    yield line, line.indent + _rule_with(line, placed) if key == SET_TIMEOUT else ""
                 else:
                     yield line, line.text
                 if line is section.head:
-                    yield from ((None, f"    {each}") for each in placed)
+                    yield from ((None, f"    {each}") for each in placed if key_of(each.split()) != SET_TIMEOUT)
+
+
+def _rule_with(line: ConfigLine, settings: Sequence[str]) -> str:
+    """A rule that sets a timeout, under its own condition, with the longer one of a setting."""
+    setting = next(each for each in settings if key_of(each.split()) == SET_TIMEOUT)
+    return " ".join((setting, *line.tokens[len(setting.split()) :])) if not _does(line, setting) else line.text.strip()
 
 
 def _placed(section: Section, settings: Sequence[str]) -> list[str]:
     """Which settings belong into this section of those on the way: where HAProxy takes them, and they change it."""
-    return [
-        each for each in settings if _takes(section, each) and not _does(section.set_by(key_of(each.split())), each)
-    ]
+    return [each for each in settings if _takes(section, each) and not _is_done(section, each)]
+
+
+def _is_done(section: Section, setting: str) -> bool:
+    found = section.counting(key_of(setting.split()))
+    return all(_does(each, setting) for each in found) if found else _does(None, setting)
 
 
 def _takes(section: Section, setting: str) -> bool:
     key = key_of(setting.split())
     if key in _FRONT_ONLY:
         return section.is_front
+    if key == SET_TIMEOUT:
+        return bool(section.all_of(key))
     # What either side may switch on has to be off on both; it is off where nobody switched it on.
     on_here = key not in _BACK_ONLY and setting.startswith("no ") and section.set_by(key) is not None
     return section.is_back or on_here
@@ -155,8 +172,9 @@ def _does(line: ConfigLine | None, setting: str) -> bool:
         # What has to be switched on is off until somebody does.
         return setting.startswith("no ")
     words = setting.split()
-    if words[0] == "timeout":
-        return _seconds(line.word(2)) >= _seconds(words[2])
+    if words[0] == "timeout" or key_of(words) == SET_TIMEOUT:
+        number = len(words) - 1
+        return _seconds(line.word(number)) >= _seconds(words[number])
     return line.words == tuple(words)
 
 
@@ -172,13 +190,15 @@ _UNITS = {"us": 1e-6, "": 1e-3, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d
 def _edit(lines: list[str], section: Section, settings: Sequence[str]) -> None:
     added = []
     for setting in settings:
-        own = [each for each in section.lines if key_of(each.words) == key_of(setting.split())]
+        key = key_of(setting.split())
+        own = section.all_of(key)
         if not own:
             added.append(setting)
-            continue
-        last = own[-1]
-        comment = last.text[len(last.indent) :].partition(" #")[1:]
-        lines[last.number - 1] = last.indent + setting + "".join(comment)
+        # Of several lines the last one counts; of rules each does.
+        for each in own if key == SET_TIMEOUT else own[-1:]:
+            now = _rule_with(each, [setting]) if key == SET_TIMEOUT else setting
+            comment = each.text[len(each.indent) :].partition(" #")[1:]
+            lines[each.number - 1] = each.indent + now + "".join(comment)
     indent = next((each.indent for each in section.lines if each.words), "    ")
     lines[section.head.number : section.head.number] = [indent + each for each in added]
 
@@ -186,10 +206,13 @@ def _edit(lines: list[str], section: Section, settings: Sequence[str]) -> None:
 def adapt(path: Path, wish: EntranceWish) -> HAProxy:
     """Read a user's file or folder; see `lab.products.adapted.Adapt`."""
     routes = Routes(read_sections(path))
-    ways = dict(_ways(routes, wish))
-    if not ways:
+    found = dict(_ways(routes, wish))
+    if not found:
         raise BadInput(*_nowhere(routes, wish, path))
-    return HAProxy(path, routes, ways)
+    ways = {each: way for each, way in found.items() if wish.path or way.rewrites or each.path != ANY_PATH} or found
+    values = values_for(path if path.is_dir() else path.parent)
+    passed_over = [each.spot for each in found if each not in ways]
+    return HAProxy(path, routes, ways, values, passed_over=passed_over)
 
 
 def _ways(routes: Routes, wish: EntranceWish) -> Iterator[tuple[Entrance, Way]]:
@@ -201,15 +224,20 @@ def _ways(routes: Routes, wish: EntranceWish) -> Iterator[tuple[Entrance, Way]]:
         http_2 = secure and any("h2" in each.split(",") for each in asked.words)
         paths, hosts = samples(front)
         seen: set[str] = set()
-        for host in [wish.host] if wish.host else hosts:
-            for path in [wish.path] if wish.path else paths:
-                way = routes.way(front, Request(path, host, secure))
-                last = way.sections[-1]
-                if not way.arrives or last.name in seen or not _is_called(last, wish.upstreams):
-                    continue
-                seen.add(last.name)
-                name = " ".join(f"{each.kind} {each.name}" for each in way.sections)
-                yield Entrance(name, path, host, secure, last.head.spot, http_2), way
+        # Backends that a rule may choose of which cannot be told whether it does come last.
+        wanted = dict.fromkeys(name for rule in front.own("use_backend") for name in routes.chosen_by(rule))
+        wished = ([wish.host] if wish.host else hosts, [wish.path] if wish.path else paths)
+        for back, host, path in product(("", *wanted), *wished):
+            way = routes.way(front, Request(path, host, secure), back)
+            last = way.sections[-1]
+            if not way.arrives or last.name in seen or not _is_called(last, wish.upstreams):
+                continue
+            if back and not wish.path and not endpoint_of(path):
+                # A model's own paths go another way for certain.
+                continue
+            seen.add(last.name)
+            name = " ".join(f"{each.kind} {each.name}" for each in way.sections)
+            yield Entrance(name, path, host, secure, last.head.spot, http_2), way
 
 
 def asked_bind(front: Section) -> ConfigLine | None:
@@ -238,9 +266,6 @@ def _nowhere(routes: Routes, wish: EntranceWish, path: Path) -> tuple[str, str]:
         return f"{path}: {http[0].head.spot} has no `bind`, and listens on nothing.", "Give the file that listens."
     request = Request(wish.path or "/v1/chat/completions", wish.host, secure=True)
     ways = [routes.way(each, request) for each in http]
-    untold = [rule.spot for way in ways for rule in way.untold]
-    if untold:
-        return f"{path}: whether this applies cannot be told: {untold[0]}", "Say with --path and --host what is asked."
     asked = " ".join(each for each in (request.path, wish.host and f"of {wish.host}") if each)
     led = "; ".join(str(way.sections[-1].head.spot) for way in ways)
     return f"{path}: {asked} leads to no server; it ends at {led}.", "Say what clients ask for, or give the whole file."

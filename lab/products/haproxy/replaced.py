@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lab.products.haproxy.routes import Routes, place_of
+from lab.products.haproxy.routes import Routes, Way, place_of
 from lab.products.haproxy.sections import ConfigLine, Section, key_of
 
 _OWN = "/tmp/token-stream-lab-${PORT}"  # noqa: S108 - in a container, or of one port and process
@@ -40,7 +40,7 @@ _GLOBAL = _table(
         _MACHINE: (
             "maxconn ulimit-n fd-hard-limit nbproc nbthread thread-groups thread-group thread-hard-limit cpu-map "
             "cpu-policy cpu-set numa-cpu-mapping maxconnrate maxsessrate maxsslconn maxsslrate maxpipes "
-            "external-check insecure-fork-wanted"
+            "external-check insecure-fork-wanted zero-warning"
         ),
         _NO_FILE: (
             "ca-base crt-base key-base default-path lua-load lua-load-per-thread lua-prepend-path ssl-dh-param-file "
@@ -53,10 +53,11 @@ _PROXY = _table(
     {
         _MACHINE: "bind-process source",
         _NO_FILE: "errorfile errorfiles http-error load-server-state-from-file",
-        _NO_HOST: "email-alert external-check",
+        _NO_HOST: "email-alert external-check use-fcgi-app",
         _AT_ONCE: "maxconn fullconn rate-limit",
     }
 )
+_GLOBAL |= dict.fromkeys(("httpclient.resolvers.id", "httpclient.resolvers.prefer"), _NO_HOST)
 _PROXY |= {"option external-check": _NO_HOST, "option transparent": _NO_HOST}
 _RULES = _table(
     {
@@ -70,8 +71,14 @@ _LOGS = ("global", "stdout", "stderr")
 
 _FILTERS = frozenset({"compression", "cache", "trace", "bwlim-in", "bwlim-out", "fcgi-app"})
 
-_FILES = re.compile(r"map(?:_\w+)?\([^)]*/|(?:^|\s)(?:-f|file|lf-file|errorfiles?)\s|\blua\.")
-"""What reads a file while HAProxy starts."""
+_FILES = re.compile(r"\b(?:map(?:_\w+)?|(?:add|del)-(?:acl|map))\((?!virt@|opt@virt@)|\blua\.")
+"""Converters and rules that read a file while HAProxy starts, or need one that something else reads."""
+
+_NAME = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
+
+_FILE_WORDS = frozenset({"-f", "file", "lf-file", "errorfile", "errorfiles"})
+"""Words before the name of such a file."""
 
 
 def _words(alone: str, with_one: str) -> dict[str, int]:
@@ -123,18 +130,20 @@ class Replacing:
     Args:
         routes: of the configuration.
         bind: the line where it is asked.
-        untold: rules of which cannot be told whether they apply; without them the way is the one that is told.
+        way: how the request goes; without its untold rules it is the one that is told.
         unknown: keywords that the product does not know.
+        values: of names of the environment.
     """
 
     routes: Routes
     bind: ConfigLine
-    untold: frozenset[ConfigLine]
+    way: Way
     unknown: set[str]
+    values: Mapping[str, str]
 
     def instead(self, section: Section, line: ConfigLine) -> Instead | None:
         """What stands in the copy in the place of a line; None where it stays."""
-        now, why = self._what(section, line) or (line.text, "")
+        now, why = self._what(section, line) or self._with_values(line)
         return None if not why or now.split() == line.text.split() else Instead(now, why)
 
     def _what(self, section: Section, line: ConfigLine) -> tuple[str, str] | None:
@@ -153,22 +162,40 @@ class Replacing:
             return self._of_proxy(line)
         return None
 
+    def _with_values(self, line: ConfigLine) -> tuple[str, str]:
+        """Names of the environment count between double quotes; one without a value is empty, as it is in HAProxy."""
+
+        def quoted(found: re.Match[str]) -> str:
+            return _NAME.sub(lambda name: self.values.get(name[1], name[0]), found[0])
+
+        return _QUOTED.sub(quoted, line.text), "a name of the environment"
+
+    @cached_property
+    def _peers(self) -> frozenset[str]:
+        return frozenset(each.name for each in self.routes.sections if each.kind == "peers")
+
     def _of_proxy(self, line: ConfigLine) -> tuple[str, str] | None:
-        if line in self.untold:
+        if line in self.way.untold:
             return "", "whether it applies cannot be told, and the lab asks the way without it"
+        if line is self.way.chosen:
+            return (
+                f"{line.indent}use_backend {self.way.wanted}",
+                "whether it applies cannot be told, and the lab asks it",
+            )
         if line.name == "bind":
             return self._listener(line)
         if line.name in ("server", "server-template", "default-server", "dispatch"):
             return self._server(line)
-        if line.name == "acl" and _FILES.search(line.text):
-            return f"{line.indent}acl {line.tokens[1]} always_false", _NO_FILE
+        missing = _NO_FILE if _reads_a_file(line) else _NO_HOST if self._peers & _tables_of(line) else ""
+        if line.name == "acl" and missing:
+            return f"{line.indent}acl {line.tokens[1]} always_false", missing
         why = _PROXY.get(line.name) or _PROXY.get(key_of(line.words), "")
         if line.name in ("http-request", "tcp-request"):
             rule = line.word(2 if line.name == "tcp-request" else 1)
             why = _RULES.get(rule.partition("(")[0], "")
         elif line.name == "filter" and not _FILTERS & set(line.words):
             why = _NO_HOST
-        why = why or (_NO_FILE if _FILES.search(line.text) else "")
+        why = why or missing
         if not why and line.name in ("stick-table", "stick") and "peers" in line.words:
             return _put(line, _without(line.tokens, {"peers": 1})), _NO_HOST
         return ("", why) if why else None
@@ -217,6 +244,15 @@ class Replacing:
                 if places & theirs:
                     return "127.0.0.1:${PORT}" if line is self.bind else self._sockets[line]
         return ""
+
+
+def _reads_a_file(line: ConfigLine) -> bool:
+    return bool(_FILE_WORDS & set(line.tokens)) or _FILES.search(line.text) is not None
+
+
+def _tables_of(line: ConfigLine) -> set[str]:
+    """Before a slash in its words: where a table may be one of a `peers` section."""
+    return set(re.findall(r"(?:^|[\s(,])([\w.-]+)/[\w.-]+", line.text))
 
 
 def _without(tokens: Sequence[str], gone: Mapping[str, int]) -> list[str]:

@@ -16,8 +16,17 @@ _FAMILY = re.compile(r"(?:(?:ipv[46]|tcp[46]?|stream)[@+])+")
 _FETCH = re.compile(r"(?:capture\.)?([\w.]+?)(?:_(beg|end|sub|dir|dom|reg|str))?(?:\(([^)]*)\))?((?:,[\w(:,)]+)*)")
 _CONVERTERS = re.compile(r"(?:,(?:lower|url_dec|host_only|field\(1,:\)))*")
 """Those that leave a path or host of the lab's as it is, but for its case."""
-_FIXED: Mapping[str, bool] = {"TRUE": True, "HTTP": True, "METH_POST": True, "FALSE": False, "METH_CONNECT": False}
+_FIXED: Mapping[str, bool] = {
+    **dict.fromkeys(("TRUE", "HTTP", "METH_POST"), True),
+    **dict.fromkeys(
+        ("FALSE", *(f"METH_{each}" for each in ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PUT", "TRACE"])), False
+    ),
+}
 """ACLs that HAProxy has by itself, of a request of the lab's."""
+
+
+ANY_PATH = "/"
+"""What is asked of a way that takes no path that clients of models ask for, and names none."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +94,24 @@ class Routes:
         """The backend, or listen, of that name."""
         return next((each for each in self.sections if each.is_back and each.name == name), None)
 
-    def way(self, front: Section, request: Request) -> Way:
-        """How a request goes that the section is asked."""
-        way = Way()
+    def chosen_by(self, rule: ConfigLine) -> list[str]:
+        """The backends that a `use_backend` may choose: all whose names fit, where the request says which."""
+        if "%" not in rule.word(1):
+            return [rule.word(1)]
+        # What stands between brackets may have brackets in it, of a map's name for one.
+        parts = re.split(r"%\[.*?\](?!\])", rule.word(1))
+        pattern = ".+".join(map(re.escape, parts))
+        return [each.name for each in self.sections if each.is_back and re.fullmatch(pattern, each.name)]
+
+    def way(self, front: Section, request: Request, wanted: str = "") -> Way:
+        """How a request goes that the section is asked.
+
+        Args:
+            front: the section.
+            request: what it is asked.
+            wanted: the backend that it is to go to, as far as that cannot be told; empty for that of rules that can be.
+        """
+        way = Way(wanted=wanted)
         here: Section | None = front
         while here is not None and here not in way.sections:
             way.sections.append(here)
@@ -99,14 +123,21 @@ class Routes:
                 if self._redirects(back, request, way):
                     return way
             here = self.next_tier(back)
-        way.arrives = bool(way.sections[-1].own("server", "server-template", "dispatch"))
+        last = way.sections[-1]
+        # No model speaks FastCGI.
+        way.arrives = bool(last.own("server", "server-template", "dispatch")) and not last.own("use-fcgi-app")
         return way
 
     def _choose(self, front: Section, request: Request, way: Way) -> Section | None:
         if self._redirects(front, request, way):
             return None
         for rule in front.own("use_backend"):
-            holds = None if "%" in rule.word(1) else holds_for(front, rule, request)
+            holds = holds_for(front, rule, request)
+            if holds and "%" in rule.word(1):
+                holds = None
+            if holds is None and way.wanted in self.chosen_by(rule):
+                way.chosen = rule
+                return self.back(way.wanted)
             if holds is None:
                 way.untold.append(rule)
             elif holds:
@@ -138,16 +169,26 @@ class Way:
         sections: through which, from the one that is asked to the one that asks the model.
         untold: rules on it of which cannot be told whether they apply.
         arrives: whether it ends at servers.
+        wanted: the backend that it is to go to, as far as that cannot be told.
+        chosen: of those rules the one that chooses it.
     """
 
     sections: list[Section] = field(default_factory=list)
     untold: list[ConfigLine] = field(default_factory=list)
     arrives: bool = False
+    wanted: str = ""
+    chosen: ConfigLine | None = None
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether a rule on it may ask for another path than it was asked for."""
+        rules = [rule.word(1) for section in self.sections for rule in section.own("http-request")]
+        return any(each in ("set-path", "set-pathq", "set-uri", "replace-path", "replace-uri") for each in rules)
 
 
 def samples(front: Section) -> tuple[list[str], list[str]]:
     """Paths and hosts that the rules of a section may be meant for, the likeliest first; the empty host is any."""
-    paths, hosts = [*API_PATHS, "/"], [""]
+    paths, hosts = [*API_PATHS, ANY_PATH], [""]
     for words in _tests(front):
         found = _FETCH.fullmatch(words[0])
         # Whoever asks for a certificate is no client of a model.

@@ -24,6 +24,9 @@ _SECTIONS = frozenset(
 
 _OF_TWO_WORDS = frozenset({"timeout", "option", "compression", "stats"})
 
+SET_TIMEOUT = "http-request set-timeout server"
+"""A rule that goes before `timeout server`; it may stand there several times, each under a condition of its own."""
+
 
 def _plain(token: str) -> str:
     return re.sub(r"""\\(.)|["']""", lambda found: found[1] or "", token)
@@ -32,6 +35,8 @@ def _plain(token: str) -> str:
 def key_of(words: Sequence[str]) -> str:
     """What a line sets, whether it switches it on or off: one line of a section with this key replaces another."""
     rest = words[1:] if words and words[0] == "no" else words
+    if " ".join(rest[:3]) == SET_TIMEOUT:
+        return SET_TIMEOUT
     return " ".join(rest[: 2 if rest and rest[0] in _OF_TWO_WORDS else 1])
 
 
@@ -122,13 +127,23 @@ class Section:
         """Its lines that begin with one of these words."""
         return [each for each in self.lines if each.name in names]
 
+    def all_of(self, key: str) -> list[ConfigLine]:
+        """Its lines with a key."""
+        return [each for each in self.lines if key_of(each.words) == key]
+
     def set_by(self, key: str) -> ConfigLine | None:
-        """The line that sets something here, or in the defaults; of several the last, which counts."""
-        for section in (self, self.defaults):
-            found = [each for each in section.lines if key_of(each.words) == key] if section is not None else []
-            if found:
+        """The line that sets something here, or in the defaults, or in theirs; of several the last, which counts."""
+        section: Section | None = self
+        while section is not None:
+            if found := section.all_of(key):
                 return found[-1]
+            section = section.defaults
         return None
+
+    def counting(self, key: str) -> list[ConfigLine]:
+        """The lines that set something here: the last one, and of rules all."""
+        last = self.set_by(key)
+        return self.all_of(key) if key == SET_TIMEOUT else [last] if last is not None else []
 
     @property
     def speaks_http(self) -> bool:
@@ -158,9 +173,11 @@ def read_sections(path: Path) -> list[Section]:
 
 def _read(file: Path, found: list[Section]) -> None:
     for line in _lines(file):
-        if line.name in _SECTIONS:
+        apart = not found or found[-1].head.file != file
+        # What HAProxy asks of itself, as in `.if version_atleast(3.0)`, stands between sections too.
+        if line.name in _SECTIONS or (apart and line.name.startswith(".")):
             found.append(Section(line))
-        elif found and found[-1].head.file == file:
+        elif not apart:
             found[-1].lines.append(line)
         elif line.words:
             raise BadInput(f"{line.spot}: stands in no section.", "Give a configuration of HAProxy's.")
