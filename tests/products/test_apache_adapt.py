@@ -286,6 +286,74 @@ def test_a_redirect_that_cannot_be_told_is_left_out_and_listed(write: Write) -> 
         adapt(write(site(*rules)), EntranceWish())
 
 
+@pytest.mark.parametrize(
+    ("conditions", "asked"),
+    [
+        ("RewriteCond %{REQUEST_FILENAME} !-f", ["RewriteRule ^/(.*)"]),
+        ("RewriteCond %{DOCUMENT_ROOT}%{REQUEST_URI} -f", ["ProxyPass /"]),
+        ("RewriteCond %{REQUEST_URI} ^/up [OR]\nRewriteCond %{REQUEST_FILENAME} !-d", ["RewriteRule ^/(.*)"]),
+        ("RewriteCond %{REQUEST_URI} ^/up [ornext]\nRewriteCond %{HTTPS} =on", ["ProxyPass /"]),
+        ("RewriteCond %{HTTP:X-Model} ^gpt", ["RewriteRule ^/(.*)", "ProxyPass /"]),
+        ("RewriteCond %{HTTP:X-Model} ^gpt [OR]\nRewriteCond %{HTTPS} =off", ["RewriteRule ^/(.*)"]),
+        ("RewriteCond %{HTTP:Upgrade} =websocket [NC]", ["ProxyPass /"]),
+    ],
+)
+def test_a_rewrite_rule_that_passes_on_is_asked_unless_its_conditions_fail(
+    write: Write, conditions: str, asked: list[str]
+) -> None:
+    """No model's endpoint is a file; with `[OR]` one condition is enough; those that cannot be told go."""
+    rules = [*conditions.split("\n"), "RewriteRule ^/(.*) http://10.0.0.4:8000/$1 [P]", "ProxyPass / http://10.0.0.5/"]
+    adapter = adapt(write(site("RewriteEngine on", *rules)), EntranceWish())
+    assert [each.name.partition(" of ")[0] for each in adapter.entrances] == asked
+    if "X-Model" in conditions and len(asked) > 1:
+        first = adapter.entrances[0]
+        assert "RewriteCond" not in adapter.copy(first)
+        assert "RewriteRule ^/(.*) http://${MODEL}/$1 [P]" in lines(adapter.copy(first))
+        assert "X-Model} ^gpt -> left out (whether it applies" in "".join(map(str, adapter.replacements(first)))
+        assert "RewriteCond %{HTTP:X-Model} ^gpt" in lines(adapter.copy(adapter.entrances[1]))
+
+
+MACROS = """\
+<Macro Site $name $nameless>
+    <VirtualHost *:80>
+        ServerName $name.example.com
+        ProxyTimeout 3
+        Use Passing $nameless
+    </VirtualHost>
+</Macro>
+<macro Passing $port>
+    ProxyPass / http://10.0.0.4:$port/
+</macro>
+Use Site chat 8000
+USE site wiki 8001
+UndefMacro Site
+"""
+
+
+def test_a_macro_is_what_its_uses_make_of_it(write: Write) -> None:
+    """Each use is a site; macros use one another, and a longer parameter is not a shorter one with something behind."""
+    path = write(MACROS)
+    adapter = adapt(path, EntranceWish())
+    assert [each.host for each in adapter.entrances] == ["chat.example.com", "wiki.example.com"]
+    copy = adapter.copy(adapter.entrances[1])
+    assert "acro" not in copy.replace("macro_module", "").replace("mod_macro", "")
+    assert {"ServerName wiki.example.com", "ProxyPass / http://${MODEL}/"} <= set(lines(copy))
+    listed = "\n".join(map(str, adapter.replacements(adapter.entrances[0])))
+    assert f"{path}:9: ProxyPass / http://10.0.0.4:$port/ -> ProxyPass / http://${{MODEL}}/" in listed
+    # The fix is in the macro, so both uses have it.
+    longer = {path: MACROS.replace("ProxyTimeout 3", "ProxyTimeout 600")}
+    assert adapter.edit(adapter.entrances[0], ("ProxyTimeout 600",)) == longer
+
+
+def test_a_variable_in_a_header_needs_no_value(write: Write) -> None:
+    """Apache takes its name there; where it says whom to ask, or for how long to wait, a value is needed."""
+    passing = "ProxyPass / http://10.0.0.4/"
+    adapter = adapt(write(site('RequestHeader set X-Key "${NOWHERE_SET}"', passing)), EntranceWish())
+    assert 'RequestHeader set X-Key "${NOWHERE_SET}"' in lines(adapter.copy(adapter.entrances[0]))
+    with pytest.raises(BadInput, match=r"\$\{NOWHERE_SET\} has no value"):
+        adapt(write(site("ProxyTimeout ${NOWHERE_SET}", passing)), EntranceWish())
+
+
 def test_variables_have_the_values_that_apache_gives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of `Define`, of the environment and of Debian's `envvars`; one without a value is told with its line."""
     path = tmp_path / "httpd.conf"
@@ -370,6 +438,10 @@ def test_what_is_long_enough_or_stands_nowhere_is_no_setting_to_try(write: Write
 
 
 BAD = {
+    "in a folder": (
+        "<Directory /srv/www>\nRewriteEngine on\nRewriteRule ^(.*)$ http://127.0.0.1:5111/$1 [P,L]\n</Directory>\n",
+        "httpd.conf:3: RewriteRule ^(.*)$ http://127.0.0.1:5111/$1 [P,L]: the lab does not ask what stands in <",
+    ),
     "nothing": ("", "passes nothing on over HTTP"),
     "another product's": ("events {}\nhttp {}\n", "passes nothing on over HTTP"),
     "no model": (site("ProxyPass / ajp://tomcat:8009/"), "passes nothing on over HTTP"),

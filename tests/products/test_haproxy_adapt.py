@@ -310,7 +310,7 @@ def test_a_rule_that_is_for_no_question_to_a_model_leads_nowhere(write: Write, r
 
 
 def test_a_backend_that_no_path_of_a_models_leads_to_is_passed_over(write: Write) -> None:
-    """Pages, beside an API that has all its paths; unless a rule makes other paths of theirs, or nothing else is there."""
+    """Pages, beside an API that has all its paths; unless a rule makes other paths of theirs, or nothing else is."""
     rules = "use_backend api if { path_beg /v1 /api }\n    default_backend pages"
     adapter = adapt(write(fronted(rules, "api", "pages")), EntranceWish())
     assert list(by_backend(adapter)) == ["backend api"]

@@ -33,6 +33,7 @@ FINE = ("site.conf", "rhel", "socket.conf")
 BROKEN = {
     "debian": dict.fromkeys(SILENCES, ("ProxyTimeout 600", "Timeout 3")),
     "rewrite.conf": dict.fromkeys(SILENCES, ("ProxyTimeout 600", "Timeout 3")),
+    "macro.conf": dict.fromkeys(SILENCES, ("ProxyTimeout 600", "ProxyTimeout 3")),
     "two-tiers.conf": dict.fromkeys(SILENCES, ("ProxyTimeout 600", "ProxyTimeout 3")),
     "worker-timeout.conf": dict.fromkeys(
         SILENCES, ("timeout=600", 'ProxyPass "/v1/" "http://10.0.0.5:8000/v1/" timeout=3 retry=0')

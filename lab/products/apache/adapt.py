@@ -15,7 +15,7 @@ from lab.errors import BadInput
 from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, endpoint_of, is_for_others, lines_out
 from lab.products.apache.modules import module_name
 from lab.products.apache.replaced import ApacheCopy
-from lab.products.apache.rewriting import SiteAsked
+from lab.products.apache.rewriting import SiteAsked, flags_of
 from lab.products.apache.routes import (
     ApacheServer,
     ProxyRule,
@@ -121,7 +121,8 @@ class Apache:
         """Variables without a value that stand where the lab puts nothing of its own."""
         for entrance in self.asked:
             for line, text in self._copied(self.file, entrance).written():
-                if line is not None and all(each.holds for each in line.upward()):
+                counts = line is not None and line.name not in _SAID and all(each.holds for each in line.upward())
+                if line is not None and counts:
                     names = re.findall(r"\$\{([A-Za-z_]\w*)\}", text)
                     yield from ((line.spot, name) for name in names if name not in _OF_THE_COPY)
 
@@ -133,7 +134,7 @@ class Apache:
         """What serves an entrance, and of the file's own servers those that it leads to, one after the other."""
         passing = self._passing(file, entrance)
         asked = SiteAsked(entrance.path, entrance.host, entrance.secure)
-        found = [Tier(passing, passing.server.serving(asked).untold)]
+        found = [Tier(passing, passing.server.serving(asked, passing).untold)]
         while True:
             asked = SiteAsked(found[-1].passing.arriving(asked.path), "", secure=False)
             server = tier_behind(found[-1].passing, file)
@@ -160,6 +161,9 @@ class Apache:
         untold = [line for each in tiers for line in each.untold]
         return ApacheCopy(file, tiers[0].passing.server.line, self._unknown, untold)
 
+
+_SAID = frozenset(["header", "requestheader", "servername", "serveralias", "serveradmin", "documentroot", "directory"])
+"""Of these it is of no account that a variable in them has no value: Apache takes them with its name."""
 
 _OF_THE_COPY = frozenset({"PORT", "MODEL", "CERTIFICATE", "MODEL_HOST", "MODEL_PORT", "TOKEN_STREAM_LAB_MODULES"})
 
@@ -216,7 +220,7 @@ def _request(server: ApacheServer, passing: ProxyRule, wish: EntranceWish) -> Si
     found = []
     for path in [wish.path] if wish.path else passing.samples():
         asked = SiteAsked(path, host, server.secure)
-        if server.serving(asked).passing is passing:
+        if server.serving(asked, passing).passing is passing:
             endpoint = endpoint_of(path)
             found.append((not endpoint or endpoint != endpoint_of(passing.arriving(path)), asked))
     return min(found, key=lambda each: each[0])[1] if found else None
@@ -228,10 +232,24 @@ def _is_called(passing: ProxyRule, top: ApacheLine, names: Sequence[str]) -> boo
     return not names or bool({*places, *(each.rpartition(":")[0] for each in places)} & set(names))
 
 
+def _folder_of(line: ApacheLine) -> ApacheLine | None:
+    """The section for files, or under a condition of the request, in which a line passes requests on."""
+    by_handler = line.name == "sethandler" and line.word(1).startswith("proxy:http")
+    if not by_handler and not (line.name == "rewriterule" and "P" in flags_of(line)):
+        return None
+    names = ("directory", "directorymatch", "files", "filesmatch", "if", "elseif", "else")
+    return next((each for each in line.upward() if each.name in names), None)
+
+
 def _nowhere(file: ApacheFile, wish: EntranceWish) -> tuple[str, str]:
     main = file.top.file
     servers = servers_of(file)
     passings = [each for server in servers for each in server.passings]
+    within = [(each, folder) for each in file.top.below() if (folder := _folder_of(each)) is not None]
+    if not passings and within:
+        line, folder = within[0]
+        why = f"{line.spot}: the lab does not ask what stands in {folder.spot.text}."
+        return why, "Give a site that passes on what streams by ProxyPass, or by a rule outside of such a section."
     if not passings:
         return f"{main} passes nothing on over HTTP: it has no ProxyPass.", "Give the file with the site that streams."
     if wish.host and not any(each.serves(wish.host) for each in servers):

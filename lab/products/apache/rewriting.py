@@ -47,13 +47,26 @@ def flags_of(rule: ApacheLine) -> frozenset[str]:
     return frozenset(_FLAGS.get(each.lower(), each.upper()) for each in names)
 
 
-_FLAGS = {"proxy": "P", "redirect": "R", "last": "L", "forbidden": "F", "gone": "G"}
+_FLAGS = {"proxy": "P", "redirect": "R", "last": "L", "forbidden": "F", "gone": "G", "ornext": "OR"}
+
+_OF_FILES = re.compile(r"-[dfFhlLsx]")
+"""Whether something is there: no model's endpoint is a file."""
 
 
 def hold(conditions: Sequence[ApacheLine], request: SiteAsked, path: str) -> bool | None:
-    """Whether all conditions of a rule do, as far as that can be told; one with `[OR]` cannot."""
-    found = [None if "OR" in flags_of(each) else _holds(each, request, path) for each in conditions]
-    return False if False in found else None if None in found else True
+    """Whether all conditions of a rule do, of those with `[OR]` one; None where that cannot be told."""
+    found: list[bool | None] = []
+    any_of = list[bool | None]()
+    for each in conditions:
+        any_of.append(_holds(each, request, path))
+        if "OR" not in flags_of(each):
+            found.append(_one_of(any_of))
+            any_of = []
+    return False if False in found else None if None in found or any_of else True
+
+
+def _one_of(values: Sequence[bool | None]) -> bool | None:
+    return True if True in values else None if None in values else False
 
 
 def _holds(condition: ApacheLine, request: SiteAsked, path: str) -> bool | None:
@@ -74,6 +87,8 @@ def _holds(condition: ApacheLine, request: SiteAsked, path: str) -> bool | None:
     }
     subject = subjects.get(condition.word(1))
     pattern = condition.word(2)
+    if _OF_FILES.fullmatch(pattern.removeprefix("!")):
+        return pattern.startswith("!")
     if subject is None or pattern.startswith(("-", "<", ">", "expr", "!-")):
         return None
     words = condition.words

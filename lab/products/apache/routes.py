@@ -190,9 +190,9 @@ class ApacheServer:
             elif each.name == "sethandler" and each.word(1).startswith("proxy:"):
                 yield ProxyRule(each, self, each.word(1).removeprefix("proxy:"), location)
 
-    def serving(self, request: SiteAsked) -> Served:
-        """What becomes of a request."""
-        served = Served()
+    def serving(self, request: SiteAsked, wanted: ProxyRule | None = None) -> Served:
+        """What becomes of a request, where all that cannot be told of a wanted rule is so that it is for it."""
+        served = Served(wanted=wanted)
         path = self._rewritten(request, served)
         if served.passing is not None or served.ends:
             return served
@@ -233,6 +233,9 @@ class ApacheServer:
             flags, holds = flags_of(each), hold(asked, request, path)
             if holds is None and flags & {"R", "F", "G"}:
                 served.untold += [*asked, each]
+            if holds is None and served.wanted is not None and each is served.wanted.line:
+                served.untold += asked
+                holds = True
             if not holds:
                 continue
             if flags & {"R", "F", "G"} or (re.match(r"https?://", each.word(2)) and "P" not in flags):
@@ -256,11 +259,14 @@ class Served:
     Args:
         passing: the rule that passes it on; None where none does.
         ends: whether a rewrite rule answers, or passes it on.
-        untold: rules, with their conditions, of which cannot be told whether they turn it away.
+        untold: rules, with their conditions, of which cannot be told whether they turn it away; and the conditions
+            that cannot be told of a rule that is wanted.
+        wanted: the rule that is to pass it on, as far as that cannot be told.
     """
 
     passing: ProxyRule | None = None
     ends: bool = False
+    wanted: ProxyRule | None = None
     untold: list[ApacheLine] = field(default_factory=list)
 
 

@@ -8,8 +8,8 @@ does it: what a `LoadModule` or a `Define` before them says counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.errors import BadInput
@@ -196,6 +196,7 @@ class _Reader:
         self.replaced: list[Replacement] = []
         self._values = dict(_environment(root))
         self._defined: dict[str, str] = {}
+        self._macros: dict[str, tuple[list[str], list[ApacheLine]]] = {}
         self._files_read = 0
 
     def whole(self, main: Path) -> ApacheLine:
@@ -209,7 +210,7 @@ class _Reader:
             remedy = "Give the file that the model is asked through; see --path."
             raise BadInput(f"{self.root}: more than {MOST_FILES:,} files are included.", remedy)
         here = parent
-        for line in _lines(self._text(file), file):
+        for line in self._expanded(_lines(self._text(file), file)):
             if line.text.startswith("</"):
                 if here is parent or here.name != line.text[2:].rstrip("> \t").lower():
                     raise BadInput(f"{line.spot}: closes no section that is open.", "Correct it: Apache refuses it.")
@@ -228,6 +229,27 @@ class _Reader:
                 self._note(line)
         if here is not parent:
             raise BadInput(f"{here.spot}: this section is not closed.", "Correct it: Apache refuses it.")
+
+    def _expanded(self, lines: Iterable[ApacheLine]) -> Iterator[ApacheLine]:
+        """The lines with those of a macro in the place of each `Use` of it; its own section is gone."""
+        body: list[ApacheLine] | None = None
+        for line in lines:
+            opening = re.fullmatch(r"<macro\s+(.*)>", line.text, re.IGNORECASE)
+            if body is not None:
+                if line.text.lower() == "</macro>":
+                    body = None
+                else:
+                    body.append(line)
+            elif opening is not None:
+                name, *parameters = [plain(each) for each in _TOKEN.findall(opening[1])]
+                body = []
+                self._macros[name.lower()] = parameters, body
+            elif line.name == "use" and line.word(1).lower() in self._macros:
+                parameters, own = self._macros[line.word(1).lower()]
+                given = dict(zip(parameters, line.words[2:], strict=False))
+                yield from self._expanded(_with_parameters(each, given) for each in own)
+            elif line.name != "undefmacro":
+                yield line
 
     def _text(self, file: Path) -> str:
         if file not in self.texts:
@@ -305,6 +327,14 @@ class _Reader:
             if found:
                 return found
         return []
+
+
+def _with_parameters(line: ApacheLine, given: Mapping[str, str]) -> ApacheLine:
+    """A line of a macro with what a `Use` gives; of two names that begin alike the longer one counts."""
+    text = line.text
+    for name in sorted(given, key=len, reverse=True):
+        text = text.replace(name, given[name])
+    return replace(line, text=text)
 
 
 def _globbed(place: Path) -> Iterator[Path]:
