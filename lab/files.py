@@ -100,3 +100,12 @@ def stay_inside(path: Path, folder: Path) -> None:
         raise BadInput(
             f"{path} leads to {real}, outside of {folder}", "Put a copy of the file in its place, if it is yours."
         )
+
+
+def read_exactly(path: Path) -> str:
+    """A text of the user's that is to be changed: its line ends stay, and bytes that are no UTF-8 become surrogates.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return path.read_bytes().decode("utf-8", "surrogateescape")

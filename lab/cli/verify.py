@@ -14,6 +14,7 @@ from lab.cli.shell import run_until_stopped
 from lab.cli.terminal import here, print_line
 from lab.cli.verified import show, show_difference, show_fix, show_replaced
 from lab.errors import BadInput, ExitCode
+from lab.files import read_exactly
 from lab.products import PRODUCTS, Proxy
 from lab.products.adapted import Adapter, EntranceWish, Spot
 from lab.suite.settle import Waits
@@ -84,7 +85,10 @@ def fix_and_report(options: VerifyOptions, *, write: bool, out: Console, say: Sa
             for path, text in _edits(subject.adapter, each):
                 changed.setdefault(path, []).append(text)
     for path, texts in changed.items():
-        before = path.read_text(encoding="utf-8")
+        before = read_exactly(path)
+        if not any("\r" in each for each in texts):
+            # Only of nginx's files the line ends are kept.
+            before = before.replace("\r\n", "\n")
         after = together(before, texts)
         show_difference(path, before, after, out)
         if write:

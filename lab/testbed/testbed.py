@@ -148,7 +148,7 @@ class Testbed:
             if became is Became.DEAF:
                 said = f"{became}:\n{config.loopback_lines(target.config) or '  (its files do not say where)'}"
             remedy = self.runner.remedy(target.proxy.product, became, said)
-            if target.secure:
+            if target.secure and target.over_tls is None:
                 remedy += f" It was asked over TLS, since it has {CERTIFICATE}."
             self._refused[key] = SetUpFault(f"{target.proxy.id} with {target.config} {said}", remedy)
 

@@ -54,7 +54,7 @@ def replace_file(path: Path, text: str) -> Path:
         # Nobody may read meanwhile what only some may.
         mask = os.umask(0o077)
         try:
-            write_whole(real, text)
+            write_whole(real, text.encode("utf-8", "surrogateescape"))
         finally:
             os.umask(mask)
         was = backup.stat()

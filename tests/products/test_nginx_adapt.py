@@ -155,9 +155,9 @@ http {
         ("http://model:8000", "http://${MODEL}"),
         ("https://api.example.com/v1/", "http://${MODEL}/v1/"),
         ("http://unix:/run/model.sock:/v1/", "http://${MODEL}/v1/"),
-        ("http://$upstream", "http://token_stream_lab_model"),
+        ("http://$upstream", "http://${MODEL}"),
         ("http://$upstream$request_uri", "http://token_stream_lab_model$request_uri"),
-        ("$scheme_and_host", "http://token_stream_lab_model"),
+        ("$scheme_and_host", "http://${MODEL}"),
     ],
 )
 def test_however_the_model_is_named_it_is_the_labs(write: Write, passing: str, copied: str) -> None:
@@ -266,7 +266,7 @@ def test_a_path_is_asked_that_arrives_as_one_of_a_models(write: Write, location:
         ("example.*", "example.com"),
         ("localhost", "localhost"),
         ("_", ""),
-        ("~^(?<who>[a-z]+)\\.x$", ""),
+        ("~^(?<who>[a-z]+)\\.x$", "any.x"),
     ],
 )
 def test_a_host_is_named_that_the_server_has(write: Write, name: str, asked: str) -> None:
@@ -313,7 +313,7 @@ def test_a_folder_with_includes_is_read_wherever_it_lies(write: Write) -> None:
     assert one(adapter).spot.file.name == "chat.conf"
     spot = adapter.spot_of(one(adapter), "proxy_buffering off;")
     assert str(spot).endswith("snippets/pass.conf:2: proxy_buffering on;")
-    assert "no such file is here" in str(adapter.replacements(one(adapter))[0])
+    assert "types.conf; -> left out (no such file is here)" in " ".join(map(str, adapter.replacements(one(adapter))))
 
 
 @pytest.mark.parametrize("level", ["http", "server", "location"])

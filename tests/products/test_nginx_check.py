@@ -22,6 +22,7 @@ from lab.vocabulary import Requirement
 SECONDS = Needs(10.0, 10.0, 10.0)
 FINE = "proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 600s;"
 UNVERSIONED, UNTIMED = FINE.replace("proxy_http_version 1.1; ", ""), FINE.replace("proxy_read_timeout 600s;", "")
+AGAIN = f"{FINE} proxy_next_upstream error timeout non_idempotent;"
 PAGES = f"{FINE} proxy_intercept_errors on; error_page 500 503 /x.html;"
 
 
@@ -44,7 +45,9 @@ BROKEN: dict[str, tuple[str, str, Requirement]] = {
     "a timeout from above": (UNTIMED, "proxy_read_timeout 5;", Requirement.SURVIVES_SILENCE),
     "no heed of clients": (f"{FINE} proxy_ignore_client_abort on;", "", Requirement.STOPS_WHEN_THE_CLIENT_LEAVES),
     "errors replaced": (PAGES, "", Requirement.PASSES_ERRORS_ON),
-    "sent again": (f"{FINE} proxy_next_upstream error timeout non_idempotent;", "", Requirement.GENERATES_ONCE),
+    "sent again": (AGAIN, "upstream m { server a; server b; }", Requirement.GENERATES_ONCE),
+    "sent again on another connection": (AGAIN, "upstream m { server a; }", Requirement.GENERATES_ONCE),
+    "cached": (f"{FINE} proxy_cache c; proxy_cache_methods POST;", "", Requirement.STOPS_WHEN_THE_CLIENT_LEAVES),
     "no chunks": (f"{FINE} chunked_transfer_encoding off;", "", Requirement.SHOWS_A_CUT_AS_A_CUT),
     "small bodies": (f"{FINE} client_max_body_size 100k;", "", Requirement.DELIVERS_TOKENS_AS_THEY_COME),
 }
@@ -66,6 +69,14 @@ FINE_ONES = {
     "HTTP/1.1 by default": (UNVERSIONED, "", "1.30"),
     "a body of any size": (f"{FINE} client_max_body_size 0;", "", "1.30"),
     "tried again, but no POST": (f"{FINE} proxy_next_upstream error timeout;", "", "1.30"),
+    "no other server to try, nor a connection that is kept": (AGAIN, "upstream m { server a; }", "1.26"),
+    "an address, which is tried once": (AGAIN, "upstream other { server a; server b; }", "1.30"),
+    "pages of a level that has its own below": (
+        f"{FINE} proxy_intercept_errors on; error_page 404 /x;",
+        "error_page 503 /y;",
+        "1.30",
+    ),
+    "a cache, but not of POSTs": (f"{FINE} proxy_cache c;", "", "1.30"),
     "the nearer value counts": (FINE, "proxy_buffering on; proxy_read_timeout 1s;", "1.30"),
 }
 
@@ -74,6 +85,14 @@ FINE_ONES = {
 def test_what_breaks_nothing_is_not_named(tmp_path: Path, location: str, http: str, version: str) -> None:
     """No false alarm: each of these meets everything when it runs."""
     assert remarks(tmp_path, location, http, version) == []
+
+
+def test_what_is_included_and_is_not_here_may_say_otherwise(tmp_path: Path) -> None:
+    """The default is named with that doubt; what nginx brings along for others raises none."""
+    (doubted, *_) = remarks(tmp_path, "include snippets/proxy.conf; proxy_read_timeout 600s;", "include mime.types;")
+    assert doubted.why.endswith("unless snippets/proxy.conf says otherwise, which is not here")
+    (told, *_) = remarks(tmp_path, "include fastcgi_params; proxy_read_timeout 600s;", "include mime.types;")
+    assert "unless" not in told.why
 
 
 def test_the_version_decides_about_the_default(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lab.errors import BadInput
 from lab.products._product import order_of
 from lab.products.adapted import EntranceWish, Needs, ReadTimeout, Remark, Spot
 from lab.products.nginx.adapt import adapt
-from lab.products.nginx.routes import locations_of
+from lab.products.nginx.routes import destinations, groups_of, passes_of
 from lab.products.nginx.tree import Statement
 from lab.vocabulary import Requirement
 
@@ -24,8 +24,14 @@ _SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0,
 
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 
+_SAYS_NOTHING = frozenset({"mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params"})
+"""Files that come with nginx and have nothing to do with what is passed on over HTTP."""
+
 REFUSED = "Correct it: nginx refuses the file."
 """What to do about a value that is none."""
+
+_KEEPS_CONNECTIONS = order_of("1.29.7")
+"""Since when nginx asks with HTTP/1.1 by default, and keeps its connections to a group of servers open."""
 
 SMALLEST_BODY = 256 * 2**10
 """Bytes of a request that carries a long conversation; the suite's own."""
@@ -69,6 +75,13 @@ class Values:
         return None if found is None else found.spot
 
     @property
+    def missing(self) -> str:
+        """What is included there and is in no file that is here, in words; empty where nothing is."""
+        names = [each.args[0] for level in self.location.upward() for each in level.own("include")]
+        names = [each for each in names if Path(each).name not in _SAYS_NOTHING]
+        return f"unless {' or '.join(names)} says otherwise, which is not here" if names else ""
+
+    @property
     def buffers(self) -> bool:
         """Whether replies are buffered."""
         return self.words("proxy_buffering", "on") != ["off"]
@@ -97,7 +110,7 @@ Rule = Callable[[Values], Iterator[Breach]]
 
 
 def _version_of_http(values: Values) -> Iterator[Breach]:
-    default = "1.1" if values.version >= order_of("1.29.7") else "1.0"
+    default = "1.1" if values.version >= _KEEPS_CONNECTIONS else "1.0"
     if values.words("proxy_http_version", default) != ["1.0"]:
         return
     found = [(Requirement.SHOWS_A_CUT_AS_A_CUT, "one that died looks whole", "death-becomes-clean-end")]
@@ -148,7 +161,9 @@ def _timeout(values: Values) -> Iterator[Breach]:
 
 def _switches(values: Values) -> Iterator[Breach]:
     """Directives of which one value breaks a stream."""
-    pages = {word for level in values.location.upward() for each in level.own("error_page") for word in each.args}
+    # A level that has one has none of those above it.
+    own = next((found for level in values.location.upward() if (found := level.own("error_page"))), [])
+    pages = {word for each in own for word in each.args}
     table = (
         (
             values.words("proxy_ignore_client_abort") == ["on"],
@@ -171,7 +186,7 @@ def _switches(values: Values) -> Iterator[Breach]:
             ),
         ),
         (
-            "non_idempotent" in values.words("proxy_next_upstream"),
+            "non_idempotent" in values.words("proxy_next_upstream") and _has_another_try(values),
             Breach(
                 "proxy_next_upstream",
                 Requirement.GENERATES_ONCE,
@@ -194,8 +209,17 @@ def _switches(values: Values) -> Iterator[Breach]:
     yield from (breach for broken, breach in table if broken)
 
 
+def _has_another_try(values: Values) -> bool:
+    """Whether there is another server, or another connection that was kept open, for a request that failed."""
+    *_, top = values.location.upward()
+    groups = groups_of(top)
+    asked = [groups[where] for each in passes_of(values.location) for where in destinations(each) if where in groups]
+    keeps = values.version >= _KEEPS_CONNECTIONS
+    return any(keeps or len(each.own("server")) > 1 or each.own("keepalive") for each in asked)
+
+
 def _cache(values: Values) -> Iterator[Breach]:
-    if values.words("proxy_cache", "off") != ["off"]:
+    if values.words("proxy_cache", "off") != ["off"] and "POST" in values.words("proxy_cache_methods"):
         why = "a reply that is being cached is read to its end, also for a client that has left"
         requirement = Requirement.STOPS_WHEN_THE_CLIENT_LEAVES
         yield Breach("proxy_cache", requirement, why, "proxy_cache off;", "client-leaves")
@@ -215,21 +239,20 @@ RULES: tuple[Rule, ...] = (_version_of_http, _buffering, _timeout, _switches, _c
 def check(path: Path, wish: EntranceWish, version: str, needs: Needs) -> Iterator[Remark]:
     """What breaks a stream at each entrance of a file, told from its text; see `lab.products.adapted.Check`."""
     adapter = adapt(path, wish)
-    locations = locations_of(adapter.tree.top)
     for entrance in adapter.entrances:
-        values = Values(locations[entrance.spot], order_of(version), needs)
+        values = Values(adapter.location(entrance), order_of(version), needs)
         for rule in RULES:
             for each in rule(values):
                 spot = values.spot(each.directive)
-                yield Remark(entrance, spot, each.requirement, each.why, each.fix, each.scenario)
+                why = each.why if spot is not None or not values.missing else f"{each.why}; {values.missing}"
+                yield Remark(entrance, spot, each.requirement, why, each.fix, each.scenario)
 
 
 def read_timeouts(path: Path, wish: EntranceWish, version: str) -> Iterator[ReadTimeout]:
     """How long each entrance of a file waits for the model; see `lab.products.adapted.ReadTimeouts`."""
     adapter = adapt(path, wish)
-    locations = locations_of(adapter.tree.top)
     for entrance in adapter.entrances:
-        values = Values(locations[entrance.spot], order_of(version), Needs())
+        values = Values(adapter.location(entrance), order_of(version), Needs())
         seconds = _seconds(values, "proxy_read_timeout", "60s")
         holding = (values.spot("proxy_buffering") or entrance.spot) if values.buffers else None
         yield ReadTimeout(entrance, seconds, values.spot("proxy_read_timeout"), holding)

@@ -63,6 +63,11 @@ class Statement:
         """Where it stands."""
         return Spot(self.file, self.line, self.text)
 
+    @property
+    def is_data(self) -> bool:
+        """Whether it is what a `map` or its like looks up, and no directive, though it may be called as one is."""
+        return self.parent is not None and self.parent.name in _TABLES
+
     def refusal(self) -> str:
         """Why nginx refuses it, in its own words, with file and line; empty where nothing is known against it.
 
@@ -78,7 +83,7 @@ class Statement:
     def below(self, *names: str) -> Iterator[Statement]:
         """The directives of these names in its braces, at any depth; all if none is given."""
         for each in self.block or ():
-            if not names or each.name in names:
+            if not names or (each.name in names and not each.is_data):
                 yield each
             yield from each.below(*names)
 
@@ -111,11 +116,13 @@ class Tree:
 
     Args:
         top: holds the directives of the main context.
-        replaced: what of the files is not in it: includes that no file was found for, names of a template.
+        replaced: what of the files is not in it as it stands there: names of a template, the lab's own snippets.
+        partial: whether something of it is in no file that is here.
     """
 
     top: Statement
     replaced: tuple[Replacement, ...]
+    partial: bool = False
 
     def write(self) -> str:
         """As nginx reads it, with the lab's own names bare."""
@@ -155,7 +162,8 @@ def read_tree(path: Path) -> Tree:
     reading = _FileReader(main.parent, values_for(main.parent))
     top = Statement("", [], main, block=[])
     top.block = list(reading.read(main, top, 0))
-    return Tree(_whole(top), tuple(reading.replaced))
+    missing = "http" not in {each.name for each in top.block} or any(True for _ in top.below("include"))
+    return Tree(_whole(top), tuple(reading.replaced), missing)
 
 
 def _whole(top: Statement) -> Statement:
@@ -213,13 +221,17 @@ class _FileReader:
                 self.replaced.append(Replacement(found.spot, own.name, "the lab's own snippet of that name"))
                 files = [own]
             elif not files and not any(letter in found.args[0] for letter in "*?["):
-                self.replaced.append(Replacement(found.spot, "", "no such file is here"))
+                # It is left out of the copy, and `lab check` says what it does not know.
+                yield found
             if depth == _DEEPEST:
                 remedy = "Take one of the includes out."
                 raise BadInput(f"{found.spot} leads back to {file.name}, by whatever way.", remedy)
             for each in files:
                 yield from self.read(each, parent, depth + 1)
             return
+        if found.name == "location" and len(found.args) == 1:
+            # nginx takes `=/path` and `~^/path` for two words.
+            found.args = [word for word in _MODIFIER.fullmatch(found.args[0]).groups() if word]  # type: ignore[union-attr]
         if found.name in _ADDRESSES:
             # Crossplane takes what follows `${NAME} ` for the same word.
             found.args = [word for arg in found.args for word in re.split(r"(?<=\})\s", arg)]
@@ -270,6 +282,11 @@ _LEAST = {
 }
 """How many words must follow those whose words are looked at."""
 
+_MODIFIER = re.compile(r"(\^~|~\*|~|=)?(.*)", re.DOTALL)
+
+_TABLES = frozenset({"map", "geo", "types", "split_clients", "charset_map"})
+"""Blocks that hold no directives but what is looked up, and `include`."""
+
 _TEMPLATE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 """A name that `envsubst` puts a value for; nginx's own variables are written small."""
 
@@ -280,11 +297,10 @@ _ADDRESSES = frozenset(
 
 def _parse(file: Path) -> Sequence[dict[str, Any]]:
     try:
-        text = read_whole(file, MOST_BYTES).decode()
+        # nginx minds no encoding: comments may be in any.
+        text = read_whole(file, MOST_BYTES).decode(errors="replace")
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror or error}", "Give a configuration that can be read.") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file} is no text in UTF-8.", "Give a configuration of nginx's.") from error
     if "\0" in text:
         raise BadInput(f"{file} is no text: there are bytes in it that are 0.", "Give a configuration of nginx's.")
     if text.startswith("\ufeff"):
@@ -308,7 +324,8 @@ def _included(pattern: str, file: Path, root: Path) -> list[Path]:
     places += [folder.joinpath(*parts[start:]) for folder in (root, root.parent) for start in range(1, last)]
     # What stands beside the main file is the user's; this machine may have an nginx of its own.
     places += [Path(pattern)] if Path(pattern).is_absolute() else []
-    for place in places:
+    # The files of a container are often made of templates, each beside the name that it will have.
+    for place in [one for each in places for one in (each, each.with_name(f"{each.name}.template"))]:
         found = sorted(each for each in Path(place.anchor).glob(str(place.relative_to(place.anchor))) if each.is_file())
         if found:
             return found
