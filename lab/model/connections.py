@@ -5,7 +5,8 @@ request, or nothing, or much more than is read, pays nothing for a connection an
 
 - who is not let in (`Doorkeeper`) is answered by the head alone, before aiohttp's application, which answers `Expect`
   before any middleware is asked; what else comes is neither read nor inflated, and the connection is closed;
-- a connection on which nobody has been let in lives for some seconds, and only so many of them at once;
+- a connection on which nobody has been let in lives for some seconds, and only so many of them at once, unless they
+  have only just come;
 - there may be so many connections; for a new one, that which has had nothing to do for the longest is closed, and
   where all have, the new one is;
 - what comes while nobody reads a body (heads, and the requests behind one that is being answered) is bounded.
@@ -32,7 +33,11 @@ STRANGER_SECONDS = 20.0
 """Seconds that a connection may last on which nobody has been let in."""
 
 MOST_STRANGERS = 500
-"""Such connections at once."""
+"""Such connections at once that had the time to ask."""
+
+NEW_SECONDS = 5.0
+"""Seconds in which nobody is dropped for the number of others: after a cut, or at the beginning of a load, a thousand may
+come at the same moment, and a server that is late reads their requests late."""
 
 MOST = 4096
 """Connections at once unless the server is told otherwise, where the process may have as many files."""
@@ -277,7 +282,7 @@ class Connections:
         """Drop the strangers that are too old or too many at that time."""
         too_many = len(self._strangers) - MOST_STRANGERS
         for place, connection in enumerate([*self._strangers]):
-            if place >= too_many and now - connection.since <= STRANGER_SECONDS:
+            if now - connection.since <= (NEW_SECONDS if place < too_many else STRANGER_SECONDS):
                 break
             connection.abort()
 

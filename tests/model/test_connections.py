@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -57,8 +58,9 @@ async def test_what_is_in_use_outlives_the_bounds(impatient: ModelServer) -> Non
 
 
 async def test_of_too_many_strangers_the_oldest_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However young they are."""
+    """Once they had the time to ask."""
     monkeypatch.setattr(connections, "MOST_STRANGERS", 2)
+    monkeypatch.setattr(connections, "NEW_SECONDS", 0.2)
     monkeypatch.setattr(connections, "_LOOK_EVERY", 0.05)
     async with ModelServer() as server:
         opened = [await connect(server.base_url) for _ in range(4)]
@@ -67,6 +69,19 @@ async def test_of_too_many_strangers_the_oldest_are_dropped(monkeypatch: pytest.
         await opened[3].until(b"[DONE]")
         assert opened[2].end == ""
         for each in opened[2:]:
+            each.close()
+
+
+async def test_as_many_as_come_at_the_same_moment_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand clients that come back after a cut are no strangers, however late their requests are read."""
+    monkeypatch.setattr(connections, "MOST_STRANGERS", 2)
+    async with ModelServer() as server:
+        herd = [await connect(server.base_url) for _ in range(20)]
+        assert server._connections is not None
+        server._connections.drop(time.monotonic())
+        for each in herd:
+            each.send(request("tokens=1"))
+            await each.until(b"[DONE]")
             each.close()
 
 
