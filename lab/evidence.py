@@ -172,7 +172,8 @@ class Ledger:
         fault_at: when it was.
         finished: when the reply was over as far as the model server is concerned; None while it runs.
         client_left: when the other side closed before that; None if it did not.
-        stalls: when the model server itself was late; what the path did in those times it may have done for that.
+        stalls: when the model server itself was late, since before the request was read, which may have waited for it;
+            what the path did in those times it may have done for that.
     """
 
     request: str

@@ -14,6 +14,7 @@ make too many exchanges doubtful and never too few. Where nobody was late, nothi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
@@ -66,19 +67,26 @@ class Doubt:
     wait: str = ""
 
 
-def doubt_of(evidence: Evidence, verdict: Verdict) -> Doubt:
-    """What about a verdict the lateness of probe and model server can explain."""
+def doubt_of(evidence: Evidence, verdict: Verdict, meanwhile: float = 0.0) -> Doubt:
+    """What about a verdict the lateness of probe and model server can explain.
+
+    Args:
+        evidence: of one exchange.
+        verdict: on it.
+        meanwhile: as for `lateness`.
+    """
     if evidence.trace.end is TransportEnd.LEFT and evidence.ledger is None and evidence.plan is not None:
         why = "the request was still on its way when the client left"
         return Doubt(ending=why, cut=why, stop=why, wait=why)
-    late = lateness(evidence)
+    late = lateness(evidence, meanwhile)
+    words = _in_words(evidence, meanwhile)
     too_soon = verdict.ending in _BY_THE_PATH and ended_too_soon(evidence)
     at_any_speed = verdict.ending in _AT_ANY_SPEED or too_soon or _after_death(evidence) > DEATH_SEEN + late
-    ending = _in_words(evidence) if late > MARGIN and not at_any_speed else ""
+    ending = words if late > MARGIN and not at_any_speed else ""
     cut = "" if verdict.ending is Ending.SILENTLY_TRUNCATED and _after_death(evidence) > 0 else ending
     # Nobody is late by the rest of an answer: a model that came to its end for nobody was never told.
     stop = "" if evidence.ledger is not None and evidence.ledger.client_left is None else ending
-    wait = _in_words(evidence) if late - _on_its_way(evidence) > MARGIN else ""
+    wait = words if late - _on_its_way(evidence) > MARGIN else ""
     if verdict.late:
         return Doubt(
             f"nothing tells how its tokens came, for {_who(evidence)} was late itself", ending, cut, stop, wait
@@ -88,10 +96,33 @@ def doubt_of(evidence: Evidence, verdict: Verdict) -> Doubt:
     return Doubt(ending if early else "", ending, cut, stop, wait)
 
 
-def lateness(evidence: Evidence) -> float:
-    """By how much a wait of the exchange may have been longer than planned, in seconds, with no path to blame."""
-    ours = _probe_stalled(evidence) + max(behind_schedule(evidence), _model_stalled(evidence)) + evidence.late
+def lateness(evidence: Evidence, meanwhile: float = 0.0) -> float:
+    """By how much a wait of the exchange may have been longer than planned, in seconds, with no path to blame.
+
+    Args:
+        evidence: of one exchange.
+        meanwhile: by how much the model server was late with others over the same path, see `late_with_others`.
+    """
+    ours = _probe_stalled(evidence) + max(model_late(evidence), meanwhile) + evidence.late
     return ours + _on_its_way(evidence)
+
+
+def model_late(evidence: Evidence) -> float:
+    """Seconds by which the model server was late in an exchange; 0 where it never had it."""
+    return max(behind_schedule(evidence), _model_stalled(evidence))
+
+
+def late_with_others(evidence: Sequence[Evidence]) -> list[float]:
+    """For each exchange that the model server never had, the seconds by which it was late with the others meanwhile.
+
+    What a path refuses for there being too much at once, it refuses because of those that it still carries; where these
+    were late, there were more of them. No ledger of its own tells that. 0 for what the model server had.
+    """
+    known = [(each.trace.started, model_late(each)) for each in evidence if each.ledger is not None]
+    return [
+        max((late for began, late in known if began < each.trace.ended), default=0.0) if each.ledger is None else 0.0
+        for each in evidence
+    ]
 
 
 def behind_schedule(evidence: Evidence) -> float:
@@ -179,12 +210,13 @@ def _who(evidence: Evidence) -> str:
     return "the probe" if evidence.trace.stalls else "the model server"
 
 
-def _in_words(evidence: Evidence) -> str:
+def _in_words(evidence: Evidence, meanwhile: float) -> str:
     """Who was late, and by how much."""
     late = (
         ("the probe stopped for {} in all", _probe_stalled(evidence)),
         ("the model server stopped for {} in all", _model_stalled(evidence)),
         ("a token left {} late", behind_schedule(evidence)),
+        ("the model server was {} late with others meanwhile", meanwhile),
         ("it began {} late", evidence.late),
         ("the request was on its way for {}", _on_its_way(evidence)),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lab.evidence import Evidence
-from lab.judge.doubt import Doubt, doubt_of
+from lab.judge.doubt import Doubt, doubt_of, late_with_others
 from lab.judge.endings import Reading
 from lab.judge.timeouts import Exposure, exposure_of
 from lab.judge.verdict import Verdict, judge_readings
@@ -16,11 +16,19 @@ from lab.suite.exchange import Exchange
 
 @dataclass(frozen=True)
 class Exchanged:
-    """One exchange, as the judge's rules look at it, with its verdict."""
+    """One exchange, as the judge's rules look at it, with its verdict.
+
+    Args:
+        exchange: what was asked.
+        reading: what came, as the judge reads it.
+        verdict: what that proves.
+        meanwhile: seconds by which the model server was late with others, where it never had this one.
+    """
 
     exchange: Exchange
     reading: Reading
     verdict: Verdict
+    meanwhile: float = 0.0
 
     @staticmethod
     def alone(exchange: Exchange, evidence: Evidence) -> Exchanged:
@@ -31,7 +39,7 @@ class Exchanged:
     def together(exchanges: Sequence[Exchange], evidence: Sequence[Evidence]) -> tuple[Exchanged, ...]:
         """Judge exchanges over one route together, so that each is a control for the timeouts of the others."""
         readings = [Reading.of(each) for each in evidence]
-        return tuple(map(Exchanged, exchanges, readings, judge_readings(readings)))
+        return tuple(map(Exchanged, exchanges, readings, judge_readings(readings), late_with_others(evidence)))
 
     @property
     def name(self) -> str:
@@ -46,7 +54,7 @@ class Exchanged:
     @cached_property
     def doubt(self) -> Doubt:
         """What about its verdict may be the lab's own lateness."""
-        return doubt_of(self.evidence, self.verdict)
+        return doubt_of(self.evidence, self.verdict, self.meanwhile)
 
     @cached_property
     def exposure(self) -> Exposure:

@@ -29,6 +29,9 @@ _RECORD_BYTES = 2_000
 _MOST_ATTEMPTS = 10_000
 _MOST_BYTES = 64 * 2**20
 
+_EARLIER = 30.0
+"""Seconds before a request was read in which it may have waited for this server: as long as a probe has patience."""
+
 _LEDGER = TypeAdapter(Ledger)
 _ITEMS = TypeAdapter(list[Written] | list[Hold] | list[float])
 _ITEMS_AT_ONCE = 500
@@ -86,6 +89,7 @@ class Record:
 
     def written(self, attempts: int) -> Iterator[bytes]:
         """The record as JSON, as far as it has come, in pieces: it may be long, and others wait."""
+        until = self.finished or time.monotonic()
         ledger = Ledger(
             request=self.request,
             started=self.started,
@@ -99,7 +103,7 @@ class Record:
             fault_at=self.fault_at,
             finished=self.finished,
             client_left=self.client_left,
-            stalls=() if self.pulse is None else self.pulse.between(self.started, self.finished or time.monotonic()),
+            stalls=() if self.pulse is None else self.pulse.between(self.started - _EARLIER, until),
         )
         # What is added while the pieces are taken belongs to no half of them.
         tokens, beats, holds = len(self.numbers), len(self.heartbeats), len(self.held)

@@ -6,7 +6,7 @@ import pytest
 
 from lab.evidence import Stall, TransportEnd
 from lab.judge import judge
-from lab.judge.doubt import MARGIN, Doubt, behind_schedule, doubt_of, lateness, spared
+from lab.judge.doubt import MARGIN, Doubt, behind_schedule, doubt_of, late_with_others, lateness, spared
 from lab.vocabulary import Delivery, Ending
 
 from .builder import START, Build, lockstep
@@ -255,3 +255,40 @@ def test_what_did_not_meet_what_it_was_to_meet_shows_nothing() -> None:
     assert doubt_of(late, judge(late)).wait
     assert doubt_of(late, judge(late)).ending
     assert not spared(replace(late, late=MARGIN - 0.1))
+
+
+REFUSED = Build(sent=(), status=503, has_ledger=False, reason=None, marker=False, body=b"", ended=START + 0.5)
+"""The path refused it, and the model server never had it."""
+
+
+def test_what_never_came_to_a_model_that_was_late_with_others_is_in_doubt() -> None:
+    """A path that takes so many at once has more of them where each takes longer; no ledger of its own tells that."""
+    late, punctual = Build(interval=0.5, plan={"interval": "100ms"}).evidence(), Build().evidence()
+    refused = REFUSED.evidence()
+    verdict = judge(refused)
+    assert verdict.ending is Ending.PROXY_ERROR_STATUS
+    assert doubt_of(refused, verdict, late_with_others([punctual, refused])[1]) == NOBODY_LATE
+    meanwhile = late_with_others([late, refused, punctual])
+    # The fifth token was due after 0.4 s and left after 2.5 s.
+    assert meanwhile == [0.0, pytest.approx(2.1), 0.0]
+    in_doubt = doubt_of(refused, verdict, meanwhile[1])
+    assert in_doubt.ending == in_doubt.wait == "the model server was 2,100 ms late with others meanwhile"
+
+
+def test_a_stop_of_the_model_server_before_others_came_counts_for_who_never_came() -> None:
+    """Their requests lay at its door as long as it slept, and the refused one was turned away for them."""
+    asleep = Build(model_stalls=(Stall(START, START + 0.4),), on_its_way=0.4).evidence()
+    assert late_with_others([REFUSED.evidence(), asleep])[0] == pytest.approx(0.4)
+
+
+def test_who_was_turned_away_before_the_others_began_is_in_no_doubt_for_them() -> None:
+    """What comes later has turned nobody away."""
+    later = Build(interval=0.5, plan={"interval": "100ms"}).evidence()
+    later = replace(later, trace=replace(later.trace, started=START + 0.6))
+    assert late_with_others([REFUSED.evidence(), later]) == [0.0, 0.0]
+
+
+def test_the_model_servers_lateness_with_others_is_no_excuse_for_what_it_had() -> None:
+    """Of that its own ledger tells."""
+    late = Build(interval=0.5, plan={"interval": "100ms"}).evidence()
+    assert late_with_others([CUT.evidence(), late]) == [0.0, 0.0]

@@ -34,6 +34,21 @@ async def test_the_ledger_tells_when_the_server_itself_did_not_run(server: Model
     connection.close()
 
 
+async def test_the_ledger_tells_of_a_stop_in_which_the_request_lay_at_the_door(server: ModelServer) -> None:
+    """It was on its way for so long because the server did not run, while it answered others."""
+    other, connection = await connect(server.base_url), await connect(server.base_url)
+    other.send(request("tokens=2&interval=1m"))
+    await other.until(b":1@")
+    connection.send(request("tokens=1&interval=0s", name="waited"))
+    blocked = block(0.2)
+    await connection.until(b"[DONE]")
+    ended = await settled(server, "waited", lambda ledger: ledger.finished is not None)
+    assert ended.started >= blocked.until
+    assert any(stall.since <= blocked.since and stall.until >= blocked.until for stall in ended.stalls)
+    for each in (other, connection):
+        each.close()
+
+
 async def test_what_came_after_a_reply_is_not_its_own(server: ModelServer) -> None:
     """Nobody waits for a server that has nothing to write."""
     connection = await connect(server.base_url)
