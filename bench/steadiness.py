@@ -5,7 +5,8 @@
 Each run is a process of its own, as a user starts it. A run without that other work comes first: it is the yardstick
 for the wall times, and its verdicts count like those of the others. The busy processes compute until they are ended or
 until their own deadline, whichever is first. Exits with 1 if a run did, if a case was not as required, or if any
-exchange's delivery, ending or cause was not the same in all runs.
+exchange's delivery, ending or cause was not the same in all runs. Where a scenario says that some of several alike show
+its symptom, chance decides which: what they showed together must be the same.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.catalogue import discover, shipped_scenarios
 from lab.results import Results, load
 
 LONGEST_RUN = 300.0
@@ -99,13 +101,32 @@ def run_lab(arguments: list[str]) -> Run:
 
 def verdicts(results: Results) -> Verdicts:
     """Every verdict of a run by the name of what it is about."""
+    by_chance = exchanges_by_chance()
     found: Verdicts = {}
     for scenario, proxy, case in results.cases():
         name = f"{scenario.id}::{proxy.proxy}::{case.label}"
         found[name] = str(case.outcome)
+        together: dict[str, set[str]] = {}
         for each in case.exchanges:
-            found[f"{name} {each.name}"] = f"{each.delivery}, {each.ending}, {each.cause or 'no cause'}"
+            verdict = f"{each.delivery}, {each.ending}, {each.cause or 'no cause'}"
+            family = by_chance.get(f"{name} {each.name}")
+            if family is None:
+                found[f"{name} {each.name}"] = verdict
+            else:
+                together.setdefault(family, set()).add(verdict)
+        found |= {f"{name} {family}": " or ".join(sorted(seen)) for family, seen in together.items()}
     return found
+
+
+def exchanges_by_chance() -> dict[str, str]:
+    """The exchanges of which some show a symptom, chance decides which: by case and name, and what all are called."""
+    cases = [case for scenario in discover(shipped_scenarios()) for case in scenario.cases]
+    return {
+        f"{case.id} {each.name}": each.family
+        for case in cases
+        for each in case.exchanges
+        if each.family in case.symptom and case.symptom[each.family].some
+    }
 
 
 def tell(seen: list[Verdicts]) -> bool:

@@ -36,8 +36,8 @@ MOST_STRANGERS = 500
 """Such connections at once that had the time to ask."""
 
 NEW_SECONDS = 5.0
-"""Seconds in which nobody is dropped for the number of others: after a cut, or at the beginning of a load, a thousand may
-come at the same moment, and a server that is late reads their requests late."""
+"""Seconds in which nobody is dropped for the number of others: after a cut, or at the beginning of a load, a thousand
+may come at the same moment, and a server that is late reads their requests late."""
 
 MOST = 4096
 """Connections at once unless the server is told otherwise, where the process may have as many files."""

@@ -393,6 +393,19 @@ class TestTheMachineWasBusy:
         assert "a silence of 5.10 s lasted for 1.00 s only" in findings[0].actual
 
 
+TURNED_AWAY = Build(sent=(), status=503, body=b"<html>", has_ledger=False, reason=None, marker=False, ended=START + 0.5)
+SERVES = Requirement.SERVES_OTHERS_MEANWHILE
+
+
+@pytest.mark.parametrize(("interval", "outcome"), [(0.1, Outcome.FAILED), (0.5, Outcome.INCONCLUSIVE)])
+def test_who_is_turned_away_while_the_model_server_is_late_with_others_tells_nothing(
+    interval: float, outcome: Outcome
+) -> None:
+    """A limit on what runs at once is met by answers that take too long; where they took no longer, it fails."""
+    carried = WHOLE.but(interval=interval, plan={"interval": 0.1})
+    assert concluded(Variant.FIXED, SERVES, {"back-1": carried, "back-2": TURNED_AWAY})[0] is outcome
+
+
 GONE = Build(sent=(), written=0, reason=None, marker=False, end=TransportEnd.LEFT, ended=START + 0.5, status=0)
 STOPS = Requirement.STOPS_WHEN_THE_CLIENT_LEAVES
 
