@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,19 +16,21 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.catalogue import discover, shipped_scenarios
 from lab.cli.out import writing_to
-from lab.cli.shell import run_until_stopped
+from lab.cli.shell import INTERRUPTED, run_until_stopped
 from lab.cli.terminal import print_line
 from lab.compare.own import case_named
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
+from lab.load.figures import Figures
 from lab.load.page import PAGE, load_page
 from lab.load.results import FORMAT, LoadResults
 from lab.load.run import Load, generate
 from lab.load.text import print_load
+from lab.load.usage import Watched
 from lab.saved import write_saved
 from lab.testbed.engine import Say
 from lab.testbed.supply import RunnerWish, choose, started
-from lab.testbed.testbed import Target
+from lab.testbed.testbed import Target, Testbed
 
 RESULT = "load.json"
 
@@ -51,8 +53,8 @@ class LoadOptions:
         return self.targets[0] if "://" in self.targets[0] else ""
 
 
-def load_and_report(options: LoadOptions, to: Path, *, out: Console, say: Say) -> ExitCode:
-    """Make the load, print and save what came of it; returns the exit code.
+def load_and_report(options: LoadOptions, to: Path, *, out: Console, say: Say) -> int:
+    """Make the load, print and save what came of it, also where it was stopped; returns the exit code.
 
     Raises:
         BadInput: an option.
@@ -64,14 +66,26 @@ def load_and_report(options: LoadOptions, to: Path, *, out: Console, say: Say) -
         problem = f"{options.load.streams} streams at an address that is not this machine's are a load on somebody."
         raise BadInput(problem, "If it is yours, or its owner agrees, say --yes.")
     started_at = datetime.now().astimezone()
-    results = run_until_stopped(_measure(options, out, say))
+    loads: list[Figures] = []
+    interrupted = False
+    try:
+        run_until_stopped(_measure(options, out, say, loads))
+    except KeyboardInterrupt:
+        interrupted = True
+        if not loads:
+            # Nothing had begun.
+            raise
+    load = options.load
+    results = LoadResults(load.streams, load.ramp, load.hold, load.interval, load.processes, tuple(loads))
     with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
         write_saved(to / RESULT, FORMAT, results, started=started_at)
         write_whole(to / PAGE, load_page(results))
     print_load(results, out)
     print_line(out, f"Report: {to / PAGE}")
-    lost = any(each.lost or each.doubts for each in results.loads)
+    if interrupted:
+        return INTERRUPTED
+    lost = any(each.lost or each.doubts for each in loads)
     return ExitCode.REQUIREMENT_FAILED if lost else ExitCode.AS_REQUIRED
 
 
@@ -84,12 +98,12 @@ def _here(url: str) -> bool:
         return False
 
 
-async def _measure(options: LoadOptions, out: Console, say: Say) -> LoadResults:
-    loads = []
+async def _measure(options: LoadOptions, out: Console, say: Say, loads: list[Figures]) -> None:
+    """One load after the other; each is among `loads` as soon as it is over, or stopped."""
     load = options.load
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn())
     async with _addresses(options, say) as addresses:
-        for target, (url, pids) in addresses.items():
+        for target, (url, watched) in addresses.items():
             with Progress(*columns, console=out, transient=True) as progress:
                 task = progress.add_task(target, total=2 * load.streams, told="")
 
@@ -97,18 +111,21 @@ async def _measure(options: LoadOptions, out: Console, say: Say) -> LoadResults:
                     asked, over = second["asked"], second["over"]
                     progress.update(task, completed=asked + over, told=f"{asked} asked, {over} over")  # type: ignore[arg-type]
 
-                loads.append(await generate(load, url, target, on_second, pids))
-    return LoadResults(load.streams, load.ramp, load.hold, load.interval, load.processes, tuple(loads))
+                await generate(load, url, target, on_second, watched, loads.append)
 
 
 @asynccontextmanager
-async def _addresses(options: LoadOptions, say: Say) -> AsyncIterator[dict[str, tuple[str, Sequence[int]]]]:
+async def _addresses(options: LoadOptions, say: Say) -> AsyncIterator[dict[str, tuple[str, Watched | None]]]:
     """Where each target is asked, and its processes; the lab's own are up while inside."""
     if options.url:
-        yield {options.url: (options.url, ())}
+        yield {options.url: (options.url, None)}
         return
     scenarios = discover(shipped_scenarios())
     cases = [case_named(scenarios, name) for name in options.targets]
     supply = await asyncio.to_thread(choose, say, options.wish)
     async with started([Target(each.id, each.proxy, each.config) for each in cases], supply, say) as (testbed, _):
-        yield {each.id: (testbed.url(each.id), await testbed.pids(each.id)) for each in cases}
+        yield {each.id: (testbed.url(each.id), await _watched(testbed, each.id)) for each in cases}
+
+
+async def _watched(testbed: Testbed, name: str) -> Watched:
+    return Watched(tuple(await testbed.pids(name)), testbed.model_port(name))

@@ -13,6 +13,13 @@ from typing import Any
 
 from lab.vocabulary import Ending
 
+QUEUED = 1.0
+"""Seconds after which a request that has not come to the model server has waited for others on its way; see
+`lab.judge.sharing`."""
+
+NOT_OPENED = "not-opened"
+"""The name of streams that this machine could not open, among the endings of Locust's statistics."""
+
 OWN_LATENESS = 50.0
 """Milliseconds that load and model server may be late themselves in 99 of 100 cases; the goal for a path's tokens."""
 
@@ -63,11 +70,17 @@ class ProxyUsage:
         memory: bytes of resident memory at most, all processes together.
         processor: seconds of processor.
         packets: that its container sent, to clients and model server; None where its network is everybody's.
+        connections: to the model server, at most; None where nobody tells.
+        files: temporary files that were open at once, at most; None where nobody tells.
+        file_bytes: that these had, at most.
     """
 
     memory: int
     processor: float
     packets: int | None = None
+    connections: int | None = None
+    files: int | None = None
+    file_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,15 +89,17 @@ class Second:
 
     Args:
         at: seconds since the beginning.
-        open: streams that were open at its end.
+        open: streams that were asked for and not over at its end.
         tokens: that came in it.
         late: the 99th percentile of their lateness, in milliseconds.
+        streaming: of those that are open, how many have had their first token.
     """
 
     at: float
     open: int
     tokens: int
     late: int
+    streaming: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,29 +110,44 @@ class Figures:
         target: the address, or the id of the case.
         streams: how many were wanted.
         asked: how many were asked for.
+        opened: how many had a first token.
+        queued: how many of these came to the model server, by the stamp of that token, later than `QUEUED`.
         endings: how many ended so, by the ending.
         failures: what those ended with that were not complete, in words, and how many each.
         first: from the request to the first token.
+        gaps: from each token's arrival to the next one's; they say nothing of what is held, see `late`.
         late: of each token, from its leaving the model server to its arrival.
         model_late: of each token, by how much the model server missed its own time.
         load_late: by how much the load missed its own times.
         seconds: one for each second.
         lost_workers: processes or machines that generated load and were lost.
         usage: of the proxy; None where it is not the lab's to look at.
+        stopped: whether it was stopped before its end.
+        not_opened: for how many this machine had no file or port, so that the path was not asked.
     """
 
     target: str
     streams: int
     asked: int
+    opened: int
+    queued: int
     endings: dict[Ending, int]
     failures: dict[str, int]
     first: Spread
+    gaps: Spread
     late: Spread
     model_late: Spread
     load_late: Spread
     seconds: tuple[Second, ...] = ()
     lost_workers: int = 0
     usage: ProxyUsage | None = None
+    stopped: bool = False
+    not_opened: int = 0
+
+    @property
+    def unended(self) -> int:
+        """Streams that were asked for and of which no end is known: still open, or those of a lost process."""
+        return self.asked - self.not_opened - sum(self.endings.values())
 
     @property
     def lost(self) -> int:
@@ -133,11 +163,17 @@ class Figures:
         if self.model_late.p99 > OWN_LATENESS:
             found.append(f"the model server was up to {self.model_late.p99:,.0f} ms late in 99 of 100 cases")
         if self.lost_workers:
-            found.append(f"{self.lost_workers} processes that made load were lost, with what they had seen last")
+            found.append(f"processes that made load were lost, with what they had seen last: {self.lost_workers}")
+        if self.not_opened:
+            found.append(f"this machine had no file or port for {self.not_opened} streams")
+        if self.stopped:
+            found.append("it was stopped before its end")
         return tuple(found)
 
 
-def figures_of(raw: Mapping[str, Any], target: str, streams: int, usage: ProxyUsage | None = None) -> Figures:
+def figures_of(
+    raw: Mapping[str, Any], target: str, streams: int, usage: ProxyUsage | None = None, *, stopped: bool = False
+) -> Figures:
     """Read what the locustfile wrote.
 
     Args:
@@ -145,6 +181,7 @@ def figures_of(raw: Mapping[str, Any], target: str, streams: int, usage: ProxyUs
         target: the address, or the id of the case.
         streams: how many were wanted.
         usage: of the proxy.
+        stopped: whether it was told to stop before its end.
     """
     entries: Mapping[str, Any] = raw["entries"]
 
@@ -154,18 +191,26 @@ def figures_of(raw: Mapping[str, Any], target: str, streams: int, usage: ProxyUs
             return Spread()
         return Spread.of({int(time): count for time, count in entry["times"].items()}, entry["max"] or 0)
 
+    def count(name: str) -> int:
+        return int(entries.get(name, {"count": 0})["count"])
+
     counts = {ending: entries[f"STREAM {ending}"]["count"] for ending in Ending if f"STREAM {ending}" in entries}
     return Figures(
         target=target,
         streams=streams,
-        asked=entries.get("STREAM asked", {"count": 0})["count"],
+        asked=count("STREAM asked"),
+        opened=count("TOKEN first"),
+        queued=count("STREAM queued"),
         endings=counts,
         failures={each["what"]: each["count"] for each in raw["failures"]},
         first=spread("TOKEN first"),
+        gaps=spread("TOKEN gap"),
         late=spread("TOKEN late"),
         model_late=spread("MODEL late"),
         load_late=spread("LOAD late"),
         seconds=tuple(Second(**each) for each in raw["seconds"]),
         lost_workers=raw["lost_workers"],
         usage=usage,
+        stopped=stopped,
+        not_opened=count(f"STREAM {NOT_OPENED}"),
     )

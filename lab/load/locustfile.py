@@ -17,11 +17,12 @@ from typing import Any
 import gevent
 from locust import events, runners
 from locust.env import Environment
-from locust.runners import MasterRunner, Runner, WorkerRunner
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, Runner, WorkerRunner
 from locust.stats import StatsEntry
 
 from lab.load.figures import Spread
-from lab.load.user import StreamUser
+from lab.load.user import SPARE, StreamUser
+from lab.plan import plan_from_query
 
 PULSE = 0.05
 """Seconds after which a process that generates load looks whether it runs in time."""
@@ -55,10 +56,9 @@ def begin(environment: Environment, runner: Runner, **_: object) -> None:
     if not isinstance(runner, MasterRunner):
         gevent.spawn(_pulse, environment)
     if not isinstance(runner, WorkerRunner):
-        seconds: list[dict[str, Any]] = []
-        workers: list[int] = [0]
-        gevent.spawn(_watch, environment, runner, seconds, workers)
-        environment.events.quitting.add_listener(lambda **_: _write(environment, seconds, workers))
+        watch = Watch(environment, runner)
+        gevent.spawn(watch.run)
+        environment.events.quitting.add_listener(lambda **_: watch.write())
 
 
 def _pulse(environment: Environment) -> None:
@@ -69,37 +69,78 @@ def _pulse(environment: Environment) -> None:
         environment.stats.get("late", "LOAD").log(max(0, round(1e3 * (time.monotonic() - due))), 0)
 
 
-def _watch(environment: Environment, runner: Runner, seconds: list[dict[str, Any]], workers: list[int]) -> None:
-    """Once a second, what there is, and how many workers are heard of; the run ends when every stream is over."""
-    options: Any = environment.parsed_options
-    began, before = time.monotonic(), Counter[int]()
-    while True:
-        gevent.sleep(1.0)
-        asked, over = _count(environment, "asked"), environment.stats.total.num_requests
-        times = Counter(environment.stats.get("late", "TOKEN").response_times)
-        new, before = times - before, times
-        at, late = round(time.monotonic() - began, 1), Spread.of(new, max(new, default=0))
-        if isinstance(runner, MasterRunner) and runner.state in ("running", "spawning"):
-            workers.append(runner.worker_count)
-        seconds.append({"at": at, "open": asked - over, "tokens": late.count, "late": late.p99})
-        print(json.dumps({"at": at, "asked": asked, "over": over}), flush=True)  # noqa: T201  # so `lab load` hears it
-        if options.num_users and over >= options.num_users and runner.state in ("running", "spawning"):
-            runner.quit()
+class Watch:
+    """Once a second, what there is, and how many workers are heard of; the run ends when every stream is over.
 
+    Args:
+        environment: Locust's.
+        runner: the only one, or the master.
+    """
 
-def _count(environment: Environment, name: str) -> int:
-    entry: StatsEntry = environment.stats.get(name, "STREAM")
-    return int(entry.num_requests)
+    def __init__(self, environment: Environment, runner: Runner) -> None:
+        self._stats = environment.stats
+        self._options: Any = environment.parsed_options
+        self._runner = runner
+        self._seconds: list[dict[str, Any]] = []
+        self._workers = [0]
+        self._times = Counter[int]()
+        self._began = self._moved = time.monotonic()
+        self._seen = (0, 0, 0)
 
+    def run(self) -> None:
+        """Until every stream is over, or the runner is told to end."""
+        while True:
+            gevent.sleep(1.0)
+            self._look()
+            if self._runner.state in (STATE_RUNNING, STATE_SPAWNING) and self._over():
+                self._runner.quit()
 
-def _write(environment: Environment, seconds: list[dict[str, Any]], workers: list[int]) -> None:
-    entries = {
-        f"{method} {name}": {"count": each.num_requests, "max": each.max_response_time, "times": each.response_times}
-        for (name, method), each in environment.stats.entries.items()
-    }
-    failures = [{"what": str(each.error), "count": each.occurrences} for each in environment.stats.errors.values()]
-    options: Any = environment.parsed_options
-    if options.figures:
-        raw: dict[str, Any] = {"entries": entries, "failures": failures, "seconds": seconds}
-        raw["lost_workers"] = max(workers) - workers[-1]
-        Path(options.figures).write_text(json.dumps(raw), encoding="utf-8")
+    def _look(self) -> None:
+        asked, ended = self._count("STREAM", "asked"), self._stats.total.num_requests
+        times = Counter(self._stats.get("late", "TOKEN").response_times)
+        new, self._times = times - self._times, times
+        if isinstance(self._runner, MasterRunner) and self._runner.state in (STATE_RUNNING, STATE_SPAWNING):
+            self._workers.append(self._runner.worker_count)
+        if (asked, ended, times.total()) != self._seen:
+            self._seen, self._moved = (asked, ended, times.total()), time.monotonic()
+        at, late = round(time.monotonic() - self._began, 1), Spread.of(new, max(new, default=0))
+        streaming = self._count("TOKEN", "first") - self._count("STREAM", "streamed")
+        second = {"at": at, "open": asked - ended, "tokens": late.count, "late": late.p99, "streaming": streaming}
+        self._seconds.append(second)
+        print(json.dumps({"at": at, "asked": asked, "over": ended}), flush=True)  # noqa: T201  # so `lab load` hears it
+
+    def _over(self) -> bool:
+        """Whether nothing is to come: of the streams of a worker that is lost, nobody tells how they end."""
+        wanted = self._options.num_users
+        if wanted and self._stats.total.num_requests >= wanted:
+            return True
+        silence = SPARE + plan_from_query(self._options.plan).interval
+        return self._lost_workers > 0 and time.monotonic() - self._moved > silence
+
+    @property
+    def _lost_workers(self) -> int:
+        return max(self._workers) - self._workers[-1]
+
+    def _count(self, method: str, name: str) -> int:
+        entry: StatsEntry = self._stats.get(name, method)
+        return int(entry.num_requests)
+
+    def write(self) -> None:
+        """What is known, into the file that was asked for."""
+        if not self._options.figures:
+            return
+        if isinstance(self._runner, MasterRunner) and self._runner.state in (STATE_RUNNING, STATE_SPAWNING):
+            # Workers send what they have once in some seconds, and the rest when they are told to stop.
+            self._runner.stop()
+        entries = {
+            f"{method} {name}": {
+                "count": each.num_requests,
+                "max": each.max_response_time,
+                "times": each.response_times,
+            }
+            for (name, method), each in self._stats.entries.items()
+        }
+        failures = [{"what": str(each.error), "count": each.occurrences} for each in self._stats.errors.values()]
+        raw: dict[str, Any] = {"entries": entries, "failures": failures, "seconds": self._seconds}
+        raw["lost_workers"] = self._lost_workers
+        Path(self._options.figures).write_text(json.dumps(raw), encoding="utf-8")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lab.load.figures import Figures, Second
 from lab.load.results import LoadResults
-from lab.load.text import ROWS
+from lab.load.text import rows_of
 from lab.reports.pages import page_environment
 from lab.reports.style import page_style
 
@@ -37,6 +37,7 @@ class Curve:
 
 _VALUES: dict[tuple[str, str], Callable[[Second], int]] = {
     ("streams that were open", ""): lambda second: second.open,
+    ("streams that had their first token, and not their last", ""): lambda second: second.streaming,
     ("tokens in each second", ""): lambda second: second.tokens,
     ("lateness that 99 of 100 tokens stayed below", " ms"): lambda second: second.late,
 }
@@ -45,7 +46,9 @@ _VALUES: dict[tuple[str, str], Callable[[Second], int]] = {
 def load_page(results: LoadResults) -> str:
     """The whole page."""
     template = page_environment("lab.load").get_template("load.html.j2")
-    return template.render(results=results, rows=ROWS, curves=curves, style=page_style(("lab.load", "load.css")))
+    return template.render(
+        results=results, rows=[*rows_of(results.loads)], curves=curves, style=page_style(("lab.load", "load.css"))
+    )
 
 
 def curves(load: Figures, loads: Sequence[Figures]) -> Iterator[Curve]:

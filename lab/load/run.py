@@ -11,17 +11,17 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from lab.errors import BadInput, EnvironmentFault
-from lab.load.figures import Figures, ProxyUsage, figures_of
+from lab.load.figures import Figures, figures_of
+from lab.load.usage import Watched, watching
 from lab.plan import Plan, StampKind
 from lab.precedence import NICE
 
@@ -36,8 +36,7 @@ MOST_PORTS = 25_000
 _ENDING = 20.0
 """Seconds that Locust has to write down what it knows once it was told to stop."""
 
-# The column of `/proc/PID/net/dev` that has the packets sent.
-_SENT = 9
+_LOOPBACK = "127.0.0.1"
 
 OnSecond = Callable[[dict[str, int]], None]
 """Is told once a second how many streams were asked for, are open, and are over."""
@@ -90,7 +89,14 @@ class Load:
             raise BadInput(problem, "Raise the limit, or use more --processes.")
 
 
-async def generate(load: Load, url: str, target: str, on_second: OnSecond, pids: Sequence[int] = ()) -> Figures:
+async def generate(
+    load: Load,
+    url: str,
+    target: str,
+    on_second: OnSecond,
+    watched: Watched | None = None,
+    keep: Callable[[Figures], object] = lambda _: None,
+) -> Figures:
     """Have so many streams over an address.
 
     Args:
@@ -98,22 +104,33 @@ async def generate(load: Load, url: str, target: str, on_second: OnSecond, pids:
         url: the address.
         target: its name in the figures.
         on_second: hears how it goes.
-        pids: the proxy's processes, where they can be looked at.
+        watched: the proxy, where it can be looked at.
+        keep: is given what was learnt, also where it was stopped before its end.
 
     Raises:
         EnvironmentFault: Locust ended without figures; carries its last words.
     """
-    with tempfile.NamedTemporaryFile(prefix="token-stream-lab-load-") as figures:
-        async with _watching(pids) as usage:
-            said = await _locust(_command(load, url, figures.name), on_second, load.longest)
-        found = figures.read()
-    if not found:
+    with tempfile.NamedTemporaryFile(prefix="token-stream-lab-load-") as file:
+        said, stopped = "", True
+        async with watching(watched) as usage:
+            try:
+                said, stopped = await _locust(_command(load, url, file.name), on_second, load.longest), False
+            except TimeoutError:
+                said = "it went on for too long, and was stopped"
+            finally:
+                found = file.read()
+                figures = (
+                    figures_of(json.loads(found), target, load.streams, usage(), stopped=stopped) if found else None
+                )
+                if figures is not None:
+                    keep(figures)
+    if figures is None:
         raise EnvironmentFault(f"Locust ended without a figure: {said}", "That is a fault of the lab's own.")
-    return figures_of(json.loads(found), target, load.streams, usage() if pids else None)
+    return figures
 
 
 def _command(load: Load, url: str, figures: str) -> list[str]:
-    several = ["--processes", str(load.processes)] if load.processes > 1 else []
+    several = _among(load.processes) if load.processes > 1 else []
     rate = load.streams / load.ramp if load.ramp else load.streams
     return [
         *(sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--headless", "--only-summary"),
@@ -121,6 +138,15 @@ def _command(load: Load, url: str, figures: str) -> list[str]:
         *("--stop-timeout", "1", "--host", url, "--plan", load.plan.to_query(), "--figures", figures),
         *several,
     ]
+
+
+def _among(processes: int) -> list[str]:
+    """Several processes speak with each other over loopback; Locust's own choice is one port on every address."""
+    with socket.socket() as free:
+        free.bind((_LOOPBACK, 0))
+        port = str(free.getsockname()[1])
+    place = ("--master-bind-host", _LOOPBACK, "--master-bind-port", port, "--master-port", port)
+    return ["--processes", str(processes), *place]
 
 
 async def _locust(command: Sequence[str], on_second: OnSecond, longest: float) -> str:
@@ -148,61 +174,13 @@ async def _locust(command: Sequence[str], on_second: OnSecond, longest: float) -
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End it, and give it the time to write down what it knows."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.send_signal(sent)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _ENDING)
-
-
-@asynccontextmanager
-async def _watching(pids: Sequence[int]) -> AsyncIterator[Callable[[], ProxyUsage]]:
-    """What processes take while inside."""
-    processes = []
-    for pid in pids:
-        with suppress(psutil.NoSuchProcess):
-            processes.append(psutil.Process(pid))
-    before, sent = _seconds(processes), _packets_sent(pids)
-    memory = [0.0]
-
-    async def look() -> None:
-        while True:
-            memory.append(sum(_of(each, lambda one: float(one.memory_info().rss)) for each in processes))
-            await asyncio.sleep(0.5)
-
-    def usage() -> ProxyUsage:
-        now = _packets_sent(pids)
-        packets = None if now is None or sent is None else now - sent
-        return ProxyUsage(int(max(memory)), round(_seconds(processes) - before, 2), packets)
-
-    looking = asyncio.create_task(look())
-    try:
-        yield usage
-    finally:
-        looking.cancel()
-
-
-def _packets_sent(pids: Sequence[int]) -> int | None:
-    """Since its start, by a container that holds these processes; None where they share this process's network."""
-    try:
-        of = Path(f"/proc/{pids[0]}")
-        if (of / "ns/net").readlink() == Path("/proc/self/ns/net").readlink():
-            return None
-        devices = (of / "net/dev").read_text(encoding="ascii").splitlines()[2:]
-    except (OSError, IndexError):
-        return None
-    counts = {name.strip(): fields.split() for name, _, fields in (line.partition(":") for line in devices)}
-    return sum(int(fields[_SENT]) for name, fields in counts.items() if name != "lo")
-
-
-def _seconds(processes: Sequence[psutil.Process]) -> float:
-    return sum(_of(each, lambda one: one.cpu_times().user + one.cpu_times().system) for each in processes)
-
-
-def _of(process: psutil.Process, value: Callable[[psutil.Process], float]) -> float:
-    try:
-        return value(process)
-    except psutil.Error:
-        return 0.0
+    """End it and what it has started, and give it the time to write down what it knows."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _ENDING)
+    # Its processes are a group of their own.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from lab.load.figures import Figures, Spread
 from lab.load.results import LoadResults
+
+NOT_KNOWN = "not known"
+"""Said of what nobody could look at."""
 
 
 def print_load(results: LoadResults, out: Console) -> None:
@@ -17,8 +20,8 @@ def print_load(results: LoadResults, out: Console) -> None:
     table.add_column("")
     for each in results.loads:
         table.add_column(each.target, overflow="fold")
-    for name, words in ROWS.items():
-        table.add_row(name, *(words(each) for each in results.loads))
+    for name, words in rows_of(results.loads):
+        table.add_row(name, *words)
     out.print(table)
     for each in results.loads:
         for what, count in each.failures.items():
@@ -34,34 +37,63 @@ def _spread(spread: Spread) -> str:
 
 
 def _endings(each: Figures) -> str:
-    return ", ".join(f"{count} {ending}" for ending, count in each.endings.items()) or "none"
+    ends = [f"{count} {ending}" for ending, count in each.endings.items()]
+    if each.not_opened:
+        ends.append(f"{each.not_opened} not opened")
+    if each.unended:
+        ends.append(f"{each.unended} of which no end is known")
+    return ", ".join(ends) or "none"
 
 
 def _processor(each: Figures) -> str:
     if each.usage is None or not each.late.count:
-        return "not known"
+        return NOT_KNOWN
     return f"{1e6 * each.usage.processor / each.late.count:,.0f} ms for 1,000 tokens"
 
 
 def _packets(each: Figures) -> str:
     if each.usage is None or each.usage.packets is None or not each.late.count:
-        return "not known"
+        return NOT_KNOWN
     return f"{1e3 * each.usage.packets / each.late.count:,.0f} for 1,000 tokens"
 
 
 def _memory(each: Figures) -> str:
-    return "not known" if each.usage is None else f"{each.usage.memory / 2**20:,.1f} MiB"
+    return NOT_KNOWN if each.usage is None else f"{each.usage.memory / 2**20:,.1f} MiB"
+
+
+def _connections(each: Figures) -> str:
+    if each.usage is None or each.usage.connections is None:
+        return NOT_KNOWN
+    return f"{each.usage.connections:,} at once"
+
+
+def _files(each: Figures) -> str:
+    if each.usage is None or each.usage.files is None or each.usage.file_bytes is None:
+        return NOT_KNOWN
+    return f"{each.usage.files:,} at once, {each.usage.file_bytes / 2**20:,.1f} MiB" if each.usage.files else "none"
 
 
 ROWS: dict[str, Callable[[Figures], str]] = {
     "streams asked for": lambda each: f"{each.asked} of {each.streams}",
+    "that had a first token": lambda each: f"{each.opened}, {each.queued} of them queued on the way",
     "how they ended": _endings,
     "first token (p50 p99 p99.9 max)": lambda each: _spread(each.first),
     "token late": lambda each: _spread(each.late),
+    "from token to token": lambda each: _spread(each.gaps),
     "the model server itself": lambda each: _spread(each.model_late),
     "the load itself": lambda each: _spread(each.load_late),
     "proxy's memory": _memory,
     "proxy's processor": _processor,
     "packets that it sent": _packets,
+    "its connections to the model": _connections,
+    "its temporary files": _files,
 }
 """What is told of each target, by its name."""
+
+
+def rows_of(loads: Sequence[Figures]) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a table of them; without those that say nothing of any."""
+    for name, words in ROWS.items():
+        told = [words(each) for each in loads]
+        if set(told) != {NOT_KNOWN}:
+            yield name, told

@@ -9,10 +9,14 @@ Each stream is one request over a connection of its own; the probe's parser take
 it ended. What Locust's statistics then have, in milliseconds:
 
     STREAM asked        one for each request; 0
+    STREAM streamed     one for each that had a first token, at its end; 0
+    STREAM queued       one for each request that came to the model server late; 0
     STREAM <ending>     how long it took; every ending but `complete` is a failure
     TOKEN  first        from the request to the first token
+    TOKEN  gap          from one token's arrival to the next one's
     TOKEN  late         from a token's leaving the model server, by its own stamp, to its arrival
     MODEL  late         by how much a token left after its time, counted from the first
+    STREAM not-opened   this machine had no file or port for it; a failure, and none of the path's
     LOAD   late         by how much this process missed its own times
 
 Lateness needs the stamp `clock`, and clocks that agree where load and model server are on different machines. A buffer
@@ -21,6 +25,7 @@ cannot improve it: what is held is late, however even the gaps are after it.
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 import ssl
@@ -32,6 +37,7 @@ from locust import User, constant, task
 
 from lab.evidence import Evidence, Read, Trace, TransportEnd
 from lab.judge import judge
+from lab.load.figures import NOT_OPENED, QUEUED
 from lab.plan import PLAN_HEADER, Plan, plan_from_query
 from lab.probe.body import BodyReader
 from lab.probe.connect import place_of, words_of
@@ -44,6 +50,9 @@ from lab.wire.tokens import Stamp
 
 CONNECT, SPARE = 15.0, 30.0
 """Seconds of patience for a connection, and for a silence beyond the longest that is planned."""
+
+LACKING = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+"""What the system says to a connection for which this machine has no file, no port or no room."""
 
 _READ_SIZE = 64 * 1024
 # Seconds; whoever stops the load ends it.
@@ -72,12 +81,14 @@ class StreamUser(User):
         stream = LoadStream(self.host or "", plan_from_query(self.plan))
         for name, milliseconds in stream.lateness():
             self._log(*name, milliseconds)
-        ending = judge(stream.evidence()).ending
+        if stream.began:
+            self._log("STREAM", "streamed", 0.0)
+        ending = NOT_OPENED if stream.lacking else judge(stream.evidence()).ending
         took = 1e3 * (stream.ended - stream.started)
         failure = None if ending is Ending.COMPLETE else OSError(f"{ending}: {stream.detail}")
         self.environment.events.request.fire(
             request_type="STREAM",
-            name=ending.value,
+            name=str(ending),
             response_time=took,
             response_length=sum(len(read.data) for read in stream.reads),
             exception=failure,
@@ -102,6 +113,9 @@ class LoadStream:
     Args:
         url: the address, with the endpoint's path or without it.
         plan: what the model server is told.
+
+    `began` is whether a token has come; `lacking`, whether this machine had no file or port for it, so that the path
+    was never asked.
     """
 
     def __init__(self, url: str, plan: Plan) -> None:
@@ -111,6 +125,8 @@ class LoadStream:
         self._place = place_of(url, "" if format_for_url(url) else self._ask.path)
         self._parser = Http1()
         self._end: ReplyEnd | None = None
+        self._connected = False
+        self.lacking = self.began = False
         self.reads: list[Read] = []
         self._body: list[Read] = []
         self.started = self.ended = time.monotonic()
@@ -119,18 +135,35 @@ class LoadStream:
         """Read it to its end; what is late, by the names of the statistics, as it comes."""
         reader: BodyReader | None = None
         first: Stamp | None = None
+        before = 0.0
         for at, clock, pieces in self._pieces():
             if reader is None:
                 coding = self._parser.head.coding if self._parser.head else ""
                 reader = BodyReader(self._format, stream=True, coding=coding)
             for token in (token for piece in pieces for token in reader.feed(piece).tokens):
                 if first is None:
-                    first = token
+                    first, self.began = token, True
                     yield ("TOKEN", "first"), 1e3 * (at - self.started)
+                    if self._queued(token, clock - at):
+                        yield ("STREAM", "queued"), 0.0
+                else:
+                    yield ("TOKEN", "gap"), 1e3 * (at - before)
+                before = at
                 if token.left is not None and first.left is not None:
                     yield ("TOKEN", "late"), 1e3 * (clock - token.left)
                     due = self._plan.due(token.number) - self._plan.due(first.number)
                     yield ("MODEL", "late"), 1e3 * (token.left - first.left - due)
+
+    def _queued(self, first: Stamp, clock: float) -> bool:
+        """Whether the request came to the model server late, by when the first token left it.
+
+        Args:
+            first: that token's stamp.
+            clock: what the time of day is ahead of this process's clock.
+        """
+        if first.left is None:
+            return False
+        return first.left - (self.started + clock) - self._plan.due(first.number) > QUEUED
 
     @property
     def detail(self) -> str:
@@ -162,6 +195,7 @@ class LoadStream:
         """What each read brought of the body, with its time on both clocks."""
         with self._ending():
             sock = socket.create_connection((self._place.host, self._place.port), timeout=CONNECT)
+            self._connected = True
             with closing(self._secured(sock)) as connection:
                 connection.settimeout(max(self._plan.length, CONNECT) + SPARE)
                 self.started = time.monotonic()
@@ -181,10 +215,20 @@ class LoadStream:
         try:
             yield
         except TimeoutError:
-            self._end = ReplyEnd(TransportEnd.MIDDLE_TIMEOUT if self.reads else TransportEnd.HEADERS_TIMEOUT)
+            self._end = ReplyEnd(self._awaited)
+        except socket.gaierror as error:
+            self._end = ReplyEnd(TransportEnd.UNRESOLVED, words_of(error))
         except OSError as error:
-            opened = TransportEnd.RESET if self.reads or not isinstance(error, ConnectionRefusedError) else None
-            self._end = ReplyEnd(opened or TransportEnd.REFUSED, words_of(error))
+            self.lacking = not self._connected and error.errno in LACKING
+            refused = isinstance(error, ConnectionRefusedError) and not self._connected
+            self._end = ReplyEnd(TransportEnd.REFUSED if refused else TransportEnd.RESET, words_of(error))
+
+    @property
+    def _awaited(self) -> TransportEnd:
+        """What its own patience was for, when it ran out."""
+        if not self._connected:
+            return TransportEnd.CONNECT_TIMEOUT
+        return TransportEnd.MIDDLE_TIMEOUT if self.reads else TransportEnd.HEADERS_TIMEOUT
 
     def _secured(self, sock: socket.socket) -> socket.socket:
         if not self._place.secure:

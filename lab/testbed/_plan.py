@@ -33,6 +33,10 @@ ROOT = "/opt/token-stream-lab"
 PORTS = range(10_000, 30_000)
 """Below those that the kernel gives to connections."""
 
+MODEL_CONNECTIONS = 30_000
+"""That the model server of a testbed takes, so that it is never the limit of a path: more than one machine has ports
+for."""
+
 
 @dataclass(frozen=True)
 class Target:

@@ -32,7 +32,7 @@ from lab.testbed._containers import Container, Reach
 from lab.testbed._faults import engine_faults
 from lab.testbed._logs import LogBook
 from lab.testbed._owner import new_run, temporary_folder
-from lab.testbed._plan import Instance, Pod, Target
+from lab.testbed._plan import MODEL_CONNECTIONS, Instance, Pod, Target
 from lab.testbed._precedence import group_of_containers, prefer
 from lab.testbed.builders import MODEL_CODE
 from lab.testbed.images import MODEL, ImageInUse
@@ -44,7 +44,10 @@ from lab.vocabulary import Precedence
 __all__ = ["MODEL_COMMAND", "Containers", "Reach"]
 
 MODEL_PORT = 8000
-MODEL_COMMAND = ("python3", "-m", "lab.model", "--host", "0.0.0.0", "--port", str(MODEL_PORT))  # noqa: S104  # inside a container
+MODEL_COMMAND = (
+    *("python3", "-m", "lab.model", "--host", "0.0.0.0", "--port", str(MODEL_PORT)),  # noqa: S104  # inside a container
+    *("--connections", str(MODEL_CONNECTIONS)),
+)
 PACKAGE = Path(lab.__file__).parent
 """The package that is copied into the model server's container."""
 

@@ -31,7 +31,7 @@ from lab.shipped import shipped
 from lab.testbed import _machine, _plan, certificate, config, readiness
 from lab.testbed._keeping import Keeping, Process
 from lab.testbed._owner import temporary_folder
-from lab.testbed._plan import Instance, Target
+from lab.testbed._plan import MODEL_CONNECTIONS, Instance, Target
 from lab.testbed._ports import HOST, Ports, is_free
 from lab.testbed.binaries import Binary
 from lab.testbed.keeper import Order
@@ -261,6 +261,7 @@ class Processes:
 
     async def _start_model(self, port: int, doors: Sequence[int]) -> Process:
         command = [sys.executable, "-m", "lab.model", "--host", HOST, "--port", str(port)]
+        command += ["--connections", str(MODEL_CONNECTIONS)]
         if doors:
             command += ["--doors", ",".join(map(str, doors))]
         package = str(Path(lab.__file__).parents[1])

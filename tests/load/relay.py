@@ -20,15 +20,22 @@ class Relay:
         holds: seconds for which everything is held back.
         most: bytes of a reply after which it is closed.
         refuses: whether each request is answered with 503.
+        queues: seconds for which each request waits before the model is asked.
+        silent: whether nothing is ever answered.
+
+    `asking` is how many have come to one that is silent.
     """
 
     model: str
     holds: float = 0.0
     most: float = inf
     refuses: bool = False
+    queues: float = 0.0
+    silent: bool = False
 
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
+        self.asking = 0
         self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
@@ -48,6 +55,11 @@ class Relay:
                 await reader.readuntil(b"\r\n\r\n")
                 writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nContent-Type: text/plain\r\n\r\nbusy")
                 return
+            if self.silent:
+                self.asking += 1
+                await reader.read()
+                return
+            await asyncio.sleep(self.queues)
             place = urlsplit(self.model)
             back, out = await asyncio.open_connection(place.hostname, place.port)
             with closing(out):

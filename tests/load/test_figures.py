@@ -47,7 +47,10 @@ def raw(**late: int) -> dict[str, Any]:
             **{f"{name.upper()} late": entry(100, most) for name, most in times.items()},
         },
         "failures": [{"what": "cut: closed", "count": 1}],
-        "seconds": [{"at": 1.0, "open": 10, "tokens": 60, "late": 3}, {"at": 2.0, "open": 0, "tokens": 40, "late": 5}],
+        "seconds": [
+            {"at": 1.0, "open": 10, "tokens": 60, "late": 3, "streaming": 8},
+            {"at": 2.0, "open": 0, "tokens": 40, "late": 5},
+        ],
         "lost_workers": 0,
     }
 
@@ -82,13 +85,13 @@ def test_the_page_has_the_figures_the_failures_and_the_curves() -> None:
     page = load_page(LoadResults(10, 1.0, 1.0, 0.1, 1, (found,)))
     assert "<b>" not in page
     assert "1 times cut: closed" in page
-    assert [curve.most for curve in curves(found, [found])] == [10, 60, 5]
-    assert page.count("<polyline") == 3
+    assert [curve.most for curve in curves(found, [found])] == [10, 8, 60, 5]
+    assert page.count("<polyline") == 4
 
 
 def test_a_load_without_seconds_has_no_curves() -> None:
     """One that was stopped at once."""
-    empty = Figures("it", 1, 0, {}, {}, Spread(), Spread(), Spread(), Spread())
+    empty = Figures("it", 1, 0, 0, 0, {}, {}, Spread(), Spread(), Spread(), Spread(), Spread())
     assert list(curves(empty, [empty])) == []
 
 

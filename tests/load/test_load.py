@@ -7,13 +7,18 @@ import json
 import signal
 import socket
 import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Self
 
+import psutil
 import pytest
 
 from lab.cli import main
 from lab.errors import BadInput, EnvironmentFault, ExitCode
-from lab.load.figures import Figures, figures_of
+from lab.load import run
+from lab.load.figures import QUEUED, Figures, figures_of
 from lab.load.results import FORMAT
 from lab.load.run import LOCUSTFILE, MOST_PORTS, Load, generate
 from lab.model.server import ModelServer
@@ -25,11 +30,9 @@ from .relay import Relay
 FEW = Load(streams=6, ramp=1.0, hold=0.5, interval=0.1)
 
 
-async def over(
-    model: ModelServer, load: Load = FEW, *, holds: float = 0.0, most: float = 0, refuses: bool = False
-) -> Figures:
-    """What a load finds of a path that does so."""
-    async with Relay(model.base_url, holds, most or float("inf"), refuses) as relay:
+async def over(model: ModelServer, load: Load = FEW, **does: Any) -> Figures:
+    """What a load finds of a path that does so; see `Relay`."""
+    async with Relay(model.base_url, **does) as relay:
         return await generate(load, relay.url, "it", lambda _: None)
 
 
@@ -52,6 +55,17 @@ async def test_what_is_held_is_late_however_even_it_comes() -> None:
     assert found.late.p50 >= 390
     assert found.first.p50 >= 390
     assert found.model_late.p50 < 390
+    assert found.gaps.p50 < 390
+    assert (found.opened, found.queued) == (FEW.streams, 0)
+
+
+async def test_a_request_that_waits_on_its_way_is_queued() -> None:
+    """By the stamp of its first token it left late, which a reply that is held does not."""
+    async with ModelServer() as model:
+        found = await over(model, queues=1.0 + QUEUED)
+    assert (found.opened, found.queued) == (FEW.streams, FEW.streams)
+    assert found.first.p50 >= 1990
+    assert found.endings == {Ending.COMPLETE: FEW.streams}
 
 
 async def test_a_path_that_closes_is_told_from_one_that_refuses() -> None:
@@ -79,6 +93,7 @@ async def test_nobody_there_is_told_of_each_stream() -> None:
         url = gone.url
     found = await generate(FEW, url, "it", lambda _: None)
     assert found.endings == {Ending.CUT: FEW.streams}
+    assert (found.opened, found.unended) == (0, 0)
     assert all("refused" in what.lower() for what in found.failures)
 
 
@@ -92,6 +107,123 @@ async def test_a_load_that_is_told_to_stop_leaves_nothing_running() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_what_this_machine_has_no_files_for_is_not_the_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams that it could not open are told as such, and the others as they are."""
+    few_files = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)); "
+    few_files += "os.execv(sys.argv[1], sys.argv[1:])"
+    command = run._command
+    monkeypatch.setattr(run, "_command", lambda *which: [sys.executable, "-c", few_files, *command(*which)])
+    async with ModelServer() as model:
+        found = await generate(Load(streams=60, ramp=1.0, hold=2.0, interval=0.1), model.base_url, "it", lambda _: None)
+    assert found.not_opened > 0
+    assert found.endings == {Ending.COMPLETE: 60 - found.not_opened}
+    assert any(f"no file or port for {found.not_opened} streams" in doubt for doubt in found.doubts)
+
+
+@pytest.mark.grid
+async def test_an_endpoint_that_never_answers_is_given_up() -> None:
+    """After its patience, which is half a minute beyond the plan; every stream says so."""
+    async with Relay("http://127.0.0.1:1", silent=True) as silent:
+        found = await generate(FEW, silent.url, "it", lambda _: None)
+    assert found.endings == {Ending.PROBE_TIMEOUT: FEW.streams}
+    assert (found.opened, found.unended) == (0, 0)
+
+
+class Asked:
+    """`lab load` in a process of its own over a model server of this one's: 20 streams that begin over 4 s.
+
+    Args:
+        url: that is asked.
+        to: the folder for its results.
+        further: arguments.
+    """
+
+    def __init__(self, url: str, to: Path, *further: str) -> None:
+        load = ("--streams", "20", "--ramp", "4s", "--hold", "3s", "--interval", "200ms")
+        self._command = (sys.executable, "-m", "lab", "load", url, *load, *further, "--out", str(to))
+        self._to = to
+
+    async def __aenter__(self) -> Self:
+        self.process = await asyncio.create_subprocess_exec(*self._command, stdout=PIPE, stderr=PIPE)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+    @property
+    def below(self) -> list[psutil.Process]:
+        """What it has started."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    async def end(self) -> tuple[Figures, str]:
+        """What it found, and what it printed as messages, once it is over."""
+        _, err = await self.process.communicate()
+        (found,) = load_saved(self._to / "load.json", FORMAT).loads
+        return found, err.decode()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that nobody tells."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110  # nothing sets an event
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("phase", ["ramp", "hold", "drain"])
+async def test_ctrl_c_keeps_and_tells_what_was_learnt(phase: str, tmp_path: Path) -> None:
+    """While streams begin, while all are open, and while they end: figures, one message, and nothing left running."""
+    async with ModelServer() as model, Asked(model.base_url, tmp_path) as asked:
+        if phase == "ramp":
+            await until(lambda: len(model._replies) >= 3)
+        else:
+            await until(lambda: len(model._replies) == 20)
+        if phase == "drain":
+            await until(lambda: len(model._replies) <= 15)
+        below = asked.below
+        asked.process.send_signal(signal.SIGINT)
+        found, said = await asked.end()
+    assert asked.process.returncode == 128 + signal.SIGINT
+    assert said == "lab: stopped\n"
+    assert below
+    assert [each for each in below if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
+    assert (3 <= found.asked < 20) if phase == "ramp" else found.asked == 20
+    assert bool(found.endings.get(Ending.COMPLETE)) is (phase == "drain")
+    assert found.late.count > 0
+    assert found.unended == found.asked - found.endings.get(Ending.COMPLETE, 0) > 0
+    assert found.doubts[-1] == "it was stopped before its end"
+
+
+async def test_ctrl_c_at_an_endpoint_that_never_answers(tmp_path: Path) -> None:
+    """It is told that nothing came."""
+    async with Relay("http://127.0.0.1:1", silent=True) as silent, Asked(silent.url, tmp_path) as asked:
+        await until(lambda: silent.asking >= 3)
+        asked.process.send_signal(signal.SIGINT)
+        found, said = await asked.end()
+    assert said == "lab: stopped\n"
+    assert (found.opened, found.endings) == (0, {})
+    assert found.unended >= 3
+
+
+@pytest.mark.grid
+async def test_a_process_that_dies_is_told_with_what_the_others_saw(tmp_path: Path) -> None:
+    """One of three is killed while all are open; the run ends soon after the last that is alive."""
+    async with ModelServer() as model, Asked(model.base_url, tmp_path, "--processes", "3") as asked:
+        await until(lambda: len(model._replies) == 20)
+        below = asked.below
+        (master,) = (each for each in below if each.ppid() == asked.process.pid)
+        next(each for each in below if each.ppid() == master.pid).kill()
+        found, _ = await asked.end()
+    assert asked.process.returncode == ExitCode.REQUIREMENT_FAILED
+    assert [each for each in below if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
+    # Six or seven of twenty are those of one of three.
+    assert found.endings in ({Ending.COMPLETE: 13}, {Ending.COMPLETE: 14})
+    assert found.lost == 20 - found.endings[Ending.COMPLETE]
+    assert found.lost_workers == 1
+    assert any("lost" in doubt for doubt in found.doubts)
 
 
 async def test_an_engine_of_load_that_cannot_begin_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +286,8 @@ def test_two_cases_side_by_side(tmp_path: Path, images_in_use: object) -> None:
         assert each.usage is not None
         assert each.usage.memory > 2**20
         assert each.usage.packets is not None
+        assert each.usage.connections == 10
+        assert each.usage.files == 0
     # A packet for each token at least, which is what it costs to send each by itself.
     assert fixed.usage.packets > fixed.late.count > 0
 
@@ -188,5 +322,6 @@ async def test_on_many_machines_one_may_be_lost(tmp_path: Path) -> None:
                     await each.wait()
     found = figures_of(json.loads(figures.read_text()), "it", 30)
     assert found.lost_workers == 1
-    assert found.endings[Ending.COMPLETE] >= 20
+    # Ten were those of the worker that was killed.
+    assert (found.asked, found.endings, found.unended) == (30, {Ending.COMPLETE: 20}, 10)
     assert any("lost" in doubt for doubt in found.doubts)

@@ -1,0 +1,58 @@
+"""What Linux tells of a process: its connections to a port, and its files without a name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import tempfile
+from contextlib import ExitStack
+
+from lab.load.usage import Watched, connections_to, temporary_files, watching
+
+
+def test_connections_to_a_port_are_counted() -> None:
+    """Those that lead there, and not those that come from there, nor the socket that listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as stack:
+        port = listening.getsockname()[1]
+        assert connections_to(os.getpid(), port) == 0
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            stack.enter_context(listening.accept()[0])
+        assert connections_to(os.getpid(), port) == 3
+
+
+def test_temporary_files_are_those_without_a_name() -> None:
+    """With their sizes; what has a name is somebody's."""
+    before = temporary_files([os.getpid()])
+    assert before is not None
+    with tempfile.TemporaryFile() as nameless, tempfile.NamedTemporaryFile() as named:
+        for each in (nameless, named):
+            each.write(b"x" * 1_234_567)
+            each.flush()
+        found = temporary_files([os.getpid()])
+    assert found is not None
+    assert sorted(found.values()) == sorted([*before.values(), 1_234_567])
+
+
+def test_what_a_process_that_is_gone_had_is_not_known() -> None:
+    """And no trouble."""
+    gone = 2**22 + 1
+    assert connections_to(gone, 80) is None
+    assert temporary_files([gone]) is None
+
+
+async def test_the_most_that_was_seen_is_told() -> None:
+    """Of a process that is there from the beginning to the end; without one there is nothing to tell."""
+    async with watching(None) as nothing:
+        assert nothing() is None
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            async with watching(Watched((os.getpid(),), port)) as usage:
+                # The first look comes at once, as soon as there is a turn for it.
+                while (seen := usage()) is not None and not seen.memory:  # noqa: ASYNC110  # nothing sets an event
+                    await asyncio.sleep(0)
+    assert seen is not None
+    assert seen.connections == 1
+    assert seen.memory > 2**20
