@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from hops import HOPS
 
 import lab
 from lab.catalogue import Scenario, discover, shipped_scenarios
@@ -46,8 +47,8 @@ class TestScenario:
     def test_speaks_of_every_product(self, scenario: Scenario) -> None:
         """Each product fails, or is shown to be not affected, or the story says why the failure cannot be there."""
         shown = {case.proxy.product.name for case in scenario.cases}
-        relays = {name for name, product in PRODUCTS.items() if not product.application}
-        missing = [name for name in relays - shown if name not in scenario.readme.lower()]
+        hops = {proxy.product.name for proxy in HOPS.values()}
+        missing = [name for name in hops - shown if name not in scenario.readme.lower()]
         assert missing == [], "give each a folder there, or say in the story why the failure cannot be there"
 
     def test_has_no_configuration_that_nobody_runs(self, scenario: Scenario) -> None:

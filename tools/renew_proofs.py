@@ -34,7 +34,11 @@ INCLUDING = (*sorted(_CASES.glob("fixed-*.conf")), *sorted((FOLDER / "proof").gl
 PLAIN = (PRODUCTS["nginx"].default, PRODUCTS["nginx"].recommended, _CASES / "fixed-whole-server.conf")
 """The configurations that a line is added to."""
 
-OTHERS = tuple(each for each in PRODUCTS.values() if each.snippets is None and not each.application)
+OTHERS = tuple(
+    each
+    for each in PRODUCTS.values()
+    if each.snippets is None and (ROOT / "scenarios" / "recommended" / each.name).is_dir()
+)
 """Products whose recommended configuration includes no snippet; the result of its lines stands beside it."""
 
 STORY = ROOT / "scenarios" / "recommended" / "README.md"

@@ -24,7 +24,8 @@ SOME = "4s; for lab check 60s"
 Product = Annotated[
     str,
     typer.Argument(
-        metavar="PRODUCT", help="nginx, haproxy, envoy, caddy or apache as they are; others with ${PORT} and ${MODEL}."
+        metavar="PRODUCT",
+        help="Whose file it is, such as nginx; that of an application server needs ${PORT} and ${MODEL} in it.",
     ),
 ]
 Checked = Annotated[

@@ -115,6 +115,9 @@ def show_replaced(subject: UserFile, found: Sequence[Verified], out: Console) ->
     out.print()
     for spot in subject.adapter.passed_over:
         print_line(out, here(f"Not asked, since no model's clients ask there (--path does): {spot}"))
+    chance = subject.proxy.product.chance
+    if chance is not None and any(chance.setting in one.now for each in found for one in each.replaced):
+        print_line(out, f"Not shown by any run: {chance.says}", "yellow")
     replaced = list(dict.fromkeys(str(one) for each in found for one in each.replaced))
     if not replaced:
         return

@@ -148,6 +148,19 @@ class Complaint:
     remedy: str
 
 
+@dataclass(frozen=True)
+class Chance:
+    """What a product does to a stream by chance, so that no run can be relied on to show it.
+
+    Args:
+        setting: with which it does not; every copy of a user's file has it.
+        says: what it does without it, in a sentence or two.
+    """
+
+    setting: str
+    says: str
+
+
 @dataclass(frozen=True, eq=False)
 class Product:
     """A product as its makers name it, whatever the version; each is there once, and equal to nothing else.
@@ -183,10 +196,9 @@ class Product:
         adapt: reads a user's own file, so that the lab can run it; None where the lab cannot.
         check: tells from the text of a user's own file what breaks a stream; None where the lab cannot.
         read_timeouts: tells from it how long it waits for a silent model; None where the lab cannot.
-        application: whether its configurations are applications, which relay in their own way: it takes part only in
-            scenarios that are about it.
         starting: the status with which it answers everything while it has not yet read all of its configuration; 0
             where it does not answer before.
+        chance: what it does by chance; None where nothing is known.
         levers: lines of its language that are worth a try where a requirement is not met, beside the tested ones.
     """
 
@@ -216,8 +228,8 @@ class Product:
     adapt: Adapt | None = None
     check: Check | None = None
     read_timeouts: ReadTimeouts | None = None
-    application: bool = False
     starting: int = 0
+    chance: Chance | None = None
     levers: tuple[str, ...] = ()
 
     @property

@@ -27,7 +27,6 @@ PRODUCT = Product(
     version_pattern=r"gunicorn \(version (\d+\.\d+\.\d+)\)",
     signs=Signs(headers=(header("server", rf"^gunicorn{VERSION}"),)),
     at_home=_at_home,
-    application=True,
     # As many as its configurations have in all.
     threads=220,
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from lab.products._product import Product, Remedy, Signs, Version, Wheel
+from lab.products._product import Chance, Product, Remedy, Signs, Version, Wheel
 from lab.products.traefik.adapt import adapt
 from lab.products.traefik.settings import LEVERS
 from lab.vocabulary import Trouble
@@ -48,5 +48,10 @@ PRODUCT = Product(
     at_home=_at_home,
     adapt=adapt,
     starting=404,
+    chance=Chance(
+        "keepAliveMaxRequests: 1",
+        "Traefik cuts a POST stream over HTTP/1.1 now and then (scenarios/recommended). The copy had `transport: "
+        "{keepAliveMaxRequests: 1}` at its entry point, and with that it cuts none; your files lack it.",
+    ),
     levers=LEVERS,
 )

@@ -18,7 +18,7 @@ _MIDDLEWARES = ("buffering", "errors")
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class SettingPlace:
     """A key that has to be otherwise.
 
     Args:
@@ -32,24 +32,24 @@ class Place:
     value: Any
 
 
-def placed(config: TraefikConfig, way: RouterWay, setting: str) -> Iterator[Place]:
+def placed(config: TraefikConfig, way: RouterWay, setting: str) -> Iterator[SettingPlace]:
     """What has to be written for a setting to hold for a router; nothing where it holds already."""
     name, _, value = setting.removeprefix("# ").partition(": ")
     static = config.files.static
     if name in _MIDDLEWARES:
         yield from _without(config, way, name)
     elif name == "fastProxy" and static is not None and key_in(mapping_at(static.data, "experimental"), name):
-        yield Place(static, keys_at(static.data, "experimental", name), None)
+        yield SettingPlace(static, keys_at(static.data, "experimental", name), None)
     elif name in ("writeTimeout", "keepAliveMaxRequests"):
         yield from _of_entry_point(config, way, name, value)
     elif name == "retryNonIdempotentMethod":
         for each in config.middlewares_of(way):
             if at(each.data, "retry", name) is True:
-                yield Place(each.source, (*_keys_of(each), *keys_at(each.data, "retry", name)), False)
+                yield SettingPlace(each.source, (*_keys_of(each), *keys_at(each.data, "retry", name)), False)
     elif name == "responseHeaderTimeout":
         for source, keys, now in _transports(config, way):
             if 0 < seconds(now) < seconds(value):
-                yield Place(source, keys, value)
+                yield SettingPlace(source, keys, value)
 
 
 def standing(config: TraefikConfig, way: RouterWay, setting: str) -> tuple[TraefikSource, Keys] | None:
@@ -64,14 +64,14 @@ def standing(config: TraefikConfig, way: RouterWay, setting: str) -> tuple[Traef
     return None
 
 
-def _of_entry_point(config: TraefikConfig, way: RouterWay, name: str, value: str) -> Iterator[Place]:
+def _of_entry_point(config: TraefikConfig, way: RouterWay, name: str, value: str) -> Iterator[SettingPlace]:
     static, point = config.files.static, way.entry_point
     within = ("transport", "respondingTimeouts", name) if name == "writeTimeout" else ("transport", name)
     now = at(point.data, *within)
     if static is None or (seconds(now) == 0 if name == "writeTimeout" else str(now) == value):
         return
     keys = (*keys_at(static.data, "entryPoints"), point.name, *keys_at(point.data, *within))
-    yield Place(static, keys, value if name == "writeTimeout" else int(value))
+    yield SettingPlace(static, keys, value if name == "writeTimeout" else int(value))
 
 
 def _transports(config: TraefikConfig, way: RouterWay) -> Iterator[tuple[TraefikSource, Keys, Any]]:
@@ -94,7 +94,7 @@ def _keys_of(named: Named) -> Keys:
     return (*keys_at(named.source.data, "http", named.group), named.name)
 
 
-def _without(config: TraefikConfig, way: RouterWay, kind: str) -> Iterator[Place]:
+def _without(config: TraefikConfig, way: RouterWay, kind: str) -> Iterator[SettingPlace]:
     """The lists on the way without the middlewares of a kind."""
     gone = {each.name for each in config.middlewares_of(way) if each.kind.lower() == kind.lower()}
     lists: list[tuple[Named | None, Any, tuple[str, ...]]] = [(way.router, way.router.data, ("middlewares",))]
@@ -107,10 +107,10 @@ def _without(config: TraefikConfig, way: RouterWay, kind: str) -> Iterator[Place
         if kept == names:
             continue
         if named is not None:
-            yield Place(named.source, (*_keys_of(named), *keys_at(data, *within)), kept)
+            yield SettingPlace(named.source, (*_keys_of(named), *keys_at(data, *within)), kept)
         elif (static := config.files.static) is not None:
             point = (*keys_at(static.data, "entryPoints"), way.entry_point.name)
-            yield Place(static, (*point, *keys_at(data, *within)), kept)
+            yield SettingPlace(static, (*point, *keys_at(data, *within)), kept)
 
 
 def seconds(value: Any) -> float:

@@ -34,5 +34,4 @@ PRODUCT = Product(
     version_pattern=r"uvicorn (\d+\.\d+\.\d+)",
     signs=Signs(headers=(header("server", r"^uvicorn"),)),
     at_home=_at_home,
-    application=True,
 )
