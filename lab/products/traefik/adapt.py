@@ -27,8 +27,22 @@ from lab.products.values import values_for
 
 _ENV = re.compile(r"\{\{-?\s*env\s+[\"`](\w+)[\"`]\s*-?\}\}")
 
-_ADDRESSED = frozenset({"url", "rule", "service", "address", "filename", "directory", "name"})
-"""Keys without which nothing comes through."""
+_STAYS = frozenset(
+    {
+        "url",
+        "rule",
+        "service",
+        "address",
+        "filename",
+        "directory",
+        "name",
+        "entrypoints",
+        "asdefault",
+        "keepalivemaxrequests",
+        "tls",
+    }
+)
+"""Keys without which nothing comes through, or another way; and the one that every copy has."""
 
 
 @dataclass
@@ -36,7 +50,7 @@ class Traefik:
     """An `Adapter`: see `lab.products.adapted`."""
 
     files: TraefikFiles
-    asked: Mapping[Entrance, int]
+    asked: Mapping[Entrance, tuple[str, str]]
     values: Mapping[str, str]
     tunable: bool = True
     passed_over: Sequence[Spot] = ()
@@ -50,8 +64,8 @@ class Traefik:
         """See `Adapter`."""
         files = self._with(entrance, settings)
         for source in files.all:
-            for keys in _leaves(source.data):
-                if source.spot(*keys) in without and keys in source.lines:
+            for keys in list(_leaves(source.data)):
+                if keys in source.lines and source.spot(*keys) in without:
                     _drop(source.data, keys)
         copied = self._copied(files, entrance)
         list(copied.replacements())
@@ -68,10 +82,10 @@ class Traefik:
             for keys in leaves:
                 spot = source.spot(*keys)
                 alone = on_one_line[spot] == 1 and len(value_at(source.data, keys[:-1])) > 1
-                stays = str(keys[-1]).lower() in _ADDRESSED or "${" in spot.text
+                stays = str(keys[-1]).lower() in _STAYS or "${" in spot.text
                 if keys in source.lines and keys in kept and alone and not stays and spot not in replaced:
                     found.append(spot)
-        return found
+        return sorted(found, key=lambda each: (each.file, each.line))
 
     def replacements(self, entrance: Entrance) -> Sequence[Replacement]:
         """See `Adapter`."""
@@ -108,7 +122,7 @@ class Traefik:
     def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
         """See `Adapter`."""
         config = TraefikConfig(self._valued(self.files))
-        found = standing(config, config.ways[self.asked[entrance]], setting)
+        found = standing(config, config.way(*self.asked[entrance]), setting)
         return found[0].spot(*found[1]) if found is not None else None
 
     def untold(self) -> Iterator[tuple[Spot, str]]:
@@ -132,7 +146,7 @@ class Traefik:
         for setting in settings:
             while True:
                 config = TraefikConfig(self._valued(files))
-                place = next(placed(config, config.ways[self.asked[entrance]], setting), None)
+                place = next(placed(config, config.way(*self.asked[entrance]), setting), None)
                 if place is None:
                     break
                 # Each edit moves what is behind it.
@@ -145,7 +159,7 @@ class Traefik:
 
     def _copied(self, files: TraefikFiles, entrance: Entrance) -> TraefikCopy:
         config = TraefikConfig(files)
-        return TraefikCopy(config, config.ways[self.asked[entrance]], RuleRequest(entrance.path, entrance.host))
+        return TraefikCopy(config, config.way(*self.asked[entrance]), RuleRequest(entrance.path, entrance.host))
 
 
 def _each(files: TraefikFiles, change: Any) -> TraefikFiles:
@@ -182,7 +196,10 @@ def _leaves(value: Any, keys: Keys = ()) -> Iterator[Keys]:
 
 
 def _drop(data: Any, keys: Keys) -> None:
+    """Take a value out, and what is empty without it, which Traefik refuses."""
     del value_at(data, keys[:-1])[keys[-1]]
+    if len(keys) > 1 and not value_at(data, keys[:-1]):
+        _drop(data, keys[:-1])
 
 
 def adapt(path: Path, wish: EntranceWish) -> Traefik:
@@ -192,8 +209,8 @@ def adapt(path: Path, wish: EntranceWish) -> Traefik:
     config = TraefikConfig(adapter._valued(files))
     _check_names(config)
     found = dict(_entrances(config, wish))
-    others = [each for each, number in found.items() if _is_for_others(config, config.ways[number])]
-    asked = {each: number for each, number in found.items() if wish.path or each not in others} or found
+    others = [each for each, names in found.items() if _is_for_others(config, config.way(*names))]
+    asked = {each: names for each, names in found.items() if wish.path or each not in others} or found
     if not asked:
         raise BadInput(*_nowhere(config, wish))
     adapter = replace(adapter, asked=asked, passed_over=[each.spot for each in found if each not in asked])
@@ -221,9 +238,9 @@ def _is_for_others(config: TraefikConfig, way: RouterWay) -> bool:
     return bool(paths) and all(is_for_others(one.rstrip("/")) for each in paths for one in each.values)
 
 
-def _entrances(config: TraefikConfig, wish: EntranceWish) -> Iterator[tuple[Entrance, int]]:
+def _entrances(config: TraefikConfig, wish: EntranceWish) -> Iterator[tuple[Entrance, tuple[str, str]]]:
     seen = set()
-    for number, way in enumerate(config.ways):
+    for way in config.ways:
         router = way.router
         # Through one of its entry points: they hand on alike.
         if router in seen or not config.leads_on(way) or not _is_called(config, way, wish.upstreams):
@@ -233,7 +250,10 @@ def _entrances(config: TraefikConfig, wish: EntranceWish) -> Iterator[tuple[Entr
             seen.add(router)
             http_2 = way.secure and _offers_http_2(config, way)
             name = f"router {router.name} at {way.entry_point.name}"
-            yield Entrance(name, request.path, request.host, way.secure, router.spot, http_2), number
+            yield (
+                Entrance(name, request.path, request.host, way.secure, router.spot, http_2),
+                (router.name, way.entry_point.name),
+            )
 
 
 def _request(config: TraefikConfig, way: RouterWay, wish: EntranceWish) -> RuleRequest | None:

@@ -313,13 +313,10 @@ class TraefikCopy:
         return (*group, service.name, *keys_at(service.data, "loadBalancer", "servers"))
 
     def _tls(self, data: dict[str, Any], spot: Any) -> Iterator[Replacement]:
-        tls = mapping_at(data, "tls")
-        for key in ("certificates", "stores"):
-            if (own := key_in(tls, key)) is not None:
-                yield Replacement(spot(*keys_at(data, "tls", own)), "", _CERTIFICATE)
+        tls, where = mapping_at(data, "tls"), keys_at(data, "tls")
+        gone = dict.fromkeys(("certificates", "stores"), _CERTIFICATE)
+        yield from self._without(tls, gone, lambda key: spot(*where, key))
         for name, options in mapping_at(tls, "options").items():
             keys = (*keys_at(data, "tls", "options"), name)
             yield from self._without(options, _OPTIONS, lambda key, k=keys: spot(*k, key))
-        for group in ("tcp", "udp"):
-            if (own := key_in(data, group)) is not None:
-                yield Replacement(spot(own), "", "the lab asks over HTTP")
+        yield from self._without(data, dict.fromkeys(("tcp", "udp"), "the lab asks over HTTP"), spot)

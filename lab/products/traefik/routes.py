@@ -117,7 +117,7 @@ class Named:
         return next(iter(self.data), "")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class RouterWay:
     """A router, asked through one of its entry points."""
 
@@ -184,6 +184,11 @@ class TraefikConfig:
             found += [RouterWay(router, each) for each in own]
         return found
 
+    def way(self, router: str, entry_point: str) -> RouterWay:
+        """A router by its name, asked through an entry point by its name."""
+        named = next(each for each in self.routers if each.name == router)
+        return RouterWay(named, self.entry_points[entry_point])
+
     def second(self, router: Named) -> bool:
         """Whether its rule is in the syntax of version 2."""
         static = self.files.static.data if self.files.static else {}
@@ -222,7 +227,7 @@ class TraefikConfig:
         """The other routers of its entry point that are asked before it."""
         alike = [each for each in self.ways if each.entry_point is way.entry_point and each.secure == way.secure]
         own = self.priority(way.router)
-        return [each for each in alike if each is not way and self.priority(each.router) > own]
+        return [each for each in alike if each != way and self.priority(each.router) > own]
 
     def serves(self, way: RouterWay, request: RuleRequest) -> bool:
         """Whether a request comes to it, as far as can be told."""
