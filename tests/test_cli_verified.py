@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from lab.cli.verified import brief, show, show_replaced
 from lab.cli.verify import VerifyOptions, fix_and_report, verify_and_report
 from lab.errors import BadInput, ExitCode
 from lab.judge import Observation
-from lab.products import PROXIES
+from lab.products import PRODUCTS, PROXIES
 from lab.products.adapted import Entrance, EntranceWish, Mending, Spot
 from lab.products.nginx.adapt import adapt
 from lab.verify.rounds import UserFile
@@ -165,6 +166,26 @@ def test_lab_fix_is_named_where_it_can_mend_something(tmp_path: Path, product: s
     printed = cast(io.StringIO, out.file).getvalue()
     assert ("`lab fix`" in printed) is expected
     assert "0 things" not in printed
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_no_run_shows_is_told_where_the_file_lacks_the_setting(tmp_path: Path, keeps: bool) -> None:
+    """Traefik's race, of which every copy is free."""
+    path = tmp_path / "traefik.yml"
+    transport = ", transport: {keepAliveMaxRequests: 1}" if keeps else ""
+    path.write_text(f"entryPoints: {{web: {{address: ':80'{transport}}}}}\nproviders: {{file: {{filename: d.yml}}}}\n")
+    servers = "{loadBalancer: {servers: [{url: 'http://m'}]}}"
+    (tmp_path / "d.yml").write_text(
+        f"http: {{routers: {{r: {{rule: PathPrefix(`/`), service: s}}}}, services: {{s: {servers}}}}}\n"
+    )
+    product = PRODUCTS["traefik"]
+    assert product.adapt is not None
+    adapter = product.adapt(path, EntranceWish())
+    entrance = adapter.entrances[0]
+    each = replace(found(entrance, {DELIVERY: State.MET}), replaced=tuple(adapter.replacements(entrance)))
+    out = Console(file=io.StringIO(), width=200)
+    show_replaced(UserFile(path, PROXIES["traefik-3.7"], adapter), [each], out)
+    assert ("Not shown by any run: Traefik cuts" in cast(io.StringIO, out.file).getvalue()) is not keeps
 
 
 def options(path: str, longest: str) -> VerifyOptions:

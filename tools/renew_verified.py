@@ -61,6 +61,13 @@ ASKED: dict[str, tuple[str, ...]] = {
             *("members.conf", "error-pages.conf", "http10.conf", "old-clients.conf", "filter.conf"),
         )
     ),
+    "traefik": tuple(
+        f"traefik/{name}"
+        for name in (
+            *("edge", "ollama", "swarm", "write-timeout", "header-timeout", "gpu-timeout.yml", "prompt-limit.yml"),
+            *("error-pages", "retries.yml", "fast-proxy"),
+        )
+    ),
 }
 """By product, what is verified at its newest version."""
 

@@ -77,6 +77,23 @@ async def test_a_port_that_only_accepts_is_not_ready_yet() -> None:
         assert await await_answer(("127.0.0.1", port), asyncio.Event(), 5)
 
 
+async def test_what_a_product_says_before_it_has_read_its_file_is_no_answer() -> None:
+    """It is asked until it says something else."""
+    answers = [b"HTTP/1.1 404 Not Found\r\n\r\n"] * 3 + [b"HTTP/1.1 200 OK\r\n\r\n"]
+    async with served(answers) as port:
+        assert await await_answer(("127.0.0.1", port), asyncio.Event(), 30, starting=404)
+        assert len(answers) == 1
+
+
+async def test_what_a_product_goes_on_to_say_is_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration may have nothing at the path that is asked for."""
+    monkeypatch.setattr(readiness, "SETTLED", 0.2)
+    async with served([b"HTTP/1.1 404 Not Found\r\n\r\n"]) as port:
+        before = time.monotonic()
+        assert await await_answer(("127.0.0.1", port), asyncio.Event(), 30, starting=404)
+        assert time.monotonic() - before >= 0.2
+
+
 async def test_a_process_that_ended_is_not_waited_for() -> None:
     """As soon as the process is known to have ended, waiting stops."""
     ended = asyncio.Event()

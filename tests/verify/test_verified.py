@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from lab.vocabulary import Requirement
-from tests.verify import test_apache_files, test_caddy_files, test_envoy_files, test_files, test_haproxy_files
+from tests.verify import (
+    test_apache_files,
+    test_caddy_files,
+    test_envoy_files,
+    test_files,
+    test_haproxy_files,
+    test_traefik_files,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +66,11 @@ EXPECTED: dict[str, tuple[set[Requirement], set[str]]] = {
         f"apache/{name}": (set(found), {setting for setting, _ in found.values()})
         for name, found in test_apache_files.BROKEN.items()
     },
+    **{f"traefik/{name}": (set(), set()) for name in test_traefik_files.FINE},
+    **{
+        f"traefik/{name}": (set(found), {setting for setting, _ in found.values()})
+        for name, found in test_traefik_files.BROKEN.items()
+    },
 }
 """By file: what is not met, and the lines that mend it."""
 
@@ -75,7 +87,7 @@ def test_every_file_has_its_row() -> None:
     count = Counter(each.product.partition("-")[0] for each in ROWS)
     assert len(ROWS) >= 30
     assert count["nginx"] >= 16
-    assert set(count) == {"nginx", "haproxy", "envoy", "caddy", "apache"}
+    assert set(count) == set(TOOL.ASKED)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.file)

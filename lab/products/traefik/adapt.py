@@ -40,6 +40,7 @@ _STAYS = frozenset(
         "asdefault",
         "keepalivemaxrequests",
         "tls",
+        "watch",
     }
 )
 """Keys without which nothing comes through, or another way; and the one that every copy has."""

@@ -154,6 +154,8 @@ class TraefikCopy:
         providers, where_providers = mapping_at(data, "providers"), keys_at(data, "providers")
         others = {key.lower(): "what another provider has is not read" for key in providers if key.lower() != "file"}
         yield from self._without(providers, others, lambda key: static.spot(*where_providers, key))
+        if key_in(providers, "file"):
+            yield Replacement(static.spot(*where_providers, "file"), f"filename: {DYNAMIC}", "the copy is one file")
         log, access = mapping_at(data, "log"), key_in(data, "accessLog")
         yield from self._without(log, _LOG, lambda key: static.spot(*keys_at(data, "log"), key))
         if access is not None and data[access]:
