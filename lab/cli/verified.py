@@ -156,4 +156,4 @@ def show_difference(path: Path, before: str, after: str, out: Console) -> None:
     """A unified difference, as `patch` reads it."""
     name = here(str(path))
     for line in difflib.unified_diff(before.splitlines(True), after.splitlines(True), name, name):
-        print_line(out, line.rstrip("\n"))
+        print_line(out, line.rstrip("\r\n"))

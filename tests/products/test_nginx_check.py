@@ -103,6 +103,22 @@ def test_the_version_decides_about_the_default(tmp_path: Path) -> None:
     assert {version: len(found) for version, found in said.items()} == {"1.26": 1, "1.29.6": 1, "1.29.7": 0, "1.30": 0}
 
 
+@pytest.mark.parametrize("version", ["1.26", "1.30"])
+def test_over_tls_a_buffer_holds_more(tmp_path: Path, version: str) -> None:
+    """No piece goes out before a record is full, which `tls-record` shows: heartbeats and the first token wait too."""
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        "server { listen 443 ssl; location / { proxy_pass http://m; proxy_http_version 1.1; proxy_read_timeout 600s; } }"
+    )
+    found = {each.requirement: each.fix for each in check(path, EntranceWish(), version, SECONDS)}
+    assert found[Requirement.PASSES_HEARTBEATS_ON] == "proxy_buffering off;"
+    assert found[Requirement.MOVES_THE_FIRST_TOKEN_FORWARD] == "proxy_buffering off;"
+    path.write_text(path.read_text().replace("443 ssl", "80"))
+    assert Requirement.PASSES_HEARTBEATS_ON not in {
+        each.requirement for each in check(path, EntranceWish(), version, SECONDS)
+    }
+
+
 def test_the_buffer_is_named_where_compression_holds_and_compression_is_not(tmp_path: Path) -> None:
     """With buffering off gzip flushes, and with gzip off what is large or has no frames is held all the same."""
     found = remarks(tmp_path, "proxy_read_timeout 600s;", "gzip on; gzip_types *;")

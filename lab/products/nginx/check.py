@@ -45,11 +45,13 @@ class Values:
         location: which.
         version: of nginx, as numbers.
         needs: how long answers take.
+        secure: whether it is asked over TLS.
     """
 
     location: Statement
     version: tuple[int, ...]
     needs: Needs
+    secure: bool
 
     def find(self, name: str) -> Statement | None:
         """The directive that holds; None where the default does.
@@ -114,7 +116,8 @@ def _version_of_http(values: Values) -> Iterator[Breach]:
     if values.words("proxy_http_version", default) != ["1.0"]:
         return
     found = [(Requirement.SHOWS_A_CUT_AS_A_CUT, "one that died looks whole", "death-becomes-clean-end")]
-    if values.buffers:
+    # Over TLS they are held whatever the version.
+    if values.buffers and not values.secure:
         held = "they are held until a page is full or all is over"
         found += [
             (Requirement.PASSES_HEARTBEATS_ON, held, "close-delimited-upstream"),
@@ -140,9 +143,15 @@ def _buffering(values: Values) -> Iterator[Breach]:
             "headers that the model sends early wait for the first token",
         ),
     }
-    for scenario, (requirement, why) in held.items():
-        if values.buffers:
-            yield Breach("proxy_buffering", requirement, why, "proxy_buffering off;", scenario)
+    breaches = [(scenario, *breach) for scenario, breach in held.items()]
+    if values.secure:
+        why = "over TLS everything is held until a record of 16 KiB is full or all is over"
+        breaches += [
+            ("tls-record", Requirement.PASSES_HEARTBEATS_ON, why),
+            ("tls-record", Requirement.MOVES_THE_FIRST_TOKEN_FORWARD, why),
+        ]
+    for scenario, requirement, why in breaches if values.buffers else ():
+        yield Breach("proxy_buffering", requirement, why, "proxy_buffering off;", scenario)
 
 
 def _timeout(values: Values) -> Iterator[Breach]:
@@ -240,7 +249,7 @@ def check(path: Path, wish: EntranceWish, version: str, needs: Needs) -> Iterato
     """What breaks a stream at each entrance of a file, told from its text; see `lab.products.adapted.Check`."""
     adapter = adapt(path, wish)
     for entrance in adapter.entrances:
-        values = Values(adapter.location(entrance), order_of(version), needs)
+        values = Values(adapter.location(entrance), order_of(version), needs, entrance.secure)
         for rule in RULES:
             for each in rule(values):
                 spot = values.spot(each.directive)
@@ -252,7 +261,7 @@ def read_timeouts(path: Path, wish: EntranceWish, version: str) -> Iterator[Read
     """How long each entrance of a file waits for the model; see `lab.products.adapted.ReadTimeouts`."""
     adapter = adapt(path, wish)
     for entrance in adapter.entrances:
-        values = Values(adapter.location(entrance), order_of(version), Needs())
+        values = Values(adapter.location(entrance), order_of(version), Needs(), entrance.secure)
         seconds = _seconds(values, "proxy_read_timeout", "60s")
         holding = (values.spot("proxy_buffering") or entrance.spot) if values.buffers else None
         yield ReadTimeout(entrance, seconds, values.spot("proxy_read_timeout"), holding)
