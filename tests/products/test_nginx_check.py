@@ -107,9 +107,8 @@ def test_the_version_decides_about_the_default(tmp_path: Path) -> None:
 def test_over_tls_a_buffer_holds_more(tmp_path: Path, version: str) -> None:
     """No piece goes out before a record is full, which `tls-record` shows: heartbeats and the first token wait too."""
     path = tmp_path / "nginx.conf"
-    path.write_text(
-        "server { listen 443 ssl; location / { proxy_pass http://m; proxy_http_version 1.1; proxy_read_timeout 600s; } }"
-    )
+    lines = "proxy_http_version 1.1; proxy_read_timeout 600s;"
+    path.write_text(f"server {{ listen 443 ssl; location / {{ proxy_pass http://m; {lines} }} }}")
     found = {each.requirement: each.fix for each in check(path, EntranceWish(), version, SECONDS)}
     assert found[Requirement.PASSES_HEARTBEATS_ON] == "proxy_buffering off;"
     assert found[Requirement.MOVES_THE_FIRST_TOKEN_FORWARD] == "proxy_buffering off;"

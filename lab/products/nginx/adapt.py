@@ -208,7 +208,10 @@ def _nowhere(top: Statement, wish: EntranceWish, path: Path) -> tuple[str, str]:
         names = ", ".join(sorted({name for server in servers for name in server.names})) or "none"
         return f"--host {wish.host}: no server of {path} has that name.", f"Its names: {names}."
     if not any(passes_of(each) for server in servers for each in server.locations):
-        return f"{path} passes nothing on: it has no proxy_pass.", "Give the file with the location that streams."
+        return (
+            f"{path} passes nothing on: it has no proxy_pass.",
+            "Give the file with the location that streams.",
+        )
     passed_to = {where for each in top.below("proxy_pass") for where in destinations(each)}
     if not any(is_one_of(where, wish.upstreams) for where in passed_to):
         names = ", ".join(sorted(passed_to))

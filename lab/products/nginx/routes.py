@@ -210,6 +210,8 @@ class Hosts:
 
 def passes_of(location: Statement) -> list[Statement]:
     """Its `proxy_pass`, those of its `if`s among them; not those of locations inside it."""
+    if location.name != "location":
+        return []
     return [*location.own("proxy_pass"), *(one for each in location.own("if") for one in each.own("proxy_pass"))]
 
 

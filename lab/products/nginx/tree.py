@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,21 @@ from lab.products.adapted import Replacement, Spot
 from lab.products.values import values_for
 from lab.shipped import shipped
 
+_LUA = crossplane.ext.lua.LuaBlockPlugin()
+_LUA.directives = {
+    f"{phase}_by_lua_block": []
+    for phase in ("server_rewrite", "precontent", "exit_worker", "ssl_client_hello", "proxy_ssl_certificate")
+}
+_LUA.register_extension()
+# Newer ones of OpenResty than crossplane knows: what their braces hold is no configuration.
+
 MOST_BYTES = 2 * 2**20
 """Of one file; nobody writes a larger one by hand."""
 
 MOST_FILES = 2000
 """That are read, one that is included twice counting as two."""
+
+_CONTROL = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 _QUOTED = re.compile(r"'([^' ]*\$\{(?:PORT|MODEL|CERTIFICATE)\}[^' ]*)'")
 
@@ -162,6 +173,9 @@ def read_tree(path: Path) -> Tree:
     reading = _FileReader(main.parent, values_for(main.parent))
     top = Statement("", [], main, block=[])
     top.block = list(reading.read(main, top, 0))
+    if any(True for _ in top.below("server", "location")):
+        for file in reading.files:
+            _refuse_unfinished(file)
     missing = "http" not in {each.name for each in top.block} or any(True for _ in top.below("include"))
     return Tree(_whole(top), tuple(reading.replaced), missing)
 
@@ -195,17 +209,17 @@ class _FileReader:
         root: the folder of the main file.
         values: of the names that a template may have.
         replaced: what is not as the files have it.
-        files: how many were read.
+        files: which were read, and how often.
     """
 
     root: Path
     values: Mapping[str, str]
     replaced: list[Replacement] = field(default_factory=list)
-    files: int = 0
+    files: Counter[Path] = field(default_factory=Counter)
 
     def read(self, file: Path, parent: Statement, depth: int) -> Iterator[Statement]:
-        self.files += 1
-        if self.files > MOST_FILES:
+        self.files[file] += 1
+        if self.files.total() > MOST_FILES:
             remedy = "Give the file that the model is asked through; see --path."
             raise BadInput(f"{self.root}: more than {MOST_FILES:,} files are included.", remedy)
         for item in _parse(file):
@@ -240,6 +254,8 @@ class _FileReader:
             # A semicolon that is missing makes a block of what never is one.
             if refusal := found.refusal():
                 raise BadInput(refusal, "Correct it: nginx refuses it.")
+        if found.name == "proxy_pass" and (refusal := found.refusal()):
+            raise BadInput(refusal, "Correct it: nginx refuses it. Is a semicolon missing?")
         self._fill(found)
         for each in item.get("block", ()):
             found.block = [*(found.block or []), *self._made(each, file, found, depth)]
@@ -303,6 +319,8 @@ def _parse(file: Path) -> Sequence[dict[str, Any]]:
         raise BadInput(f"{file}: {error.strerror or error}", "Give a configuration that can be read.") from error
     if "\0" in text:
         raise BadInput(f"{file} is no text: there are bytes in it that are 0.", "Give a configuration of nginx's.")
+    if _CONTROL.search(text):
+        raise BadInput(f"{file} is no text: there are control characters in it.", "Give a configuration of nginx's.")
     if text.startswith("\ufeff"):
         raise BadInput(f"{file}:1: begins with a byte order mark, which nginx refuses.", "Save it without one.")
     # Where a directive may stand, and with how many words, nginx itself says, of the version that runs it.
@@ -313,6 +331,16 @@ def _parse(file: Path) -> Sequence[dict[str, Any]]:
         raise BadInput(where, "Correct it, or say whose file it is.")
     found: Sequence[dict[str, Any]] = parsed["config"][0]["parsed"]
     return found
+
+
+def _refuse_unfinished(file: Path) -> None:
+    """A brace that closes a block amid a directive is taken for its end by crossplane, and refused by nginx."""
+    last = ";"
+    for token, line, quoted in crossplane.lexer.lex(str(file)):
+        if token == "}" and not quoted and last not in (";", "{", "}"):
+            raise BadInput(f'{file}:{line}: unexpected "}}"', "There is no semicolon before it: nginx refuses that.")
+        if quoted or not token.startswith("#"):
+            last = "a word" if quoted else token
 
 
 def _included(pattern: str, file: Path, root: Path) -> list[Path]:
