@@ -515,3 +515,26 @@ server {
     ran = tmp_path / "copy/main.conf"
     said = f"invalid value in {ran}:{line}"
     assert adapter.locate(said, one(adapter), ran) == f"invalid value in {path}:7"
+
+
+@pytest.mark.parametrize(("value", "added"), [("", []), ("# a comment\nallow 10.0.0.1;\ndeny all;", ["allow", "deny"])])
+def test_a_name_alone_on_a_line_stands_for_lines(
+    write: Write, monkeypatch: pytest.MonkeyPatch, value: str, added: list[str]
+) -> None:
+    """As in templates of containers, which put a whole block there or nothing."""
+    monkeypatch.setenv("MORE_CONFIG", value)
+    text = "server {\n  location / { proxy_pass http://m; }\n  ${MORE_CONFIG}\n  # more\n  ${OTHER_CONFIG}\n}\n"
+    path = write(nginx_conf=text)
+    adapter = adapt(path, EntranceWish())
+    assert [each.name for each in adapter.tree.top.below("allow", "deny")] == added
+    told = [str(each) for each in adapter.replacements(one(adapter))]
+    assert f"{path}:3: ${{MORE_CONFIG}} -> {'with its value' if value else 'left out'} (a template's name)" in told
+    assert f"{path}:5: ${{OTHER_CONFIG}} -> left out (a template's name)" in told
+
+
+@pytest.mark.parametrize("phase", ["ssl_client_hello", "exit_worker", "server_rewrite", "access"])
+def test_lua_is_read_over(write: Write, phase: str) -> None:
+    """Its braces and missing semicolons are no configuration."""
+    lua = "local t = { a = 1 } -- }\n if t.a then ngx.exit(403) end"
+    text = f"server {{\n {phase}_by_lua_block {{\n {lua}\n }}\n location / {{ proxy_pass http://m; }}\n}}\n"
+    assert one(adapt(write(nginx_conf=text), EntranceWish())).path == "/v1/chat/completions"

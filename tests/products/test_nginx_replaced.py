@@ -192,6 +192,14 @@ def test_the_files_of_a_container_are_found_as_templates(tmp_path: Path) -> None
     assert "no such file" not in told
 
 
+def test_a_part_includes_from_the_folder_above_its_own(tmp_path: Path) -> None:
+    """nginx looks from where `nginx.conf` lies, also for what `conf.d/chat.conf` includes."""
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "proxy.conf").write_text("proxy_buffering off;")
+    lines, _ = copied(tmp_path / "conf.d", "server { location / { include proxy.conf; proxy_pass http://m; } }")
+    assert "proxy_buffering off;" in lines
+
+
 def test_bytes_of_any_encoding_are_read(tmp_path: Path) -> None:
     """Nginx minds none; comments in Latin-1 or GBK are common."""
     path = tmp_path / "nginx.conf"

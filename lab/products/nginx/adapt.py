@@ -13,6 +13,7 @@ from pathlib import Path
 from lab.errors import BadInput
 from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, is_for_others
 from lab.products.nginx.edit import edit, leave_out
+from lab.products.nginx.reading import read_tree
 from lab.products.nginx.replaced import ADDRESSED, Replacing
 from lab.products.nginx.routes import (
     Hosts,
@@ -27,7 +28,7 @@ from lab.products.nginx.routes import (
     servers_of,
     settings_at,
 )
-from lab.products.nginx.tree import Statement, Tree, read_tree, same_module
+from lab.products.nginx.tree import Statement, Tree, same_module
 
 _TABLES = frozenset({"types", "map", "geo", "split_clients", "charset_map"})
 """Blocks that hold no directives."""
