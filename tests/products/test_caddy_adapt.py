@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import BadInput
-from lab.products.adapted import Entrance, EntranceWish
+from lab.products.adapted import Entrance, EntranceWish, endpoint_of
 from lab.products.caddy import PRODUCT
 from lab.products.caddy.adapt import Caddy, adapt
 from lab.products.caddy.tree import read_caddyfile
@@ -392,6 +392,101 @@ def test_names_of_the_environment_get_their_values(write: Write, monkeypatch: py
     assert adapter.edit(one(adapter), ("read_timeout 600s",)) == {path: path.read_text().replace("{$WAIT}", "600s")}
 
 
+def test_a_name_in_a_header_needs_no_value(write: Write) -> None:
+    """Caddy takes it as empty; where it says how to hand a reply on, a value is needed."""
+    proxy = "{{\n\tencode gzip\n\treverse_proxy m:1 {{\n\t\t{0}\n\t}}\n}}\n"
+    header = 'header_up Authorization "Bearer {$NOWHERE_SET}"'
+    adapter = adapt(write(":80 " + proxy.format(header)), EntranceWish())
+    assert header in lines(adapter.copy(one(adapter)))
+    with pytest.raises(BadInput, match=r"Caddyfile:4: \{\$NOWHERE_SET\} has no value"):
+        adapt(write(":80 " + proxy.format("flush_interval {$NOWHERE_SET}")), EntranceWish())
+
+
+def test_what_an_import_has_between_braces_stands_where_the_snippet_says(write: Write) -> None:
+    """`{block}` is all of it, `{blocks.name}` what one name has; each import has its own."""
+    text = """\
+(model) {
+	reverse_proxy {args[0]} {
+		{blocks.proxy}
+	}
+	{block}
+}
+a.example.com {
+	import model a:1 {
+		proxy {
+			flush_interval 1s
+		}
+	}
+}
+b.example.com {
+	import model b:1 {
+		encode gzip
+	}
+}
+"""
+    adapter = adapt(write(text.replace("\t{block}\n", "")), EntranceWish())
+    first, second = adapter.entrances
+    assert "flush_interval 1s" in lines(adapter.copy(first))
+    assert "flush_interval" not in adapter.copy(second)
+    whole = text.replace("\t\t{blocks.proxy}\n", "").replace("\t\tproxy {", "\t\theader {")
+    adapter = adapt(write(whole), EntranceWish())
+    assert "encode gzip" in lines(adapter.copy(adapter.entrances[1]))
+    assert "{block" not in adapter.copy(adapter.entrances[0])
+
+
+SERVERS = """\
+{
+	servers :80 {
+		protocols h1
+		timeouts {
+			write 1s
+		}
+	}
+	servers :443 {
+		timeouts {
+			write 2s
+		}
+	}
+}
+chat.example.com {
+	reverse_proxy m:1
+}
+http://plain.example.com {
+	reverse_proxy m:1
+}
+"""
+
+
+def test_of_several_servers_the_one_of_the_port_counts(write: Write) -> None:
+    """It offers what that one says, the copy has that one alone, and a fix is written there."""
+    path = write(SERVERS)
+    adapter = adapt(path, EntranceWish())
+    secure, plain = adapter.entrances
+    assert (secure.http_2, plain.http_2) == (True, False)
+    for entrance, port, wait, other in ((secure, ":443", "2s", "1s"), (plain, ":80", "1s", "2s")):
+        copy = lines(adapter.copy(entrance))
+        assert copy.count("servers {") == 1
+        assert f"write {wait}" in copy
+        assert f"write {other}" not in copy
+        assert f"servers {port} {{ -> servers" in "\n".join(map(str, adapter.replacements(entrance)))
+        changed = {path: SERVERS.replace(f"write {wait}", "write 600s")}
+        assert adapter.edit(entrance, ("write 600s",)) == changed
+
+
+@pytest.mark.parametrize(
+    ("directives", "path"),
+    [
+        ("reverse_proxy m:1 {\n\trewrite /v1/messages\n}", "/v1/messages"),
+        ("handle_path /ai/* {\n\trewrite /v1/responses\n\treverse_proxy m:1\n}", "/ai/v1/responses"),
+        ("handle_path /gw/* {\n\treverse_proxy m:1 {\n\t\trewrite /v1{uri}\n\t}\n}", "/gw/chat/completions"),
+    ],
+)
+def test_a_path_is_one_that_arrives_as_the_models_own(write: Write, directives: str, path: str) -> None:
+    """`rewrite` counts in the proxy too, and with one word has no matcher: the client speaks what the model speaks."""
+    asked = one(adapt(write(f":80 {{\n{directives}\n}}\n"), EntranceWish()))
+    assert endpoint_of(asked.path) == endpoint_of(path)
+
+
 def test_what_this_caddy_does_not_know_is_left_out(write: Write) -> None:
     """A directive or an option of a plugin; a slip within one is the user's."""
     text = "{\n\torder shiny before respond\n\tlayer4 {\n\t}\n}\n:80 {\n\tshiny on\n\treverse_proxy m:1\n}\n"
@@ -437,6 +532,10 @@ def test_at_home_nobody_else_can_ask() -> None:
 
 
 BAD = {
+    "a named route": (
+        "&(app) {\n\treverse_proxy m:1\n}\n:80 {\n\tinvoke app\n}\n",
+        "Caddyfile:5: invoke app: the lab does not follow it",
+    ),
     "nothing": ("", "has no site"),
     "an open brace": (":80 {\n\treverse_proxy m:1\n", "Caddyfile:1: its brace is not closed"),
     "a brace too many": (":80 {\n}\n}\n", "Caddyfile:3: no brace is open"),

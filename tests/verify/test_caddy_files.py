@@ -43,6 +43,7 @@ FINE = {
 BROKEN = {
     "header-timeout": dict.fromkeys((FIRST, BATCH), ("response_header_timeout 600s", "response_header_timeout 3s")),
     "read-timeout": dict.fromkeys((FIRST, SILENCE, BATCH), ("read_timeout 600s", "read_timeout 3s")),
+    "snippets": dict.fromkeys((FIRST, SILENCE, BATCH), ("read_timeout 600s", "read_timeout 3s")),
     "write-timeout": dict.fromkeys((FIRST, SILENCE, LONG, BATCH), ("write 600s", "write 3s")),
     "buffers": dict.fromkeys(
         (
@@ -66,6 +67,10 @@ OLDER = {
     # The scenario `compression` has the mechanism.
     "compress": {
         Requirement.DELIVERS_TOKENS_AS_THEY_COME: ("match header Content-Type application/json*", "encode gzip {")
+    },
+    # It begins with the first write of 512 bytes.
+    "encode": {
+        Requirement.DELIVERS_TOKENS_AS_THEY_COME: ("match header Content-Type application/json*", "encode zstd gzip")
     },
 }
 """The same of Caddy 2.8; 2.11 meets everything. Without `enable_full_duplex` 2.8 cuts some streams by chance."""

@@ -35,6 +35,9 @@ _ADDRESSED = frozenset({"reverse_proxy", "to"})
 _ANSWERS = "handle_response"
 """A block that goes as a whole: it stands in the place of the model's answer, even if it holds nothing."""
 
+_OF_HEADERS = frozenset({"header", "header_up", "header_down", "header_regexp", "request_header"})
+"""Of these it is of no account that a name in them has no value: it is empty, as it is in Caddy."""
+
 _NAME = re.compile(r"\{\$([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -103,7 +106,7 @@ class Caddy:
 
     def spot_of(self, entrance: Entrance, setting: str) -> Spot | None:
         """See `Adapter`."""
-        line = standing(self.file, self._proxy(self.file, entrance)[1], setting)
+        line = standing(*self._proxy(self.file, entrance), setting)
         return line.spot if line is not None else None
 
     def untold(self) -> Iterator[tuple[Spot, str]]:
@@ -111,7 +114,8 @@ class Caddy:
         for entrance in self.asked:
             file, _ = self._copied(entrance, self.file.texts)
             for line in file.top.below():
-                yield from ((line.spot, name) for token in line.tokens for name in _NAME.findall(token))
+                if line.name not in _OF_HEADERS and not any(each.name in _OF_HEADERS for each in line.upward()):
+                    yield from ((line.spot, name) for token in line.tokens for name in _NAME.findall(token))
 
     def _proxy(self, file: Caddyfile, entrance: Entrance) -> tuple[Site, CaddyLine]:
         site, proxy = self.asked[entrance]
@@ -123,9 +127,9 @@ class Caddy:
         texts = dict(self.file.texts)
         for setting in settings:
             # Each edit moves what is behind it.
-            for _ in range(len([*placed(self.file, self._proxy(self.file, entrance)[1], setting)])):
+            for _ in range(len([*placed(*self._proxy(self.file, entrance), setting)])):
                 file = read_caddyfile(self.path, texts)
-                for lines in [*placed(file, self._proxy(file, entrance)[1], setting)][:1]:
+                for lines in [*placed(*self._proxy(file, entrance), setting)][:1]:
                     own = lines.block.file
                     texts[own] = with_lines(texts[own], lines)
         return texts
@@ -222,6 +226,9 @@ def _nowhere(file: Caddyfile, wish: EntranceWish) -> tuple[str, str]:
     proxies = [proxy for site in sites for proxy in site.proxies]
     if not sites:
         return f"{main} has no site.", "Give a Caddyfile with one, or the folder that has it."
+    invoking = [line for site in sites for line in site.line.below("invoke")]
+    if not proxies and invoking:
+        return f"{invoking[0].spot}: the lab does not follow it.", "Write what it invokes in its place."
     if not proxies:
         return f"{main} passes nothing on: it has no reverse_proxy.", "Give the file with the site that streams."
     if wish.host and not any(site.serves(wish.host) for site in sites):

@@ -124,6 +124,8 @@ class CaddyCopy:
         for line in [*(options.block or ())]:
             if line.name not in _OPTIONS:
                 yield self._out(line, _MACHINE)
+            elif line.name == "servers" and line not in self.way.site.servers:
+                yield self._out(line, "it is for another port")
             elif line.name == "servers":
                 yield from self._now(line, line.tokens[:1], "the lab chooses where it listens")
                 yield from (self._out(each, _SERVERS[each.name]) for each in line.own(*_SERVERS))

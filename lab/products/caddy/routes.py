@@ -72,10 +72,17 @@ class Site:
         return bool(self.line.own("tls")) or (bool(first.host) and not off)
 
     @property
+    def servers(self) -> list[CaddyLine]:
+        """The global `servers` that are for it: those that name its port, else those that name none."""
+        options = self.file.options
+        found = options.own("servers") if options is not None else []
+        named = [each for each in found if each.word(1).rpartition(":")[2] == self.port]
+        return named or [each for each in found if not each.word(1)]
+
+    @property
     def http_2(self) -> bool:
         """Whether it offers HTTP/2: over TLS, unless the server's protocols leave it out."""
-        options = self.file.options
-        told = [each for one in (options.own("servers") if options else ()) for each in one.own("protocols")]
+        told = [each for one in self.servers for each in one.own("protocols")]
         return self.secure and (not told or "h2" in told[-1].words)
 
     @property
@@ -161,6 +168,8 @@ class SiteWay:
             self.arrives = _rewritten(line, self.arrives)
             return None
         if line.name not in _NESTED:
+            for each in line.own("rewrite"):
+                self.arrives = _rewritten(each, self.arrives)
             return line
         before = self.arrives
         if line.name == "handle_path":
@@ -172,7 +181,8 @@ class SiteWay:
 
 def matcher_of(line: CaddyLine) -> str:
     """The matcher of a directive: a path, or a name with its sign; empty for all."""
-    word = line.word(1)
+    # One word behind `rewrite` is what the path becomes.
+    word = line.word(1) if line.name != "rewrite" or line.word(2) else ""
     return word if word.startswith(("/", "@")) or word == "*" else ""
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.products.caddy.tree import Caddyfile, CaddyLine
+from lab.products.caddy.routes import Site
+from lab.products.caddy.tree import CaddyLine
 
 LEVERS = (
     "flush_interval 0",
@@ -35,30 +36,29 @@ class Lines:
     stands: CaddyLine | None
 
 
-def placed(file: Caddyfile, proxy: CaddyLine, setting: str) -> Iterator[Lines]:
+def placed(site: Site, proxy: CaddyLine, setting: str) -> Iterator[Lines]:
     """What has to be written for a setting to hold for a `reverse_proxy`; nothing where it holds already."""
     name = setting.split()[0]
-    for block in _blocks(file, proxy, name):
+    for block in _blocks(site, proxy, name):
         stands = next((each for each in block.block or () if each.name == name), None)
         # A compressor takes event streams unless it is told what to take; of all else Caddy's defaults are right.
         if (stands is None) == (name == "match") and not (stands is not None and _does(stands, setting)):
             yield Lines(block, setting, stands)
 
 
-def standing(file: Caddyfile, proxy: CaddyLine, setting: str) -> CaddyLine | None:
+def standing(site: Site, proxy: CaddyLine, setting: str) -> CaddyLine | None:
     """The line that a setting replaces, or the block that is to have it; None where there is none."""
-    found = [each.stands or each.block for each in placed(file, proxy, setting)]
+    found = [each.stands or each.block for each in placed(site, proxy, setting)]
     return found[0] if found else None
 
 
-def _blocks(file: Caddyfile, proxy: CaddyLine, name: str) -> Iterator[CaddyLine]:
+def _blocks(site: Site, proxy: CaddyLine, name: str) -> Iterator[CaddyLine]:
     """The lines whose blocks may have such a setting, as far as a request through the proxy meets them."""
     match name:
         case "response_header_timeout" | "read_timeout":
             yield from proxy.own("transport")
         case "write":
-            options = file.options
-            for each in options.own("servers") if options is not None else ():
+            for each in site.servers:
                 yield from each.own("timeouts")
         case "max_size" | "match":
             kind = "encode" if name == "match" else "request_body"

@@ -226,7 +226,7 @@ class _Imports:
     def _imported(self, line: CaddyLine, parent: CaddyLine, depth: int) -> Iterator[CaddyLine]:
         snippet = self.snippets.get(line.word(1))
         if snippet is not None:
-            lines = [_with_arguments(each, line.tokens[2:]) for each in snippet.block or ()]
+            lines = [_with_arguments(each, line.tokens[2:]) for each in _with_block(snippet, line.block or ())]
         else:
             files = self._files(line.word(1), line.file)
             if not files and "*" not in line.word(1):
@@ -262,6 +262,19 @@ class _Imports:
         if now != token:
             self.replaced.append(Replacement(line.spot, "with its value", "a name of the environment"))
         return now
+
+
+def _with_block(line: CaddyLine, given: Sequence[CaddyLine]) -> Iterator[CaddyLine]:
+    """What stands in a snippet, with what its import has between braces in the place of `{block}` and its like."""
+    for each in line.block or ():
+        found = re.fullmatch(r"\{(?:block|blocks\.(.+))\}", each.name)
+        if found is not None and each.block is None:
+            named = [one for one in given if one.name == found[1]]
+            yield from given if found[1] is None else (inner for one in named for inner in one.block or ())
+        elif each.block is not None:
+            yield replace(each, block=[*_with_block(each, given)])
+        else:
+            yield each
 
 
 def _with_arguments(line: CaddyLine, arguments: Sequence[str]) -> CaddyLine:
