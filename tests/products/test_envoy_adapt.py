@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -421,6 +422,61 @@ def test_json_stays_json(tmp_path: Path) -> None:
     changed = adapter.edit(one(adapter), ("timeout: 0s", "retry_policy: {num_retries: 0}"))[path]
     assert '"timeout": "0s"' in changed
     assert json.loads(changed) is not None
+
+
+LUA = """\
+          http_filters:
+          - name: usage
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+              default_source_code: {filename: /etc/envoy/scripts/usage.lua}
+          - name: grpc
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder
+              proto_descriptor: /etc/envoy/chat.pb
+              services: [chat.Chat]
+"""
+PAGE = "- match: {path: /away}\n  direct_response: {status: 503, body: {filename: /etc/envoy/away.html}}\n"
+
+
+def test_a_file_of_its_own_is_put_in_where_it_is_beside_the_main_one(write: Write, tmp_path: Path) -> None:
+    """A script may hold replies, so it counts; what is not there says nothing, and is listed."""
+    path = write(routed(indent(f"{PAGE}- match: {{prefix: /}}\n  route: {{cluster: a}}", " " * 14), manager=LUA))
+    script = "function envoy_on_response(handle)\n  handle:body()\nend\n"
+    for there in (False, True):
+        if there:
+            (tmp_path / "scripts").mkdir()
+            (tmp_path / "scripts" / "usage.lua").write_text(script)
+        adapter = adapt(path, EntranceWish())
+        copy = yaml.safe_load(adapter.copy(one(adapter)))
+        (manager,) = managers(copy).values()
+        (lua,) = manager["http_filters"]
+        source = lua["typed_config"]["default_source_code"]
+        assert source == {"inline_string": script if there else "-- nothing is here"}
+        assert routes_of(manager)[0]["direct_response"]["body"] == {"inline_string": "-- nothing is here"}
+        listed = "\n".join(map(str, adapter.replacements(one(adapter))))
+        assert listed.count("left out (no such file is here)") == (2 if there else 3)
+        assert ("usage.lua} -> its text (a file beside this one)" in listed) == there
+
+
+def test_the_limit_of_a_body_is_the_nearest_one(write: Write) -> None:
+    """A route's own goes before the filter's: it is what is named, and what has to be larger."""
+    kind = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3."
+    own = (
+        "- match: {prefix: /}\n  route: {cluster: a}\n  typed_per_filter_config:\n    size:\n"
+        f'      "@type": {kind}BufferPerRoute\n      buffer: {{max_request_bytes: 1024}}\n'
+    )
+    typed = f'{{"@type": {kind}Buffer, max_request_bytes: 2048}}'
+    filters = f"          http_filters:\n          - name: size\n            typed_config: {typed}\n"
+    setting = "max_request_bytes: 67108864"
+    for routes, limit in ((own, "1024"), ("- match: {prefix: /}\n  route: {cluster: a}\n", "2048")):
+        text = routed(indent(routes, " " * 14), manager=filters)
+        path = write(text)
+        adapter = adapt(path, EntranceWish())
+        found = adapter.spot_of(one(adapter), setting)
+        assert found is not None
+        assert limit in found.text
+        assert adapter.edit(one(adapter), (setting,)) == {path: text.replace(limit, "67108864")}
 
 
 def test_names_of_a_template_get_their_values(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

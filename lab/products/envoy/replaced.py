@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import yaml
 from yaml import Node
 
 from lab.products.adapted import Replacement
-from lab.products.envoy.document import drop, get, items, keys, put, text_at, type_of
+from lab.products.envoy.document import drop, get, items, keys, mappings, put, text_at, type_of
 from lab.products.envoy.routes import (
     MANAGER,
     TOLD,
@@ -32,6 +34,7 @@ _CERTIFICATES = '[{certificate_chain: {filename: "${CERTIFICATE}"}, private_key:
 _HTTP_1 = "{http_protocol_options: {}}"
 
 _NO_HOST = "no such host or program is here"
+_NO_FILE = "no such file is here"
 _MACHINE = "this machine is another"
 _LET_IN = "who may ask is not asked"
 _AT_ONCE = "the suite asks many things at once from one address"
@@ -87,11 +90,19 @@ _FILTERS = _table(
             "ext_proc wasm tap dynamic_forward_proxy golang dynamic_modules aws_lambda aws_request_signing "
             "credential_injector"
         ),
+        _NO_FILE: "grpc_json_transcoder grpc_field_extraction proto_message_extraction",
     }
 )
 """HTTP filters, by the folder of their type; none of these hands a reply on, but for `ext_proc`."""
 
 _LOGS = frozenset({"FileAccessLog", "StdoutAccessLog", "StderrAccessLog"})
+
+
+def _found_beside(main: Path, name: str) -> Path | None:
+    """A file below the folder of the main one, by ever less of its path; None where there is none."""
+    parts = Path(name).parts
+    places = (main.parent.joinpath(*parts[start:]) for start in range(int(Path(name).is_absolute()), len(parts)))
+    return next((each for each in places if each.is_file()), None)
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,25 @@ class BootstrapCopy:
         for route in self.way:
             yield from self._chain(route)
             yield from self._routes(route)
+        static = get(top, "static_resources")
+        if static is not None:
+            yield from self._left_out(static, {"secrets": "the lab makes a certificate"})
+        yield from self._files()
+
+    def _files(self) -> Iterator[Replacement]:
+        """What stands in a file of its own, such as a script or a page, is put in where the file is beside this one."""
+        document = self.bootstrap.document
+        for mapping in list(mappings(document.top)):
+            name = text_at(mapping, "filename")
+            if name and name != "${CERTIFICATE}":
+                found = _found_beside(document.file, name)
+                text = "-- nothing is here" if found is None else found.read_text(encoding="utf-8", errors="replace")
+                put_in = self._put(mapping, "filename", "", _NO_FILE, instead=f"inline_string: {json.dumps(text)}")
+                yield (
+                    replace(put_in, now="")
+                    if found is None
+                    else replace(put_in, now="its text", why="a file beside this one")
+                )
 
     def _put(self, node: Node, name: str, text: str, why: str, *, instead: str = "") -> Replacement:
         """Set one key of a mapping, or take it out where there is no text."""
@@ -208,6 +238,7 @@ class BootstrapCopy:
     def _protocol(self, cluster: Node) -> Iterator[Replacement]:
         options = get(cluster, "typed_extension_protocol_options")
         for _, own in options.value if options is not None else ():
+            yield from self._filters(own)
             if get(own, "explicit_http_config", "http_protocol_options") is not None:
                 continue
             for name in keys(own):
@@ -263,14 +294,18 @@ class BootstrapCopy:
         yield from self._logs(manager)
         if text_at(manager, "codec_type").upper() == "HTTP2":
             yield self._put(manager, "codec_type", "AUTO", "the lab asks over HTTP/1.1 as well")
+        yield from self._filters(manager)
+
+    def _filters(self, node: Node) -> Iterator[Replacement]:
+        """The HTTP filters of a manager, or of a cluster."""
         gone = {}
-        for number, each in enumerate(items(manager, "http_filters")):
+        for number, each in enumerate(items(node, "http_filters")):
             why = _FILTERS.get(filter_of(each), "")
             if text_at(each, "name") in self.unknown:
                 why = "this Envoy does not know it"
             if why:
                 gone[number] = why
-        yield from self._members(manager, "http_filters", gone)
+        yield from self._members(node, "http_filters", gone)
 
     def _logs(self, node: Node) -> Iterator[Replacement]:
         yield from self._extensions(node, "access_log", _LOGS)

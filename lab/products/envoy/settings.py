@@ -51,7 +51,7 @@ def places_of(bootstrap: Bootstrap, route: ClusterRoute, setting: str) -> Iterat
             yield action, name
             yield from _durations(bootstrap, route)
         case "max_request_bytes":
-            yield from ((config, name) for each in _filters(route, "buffer") if (config := get(each, "typed_config")))
+            yield from ((config, name) for each in _filters(route, "buffer") for config in _limits(route, each))
         case _:
             yield from ((each, "name") for each in _filters(route, _filter_named(setting)))
 
@@ -109,6 +109,13 @@ def _without_duration(bootstrap: Bootstrap, route: ClusterRoute, value: str) -> 
 def _filters(route: ClusterRoute, name: str) -> list[Node]:
     """The HTTP filters of a kind that a route's requests go through."""
     return [each for each in items(route.manager, "http_filters") if filter_of(each) == name]
+
+
+def _limits(route: ClusterRoute, filter_: Node) -> list[Node]:
+    """Where the limit of a `buffer` stands for a route: its own, or its host's, goes before the filter's."""
+    name = text_at(filter_, "name")
+    own = [get(each, "typed_per_filter_config", name, "buffer") for each in (route.node, route.host)]
+    return [each for each in (*own, get(filter_, "typed_config")) if each is not None][:1]
 
 
 def _filter_named(setting: str) -> str:
