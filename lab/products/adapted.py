@@ -234,6 +234,17 @@ Raises:
     BadInput: as `Adapt`.
 """
 
+
+def ends_of(path: str) -> list[Path]:
+    """Ever less of a path or pattern from its end: where a file of the user's system may stand below another folder.
+
+    A pattern keeps its folder: `*.conf` alone is for whatever lies about.
+    """
+    parts = Path(path).parts
+    least = 2 if re.search(r"[*?\[]", Path(path).name) else 1
+    return [Path(*parts[start:]) for start in range(1, len(parts) - least + 1)]
+
+
 API_PATHS = (
     "/v1/chat/completions",
     "/v1/messages",

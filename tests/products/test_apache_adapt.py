@@ -313,6 +313,37 @@ def test_a_rewrite_rule_that_passes_on_is_asked_unless_its_conditions_fail(
         assert "RewriteCond %{HTTP:X-Model} ^gpt" in lines(adapter.copy(adapter.entrances[1]))
 
 
+@pytest.mark.parametrize(
+    ("rule", "now"),
+    [
+        ("RewriteRule .* http://127.0.0.1:8181%{REQUEST_URI} [P,QSA]", "http://${MODEL}%{REQUEST_URI} [P,QSA]"),
+        ("RewriteRule ^(/.*)$ http://10.0.0.4:8000$1 [P]", "http://${MODEL}$1 [P]"),
+        ('ProxyPassMatch "^(/v1/.*)$" "http://10.0.0.4:8000$1" retry=0', "http://${MODEL}$1 retry=0"),
+        ("ProxyPassMatch ^(/.*)$ unix:/run/x.sock|http://localhost$1", "http://${MODEL}$1"),
+        ("ProxyPass / http://${NO_HOST}:${NO_PORT}/base/", "http://${MODEL}/base/"),
+    ],
+)
+def test_what_stands_behind_the_address_stays(write: Write, rule: str, now: str) -> None:
+    """A group, or the whole path, needs no slash before it; the model is asked for what it would be in production."""
+    adapter = adapt(write(site("RewriteEngine on", rule)), EntranceWish())
+    (entrance,) = adapter.entrances
+    assert any(line.endswith(now) for line in lines(adapter.copy(entrance)))
+
+
+def test_an_include_takes_nothing_that_merely_lies_beside_the_file(tmp_path: Path) -> None:
+    """Its folder is found below the main file's, and one that is not there is told."""
+    (tmp_path / "other.conf").write_text("Listen 9\nNonsense\n")
+    main = tmp_path / "httpd.conf"
+    main.write_text(site("ProxyPass / http://10.0.0.4/") + "IncludeOptional /etc/apache2/extra/*.conf\n")
+    adapter = adapt(main, EntranceWish())
+    assert "Nonsense" not in adapter.copy(adapter.entrances[0])
+    assert "extra/*.conf -> left out" in "".join(map(str, adapter.replacements(adapter.entrances[0])))
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra" / "a.conf").write_text("TraceEnable off\n")
+    adapter = adapt(main, EntranceWish())
+    assert "TraceEnable off" in lines(adapter.copy(adapter.entrances[0]))
+
+
 MACROS = """\
 <Macro Site $name $nameless>
     <VirtualHost *:80>

@@ -434,6 +434,17 @@ b.example.com {
     assert "{block" not in adapter.copy(adapter.entrances[0])
 
 
+def test_an_import_takes_nothing_that_merely_lies_beside_the_file(tmp_path: Path) -> None:
+    """A pattern keeps its folder, which is found below the main file's."""
+    (tmp_path / "notes.conf").write_text("{\n\tdebug\n}\n")
+    main = tmp_path / "Caddyfile"
+    main.write_text("chat.example.com {\n\treverse_proxy m:1\n}\nimport /etc/caddy/addons/*.conf\nimport\n")
+    assert one(adapt(main, EntranceWish())).host == "chat.example.com"
+    (tmp_path / "addons").mkdir()
+    (tmp_path / "addons" / "more.conf").write_text("more.example.com {\n\treverse_proxy m:1\n}\n")
+    assert [each.host for each in adapt(main, EntranceWish()).entrances] == ["chat.example.com", "more.example.com"]
+
+
 SERVERS = """\
 {
 	servers :80 {

@@ -193,7 +193,7 @@ def test_the_files_of_a_container_are_found_as_templates(tmp_path: Path) -> None
 
 
 def test_a_part_includes_from_the_folder_above_its_own(tmp_path: Path) -> None:
-    """Where nginx looks is the folder of `nginx.conf` lies, also for what `conf.d/chat.conf` includes."""
+    """What counts is where `nginx.conf` lies, also for what `conf.d/chat.conf` includes."""
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "proxy.conf").write_text("proxy_buffering off;")
     lines, _ = copied(tmp_path / "conf.d", "server { location / { include proxy.conf; proxy_pass http://m; } }")

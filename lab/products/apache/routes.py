@@ -17,7 +17,9 @@ from lab.products.apache.tree import ApacheFile, ApacheLine
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _ADDRESS = re.compile(r"(?:(\[[^\]]*\]|[^:]*):)?(\d+|\*)")
-_TARGET = re.compile(r"(?:unix:[^|]*\|)?([A-Za-z][\w.+-]*):(?://([^/?]*))?(.*)", re.DOTALL)
+_TARGET = re.compile(r"(?:unix:[^|]*\|)?([A-Za-z][\w.+-]*):(?://((?:\$\{\w+\}|[^/?$%])*))?(.*)", re.DOTALL)
+"""Where it asks may be a variable's value; a group of a regular expression, or the path itself, comes behind it."""
+
 _LOCATIONS = ("location", "locationmatch")
 
 

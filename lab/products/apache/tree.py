@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab.errors import BadInput
 from lab.files import read_whole
-from lab.products.adapted import Replacement, Spot
+from lab.products.adapted import Replacement, Spot, ends_of
 from lab.products.apache.modules import BUILT_IN, FOR_A_PART, module_name
 from lab.products.values import values_for
 
@@ -316,10 +316,8 @@ class _Reader:
         """The files of an include: below the main file's folder by ever less of its path, or as it is written."""
         if not pattern:
             return []
-        parts = Path(pattern).parts
         places = [] if Path(pattern).is_absolute() else [self.root / pattern, self.root.parent / pattern]
-        for folder in (self.root, self.root.parent):
-            places += [folder.joinpath(*parts[start:]) for start in range(1, len(parts))]
+        places += [folder / end for folder in (self.root, self.root.parent) for end in ends_of(pattern)]
         # What stands beside the main file is the user's; this machine may have an Apache of its own.
         places += [Path(pattern)] if Path(pattern).is_absolute() else []
         for place in places:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab.errors import BadInput
 from lab.files import read_whole
-from lab.products.adapted import Replacement, Spot
+from lab.products.adapted import Replacement, Spot, ends_of
 from lab.products.values import values_for
 
 MOST_BYTES = 2**20
@@ -240,10 +240,8 @@ class _Imports:
 
     def _files(self, pattern: str, file: Path) -> list[Path]:
         """The files of an import: as it is written, or below the main file's folder by ever less of its path."""
-        parts = Path(pattern).parts
         places = [] if Path(pattern).is_absolute() else [file.parent / pattern]
-        for folder in (self.root, self.root.parent):
-            places += [folder.joinpath(*parts[start:]) for start in range(1, len(parts))]
+        places += [folder / end for folder in (self.root, self.root.parent) for end in ends_of(pattern)]
         places += [Path(pattern)] if Path(pattern).is_absolute() else []
         for place in places:
             found = sorted(Path(place.anchor).glob(str(place.relative_to(place.anchor))))

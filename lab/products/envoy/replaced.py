@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from yaml import Node
 
-from lab.products.adapted import Replacement
+from lab.products.adapted import Replacement, ends_of
 from lab.products.envoy.document import drop, get, items, keys, mappings, put, text_at, type_of
 from lab.products.envoy.routes import (
     MANAGER,
@@ -100,8 +100,7 @@ _LOGS = frozenset({"FileAccessLog", "StdoutAccessLog", "StderrAccessLog"})
 
 def _found_beside(main: Path, name: str) -> Path | None:
     """A file below the folder of the main one, by ever less of its path; None where there is none."""
-    parts = Path(name).parts
-    places = (main.parent.joinpath(*parts[start:]) for start in range(int(Path(name).is_absolute()), len(parts)))
+    places = [main.parent / name.lstrip("/"), *(main.parent / end for end in ends_of(name))]
     return next((each for each in places if each.is_file()), None)
 
 
