@@ -286,7 +286,9 @@ def test_two_cases_side_by_side(tmp_path: Path, images_in_use: object) -> None:
         assert each.usage is not None
         assert each.usage.memory > 2**20
         assert each.usage.packets is not None
-        assert each.usage.connections == 10
+        # One for each stream, and what the proxy has kept from before; its clients are not among them.
+        assert each.usage.connections is not None
+        assert 10 <= each.usage.connections < 20
         assert each.usage.files == 0
     # A packet for each token at least, which is what it costs to send each by itself.
     assert fixed.usage.packets > fixed.late.count > 0
