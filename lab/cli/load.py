@@ -26,7 +26,7 @@ from lab.load.page import PAGE, load_page
 from lab.load.results import FORMAT, LoadResults
 from lab.load.run import Load, generate
 from lab.load.text import print_load
-from lab.load.usage import Watched
+from lab.load.usage import ProxyProcesses
 from lab.saved import write_saved
 from lab.testbed.engine import Say
 from lab.testbed.supply import RunnerWish, choose, started
@@ -115,7 +115,7 @@ async def _measure(options: LoadOptions, out: Console, say: Say, loads: list[Fig
 
 
 @asynccontextmanager
-async def _addresses(options: LoadOptions, say: Say) -> AsyncIterator[dict[str, tuple[str, Watched | None]]]:
+async def _addresses(options: LoadOptions, say: Say) -> AsyncIterator[dict[str, tuple[str, ProxyProcesses | None]]]:
     """Where each target is asked, and its processes; the lab's own are up while inside."""
     if options.url:
         yield {options.url: (options.url, None)}
@@ -127,5 +127,5 @@ async def _addresses(options: LoadOptions, say: Say) -> AsyncIterator[dict[str, 
         yield {each.id: (testbed.url(each.id), await _watched(testbed, each.id)) for each in cases}
 
 
-async def _watched(testbed: Testbed, name: str) -> Watched:
-    return Watched(tuple(await testbed.pids(name)), testbed.model_port(name))
+async def _watched(testbed: Testbed, name: str) -> ProxyProcesses:
+    return ProxyProcesses(tuple(await testbed.pids(name)), testbed.model_port(name))

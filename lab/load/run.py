@@ -21,7 +21,7 @@ from pathlib import Path
 
 from lab.errors import BadInput, EnvironmentFault
 from lab.load.figures import Figures, figures_of
-from lab.load.usage import Watched, watching
+from lab.load.usage import ProxyProcesses, watching
 from lab.plan import Plan, StampKind
 from lab.precedence import NICE
 
@@ -94,7 +94,7 @@ async def generate(
     url: str,
     target: str,
     on_second: OnSecond,
-    watched: Watched | None = None,
+    watched: ProxyProcesses | None = None,
     keep: Callable[[Figures], object] = lambda _: None,
 ) -> Figures:
     """Have so many streams over an address.

@@ -29,7 +29,7 @@ Files = Mapping[tuple[int, int], int]
 
 
 @dataclass(frozen=True)
-class Watched:
+class ProxyProcesses:
     """A proxy that can be looked at.
 
     Args:
@@ -51,7 +51,7 @@ class _Peaks:
     files: int | None = None
     file_bytes: int | None = None
 
-    def note(self, watched: Watched, processes: Sequence[psutil.Process]) -> None:
+    def note(self, watched: ProxyProcesses, processes: Sequence[psutil.Process]) -> None:
         memory = round(sum(_of(each, lambda one: float(one.memory_info().rss)) for each in processes))
         self.memory = max(self.memory, memory)
         self.connections = _most(self.connections, connections_to(watched.pids[0], watched.model_port))
@@ -62,7 +62,7 @@ class _Peaks:
 
 
 @asynccontextmanager
-async def watching(watched: Watched | None) -> AsyncIterator[Callable[[], ProxyUsage | None]]:
+async def watching(watched: ProxyProcesses | None) -> AsyncIterator[Callable[[], ProxyUsage | None]]:
     """What processes take while inside; None where there are none to look at."""
     if watched is None or not watched.pids:
         yield lambda: None

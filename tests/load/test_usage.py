@@ -8,7 +8,7 @@ import socket
 import tempfile
 from contextlib import ExitStack
 
-from lab.load.usage import Watched, connections_to, temporary_files, watching
+from lab.load.usage import ProxyProcesses, connections_to, temporary_files, watching
 
 
 def test_connections_to_a_port_are_counted() -> None:
@@ -49,7 +49,7 @@ async def test_the_most_that_was_seen_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
-            async with watching(Watched((os.getpid(),), port)) as usage:
+            async with watching(ProxyProcesses((os.getpid(),), port)) as usage:
                 # The first look comes at once, as soon as there is a turn for it.
                 while (seen := usage()) is not None and not seen.memory:  # noqa: ASYNC110  # nothing sets an event
                     await asyncio.sleep(0)

@@ -14,7 +14,7 @@ from lab.errors import BadInput
 from lab.products.adapted import Entrance, EntranceWish, Replacement, Spot, is_for_others
 from lab.products.nginx.edit import edit, leave_out
 from lab.products.nginx.reading import read_tree
-from lab.products.nginx.replaced import ADDRESSED, Replacing
+from lab.products.nginx.replaced import ADDRESSED, NginxCopy
 from lab.products.nginx.routes import (
     Hosts,
     Server,
@@ -64,8 +64,8 @@ class Nginx:
         """The same in a copy of the tree."""
         return next(islice(tree.top.below(), self.places[entrance], None))
 
-    def _replacing(self, tree: Tree, entrance: Entrance) -> Replacing:
-        return Replacing(self._location_in(tree, entrance), self._unknown, partial=tree.partial)
+    def _replacing(self, tree: Tree, entrance: Entrance) -> NginxCopy:
+        return NginxCopy(self._location_in(tree, entrance), self._unknown, partial=tree.partial)
 
     def copy(self, entrance: Entrance, settings: Sequence[str] = (), without: Sequence[Spot] = ()) -> str:
         """See `Adapter`."""

@@ -79,7 +79,7 @@ def _stays(word: str) -> bool:
     return word != "resolve" and not word.startswith("max_conns=")
 
 
-class Replacing:
+class NginxCopy:
     """Replaces in a tree of its own.
 
     Args:
