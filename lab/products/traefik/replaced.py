@@ -32,7 +32,7 @@ _NO_TLS = "the model server speaks no TLS"
 _CERTIFICATE = "the lab makes a certificate"
 _ANOTHER = "the lab asks another"
 _ELSEWHERE = "another provider has it"
-_CHANCE = "without it some POST streams are cut by chance, see scenarios/recommended"
+_CHANCE = "without it some POST streams over HTTP/1.1 are cut by chance, see scenarios/recommended"
 
 
 def _table(reasons: Mapping[str, str]) -> dict[str, str]:
