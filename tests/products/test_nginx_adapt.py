@@ -79,8 +79,8 @@ def test_what_names_this_machine_or_its_neighbours_is_replaced(write: Write) -> 
     assert (entrance.host, entrance.secure, entrance.spot.line) == ("chat.example.com", True, 19)
     for line in (
         "listen ${PORT} ssl http2;",
-        "server ${MODEL} max_fails=3;",
-        "server ${MODEL} backup;",
+        "server ${MODEL} max_fails=0;",
+        "server ${MODEL} backup max_fails=0;",
         "ssl_certificate ${CERTIFICATE};",
         "ssl_certificate_key ${CERTIFICATE};",
         "access_log /dev/stdout combined;",

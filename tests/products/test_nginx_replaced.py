@@ -136,6 +136,21 @@ def test_how_many_may_be_asked_at_once_is_left_out(tmp_path: Path) -> None:
     assert "server ${MODEL} weight=3;" in lines
 
 
+def test_servers_that_the_suite_makes_fail_are_asked_on(tmp_path: Path) -> None:
+    """After one failure nginx leaves a server alone for ten seconds, unless it is the only one: none would be left."""
+    text = (
+        "upstream m { server a max_fails=3 fail_timeout=3s weight=2; server b; } upstream n { server c max_fails=3; }"
+    )
+    lines, told = copied(tmp_path, http(f"{text} server {{ location / {{ proxy_pass http://m; }} }}"))
+    for line in (
+        "server ${MODEL} weight=2 max_fails=0;",
+        "server ${MODEL} max_fails=0;",
+        "server ${MODEL} max_fails=3;",
+    ):
+        assert line in lines
+    assert "server b; -> server ${MODEL} max_fails=0; (in the place of the model, which the suite makes fail)" in told
+
+
 MIRRORED = """
 server {
     location / { mirror /copy; proxy_pass http://m; }

@@ -48,8 +48,8 @@ _REFUSALS = (
     ),
     Complaint(
         re.compile('directive is not allowed here|no "events" section'),
-        "The lab runs a whole configuration, not a part that another file includes: write `events {}`, and put what "
-        "the file has into `http { server { ... } }`, as far as that is missing.",
+        "nginx takes it in other blocks only. The lab runs a whole configuration: `events {}`, and all else in "
+        "`http { server { ... } }`.",
     ),
     Complaint(
         re.compile("host not found in"),
