@@ -402,6 +402,13 @@ def test_a_name_in_a_header_needs_no_value(write: Write) -> None:
         adapt(write(":80 " + proxy.format("flush_interval {$NOWHERE_SET}")), EntranceWish())
 
 
+def test_a_site_whose_name_has_no_value_may_have_any(write: Write) -> None:
+    """It is asked over TLS, as Caddy asks for whatever has a name, and by the host that is wished for."""
+    path = write("{$NOWHERE_SET} {\n\treverse_proxy m:1\n}\nother.org {\n\treverse_proxy o:1\n}\n")
+    asked = one(adapt(path, EntranceWish(host="chat.example.com")))
+    assert (asked.host, asked.secure, asked.spot.text) == ("chat.example.com", True, "reverse_proxy m:1")
+
+
 def test_what_an_import_has_between_braces_stands_where_the_snippet_says(write: Write) -> None:
     """`{block}` is all of it, `{blocks.name}` what one name has; each import has its own."""
     text = """\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -307,6 +308,19 @@ def test_a_rule_that_is_for_no_question_to_a_model_leads_nowhere(write: Write, r
     """Clients of models send POST, and upgrade to nothing."""
     found = adapt(write(fronted(f"use_backend {rule}\n    default_backend b", "a", "b")), EntranceWish())
     assert list(by_backend(found)) == ["backend b"]
+
+
+def test_a_file_of_many_backends_is_read_at_once(write: Write) -> None:
+    """Of hundreds each is asked, whatever names it: the host, what cannot be told, or a map."""
+    names = [f"s{number}" for number in range(200)]
+    hosts = [f"use_backend {each} if {{ hdr(host) {each}.example.com }}" for each in names[:100]]
+    untold = [f"use_backend {each} if {{ var(txn.x) -m str {each} }}" for each in names[100:]]
+    rules = "\n    ".join((*hosts, *untold, "use_backend %[req.hdr(host),map(/etc/x.map)]"))
+    begun = time.process_time()
+    adapter = adapt(write(fronted(rules, *names, "t")), EntranceWish())
+    assert len(adapter.entrances) == len(names) + 1
+    # It takes a second or two; each backend tried with each host and path would take minutes.
+    assert time.process_time() - begun < 30
 
 
 def test_a_backend_that_no_path_of_a_models_leads_to_is_passed_over(write: Write) -> None:

@@ -114,6 +114,9 @@ class Site:
 
 
 def _is_host(pattern: str, host: str) -> bool:
+    if "{$" in pattern:
+        # A name that has no value here may be that one.
+        return True
     if pattern.startswith("*."):
         return host.lower().partition(".")[2] == pattern[2:].lower()
     return pattern.lower() == host.lower()

@@ -223,21 +223,34 @@ def _ways(routes: Routes, wish: EntranceWish) -> Iterator[tuple[Entrance, Way]]:
         secure = "ssl" in asked.words
         http_2 = secure and any("h2" in each.split(",") for each in asked.words)
         paths, hosts = samples(front)
-        seen: set[str] = set()
-        # Backends that a rule may choose of which cannot be told whether it does come last.
-        wanted = dict.fromkeys(name for rule in front.own("use_backend") for name in routes.chosen_by(rule))
         wished = ([wish.host] if wish.host else hosts, [wish.path] if wish.path else paths)
-        for back, host, path in product(("", *wanted), *wished):
-            way = routes.way(front, Request(path, host, secure), back)
+        requests = [Request(path, host, secure) for host, path in product(*wished)]
+        seen: set[str] = set()
+        for request, way in _every_way(routes, front, requests, wish):
             last = way.sections[-1]
-            if not way.arrives or last.name in seen or not _is_called(last, wish.upstreams):
-                continue
-            if back and not wish.path and not endpoint_of(path):
-                # A model's own paths go another way for certain.
-                continue
-            seen.add(last.name)
-            name = " ".join(f"{each.kind} {each.name}" for each in way.sections)
-            yield Entrance(name, path, host, secure, last.head.spot, http_2), way
+            if way.arrives and last.name not in seen and _is_called(last, wish.upstreams):
+                seen.add(last.name)
+                name = " ".join(f"{each.kind} {each.name}" for each in way.sections)
+                yield Entrance(name, request.path, request.host, secure, last.head.spot, http_2), way
+
+
+def _every_way(
+    routes: Routes, front: Section, requests: Sequence[Request], wish: EntranceWish
+) -> Iterator[tuple[Request, Way]]:
+    """How each request goes, and last the first that would go to each backend that an untold rule may choose."""
+    untold: dict[ConfigLine, None] = {}
+    for request in requests:
+        way = routes.way(front, request)
+        untold |= dict.fromkeys(way.untold)
+        yield request, way
+    rules = [each for each in untold if each.name == "use_backend"]
+    for back in dict.fromkeys(name for rule in rules for name in routes.chosen_by(rule)):
+        # Where a model's own paths go another way for certain, no model is behind it.
+        some = (each for each in requests if wish.path or endpoint_of(each.path))
+        ways = ((each, routes.way(front, each, back)) for each in some)
+        found = next((pair for pair in ways if pair[1].chosen is not None and pair[1].arrives), None)
+        if found is not None:
+            yield found
 
 
 def asked_bind(front: Section) -> ConfigLine | None:
