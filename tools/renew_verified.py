@@ -31,9 +31,9 @@ START, END = "<!-- measured: files -->\n", "<!-- end -->"
 ASKED: dict[str, tuple[str, ...]] = {
     "nginx": (
         *("ingress.conf", "openwebui.conf", "json-log.conf", "vllm-auth.conf", "modules.conf", "regexes.conf"),
-        *("resolver.conf", "cors.conf", "plain-beside-tls.conf", "debian", "try-files.conf", "accel-header.conf"),
-        *("gzip-events.conf", "compose/conf.d/default.conf", "cache.conf", "litellm.conf", "error-pages.conf"),
-        *("client-abort.conf", "small-body.conf"),
+        *("resolver.conf", "cors.conf", "plain-beside-tls.conf", "gateway.conf", "debian", "try-files.conf"),
+        *("accel-header.conf", "tls-balanced.conf", "gzip-events.conf", "compose/conf.d/default.conf"),
+        *("cache.conf", "litellm.conf", "error-pages.conf", "client-abort.conf", "small-body.conf"),
     ),
     "haproxy": tuple(
         f"haproxy/{name}.cfg"
