@@ -156,7 +156,7 @@ http {
         ("https://api.example.com/v1/", "http://${MODEL}/v1/"),
         ("http://unix:/run/model.sock:/v1/", "http://${MODEL}/v1/"),
         ("http://$upstream", "http://${MODEL}"),
-        ("http://$upstream$request_uri", "http://token_stream_lab_model$request_uri"),
+        ("http://$upstream$request_uri", "http://$token_stream_lab_model$request_uri"),
         ("$scheme_and_host", "http://${MODEL}"),
     ],
 )

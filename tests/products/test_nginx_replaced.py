@@ -29,8 +29,10 @@ def http(text: str) -> str:
     ("passing", "copy"),
     [
         ("$proto://$host:$port", "http://${MODEL}"),
-        ("$proto://$host:$port$request_uri", "http://token_stream_lab_model$request_uri"),
-        ("${proto}://$host/v1/$1", "http://token_stream_lab_model/v1/$1"),
+        ("$proto://$host:$port$request_uri", "http://$token_stream_lab_model$request_uri"),
+        ("${proto}://$host/v1/$1", "http://$token_stream_lab_model/v1/$1"),
+        # In a location of a pattern nginx takes a path without a variable nowhere.
+        ("$proto://$host:$port/", "http://$token_stream_lab_model/"),
     ],
 )
 def test_a_scheme_may_be_a_variable(tmp_path: Path, passing: str, copy: str) -> None:

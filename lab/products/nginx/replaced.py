@@ -208,6 +208,7 @@ class NginxCopy:
         if any(_GROUP in each.args[0] for each in self._top.below("proxy_pass")):
             for http in self._top.own("http"):
                 http.add("upstream", _GROUP).add("server", "${MODEL}")
+                http.add("map", "$uri", f"${_GROUP}").add("default", _GROUP)
         for each in self._top.below("resolver"):
             if not re.match(r"[\d.]+(:\d+)?$|\[", each.args[0]):
                 before, each.args = each.spot, ["127.0.0.1"]
@@ -233,8 +234,8 @@ class NginxCopy:
             rest = f":{passing.rest}" if passing.rest else ""
             return f"{scheme}{self._sockets[passing.port]}{rest}"
         if passing.has_variables and passing.rest:
-            # With a variable in what follows it would look up the model's name with each request.
-            return f"http://{_GROUP}{passing.rest}"
+            # A variable stays: only behind one does the rest stand for the whole path. A group needs no resolver.
+            return f"http://${_GROUP}{passing.rest}"
         return f"{scheme}${{MODEL}}{passing.rest}"
 
     def _model_speaks(self) -> Iterator[Replacement]:
