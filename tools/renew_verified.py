@@ -37,7 +37,10 @@ ASKED: dict[str, tuple[str, ...]] = {
     ),
     "haproxy": tuple(
         f"haproxy/{name}.cfg"
-        for name in ("edge", "compose", "packaged", "server-timeout", "retries", "goes-on", "wait-for-body")
+        for name in (
+            *("edge", "compose", "packaged", "server-timeout", "gpu-first", "rule-timeout", "retries", "goes-on"),
+            *("wait-for-body",),
+        )
     ),
     "envoy": tuple(
         f"envoy/{name}.yaml"
@@ -51,14 +54,21 @@ ASKED: dict[str, tuple[str, ...]] = {
         for name in (
             *("one-site.caddyfile", "shop", "behind-lb.caddyfile", "read-body.caddyfile", "header-timeout.caddyfile"),
             *("read-timeout.caddyfile", "write-timeout.caddyfile", "buffers.caddyfile", "retries.caddyfile"),
-            *("small-body.caddyfile", "error-pages.caddyfile"),
+            *("snippets.caddyfile", "small-body.caddyfile", "error-pages.caddyfile"),
         )
     ),
     "apache": tuple(
         f"apache/{name}"
         for name in (
-            *("site.conf", "rhel", "socket.conf", "debian", "rewrite.conf", "two-tiers.conf", "worker-timeout.conf"),
-            *("members.conf", "error-pages.conf", "http10.conf", "old-clients.conf", "filter.conf"),
+            *("site.conf", "rhel", "socket.conf", "debian", "rewrite.conf", "macro.conf", "two-tiers.conf"),
+            *(
+                "worker-timeout.conf",
+                "members.conf",
+                "error-pages.conf",
+                "http10.conf",
+                "old-clients.conf",
+                "filter.conf",
+            ),
         )
     ),
     "traefik": tuple(
