@@ -64,19 +64,19 @@ class Nginx:
         """The same in a copy of the tree."""
         return next(islice(tree.top.below(), self.places[entrance], None))
 
-    def _replacing(self, tree: Tree, entrance: Entrance) -> NginxCopy:
+    def _copied(self, tree: Tree, entrance: Entrance) -> NginxCopy:
         return NginxCopy(self._location_in(tree, entrance), self._unknown, partial=tree.partial)
 
     def copy(self, entrance: Entrance, settings: Sequence[str] = (), without: Sequence[Spot] = ()) -> str:
         """See `Adapter`."""
         tree = deepcopy(self.tree)
-        location, replacing = self._location_in(tree, entrance), self._replacing(tree, entrance)
+        location, copied = self._location_in(tree, entrance), self._copied(tree, entrance)
         for each in [*tree.top.below()]:
             if each.spot in without:
                 each.out()
         for line in settings:
             _set(location, line)
-        list(replacing.replacements())
+        list(copied.replacements())
         return tree.write()
 
     def lines(self, entrance: Entrance) -> Sequence[Spot]:
@@ -93,7 +93,7 @@ class Nginx:
 
     def replacements(self, entrance: Entrance) -> Sequence[Replacement]:
         """See `Adapter`."""
-        return [*self.tree.replaced, *self._replacing(deepcopy(self.tree), entrance).replacements()]
+        return [*self.tree.replaced, *self._copied(deepcopy(self.tree), entrance).replacements()]
 
     def leave_out(self, complaint: str) -> bool:
         """See `Adapter`."""
@@ -109,7 +109,7 @@ class Nginx:
     def locate(self, words: str, entrance: Entrance, copy: Path) -> str:
         """See `Adapter`."""
         tree = deepcopy(self.tree)
-        list(self._replacing(tree, entrance).replacements())
+        list(self._copied(tree, entrance).replacements())
         spots = list(tree.spots())
 
         def ours(found: re.Match[str]) -> str:
