@@ -222,3 +222,21 @@ def test_bytes_of_any_encoding_are_read(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_bytes(b"# d\xe9j\xe0 vu\nserver { location / { proxy_pass http://m; } }\n")
     assert adapt(path, EntranceWish()).entrances
+
+
+def test_what_a_missing_module_would_have_set_is_told_once(tmp_path: Path) -> None:
+    """Its block is left out as a whole, and its variable is empty."""
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        http(
+            "geoip2 /x.mmdb { $geoip2_country country iso_code; }\n"
+            "server { location / { proxy_set_header X $geoip2_country; proxy_pass http://m; } }"
+        )
+    )
+    adapter = adapt(path, EntranceWish())
+    assert adapter.leave_out('unknown directive "geoip2"')
+    assert adapter.leave_out('unknown "geoip2_country" variable')
+    (entrance,) = adapter.entrances
+    told = [str(each) for each in adapter.replacements(entrance) if "geoip" in str(each)]
+    assert len(told) == 2
+    assert not [each for each in told if "would not start" in each]

@@ -129,7 +129,9 @@ class NginxCopy:
 
     def _left_out(self) -> Iterator[Replacement]:
         for each in [*self._top.below()]:
-            why = why_unknown(each.name) if each.name in self._unknown else _LEFT_OUT.get(each.name)
+            # A variable that is empty here may be what a block of its module begins with.
+            unknown = each.name in self._unknown and not each.name.startswith("$")
+            why = why_unknown(each.name) if unknown else _LEFT_OUT.get(each.name)
             # What a `map` looks up is no directive, whatever it is called.
             if why is not None and each.line and (not each.is_data or each.name == "include"):
                 each.out()
