@@ -39,18 +39,23 @@ def show(subject: UserFile, each: Verified, out: Console) -> None:
     """What was found of one entrance."""
     out.print()
     print_line(out, here(f"{_place(each.entrance)}, {subject.proxy.id}, asked at {_asked(each.entrance)}"), "bold")
+    if not _met(each):
+        _show_nothing(each, out)
+        return
     _show_failed(each, out)
     _show_alike(each.untold, out)
     _show_unmeetable(each, out)
     met = [f"{one.requirement}{f' up to {one.up_to:g} s' if one.up_to else ''}" for one in _met(each)]
-    if met:
-        print_line(out, f"  {IN_WORDS[State.MET]}: {', '.join(met)}", "green")
-    else:
-        print_line(
-            out, "  Nothing came through: --path says what clients ask for, --host whom, --header what they send."
-        )
-    if met and each.failed and subject.adapter.tunable:
+    print_line(out, f"  {IN_WORDS[State.MET]}: {', '.join(met)}", "green")
+    if each.failed and subject.adapter.tunable:
         print_line(out, "  `lab fix`, with the same options, looks for the fewest lines that mend it.")
+
+
+def _show_nothing(each: Verified, out: Console) -> None:
+    """That nothing is met, which says nothing about any one requirement; with the first thing that was seen."""
+    print_line(out, _NOTHING_CAME, "bold red")
+    for one in [*each.failed, *each.untold][:1]:
+        print_line(out, f"  {brief(one.evidence)}")
 
 
 def _show_failed(each: Verified, out: Console) -> None:
@@ -140,10 +145,10 @@ def show_fix(each: Verified, out: Console) -> None:
             print_line(out, f"  {words}  {', '.join(causes) or 'needed with the others'}")
     else:
         print_line(out, f"{name}: no fix found in this file.", "bold red")
-        _show_alike(each.failed, out)
         if not _met(each):
-            print_line(out, _NOTHING_CAME)
+            _show_nothing(each, out)
         else:
+            _show_alike(each.failed, out)
             settings = [change for change in each.tried if isinstance(change, str)]
             print_line(out, f"  Tried, each alone and all together: {' '.join(settings)}")
             if len(each.tried) > len(settings):
