@@ -443,7 +443,7 @@ b.example.com {
 
 def test_an_import_takes_nothing_that_merely_lies_beside_the_file(tmp_path: Path) -> None:
     """A pattern keeps its folder, which is found below the main file's."""
-    (tmp_path / "notes.conf").write_text("{\n\tdebug\n}\n")
+    (tmp_path / "notes.conf").write_text("notes.example.com {\n\treverse_proxy n:1\n}\n")
     main = tmp_path / "Caddyfile"
     main.write_text("chat.example.com {\n\treverse_proxy m:1\n}\nimport /etc/caddy/addons/*.conf\nimport\n")
     assert one(adapt(main, EntranceWish())).host == "chat.example.com"
