@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lab.products import PROXIES, Product
@@ -12,7 +12,7 @@ from lab.suite.settle import Waits
 from lab.testbed.supply import RunnerWish, choose
 from lab.verify.rounds import UserFile, known_of
 from lab.verify.search import Verified, verify
-from lab.vocabulary import RunnerName
+from lab.vocabulary import Requirement, RunnerName
 
 TOGETHER = 2
 """Files that are verified at the same time."""
@@ -46,3 +46,21 @@ async def verified(
         return [(file, each) for each in found]
 
     return [each for found in await asyncio.gather(*(one(*key) for key in asked)) for each in found]
+
+
+def assert_mended(file: Path, found: Verified, expected: Mapping[Requirement, Sequence[tuple[str, str]]]) -> None:
+    """That these fail and no others, that each is mended by these settings, and that the first of each are the fix.
+
+    Args:
+        file: which was verified.
+        found: of one of its entrances.
+        expected: by requirement, each setting that alone mends it, with what stands in its place.
+    """
+    assert not found.untold, f"{file}: " + "\n".join(f"{one.requirement}: {one.words}" for one in found.untold)
+    named = {
+        which: [(cause.setting, cause.spot.text if cause.spot else "") for cause in causes]
+        for which, causes in found.causes.items()
+    }
+    assert named == {which: list(pairs) for which, pairs in expected.items()}, file
+    assert set(found.fix) == {pairs[0][0] for pairs in expected.values()}, file
+    assert found.whole, file

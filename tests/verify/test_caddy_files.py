@@ -20,7 +20,7 @@ import pytest
 from lab.products.adapted import EntranceWish, Mending, Spot
 from lab.products.caddy import PRODUCT
 from lab.vocabulary import Requirement
-from tests.verify.running import verified
+from tests.verify.running import assert_mended, verified
 
 FILES = Path(__file__).parent / "files" / "caddy"
 
@@ -103,15 +103,7 @@ async def test_each_broken_file_is_told_of_and_mended(
     found = await verified(PRODUCT, asked, mend=True, version=version)
     assert len(found) == len(broken)
     for file, each in found:
-        expected = broken[file.stem]
-        assert not each.untold, f"{file}: " + "\n".join(f"{one.requirement}: {one.words}" for one in each.untold)
-        named = {
-            which: [(cause.setting, cause.spot.text if cause.spot else "") for cause in causes]
-            for which, causes in each.causes.items()
-        }
-        assert named == {which: [pair] for which, pair in expected.items()}, file
-        assert set(each.fix) == {setting for setting, _ in expected.values()}, file
-        assert each.whole, file
+        assert_mended(file, each, {which: [pair] for which, pair in broken[file.stem].items()})
 
 
 @pytest.mark.grid

@@ -21,7 +21,7 @@ import pytest
 from lab.products.envoy import LEVERS, PRODUCT
 from lab.suite.settle import Waits
 from lab.vocabulary import Requirement
-from tests.verify.running import verified
+from tests.verify.running import assert_mended, verified
 
 FILES = Path(__file__).parent / "files" / "envoy"
 
@@ -89,15 +89,7 @@ async def test_each_broken_file_is_told_of_and_mended() -> None:
     found = await verified(PRODUCT, [(FILES / f"{name}.yaml", "") for name in BROKEN], mend=True)
     assert len(found) == len(BROKEN)
     for file, each in found:
-        expected = BROKEN[file.stem]
-        assert not each.untold, f"{file}: " + "\n".join(f"{one.requirement}: {one.words}" for one in each.untold)
-        named = {
-            which: tuple((cause.setting, cause.spot.text if cause.spot else "") for cause in causes)
-            for which, causes in each.causes.items()
-        }
-        assert named == expected, file
-        assert set(each.fix) == {pairs[0][0] for pairs in expected.values()}, file
-        assert each.whole, file
+        assert_mended(file, each, BROKEN[file.stem])
 
 
 @pytest.mark.grid

@@ -18,7 +18,7 @@ import pytest
 
 from lab.products.traefik import PRODUCT
 from lab.vocabulary import Requirement
-from tests.verify.running import verified
+from tests.verify.running import assert_mended, verified
 
 FILES = Path(__file__).parent / "files" / "traefik"
 
@@ -80,12 +80,4 @@ async def test_each_broken_file_is_told_of_and_mended() -> None:
     found = await verified(PRODUCT, [(FILES / name, "") for name in BROKEN], mend=True)
     assert len(found) == len(BROKEN)
     for file, each in found:
-        expected = BROKEN[file.name]
-        assert not each.untold, f"{file}: " + "\n".join(f"{one.requirement}: {one.words}" for one in each.untold)
-        named = {
-            which: [(cause.setting, cause.spot.text if cause.spot else "") for cause in causes]
-            for which, causes in each.causes.items()
-        }
-        assert named == {which: [pair] for which, pair in expected.items()}, file
-        assert set(each.fix) == {setting for setting, _ in expected.values()}, file
-        assert each.whole, file
+        assert_mended(file, each, {which: [pair] for which, pair in BROKEN[file.name].items()})
