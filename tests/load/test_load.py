@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import psutil
 import pytest
+from markers import grid
 
 from lab.cli import main
 from lab.errors import BadInput, EnvironmentFault, ExitCode
@@ -173,7 +174,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("phase", ["ramp", "hold", "drain"])
+@pytest.mark.parametrize("phase", grid(["ramp", "hold", "drain"], quick=["hold"]))
 async def test_ctrl_c_keeps_and_tells_what_was_learnt(phase: str, tmp_path: Path) -> None:
     """While streams begin, while all are open, and while they end: figures, one message, and nothing left running."""
     async with ModelServer() as model, Asked(model.base_url, tmp_path) as asked:
