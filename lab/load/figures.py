@@ -112,6 +112,7 @@ class Figures:
         asked: how many were asked for.
         opened: how many had a first token.
         queued: how many of these came to the model server, by the stamp of that token, later than `QUEUED`.
+        refused: how many were turned away, by no connection or an error status.
         endings: how many ended so, by the ending.
         failures: what those ended with that were not complete, in words, and how many each.
         first: from the request to the first token.
@@ -131,6 +132,7 @@ class Figures:
     asked: int
     opened: int
     queued: int
+    refused: int
     endings: dict[Ending, int]
     failures: dict[str, int]
     first: Spread
@@ -201,6 +203,7 @@ def figures_of(
         asked=count("STREAM asked"),
         opened=count("TOKEN first"),
         queued=count("STREAM queued"),
+        refused=count("STREAM refused"),
         endings=counts,
         failures={each["what"]: each["count"] for each in raw["failures"]},
         first=spread("TOKEN first"),

@@ -10,6 +10,7 @@ it ended. What Locust's statistics then have, in milliseconds:
 
     STREAM asked        one for each request; 0
     STREAM streamed     one for each that had a first token, at its end; 0
+    STREAM refused      one for each that had no connection, or an error status; 0
     STREAM queued       one for each request that came to the model server late; 0
     STREAM <ending>     how long it took; every ending but `complete` is a failure
     TOKEN  first        from the request to the first token
@@ -32,6 +33,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http import HTTPStatus
 
 from locust import User, constant, task
 
@@ -83,6 +85,8 @@ class StreamUser(User):
             self._log(*name, milliseconds)
         if stream.began:
             self._log("STREAM", "streamed", 0.0)
+        elif stream.refused:
+            self._log("STREAM", "refused", 0.0)
         ending = NOT_OPENED if stream.lacking else judge(stream.evidence()).ending
         took = 1e3 * (stream.ended - stream.started)
         failure = None if ending is Ending.COMPLETE else OSError(f"{ending}: {stream.detail}")
@@ -164,6 +168,13 @@ class LoadStream:
         if first.left is None:
             return False
         return first.left - (self.started + clock) - self._plan.due(first.number) > QUEUED
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was turned away, once it is over: it had no connection, or an error status."""
+        if not self._connected:
+            return not self.lacking
+        return self._parser.head is not None and self._parser.head.status >= HTTPStatus.BAD_REQUEST
 
     @property
     def detail(self) -> str:

@@ -91,7 +91,7 @@ def test_the_page_has_the_figures_the_failures_and_the_curves() -> None:
 
 def test_a_load_without_seconds_has_no_curves() -> None:
     """One that was stopped at once."""
-    empty = Figures("it", 1, 0, 0, 0, {}, {}, Spread(), Spread(), Spread(), Spread(), Spread())
+    empty = Figures("it", 1, 0, 0, 0, 0, {}, {}, Spread(), Spread(), Spread(), Spread(), Spread())
     assert list(curves(empty, [empty])) == []
 
 

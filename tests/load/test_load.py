@@ -76,6 +76,7 @@ async def test_a_path_that_closes_is_told_from_one_that_refuses() -> None:
         refused = await over(model, refuses=True)
     assert closed.endings == {Ending.CUT: FEW.streams}
     assert refused.endings == {Ending.PROXY_ERROR_STATUS: FEW.streams}
+    assert (closed.refused, refused.refused) == (0, FEW.streams)
     assert any("503" in what for what in refused.failures)
     assert sum(refused.failures.values()) == FEW.streams
 
@@ -94,7 +95,7 @@ async def test_nobody_there_is_told_of_each_stream() -> None:
         url = gone.url
     found = await generate(FEW, url, "it", lambda _: None)
     assert found.endings == {Ending.CUT: FEW.streams}
-    assert (found.opened, found.unended) == (0, 0)
+    assert (found.opened, found.refused, found.unended) == (0, FEW.streams, 0)
     assert all("refused" in what.lower() for what in found.failures)
 
 
