@@ -75,7 +75,7 @@ def _files(each: Figures) -> str:
 
 ROWS: dict[str, Callable[[Figures], str]] = {
     "streams asked for": lambda each: f"{each.asked} of {each.streams}",
-    "that had a first token": lambda each: f"{each.opened}, of which {each.queued} were queued on the way",
+    "that had a first token": lambda each: f"{each.opened}, {each.queued} queued on the way",
     "that were refused": lambda each: str(each.refused),
     "how they ended": _endings,
     "first token (p50 p99 p99.9 max)": lambda each: _spread(each.first),
