@@ -131,6 +131,24 @@ def test_a_fix_of_several_places_is_one_difference_and_written_once(
     assert (path.parent / ".chat.conf.before-fix").read_text() == TEXT
 
 
+def test_the_line_ends_of_windows_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a product whose files are read with any: the difference has none of them, the file has them all."""
+    path = tmp_path / "haproxy.cfg"
+    text = "defaults\n    mode http\nfrontend f\n    bind :80\n    default_backend b\nbackend b\n    server a gpu:8000\n"
+    path.write_bytes(text.replace("\n", "\r\n").encode())
+    product = PROXIES["haproxy-3.2"]
+    assert product.product.adapt is not None
+    adapter = product.product.adapt(path, EntranceWish())
+    each = [found(adapter.entrances[0], {DELIVERY: State.NOT_MET}, ("option abortonclose",))]
+    monkeypatch.setattr(command, "_verified", lambda *_, **__: (UserFile(path, product, adapter), each))
+    out = Console(file=io.StringIO(), width=200)
+    fix_and_report(cast("Any", None), write=True, out=out, say=lambda _: None)
+    changed = text.replace("    server", "    option abortonclose\n    server")
+    assert path.read_bytes() == changed.replace("\n", "\r\n").encode()
+    said = cast("io.StringIO", out.file).getvalue().splitlines()
+    assert [line for line in said if line[:1] in "+-" and line[1:2] == " "] == ["+    option abortonclose"]
+
+
 def test_evidence_is_short_and_keeps_its_numbers() -> None:
     """The first exchange as a whole; of another that it does too, or all of it if that is short."""
     tokens = "coalesced, complete: 20 of 20 tokens came; reason 'stop' and terminal marker; 9 of 20 holds ran out"

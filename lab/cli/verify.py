@@ -20,7 +20,7 @@ from lab.products.adapted import Adapter, EntranceWish, Spot
 from lab.suite.settle import Waits
 from lab.testbed.engine import Say
 from lab.testbed.supply import RunnerWish, Supply
-from lab.verify.changes import replace_file, together
+from lab.verify.changes import line_ends, replace_file, together
 from lab.verify.formats import measured
 from lab.verify.migrate import ChangeKind, migrate
 from lab.verify.rounds import UserFile, known_of
@@ -85,14 +85,14 @@ def fix_and_report(options: VerifyOptions, *, write: bool, out: Console, say: Sa
             for path, text in _edits(subject.adapter, each):
                 changed.setdefault(path, []).append(text)
     for path, texts in changed.items():
-        before = read_exactly(path)
-        if not any("\r" in each for each in texts):
-            # Only of nginx's files the line ends are kept.
-            before = before.replace("\r\n", "\n")
-        after = together(before, texts)
+        exact = read_exactly(path)
+        ends = line_ends(exact)
+        before = exact.replace(ends, "\n")
+        after = together(before, [each.replace(ends, "\n") for each in texts])
         show_difference(path, before, after, out)
         if write:
-            print_line(out, f"written; the file as it was is {here(str(replace_file(path, after)))}")
+            kept = replace_file(path, after.replace("\n", ends))
+            print_line(out, f"written; the file as it was is {here(str(kept))}")
     left = any(each.untold or (each.failed and not each.whole) for each in found)
     return ExitCode.REQUIREMENT_FAILED if left else ExitCode.AS_REQUIRED
 

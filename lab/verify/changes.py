@@ -35,6 +35,11 @@ def together(before: str, changed: Sequence[str]) -> str:
     return "".join(lines)
 
 
+def line_ends(text: str) -> str:
+    """How the lines of a text end: as on Windows where all of them do."""
+    return "\r\n" if text.count("\r\n") == text.count("\n") > 0 else "\n"
+
+
 def replace_file(path: Path, text: str) -> Path:
     """Write a user's file at once or not at all, with the rights that it had; returns where it stays as it was.
 

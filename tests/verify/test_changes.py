@@ -13,7 +13,7 @@ from lab.products import PRODUCTS
 from lab.products.adapted import EntranceWish, Spot
 from lab.products.envoy.document import mappings, parse
 from lab.products.yaml_text import without_key
-from lab.verify.changes import replace_file, together
+from lab.verify.changes import line_ends, replace_file, together
 from lab.verify.template import template
 
 BEFORE = "a\nb\nc\n"
@@ -91,6 +91,14 @@ def test_a_line_of_a_file_with_the_labs_names_goes(tmp_path: Path) -> None:
 def test_changes_of_one_text_come_together() -> None:
     """Each where it belongs, and the same one once."""
     assert together(BEFORE, ["a\nx\nb\nc\n", "a\nb\nC\n", "a\nb\nC\n"]) == "a\nx\nb\nC\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"), [("a\r\nb\r\n", "\r\n"), ("a\r\nb", "\r\n"), ("a\nb\n", "\n"), ("a\r\nb\n", "\n"), ("a", "\n")]
+)
+def test_line_ends_are_those_of_windows_where_all_are(text: str, ends: str) -> None:
+    """A file of which only some end so has them as part of its lines."""
+    assert line_ends(text) == ends
 
 
 def test_two_changes_of_one_line_are_refused() -> None:
