@@ -34,8 +34,9 @@ lint: $(READY) ## check style, types, and that imports run downward
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(READY) ## measure how late the model server's tokens leave
+bench: $(READY) ## measure how late the model server's tokens leave, and ten thousand streams at once
 	$(BIN)/python bench/lateness.py
+	$(BIN)/python bench/lateness.py --streams 10000 --rate 1 --seconds 40 --arrivals 500
 
 clean: ## remove containers, caches and the virtual environment
 	-test ! -x $(BIN)/lab || $(BIN)/lab clean
