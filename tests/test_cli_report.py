@@ -118,7 +118,17 @@ def saved_proof(to: Path) -> tuple[Path, str, str | None]:
 def saved_load(to: Path) -> tuple[Path, str, str | None]:
     """One stream that was complete."""
     one = Spread(1, 1, 1, 1, 1)
-    figures = Figures("http://here", 1, 1, 1, 0, {Ending.COMPLETE: 1}, {}, one, one, one, one, one)
+    figures = Figures(
+        "http://here",
+        streams=1,
+        asked=1,
+        opened=1,
+        refused=0,
+        queued=0,
+        endings={Ending.COMPLETE: 1},
+        failures={},
+        **dict.fromkeys(("first", "gaps", "late", "model_late", "load_late"), one),
+    )
     found = LoadResults(1, 0.0, 1.0, 1.0, 1, (figures,))
     write_saved(to / "load.json", LOAD, found)
     return to / "load.json", "load.html", load_page(found)

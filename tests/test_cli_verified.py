@@ -134,7 +134,9 @@ def test_a_fix_of_several_places_is_one_difference_and_written_once(
 def test_the_line_ends_of_windows_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Of a product whose files are read with any: the difference has none of them, the file has them all."""
     path = tmp_path / "haproxy.cfg"
-    text = "defaults\n    mode http\nfrontend f\n    bind :80\n    default_backend b\nbackend b\n    server a gpu:8000\n"
+    text = (
+        "defaults\n    mode http\nfrontend f\n    bind :80\n    default_backend b\nbackend b\n    server a gpu:8000\n"
+    )
     path.write_bytes(text.replace("\n", "\r\n").encode())
     product = PROXIES["haproxy-3.2"]
     assert product.product.adapt is not None
