@@ -30,16 +30,8 @@ class Attacked:
     @property
     def peak(self) -> int:
         """The most memory that it has taken, in MiB."""
-        return self._of_status("VmHWM") // 1024
-
-    @property
-    def resident(self) -> int:
-        """The memory that it takes, in KiB."""
-        return self._of_status("VmRSS")
-
-    def _of_status(self, name: str) -> int:
         status = (self._folder / "status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1])
+        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
 
 
 @contextmanager
