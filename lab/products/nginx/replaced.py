@@ -282,7 +282,7 @@ class NginxCopy:
                 continue
             before, log = each.spot, "/dev/stdout" if each.name == "access_log" else "/dev/stderr"
             words = [word for word in each.args[1:] if "=" not in word]
-            # Of a part the format may stand in the rest; in a whole file nginx has to complain of one that is not there.
+            # Of a part the format may stand in the rest; in a whole file nginx has to complain.
             known = each.name == "error_log" or not self._partial
             each.args = [log, *(word for word in words if known or word in formats)]
             yield Replacement(before, each.text, "its log is read there")
