@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,22 +14,29 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.catalogue import discover, shipped_scenarios
+from lab.cli.audit import tls_of
+from lab.cli.load_targets import LoadTarget, own_targets
 from lab.cli.out import writing_to
 from lab.cli.shell import INTERRUPTED, run_until_stopped
 from lab.cli.terminal import print_line
+from lab.cli.verify import VerifyOptions
 from lab.compare.own import case_named
+from lab.endpoint.address import endpoint_of
+from lab.endpoint.keys import read_keys
+from lab.endpoint.samples import PATH
 from lab.errors import BadInput, ExitCode
 from lab.files import write_whole
 from lab.load.figures import Figures
 from lab.load.page import PAGE, load_page
 from lab.load.results import FORMAT, LoadResults
 from lab.load.run import Load, generate
+from lab.load.terms import RequestTerms
 from lab.load.text import print_load
-from lab.load.usage import ProxyProcesses
 from lab.saved import write_saved
 from lab.testbed.engine import Say
-from lab.testbed.supply import RunnerWish, choose, started
-from lab.testbed.testbed import Target, Testbed
+from lab.testbed.supply import RunnerWish
+from lab.wire import format_for_url
+from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
 
 RESULT = "load.json"
 
@@ -40,17 +46,44 @@ UNASKED = 200
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """What the command was given; see `lab load --help`."""
+    """What the command was given; see `lab load --help`.
 
-    targets: tuple[str, ...]
+    Args:
+        load: how much.
+        url: the address; empty where paths of the lab's own are asked.
+        targets: cases and files, by their names.
+        files: which of these are files, and how they are run.
+        terms: how each is asked.
+        yes: whether a large load on somebody is meant.
+        wish: what runs cases.
+    """
+
     load: Load
+    url: str = ""
+    targets: tuple[str, ...] = ()
+    files: Mapping[str, VerifyOptions] = field(default_factory=dict)
+    terms: RequestTerms = field(default_factory=RequestTerms)
     yes: bool = False
     wish: RunnerWish = field(default_factory=RunnerWish)
 
-    @property
-    def url(self) -> str:
-        """The address, where it is one; else empty."""
-        return self.targets[0] if "://" in self.targets[0] else ""
+
+def terms_for(
+    url: str, terms: RequestTerms, key_env: str, ca_file: Path | None, environment: Mapping[str, str], say: Say
+) -> tuple[str, RequestTerms]:
+    """The whole address, and how it is asked, with the user's key and authorities.
+
+    Raises:
+        BadInput: the address, the format, the key or the file makes no sense.
+    """
+    chosen = terms.wire_format or ("" if format_for_url(url) else OPENAI_CHAT.name)
+    endpoint = endpoint_of(PATH, url, chosen or None)
+    whole, dialect = endpoint.route.url, endpoint.wire_format.name
+    # Read here, so that what is wrong with the file is said before anything begins.
+    tls_of(ca_file)
+    keys = read_keys(dialect, {PATH: whole}, key_env=(key_env,) if key_env else (), environment=environment).of(PATH)
+    say(f"POST {whole} ({dialect}), secrets sent: {', '.join(each.source for each in keys) or 'none'}")
+    headers = (*terms.headers, *(each.plain() for each in keys))
+    return whole, replace(terms, wire_format=dialect, headers=headers, ca_file=str(ca_file or ""))
 
 
 def load_and_report(options: LoadOptions, to: Path, *, out: Console, say: Say) -> int:
@@ -102,30 +135,25 @@ async def _measure(options: LoadOptions, out: Console, say: Say, loads: list[Fig
     """One load after the other; each is among `loads` as soon as it is over, or stopped."""
     load = options.load
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn())
-    async with _addresses(options, say) as addresses:
-        for target, (url, watched) in addresses.items():
+    async with _targets(options, say) as targets:
+        for name, target in targets.items():
             with Progress(*columns, console=out, transient=True) as progress:
-                task = progress.add_task(target, total=2 * load.streams, told="")
+                task = progress.add_task(name, total=2 * load.streams, told="")
 
                 def on_second(second: dict[str, int], progress: Progress = progress, task: object = task) -> None:
                     asked, over = second["asked"], second["over"]
                     progress.update(task, completed=asked + over, told=f"{asked} asked, {over} over")  # type: ignore[arg-type]
 
-                await generate(load, url, target, on_second, watched, loads.append)
+                await generate(load, target.url, name, on_second, target.terms, target.watched, loads.append)
 
 
 @asynccontextmanager
-async def _addresses(options: LoadOptions, say: Say) -> AsyncIterator[dict[str, tuple[str, ProxyProcesses | None]]]:
-    """Where each target is asked, and its processes; the lab's own are up while inside."""
+async def _targets(options: LoadOptions, say: Say) -> AsyncIterator[dict[str, LoadTarget]]:
+    """What is asked, by name; the lab's own are up while inside."""
     if options.url:
-        yield {options.url: (options.url, None)}
+        yield {options.url: LoadTarget(options.url, options.terms)}
         return
     scenarios = discover(shipped_scenarios())
-    cases = [case_named(scenarios, name) for name in options.targets]
-    supply = await asyncio.to_thread(choose, say, options.wish)
-    async with started([Target(each.id, each.proxy, each.config) for each in cases], supply, say) as (testbed, _):
-        yield {each.id: (testbed.url(each.id), await _watched(testbed, each.id)) for each in cases}
-
-
-async def _watched(testbed: Testbed, name: str) -> ProxyProcesses:
-    return ProxyProcesses(tuple(await testbed.pids(name)), testbed.model_port(name))
+    cases = [case_named(scenarios, name) for name in options.targets if name not in options.files]
+    async with own_targets(cases, options.files, options.terms, options.wish, say) as found:
+        yield {name: found[name] for name in options.targets}

@@ -81,7 +81,7 @@ def verify(
         from lab.cli.verify import verify_and_report
 
     waits = (longest, first_token, gap)
-    options = _options(product, file, (path, host, upstream), waits, version, header, (runner, binary))
+    options = file_options(product, file, (path, host, upstream), waits, version, header, (runner, binary))
     raise typer.Exit(verify_and_report(options, format_name, out=out, err=err, say=say))
 
 
@@ -142,7 +142,7 @@ def fix(
         from lab.cli.verify import fix_and_report
 
     waits = (longest, first_token, gap)
-    options = _options(product, file, (path, host, upstream), waits, version, header, (runner, binary))
+    options = file_options(product, file, (path, host, upstream), waits, version, header, (runner, binary))
     raise typer.Exit(fix_and_report(options, write=write, out=out, say=say))
 
 
@@ -188,7 +188,7 @@ def prove(
         from lab.cli.prove import prove_and_report
 
     where, waits = (path, host, None), (longest, first_token, gap)
-    options = _options(product, Path(), where, waits, version, header, (runner, binary))
+    options = file_options(product, Path(), where, waits, version, header, (runner, binary))
     prove_and_report(options, files or [], tuple(add or ()), save, out=out, say=say)
 
 
@@ -213,13 +213,18 @@ def migrate(
 
     waits, where = (longest, first_token, gap), (path, host, None)
     both = [
-        _options(product, file, where, waits, version, header, (runner, None))
-        for product, version, file in map(_target, (old, new))
+        file_options(product, file, where, waits, version, header, (runner, None))
+        for product, version, file in map(product_and_file, (old, new))
     ]
     raise typer.Exit(migrate_and_report(*both, out=out, say=say))
 
 
-def _target(text: str) -> tuple[str, str, Path]:
+def product_and_file(text: str) -> tuple[str, str, Path]:
+    """Product, version and file of a target; the version is empty where the text has none.
+
+    Raises:
+        BadInput: it is no target.
+    """
     product, colon, rest = text.partition(":")
     version, _, file = rest.rpartition(":")
     if not colon or not file:
@@ -227,7 +232,7 @@ def _target(text: str) -> tuple[str, str, Path]:
     return product, version, Path(file)
 
 
-def _options(
+def file_options(
     product: str,
     file: Path,
     where: tuple[str, str, list[str] | None],
@@ -236,6 +241,20 @@ def _options(
     header: list[str] | None,
     runner: tuple[RunnerName, list[Path] | None],
 ) -> VerifyOptions:
+    """What was given, read.
+
+    Args:
+        product: its name.
+        file: the file, or a folder.
+        where: path, host, and the names of upstreams.
+        waits: the longest answer, first token and gap, each a duration or empty.
+        version: the product's; empty for the newest.
+        header: `NAME=VALUE` each.
+        runner: which, and the binaries.
+
+    Raises:
+        BadInput: one of them makes no sense.
+    """
     from lab.cli.verify import VerifyOptions
     from lab.testbed.supply import RunnerWish
 
@@ -245,7 +264,7 @@ def _options(
         version,
         _wish(*where),
         _waits(waits),
-        tuple(_header(each) for each in header or ()),
+        headers_of(header),
         RunnerWish(runner[0], tuple(runner[1] or ())),
     )
 
@@ -263,6 +282,15 @@ def _waits(texts: tuple[str, str, str]) -> Waits:
 
     names = ("--longest", "--first-token", "--gap")
     return Waits(*(duration(name, text) or 0.0 for name, text in zip(names, texts, strict=True)))
+
+
+def headers_of(texts: list[str] | None) -> tuple[tuple[str, str], ...]:
+    """Headers from `NAME=VALUE` each.
+
+    Raises:
+        BadInput: one has no name or no value.
+    """
+    return tuple(map(_header, texts or ()))
 
 
 def _header(text: str) -> tuple[str, str]:

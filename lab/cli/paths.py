@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.cli.options import FORMATS, Binaries, Runner
+from lab.cli.own_files import AtPath, Headers, Host, file_options, headers_of, product_and_file
 from lab.cli.shell import RESULTS, app, err, out, say, without_signals
 from lab.errors import BadInput
 from lab.vocabulary import RunnerName
+
+if TYPE_CHECKING:
+    from lab.cli.verify import VerifyOptions
 
 
 @app.command(epilog="Example: lab audit https://gateway.example.com/v1/chat/completions --model NAME --key-env KEY")
@@ -235,10 +239,16 @@ def compare(
 )
 def load(
     target: Annotated[
-        str, typer.Argument(metavar="URL|CASE", help="An address that leads to lab serve, or a case of a scenario.")
+        str,
+        typer.Argument(
+            metavar="URL|CASE|FILE",
+            help="An address that leads to lab serve, a case of a scenario, or a file of yours as PRODUCT:FILE or "
+            "PRODUCT:VERSION:FILE.",
+        ),
     ],
     against: Annotated[
-        list[str] | None, typer.Option(metavar="CASE", help="Another case, with the same load; can be given again.")
+        list[str] | None,
+        typer.Option(metavar="CASE|FILE", help="Another one, with the same load; can be given again."),
     ] = None,
     streams: Annotated[int, typer.Option(min=1, help="How many; each is one request.")] = 100,
     ramp: Annotated[str, typer.Option(metavar="DURATION", help="They begin over so long.")] = "10s",
@@ -248,15 +258,31 @@ def load(
     yes: Annotated[
         bool, typer.Option("--yes", help="More than 200 streams at an address that is not this machine's.")
     ] = False,
+    path: AtPath = "",
+    host: Host = "",
+    header: Headers = None,
+    model: Annotated[str, typer.Option(metavar="NAME", help="The model to ask for.")] = "default",
+    wire_format: Annotated[
+        str,
+        typer.Option("--format", metavar="NAME", help=f"For a URL: {FORMATS}.", show_default="its own, or openai-chat"),
+    ] = "",
+    key_env: Annotated[
+        str, typer.Option("--key-env", metavar="VARIABLE", help="For a URL: the variable that holds the key.")
+    ] = "",
+    ca_file: Annotated[
+        Path | None,
+        typer.Option("--ca-file", metavar="FILE", help="For a URL: certificates of an authority of your own, in PEM."),
+    ] = None,
     to: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for the results.")] = RESULTS,
     runner: Runner = RunnerName.AUTO,
     binary: Binaries = None,
 ) -> None:
     """Hold many streams at once over a path, and say how late each token was and what became of each stream."""
     with without_signals():
-        from lab.cli.load import LoadOptions, load_and_report
+        from lab.cli.load import LoadOptions, load_and_report, terms_for
         from lab.cli.options import duration
         from lab.load.run import Load
+        from lab.load.terms import RequestTerms
         from lab.testbed.supply import RunnerWish
 
     seconds = {
@@ -266,7 +292,34 @@ def load(
     asked = Load(streams, **seconds, processes=processes)
     if asked.interval <= 0:
         raise BadInput("--interval: there must be some time between tokens.", "Write it like 1s or 50ms.")
-    if "://" in target and against:
-        raise BadInput("--against is for cases of scenarios, which are up together.", "Name a case in place of a URL.")
-    options = LoadOptions((target, *(against or ())), asked, yes=yes, wish=RunnerWish(runner, tuple(binary or ())))
+    terms = RequestTerms(wire_format, model, headers_of(header))
+    theirs, files = bool(wire_format or key_env or ca_file), bool(path or host)
+    if "://" in target:
+        if against:
+            raise BadInput("--against is for cases and files, which are up together.", "Name one in place of a URL.")
+        if files:
+            raise BadInput("--path and --host are for a file of yours.", "Write the path into the URL.")
+        url, terms = terms_for(target, terms, key_env, ca_file, os.environ, say)
+        options = LoadOptions(asked, url, terms=terms, yes=yes)
+    else:
+        if theirs:
+            raise BadInput("--format, --key-env and --ca-file are for a URL.", "Give a URL, or leave them out.")
+        targets = tuple(dict.fromkeys((target, *(against or ()))))
+        chosen = (runner, binary)
+        options = LoadOptions(
+            asked,
+            targets=targets,
+            files={each: _own_file(each, (path, host, None), chosen) for each in targets if "::" not in each},
+            terms=terms,
+            wish=RunnerWish(runner, tuple(binary or ())),
+        )
     raise typer.Exit(load_and_report(options, to, out=out, say=say))
+
+
+def _own_file(text: str, where: tuple[str, str, None], runner: tuple[RunnerName, list[Path] | None]) -> VerifyOptions:
+    try:
+        product, version, file = product_and_file(text)
+    except BadInput:
+        remedy = "Give a URL, a case such as bursts::nginx-1.26::broken (see lab list), or nginx:1.26:./nginx.conf."
+        raise BadInput(f"{text}: neither an address nor a case nor a file.", remedy) from None
+    return file_options(product, file, where, ("", "", ""), version, None, runner)

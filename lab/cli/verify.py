@@ -118,8 +118,8 @@ def migrate_and_report(old: VerifyOptions, new: VerifyOptions, *, out: Console, 
         SetUpFault: a product refuses its file.
         EnvironmentFault: the machine lacks what one of them needs.
     """
-    supply, before = _user_file(old, say)
-    _, after = _user_file(new, say)
+    supply, before = user_file(old, say)
+    _, after = user_file(new, say)
     found = run_until_stopped(migrate(before, after, new.waits, supply, say))
     for change in found:
         style = {ChangeKind.WORSE: "bold red", ChangeKind.BETTER: "green"}.get(change.kind, "yellow")
@@ -136,12 +136,17 @@ LONGEST = 3600.0
 
 
 def _verified(options: VerifyOptions, say: Say, *, mend: bool) -> tuple[UserFile, list[Verified]]:
-    supply, subject = _user_file(options, say)
+    supply, subject = user_file(options, say)
     return subject, run_until_stopped(verify(subject, options.waits, supply, say, mend=mend))
 
 
-def _user_file(options: VerifyOptions, say: Say) -> tuple[Supply, UserFile]:
-    """What runs the file: the version that was asked for, else the binary's own, else the newest."""
+def user_file(options: VerifyOptions, say: Say) -> tuple[Supply, UserFile]:
+    """What runs the file: the version that was asked for, else the binary's own, else the newest.
+
+    Raises:
+        BadInput: an option, or the file.
+        EnvironmentFault: the machine lacks what it needs.
+    """
     supply, versions = user_files(options, say)
     return supply, versions[-1]
 

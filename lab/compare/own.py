@@ -41,7 +41,7 @@ def case_named(scenarios: Sequence[Scenario], name: str) -> Case:
     remedy = (
         f"There are: {', '.join(near)}." if near else "`lab list` shows the scenarios; write SCENARIO::PROXY::CASE."
     )
-    raise BadInput(f"--over: no case {name!r}", remedy)
+    raise BadInput(f"There is no case {name!r}.", remedy)
 
 
 def plan_of(generation: int) -> Plan:

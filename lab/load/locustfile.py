@@ -21,6 +21,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, Runner, 
 from locust.stats import StatsEntry
 
 from lab.load.figures import Spread
+from lab.load.terms import TERMS, RequestTerms
 from lab.load.user import SPARE, StreamUser
 from lab.plan import plan_from_query
 
@@ -40,13 +41,15 @@ class OneStream(StreamUser):
     def on_start(self) -> None:
         """A worker learns what its master was told once the users begin."""
         options: Any = self.environment.parsed_options
-        self.plan = options.plan
+        self.plan, self.terms = options.plan, RequestTerms.from_text(options.terms)
 
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: ArgumentParser) -> None:
     """Beside Locust's own."""
     parser.add_argument("--plan", default=OneStream.plan, help="what the model server is told")
+    # A key may stand in it, and every user of a machine sees the command line.
+    parser.add_argument("--terms", default="", env_var=TERMS, help="how it is asked, in JSON")
     parser.add_argument("--figures", default="", help="the file that the figures are written to")
 
 

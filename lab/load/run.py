@@ -21,6 +21,7 @@ from pathlib import Path
 
 from lab.errors import BadInput, EnvironmentFault
 from lab.load.figures import Figures, figures_of
+from lab.load.terms import TERMS, RequestTerms
 from lab.load.usage import ProxyProcesses, watching
 from lab.plan import Plan, StampKind
 from lab.precedence import NICE
@@ -94,6 +95,7 @@ async def generate(
     url: str,
     target: str,
     on_second: OnSecond,
+    terms: RequestTerms | None = None,
     watched: ProxyProcesses | None = None,
     keep: Callable[[Figures], object] = lambda _: None,
 ) -> Figures:
@@ -104,6 +106,7 @@ async def generate(
         url: the address.
         target: its name in the figures.
         on_second: hears how it goes.
+        terms: how each is asked; None for the usual.
         watched: the proxy, where it can be looked at.
         keep: is given what was learnt, also where it was stopped before its end.
 
@@ -114,7 +117,8 @@ async def generate(
         said, stopped = "", True
         async with watching(watched) as usage:
             try:
-                said, stopped = await _locust(_command(load, url, file.name), on_second, load.longest), False
+                command = _command(load, url, file.name)
+                said, stopped = await _locust(command, terms or RequestTerms(), on_second, load.longest), False
             except TimeoutError:
                 said = "it went on for too long, and was stopped"
             finally:
@@ -149,10 +153,14 @@ def _among(processes: int) -> list[str]:
     return ["--processes", str(processes), *place]
 
 
-async def _locust(command: Sequence[str], on_second: OnSecond, longest: float) -> str:
+async def _locust(command: Sequence[str], terms: RequestTerms, on_second: OnSecond, longest: float) -> str:
     """Run it to its end; returns its last words."""
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True
+        *command,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        env=os.environ | {TERMS: terms.to_text()},
     )
     said = ""
     # Before other processes where it may, and what it starts too; in the real-time class nothing else would run.

@@ -1,9 +1,10 @@
 """A stream of tokens as a Locust user, for `lab load` and for locustfiles of your own.
 
-    from lab.load.user import StreamUser
+    from lab.load.user import RequestTerms, StreamUser
 
     class Reader(StreamUser):
         plan = "tokens=60&interval=1s&stamp=clock"
+        terms = RequestTerms(model="llama", headers=(("Authorization", "Bearer ..."),))
 
 Each stream is one request over a connection of its own; the probe's parser takes the reply apart and the judge says how
 it ended. What Locust's statistics then have, in milliseconds:
@@ -33,18 +34,25 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from http import HTTPStatus
 
 from locust import User, constant, task
 
+from lab.endpoint.address import endpoint_of
+from lab.endpoint.samples import PATH
 from lab.evidence import Evidence, Read, Trace, TransportEnd
 from lab.judge import judge
 from lab.load.figures import NOT_OPENED, QUEUED
+from lab.load.terms import RequestTerms
 from lab.plan import PLAN_HEADER, Plan, plan_from_query
+from lab.probe import tls
 from lab.probe.body import BodyReader
 from lab.probe.connect import place_of, words_of
-from lab.probe.framing import Head, HttpRequest, ReplyEnd
+from lab.probe.exchange import request_to, server_name
+from lab.probe.framing import Head, ReplyEnd
 from lab.probe.http1 import Http1
+from lab.testbed.certificate import trusting_any
 from lab.vocabulary import Ending
 from lab.wire import format_for_url
 from lab.wire.openai_chat import FORMAT as OPENAI_CHAT
@@ -62,7 +70,7 @@ _IDLE = 60.0
 
 
 class StreamUser(User):
-    """One stream after the other, each of `plan`, from `host`, which is the address as far as the model's own path.
+    """One stream after the other, each of `plan`, from `host`, the address with the endpoint's path or without it.
 
     With `once` a user asks once and is idle then, so that Locust's users are streams and its spawn rate is that of
     arrivals. If it left, Locust would send another in its place while the others are still to come.
@@ -71,6 +79,7 @@ class StreamUser(User):
     abstract = True
     wait_time = constant(0)
     plan = "tokens=20&interval=1s&stamp=clock"
+    terms = RequestTerms()
     once = False
 
     @task
@@ -80,7 +89,7 @@ class StreamUser(User):
             # Locust begins a second's users together; arrivals are spread over it.
             self._sleep(random.random())  # no secret
         self._log("STREAM", "asked", 0.0)
-        stream = LoadStream(self.host or "", plan_from_query(self.plan))
+        stream = LoadStream(self.host or "", plan_from_query(self.plan), self.terms)
         for name, milliseconds in stream.lateness():
             self._log(*name, milliseconds)
         if stream.began:
@@ -117,16 +126,20 @@ class LoadStream:
     Args:
         url: the address, with the endpoint's path or without it.
         plan: what the model server is told.
+        terms: how it is asked.
 
     `began` is whether a token has come; `lacking`, whether this machine had no file or port for it, so that the path
     was never asked.
     """
 
-    def __init__(self, url: str, plan: Plan) -> None:
+    def __init__(self, url: str, plan: Plan, terms: RequestTerms) -> None:
         self._plan = plan
-        self._format = format_for_url(url) or OPENAI_CHAT
-        self._ask = self._format.ask("lab", stream=True, max_tokens=max(plan.tokens, 1))
-        self._place = place_of(url, "" if format_for_url(url) else self._ask.path)
+        self._terms = terms
+        named = terms.wire_format or ("" if format_for_url(url) else OPENAI_CHAT.name)
+        endpoint = endpoint_of(PATH, url, named or None)
+        self._format = endpoint.wire_format
+        self._ask = self._format.ask(terms.model, stream=True, max_tokens=max(plan.tokens, 1))
+        self._place = place_of(endpoint.route.url, "")
         self._parser = Http1()
         self._end: ReplyEnd | None = None
         self._connected = False
@@ -200,17 +213,19 @@ class LoadStream:
             reads=tuple(self.reads),
             body=tuple(self._body),
         )
-        return Evidence(self._format.name, stream=True, trace=trace, plan=self._plan, path=self._ask.path)
+        return Evidence(self._format.name, stream=True, trace=trace, plan=self._plan, path=self._place.target)
 
     def _pieces(self) -> Iterator[tuple[float, float, list[bytes]]]:
         """What each read brought of the body, with its time on both clocks."""
         with self._ending():
             sock = socket.create_connection((self._place.host, self._place.port), timeout=CONNECT)
-            self._connected = True
             with closing(self._secured(sock)) as connection:
+                self._connected = True
                 connection.settimeout(max(self._plan.length, CONNECT) + SPARE)
                 self.started = time.monotonic()
-                connection.sendall(self._parser.write_request(self._request()))
+                headers = ((PLAN_HEADER, self._plan.to_query()), *self._terms.headers)
+                request = request_to(self._place, self._ask, headers)
+                connection.sendall(self._parser.write_request(request))
                 while self._parser.ended is None and (data := connection.recv(_READ_SIZE)):
                     at, clock = time.monotonic(), time.time()
                     self.reads.append(Read(at, data))
@@ -229,6 +244,9 @@ class LoadStream:
             self._end = ReplyEnd(self._awaited)
         except socket.gaierror as error:
             self._end = ReplyEnd(TransportEnd.UNRESOLVED, words_of(error))
+        except ssl.SSLError as error:
+            end = TransportEnd.RESET if self._connected else TransportEnd.TLS_FAILED
+            self._end = ReplyEnd(end, tls.words_of(error), tls.reason_of(error))
         except OSError as error:
             self.lacking = not self._connected and error.errno in LACKING
             refused = isinstance(error, ConnectionRefusedError) and not self._connected
@@ -244,9 +262,16 @@ class LoadStream:
     def _secured(self, sock: socket.socket) -> socket.socket:
         if not self._place.secure:
             return sock
-        return ssl.create_default_context().wrap_socket(sock, server_hostname=self._place.host)
+        return _trusting(self._terms).wrap_socket(sock, server_hostname=server_name(self._place, self._terms.headers))
 
-    def _request(self) -> HttpRequest:
-        headers = (*self._ask.headers, (PLAN_HEADER, self._plan.to_query()))
-        scheme = "https" if self._place.secure else "http"
-        return HttpRequest(scheme, self._place.authority, self._place.target, headers, self._ask.body, self._ask.method)
+
+@cache
+def _trusting(terms: RequestTerms) -> ssl.SSLContext:
+    """What streams on these terms trust; made once, since reading the system's authorities takes a while."""
+    if terms.any_certificate:
+        return trusting_any()
+    if not terms.ca_file:
+        return tls.default_context()
+    context = ssl.create_default_context()
+    context.load_verify_locations(terms.ca_file)
+    return context

@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
@@ -40,6 +40,8 @@ from lab.wire.format import Ask
 
 __all__ = ["LIMIT", "Enough", "Patience", "exchange", "ignore"]
 
+Headers = Sequence[tuple[str, str]]
+
 # The kernel's buffer of a slow reader, in bytes: a large one would hide the slowness from the other side.
 _SMALL_BUFFER = 4096
 
@@ -48,7 +50,7 @@ async def exchange(
     url: str,
     ask: Ask,
     *,
-    headers: Iterable[tuple[str, str]] = (),
+    headers: Headers = (),
     patience: Patience | None = None,
     on_head: OnHead = ignore,
     on_body: OnBody = ignore,
@@ -84,23 +86,36 @@ async def exchange(
         BadInput: the address cannot be read.
     """
     place = connect.place_of(url, ask.path)
-    host = next((value for name, value in headers if name.lower() == "host"), "")
-    request = HttpRequest(
-        scheme="https" if place.secure else "http",
-        authority=host or place.authority,
-        target=place.target,
-        headers=(*ask.headers, *(pair for pair in headers if pair[0].lower() != "host")),
-        body=ask.body,
-        method=ask.method,
-    )
+    request = request_to(place, ask, headers)
     terms = Terms(patience or Patience(), on_head, on_body, leave_after, limit, most_lines, pace, pause)
-    layer = Tls(tls or default_context(), host.partition(":")[0] or place.host, http) if place.secure else None
+    layer = Tls(tls or default_context(), server_name(place, headers), http) if place.secure else None
     conversation = Conversation(request, terms, http, layer)
     with Pulse.of_running_loop() as pulse:
         if await _open(place, conversation, terms):
             await conversation.run()
     trace = conversation.trace()
     return replace(trace, stalls=pulse.between(trace.started, trace.ended))
+
+
+def request_to(place: connect.Place, ask: Ask, headers: Headers) -> HttpRequest:
+    """The request; a Host among the further headers stands for the address's."""
+    return HttpRequest(
+        scheme="https" if place.secure else "http",
+        authority=_host(headers) or place.authority,
+        target=place.target,
+        headers=(*ask.headers, *(pair for pair in headers if pair[0].lower() != "host")),
+        body=ask.body,
+        method=ask.method,
+    )
+
+
+def server_name(place: connect.Place, headers: Headers) -> str:
+    """What a client over TLS calls the server."""
+    return _host(headers).partition(":")[0] or place.host
+
+
+def _host(headers: Headers) -> str:
+    return next((value for name, value in headers if name.lower() == "host"), "")
 
 
 async def _open(place: connect.Place, conversation: Conversation, terms: Terms) -> bool:

@@ -68,7 +68,7 @@ class Tls:
         except ssl.SSLZeroReturnError:
             self.finished = True
         except ssl.SSLError as error:
-            self.trouble, self.reason = _words(error), reason_of(error)
+            self.trouble, self.reason = words_of(error), reason_of(error)
         return b"".join(parts)
 
     def write(self, data: bytes) -> None:
@@ -93,7 +93,8 @@ def _context(_file: str | None, _folder: str | None) -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _words(error: ssl.SSLError) -> str:
+def words_of(error: ssl.SSLError) -> str:
+    """What is wrong with certificate, handshake or records."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return str(error.verify_message)
     return (error.reason or str(error)).replace("_", " ").lower()

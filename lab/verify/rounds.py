@@ -171,6 +171,11 @@ class Copies:
             found |= await observe_copies(self.file, some, self._supply, self.say)
         return found
 
+    def where(self, copy: Copy) -> tuple[Standing, Address]:
+        """What a copy that is up stands on, and how it is asked."""
+        standing = next(each for each in self._standing if copy in each.files)
+        return standing, _address(self.file, copy, standing)
+
     def _is_up(self, copy: Copy) -> bool:
         return any(copy in standing.files for standing in self._standing)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import closing
 from dataclasses import dataclass
 from math import inf
@@ -22,8 +23,9 @@ class Relay:
         refuses: whether each request is answered with 503.
         queues: seconds for which each request waits before the model is asked.
         silent: whether nothing is ever answered.
+        tls: with which it is asked over TLS.
 
-    `asking` is how many have come to one that is silent.
+    `asking` is how many have come to one that is silent; `heard`, the first bytes of each request that it passed on.
     """
 
     model: str
@@ -32,12 +34,14 @@ class Relay:
     refuses: bool = False
     queues: float = 0.0
     silent: bool = False
+    tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
         self.asking = 0
-        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.heard: list[bytes] = []
+        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0, ssl=self.tls)
+        self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(
@@ -63,6 +67,8 @@ class Relay:
             place = urlsplit(self.model)
             back, out = await asyncio.open_connection(place.hostname, place.port)
             with closing(out):
+                self.heard.append(await reader.read(65536))
+                out.write(self.heard[-1])
                 ways = self._pass(reader, out), self._pass(back, writer, self.most, self.holds)
                 tasks = [asyncio.create_task(each) for each in ways]
                 # Whoever closes first, it is over for the other side too.

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+import ssl
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any, Self
 
 import psutil
 import pytest
+import trustme
 from markers import grid
 
 from lab.cli import main
@@ -22,6 +24,7 @@ from lab.load import run
 from lab.load.figures import QUEUED, Figures, figures_of
 from lab.load.results import FORMAT
 from lab.load.run import LOCUSTFILE, MOST_PORTS, Load, generate
+from lab.load.terms import RequestTerms
 from lab.model.server import ModelServer
 from lab.saved import load_saved
 from lab.vocabulary import Ending
@@ -97,6 +100,58 @@ async def test_nobody_there_is_told_of_each_stream() -> None:
     assert found.endings == {Ending.CUT: FEW.streams}
     assert (found.opened, found.refused, found.unended) == (0, FEW.streams, 0)
     assert all("refused" in what.lower() for what in found.failures)
+
+
+async def test_a_request_has_what_its_terms_say() -> None:
+    """The model, further headers, and the host that they name in the address's place."""
+    terms = RequestTerms(model="llama", headers=(("X-Team", "search"), ("Host", "api.example.com")))
+    async with ModelServer() as model, Relay(model.base_url) as relay:
+        found = await generate(FEW, relay.url, "it", lambda _: None, terms)
+    assert found.endings == {Ending.COMPLETE: FEW.streams}
+    assert len(relay.heard) == FEW.streams
+    for each in relay.heard:
+        head, _, body = each.lower().partition(b"\r\n\r\n")
+        assert head.startswith(b"post /v1/chat/completions ")
+        assert [line for line in head.split(b"\r\n") if line.startswith(b"host:")] == [b"host: api.example.com"]
+        assert b"x-team: search" in head
+        assert b'"llama"' in body
+
+
+async def test_over_tls_an_authority_of_the_users_own_is_trusted(tmp_path: Path) -> None:
+    """And without it nothing is sent: each stream is refused, and says why."""
+    authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    async with ModelServer() as model, Relay(model.base_url, tls=server) as relay:
+        trusted = await generate(FEW, relay.url, "it", lambda _: None, RequestTerms(ca_file=str(file)))
+        unknown = await generate(FEW, relay.url, "it", lambda _: None)
+    assert trusted.endings == {Ending.COMPLETE: FEW.streams}
+    assert (unknown.opened, unknown.refused) == (0, FEW.streams)
+    assert all("unable to get local issuer certificate" in what for what in unknown.failures)
+    assert len(relay.heard) == FEW.streams
+
+
+async def test_a_key_is_sent_and_stands_on_no_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every user of a machine can read those, and reports are handed on."""
+    monkeypatch.setenv("GATEWAY_KEY", "sk-not-to-be-seen")
+    async with (
+        ModelServer() as model,
+        Relay(model.base_url) as relay,
+        Asked(relay.url, tmp_path, "--key-env", "GATEWAY_KEY") as asked,
+    ):
+        await until(lambda: len(relay.heard) >= 1)
+        lines = [word for each in asked.below for word in each.cmdline()]
+        _, said = await asked.end()
+    assert b"authorization: bearer sk-not-to-be-seen" in relay.heard[0].lower()
+    assert str(LOCUSTFILE) in lines
+    assert "GATEWAY_KEY" in said
+    assert "sk-not-to-be-seen" not in " ".join([*lines, said, *texts_in(tmp_path)])
+
+
+def texts_in(folder: Path) -> list[str]:
+    """What the files of a folder say."""
+    return [path.read_text() for path in folder.iterdir()]
 
 
 async def test_a_load_that_is_told_to_stop_leaves_nothing_running() -> None:
@@ -243,9 +298,30 @@ async def test_an_engine_of_load_that_cannot_begin_is_a_fault(monkeypatch: pytes
         ["http://127.0.0.1:1", "--interval", "0s"],
         ["http://127.0.0.1:1", "--against", "bursts::haproxy-3.0::fixed"],
         ["bursts::haproxy-3.0::mended"],
+        ["bursts"],
+        ["nginx:./nowhere.conf"],
+        ["http://127.0.0.1:1", "--host", "api.example.com"],
+        ["http://127.0.0.1:1", "--key-env", "NOBODY_SET_THIS"],
+        ["http://127.0.0.1:1", "--format", "morse"],
+        ["bursts::haproxy-3.0::fixed", "--key-env", "GATEWAY_KEY"],
+        ["ftp://127.0.0.1:1"],
         ["http://127.0.0.1:1", "--ramp", "soon"],
     ],
-    ids=["ports", "somebody else's", "no time", "a URL and a case", "no such case", "no duration"],
+    ids=[
+        "ports",
+        "somebody else's",
+        "no time",
+        "a URL and a case",
+        "no such case",
+        "no case",
+        "no such file",
+        "a host beside a URL",
+        "no such variable",
+        "no such format",
+        "a key for a case",
+        "no web address",
+        "no duration",
+    ],
 )
 def test_what_cannot_be_meant_is_refused(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -271,6 +347,28 @@ def test_a_command_says_and_saves_what_came(tmp_path: Path, capsys: pytest.Captu
     assert "2 cut" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"load.json", "load.html"}
     assert main(["report", str(tmp_path / "load.json"), "--out", str(tmp_path)]) == ExitCode.AS_REQUIRED
+
+
+@pytest.mark.grid
+@pytest.mark.engine
+def test_a_file_of_the_users_own_beside_another(tmp_path: Path, images_in_use: object) -> None:
+    """Over TLS, by their host: nginx as installed holds a whole answer, and without buffering it holds nothing."""
+    assert images_in_use
+    file = "server {{ listen 443 ssl; server_name api.example.com; ssl_certificate a; ssl_certificate_key b; {} }}"
+    for name, lines in (("held", ""), ("handed-on", "proxy_buffering off;")):
+        text = file.format(f"location /llm/ {{ {lines} proxy_pass http://10.0.0.5:8000/; }}")
+        Path(tmp_path, f"{name}.conf").write_text(text)
+    few = ["--streams", "5", "--ramp", "1s", "--hold", "1s", "--interval", "200ms", "--out", str(tmp_path)]
+    names = [f"nginx:1.26:{tmp_path}/{name}.conf" for name in ("held", "handed-on")]
+    assert main(["load", names[0], "--against", names[1], *few]) == ExitCode.AS_REQUIRED
+    held, handed_on = load_saved(tmp_path / "load.json", FORMAT).loads
+    assert [held.target, handed_on.target] == names
+    assert held.first.p50 >= 1900
+    assert handed_on.first.p50 < 1000
+    for each in (held, handed_on):
+        assert (each.lost, each.opened) == (0, 5)
+        assert each.usage is not None
+        assert each.usage.memory > 2**20
 
 
 @pytest.mark.grid
