@@ -13,26 +13,41 @@ from lab.reports.style import page_style
 
 PAGE = "load.html"
 
-_WIDTH, _HEIGHT = 600, 120
+_WIDTH, _HEIGHT, _FREE = 600, 120, 10
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One value over the seconds of a load, as the page draws it.
+    """One load in a chart.
+
+    Args:
+        target: of the load.
+        most: the largest value.
+        points: of the line.
+    """
+
+    target: str
+    most: int
+    points: str
+
+
+@dataclass(frozen=True)
+class TimeChart:
+    """One value over the seconds, of every load: two that are drawn apart are hard to compare.
 
     Args:
         title: what it is.
         unit: of the value, behind it.
-        most: the largest value of this load.
-        frame: the value at the top of the frame: the largest of all loads of the page, so that curves can be compared.
-        points: of the line.
+        top: the value at the top of the frame: the largest of all.
+        seconds: at the right end of the frame.
+        curves: one of each load.
     """
 
     title: str
     unit: str
-    most: int
-    frame: int
-    points: str
+    top: int
+    seconds: float
+    curves: tuple[Curve, ...]
 
 
 _VALUES: dict[tuple[str, str], Callable[[Second], int]] = {
@@ -47,20 +62,31 @@ def load_page(results: LoadResults) -> str:
     """The whole page."""
     template = page_environment("lab.load").get_template("load.html.j2")
     return template.render(
-        results=results, rows=[*rows_of(results.loads)], curves=curves, style=page_style(("lab.load", "load.css"))
+        results=results,
+        rows=[*rows_of(results.loads)],
+        charts=[*charts(results.loads)],
+        style=page_style(("lab.load", "load.css")),
     )
 
 
-def curves(load: Figures, loads: Sequence[Figures]) -> Iterator[Curve]:
-    """What is drawn of one load among others; nothing of one that lasted for less than two seconds."""
-    if len(load.seconds) < 2:
+def charts(loads: Sequence[Figures]) -> Iterator[TimeChart]:
+    """What is drawn; of loads that lasted for less than two seconds there is nothing to draw."""
+    drawn = [load for load in loads if len(load.seconds) > 1]
+    if not drawn:
         return
+    end = max(load.seconds[-1].at for load in drawn)
     for (title, unit), value in _VALUES.items():
-        values = [value(second) for second in load.seconds]
-        frame = max(value(second) for each in loads for second in each.seconds)
-        step = _WIDTH / (len(values) - 1)
-        points = " ".join(
-            f"{number * step:.1f},{_HEIGHT - (_HEIGHT - 10) * each / max(frame, 1):.1f}"
-            for number, each in enumerate(values)
+        top = max(value(second) for load in drawn for second in load.seconds)
+        curves = tuple(
+            Curve(load.target, max(map(value, load.seconds)), _points(load.seconds, value, top, end)) for load in drawn
         )
-        yield Curve(title, unit, max(values), frame, points)
+        yield TimeChart(title, unit, top, end, curves)
+
+
+def _points(seconds: Sequence[Second], value: Callable[[Second], int], top: int, end: float) -> str:
+    """A line from the beginning on, in a frame of which some pixels above stay free."""
+    points = [
+        f"{_WIDTH * second.at / end:.1f},{_HEIGHT - (_HEIGHT - _FREE) * value(second) / max(top, 1):.1f}"
+        for second in seconds
+    ]
+    return " ".join(points)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.load.figures import Figures, Spread, figures_of
-from lab.load.page import Curve, curves, load_page
+from lab.load.page import Curve, charts, load_page
 from lab.load.results import LoadResults
 from lab.vocabulary import Ending
 
@@ -85,23 +85,25 @@ def test_the_page_has_the_figures_the_failures_and_the_curves() -> None:
     page = load_page(LoadResults(10, 1.0, 1.0, 0.1, 1, (found,)))
     assert "<b>" not in page
     assert "1 times cut: closed" in page
-    assert [curve.most for curve in curves(found, [found])] == [10, 8, 60, 5]
-    assert page.count("<polyline") == 4
+    assert [curve.most for chart in charts([found]) for curve in chart.curves] == [10, 8, 60, 5]
+    # Four in the charts, and one each beside its name.
+    assert page.count("<polyline") == 8
 
 
 def test_a_load_without_seconds_has_no_curves() -> None:
     """One that was stopped at once."""
     empty = Figures("it", 1, 0, 0, 0, 0, {}, {}, Spread(), Spread(), Spread(), Spread(), Spread())
-    assert list(curves(empty, [empty])) == []
+    assert list(charts([empty])) == []
 
 
 def test_curves_of_one_page_have_one_scale() -> None:
     """Half as high is half as late: else the better of two would look as bad as the worse."""
     late = figures_of(raw(), "late", 10)
-    better = replace(late, seconds=[replace(second, late=second.late // 2) for second in late.seconds])
-    (one,), (other,) = ([curve for curve in curves(each, [late, better]) if curve.unit] for each in (late, better))
-    assert (one.most, other.most, one.frame, other.frame) == (5, 2, 5, 5)
-    assert "the frame is 5 ms high" in load_page(LoadResults(10, 1.0, 1.0, 0.1, 1, (late, better)))
+    better = replace(late, target="better", seconds=[replace(second, late=second.late // 2) for second in late.seconds])
+    (chart,) = (each for each in charts([late, better]) if each.unit)
+    one, other = chart.curves
+    assert (chart.top, one.most, other.most) == (5, 5, 2)
+    assert (one.target, other.target) == ("late", "better")
 
     def lowest(curve: Curve) -> float:
         return min(float(point.partition(",")[2]) for point in curve.points.split())
