@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from lab.cli import verify as command
-from lab.cli.own_files import _options
+from lab.cli.own_files import file_options
 from lab.cli.verified import brief, show, show_replaced
 from lab.cli.verify import VerifyOptions, fix_and_report, verify_and_report
 from lab.errors import BadInput, ExitCode
@@ -210,7 +210,9 @@ def test_what_no_run_shows_is_told_where_the_file_lacks_the_setting(tmp_path: Pa
 
 def options(path: str, longest: str) -> VerifyOptions:
     """As the command line gives them, of a file that is not there."""
-    return _options("nginx", Path("nowhere"), (path, "", None), (longest, "", ""), "", None, (RunnerName.AUTO, None))
+    return file_options(
+        "nginx", Path("nowhere"), (path, "", None), (longest, "", ""), "", None, (RunnerName.AUTO, None)
+    )
 
 
 def test_an_option_that_makes_no_sense_is_one_message() -> None:
