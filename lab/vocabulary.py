@@ -56,6 +56,7 @@ class Requirement(StrEnum):
     MOVES_THE_FIRST_TOKEN_FORWARD = "moves-the-first-token-forward"
     MAKES_PARTIAL_ANSWERS_VISIBLE = "makes-partial-answers-visible"
     SERVES_OTHERS_MEANWHILE = "serves-others-meanwhile"
+    TURNS_NOBODY_AWAY = "turns-nobody-away"
     SURVIVES_A_RELOAD = "survives-a-reload"
     SURVIVES_A_MODEL_RESTART = "survives-a-model-restart"
     REUSES_CONNECTIONS = "reuses-connections"

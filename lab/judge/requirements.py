@@ -246,6 +246,7 @@ REQUIREMENTS: Mapping[Requirement, Criterion] = {
     Requirement.SERVES_OTHERS_MEANWHILE: Criterion(
         "Streams that run keep no other client waiting.", sharing.served_at_once, doubt=lambda doubt: doubt.wait
     ),
+    Requirement.TURNS_NOBODY_AWAY: Criterion("No client is turned away because others come too.", rules.all_complete),
     Requirement.SURVIVES_A_RELOAD: Criterion(
         "No answer ends because the configuration is read anew.", rules.all_complete
     ),

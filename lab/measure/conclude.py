@@ -228,6 +228,7 @@ def _without(met: Observation) -> Observation:
 _ELSEWHERE = {
     Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE: "it is about the client and not about the path: see lab clients",
     Requirement.SERVES_OTHERS_MEANWHILE: "it is about many streams at once: see lab load",
+    Requirement.TURNS_NOBODY_AWAY: "it is about many clients at once: see lab load",
     Requirement.SURVIVES_A_RELOAD: "nothing on the path is reloaded by an audit",
     Requirement.SURVIVES_A_MODEL_RESTART: "no model server behind the path is started anew by an audit",
     Requirement.REUSES_CONNECTIONS: "it is about requests one after the other, and these are made at once",

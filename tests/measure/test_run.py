@@ -132,6 +132,7 @@ async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
     elsewhere = (
         Requirement.MAKES_PARTIAL_ANSWERS_VISIBLE,
         Requirement.SERVES_OTHERS_MEANWHILE,
+        Requirement.TURNS_NOBODY_AWAY,
         Requirement.SURVIVES_A_RELOAD,
         Requirement.SURVIVES_A_MODEL_RESTART,
         Requirement.REUSES_CONNECTIONS,
