@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from judge.builder import START, Build, lockstep
 
 from lab.catalogue.schema import SymptomTable
 from lab.evidence import Stall, TransportEnd
+from lab.judge import Exchanged
+from lab.scenarios.verdicts import conclude
 from lab.vocabulary import Cause, Delivery, Ending, Flag, Outcome, Requirement, Variant
 
-from .scenes import concluded
+from .scenes import concluded, make_case
 
 IDLE = Requirement.SURVIVES_SILENCE
 DELIVERS = Requirement.DELIVERS_TOKENS_AS_THEY_COME
@@ -404,6 +407,14 @@ def test_who_is_turned_away_while_the_model_server_is_late_with_others_tells_not
     """A limit on what runs at once is met by answers that take too long; where they took no longer, it fails."""
     carried = WHOLE.but(interval=interval, plan={"interval": 0.1})
     assert concluded(Variant.FIXED, SERVES, {"back-1": carried, "back-2": TURNED_AWAY})[0] is outcome
+
+
+@pytest.mark.parametrize(("late", "outcome"), [(0.1, Outcome.FAILED), (0.4, Outcome.INCONCLUSIVE)])
+def test_who_is_turned_away_since_the_probe_sent_several_together_tells_nothing(late: float, outcome: Outcome) -> None:
+    """They were to come one after the other; where the probe was in time, the path refused what it has to serve."""
+    case = make_case(Variant.FIXED, Requirement.TURNS_NOBODY_AWAY, {"back-1": WHOLE, "back-2": TURNED_AWAY})
+    evidence = [replace(build.evidence(), late=late) for build in (WHOLE, TURNED_AWAY)]
+    assert conclude(case, Exchanged.together(case.exchanges, evidence)).outcome is outcome
 
 
 GONE = Build(sent=(), written=0, reason=None, marker=False, end=TransportEnd.LEFT, ended=START + 0.5, status=0)
