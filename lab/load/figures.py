@@ -68,6 +68,7 @@ class ProxyUsage:
 
     Args:
         memory: bytes of resident memory at most, all processes together.
+        idle: bytes of it before the load.
         processor: seconds of processor.
         packets: that its container sent, to clients and model server; None where its network is everybody's.
         connections: to the model server, at most; None where nobody tells.
@@ -76,6 +77,7 @@ class ProxyUsage:
     """
 
     memory: int
+    idle: int
     processor: float
     packets: int | None = None
     connections: int | None = None
@@ -125,6 +127,7 @@ class Figures:
         usage: of the proxy; None where it is not the lab's to look at.
         stopped: whether it was stopped before its end.
         not_opened: for how many this machine had no file or port, so that the path was not asked.
+        coded: how many came with a content coding, such as gzip.
     """
 
     target: str
@@ -145,6 +148,7 @@ class Figures:
     usage: ProxyUsage | None = None
     stopped: bool = False
     not_opened: int = 0
+    coded: int = 0
 
     @property
     def unended(self) -> int:
@@ -216,4 +220,5 @@ def figures_of(
         usage=usage,
         stopped=stopped,
         not_opened=count(f"STREAM {NOT_OPENED}"),
+        coded=count("STREAM coded"),
     )

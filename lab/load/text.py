@@ -58,7 +58,10 @@ def _packets(each: Figures) -> str:
 
 
 def _memory(each: Figures) -> str:
-    return NOT_KNOWN if each.usage is None else f"{each.usage.memory / 2**20:,.1f} MiB"
+    if each.usage is None:
+        return NOT_KNOWN
+    grown = (each.usage.memory - each.usage.idle) / max(each.asked, 1)
+    return f"{each.usage.memory / 2**20:,.1f} MiB, {grown / 2**10:,.1f} KiB of it for each stream"
 
 
 def _connections(each: Figures) -> str:
@@ -78,6 +81,7 @@ ROWS: dict[str, Callable[[Figures], str]] = {
     "that had a first token": lambda each: f"{each.opened}, {each.queued} queued on the way",
     "that were refused": lambda each: str(each.refused),
     "how they ended": _endings,
+    "with a content coding": lambda each: str(each.coded),
     "first token (p50 p99 p99.9 max)": lambda each: _spread(each.first),
     "token late": lambda each: _spread(each.late),
     "from token to token": lambda each: _spread(each.gaps),

@@ -52,8 +52,7 @@ class _Peaks:
     file_bytes: int | None = None
 
     def note(self, watched: ProxyProcesses, processes: Sequence[psutil.Process]) -> None:
-        memory = round(sum(_of(each, lambda one: float(one.memory_info().rss)) for each in processes))
-        self.memory = max(self.memory, memory)
+        self.memory = max(self.memory, _resident(processes))
         self.connections = _most(self.connections, connections_to(watched.pids[0], watched.model_port))
         found = temporary_files(watched.pids)
         if found is not None:
@@ -71,11 +70,8 @@ async def watching(watched: ProxyProcesses | None) -> AsyncIterator[Callable[[],
     for pid in watched.pids:
         with suppress(psutil.NoSuchProcess):
             processes.append(psutil.Process(pid))
-    before, sent, peaks = (
-        _seconds(processes),
-        _packets_sent(watched.pids[0]),
-        _Peaks(temporary_files(watched.pids) or {}),
-    )
+    before, sent, idle = _seconds(processes), _packets_sent(watched.pids[0]), _resident(processes)
+    peaks = _Peaks(temporary_files(watched.pids) or {})
 
     async def look() -> None:
         while True:
@@ -86,7 +82,7 @@ async def watching(watched: ProxyProcesses | None) -> AsyncIterator[Callable[[],
         now = _packets_sent(watched.pids[0])
         packets = None if now is None or sent is None else now - sent
         seconds = round(_seconds(processes) - before, 2)
-        return ProxyUsage(peaks.memory, seconds, packets, peaks.connections, peaks.files, peaks.file_bytes)
+        return ProxyUsage(peaks.memory, idle, seconds, packets, peaks.connections, peaks.files, peaks.file_bytes)
 
     looking = asyncio.create_task(look())
     try:
@@ -140,6 +136,10 @@ def _packets_sent(pid: int) -> int | None:
         return None
     counts = {name.strip(): fields.split() for name, _, fields in (line.partition(":") for line in devices)}
     return sum(int(fields[_SENT]) for name, fields in counts.items() if name != "lo")
+
+
+def _resident(processes: Sequence[psutil.Process]) -> int:
+    return round(sum(_of(each, lambda one: float(one.memory_info().rss)) for each in processes))
 
 
 def _seconds(processes: Sequence[psutil.Process]) -> float:

@@ -12,6 +12,7 @@ it ended. What Locust's statistics then have, in milliseconds:
     STREAM asked        one for each request; 0
     STREAM streamed     one for each that had a first token, at its end; 0
     STREAM refused      one for each that had no connection, or an error status; 0
+    STREAM coded        one for each that came with a content coding; 0
     STREAM queued       one for each request that came to the model server late; 0
     STREAM <ending>     how long it took; every ending but `complete` is a failure
     TOKEN  first        from the request to the first token
@@ -96,6 +97,8 @@ class StreamUser(User):
             self._log("STREAM", "streamed", 0.0)
         elif stream.refused:
             self._log("STREAM", "refused", 0.0)
+        if stream.coded:
+            self._log("STREAM", "coded", 0.0)
         ending = NOT_OPENED if stream.lacking else judge(stream.evidence()).ending
         took = 1e3 * (stream.ended - stream.started)
         failure = None if ending is Ending.COMPLETE else OSError(f"{ending}: {stream.detail}")
@@ -188,6 +191,11 @@ class LoadStream:
         if not self._connected:
             return not self.lacking
         return self._parser.head is not None and self._parser.head.status >= HTTPStatus.BAD_REQUEST
+
+    @property
+    def coded(self) -> bool:
+        """Whether it came with a content coding, once it is over."""
+        return self._parser.head is not None and bool(self._parser.head.coding)
 
     @property
     def detail(self) -> str:

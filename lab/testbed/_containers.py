@@ -13,12 +13,14 @@ import os
 import socket
 import tarfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import docker
+import psutil
 from docker.models.containers import Container as Running
 from docker.types import Mount
 from testcontainers.core.config import ConnectionMode, testcontainers_config
@@ -29,7 +31,7 @@ from testcontainers.core.transferable import Transferable
 from lab.errors import BadInput, EnvironmentFault
 from lab.testbed._faults import engine_faults
 from lab.testbed._owner import labels
-from lab.testbed._precedence import SHARES, is_here
+from lab.testbed._precedence import SHARES, is_here, number_inside
 from lab.testbed.images import ImageInUse
 
 
@@ -168,17 +170,26 @@ def tell(container: Running, signal: str, pid_file: str) -> None:
         raise EnvironmentFault(f"{container.name}: a process cannot be told to read its files anew.", "Start it again.")
 
 
-def pids(container: Running) -> list[int]:
-    """The numbers of its processes on this machine; none where the engine is on another.
+def pids(container: Running, pid_file: str) -> list[int]:
+    """The numbers on this machine of a process whose number inside stands in a file there, and of what it has started.
+
+    None where the engine is on another machine.
 
     Raises:
-        EnvironmentFault: the engine fails.
+        EnvironmentFault: the engine fails, or there is no such process.
     """
     with engine_faults(f"asking for the processes of {container.name}"):
         table = container.top()
     column = table["Titles"].index("PID")
-    found = [int(row[column]) for row in table["Processes"]]
-    return [process for process in found if is_here(process, container.id or "")]
+    here = [process for row in table["Processes"] if is_here(process := int(row[column]), container.id or "")]
+    if not here:
+        return []
+    inside = read(container, [pid_file]).strip()
+    for process in here:
+        if number_inside(process) == inside:
+            with suppress(psutil.NoSuchProcess):
+                return [process, *(child.pid for child in psutil.Process(process).children(recursive=True))]
+    raise EnvironmentFault(f"{container.name}: a process has ended that is to be looked at.", "Start it again.")
 
 
 def _packed(folder: Path) -> bytes:

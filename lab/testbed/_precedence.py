@@ -51,3 +51,13 @@ def is_here(process: int, container: str) -> bool:
         return bool(container) and container in Path(f"/proc/{process}/cgroup").read_text()
     except OSError:
         return False
+
+
+def number_inside(process: int) -> str:
+    """The number that a process of this machine has in the container that it is in; empty where nobody tells."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return ""
+    # One for each namespace of process numbers, the innermost last.
+    return next((line.split()[-1] for line in lines if line.startswith("NSpid:")), "")

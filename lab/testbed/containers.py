@@ -151,7 +151,7 @@ class Containers:
         """See `Runner`."""
         running = self._up[self._pod_of[instance.target.key]].running
         assert running is not None  # noqa: S101  # it is up
-        return await self._in_thread(lambda: _containers.pids(running))
+        return await self._in_thread(lambda: _containers.pids(running, f"{PIDS}/{instance.slot}.pid"))
 
     def remedy(self, product: Product | None, became: Became, said: str) -> str:
         """See `Runner`."""

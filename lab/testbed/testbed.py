@@ -110,7 +110,7 @@ class Testbed:
         await self.runner.reload(self._instances[key])
 
     async def pids(self, key: str) -> Sequence[int]:
-        """The processes of a target that is up; those of others that share its container are among them.
+        """The processes that serve a target that is up, and no other.
 
         Raises:
             EnvironmentFault: they cannot be told.

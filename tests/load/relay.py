@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import ssl
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Relay:
         queues: seconds for which each request waits before the model is asked.
         silent: whether nothing is ever answered.
         tls: with which it is asked over TLS.
+        codes: whether each request that offers gzip is answered in it, with nothing but the marker of an end.
 
     `asking` is how many have come to one that is silent; `heard`, the first bytes of each request that it passed on.
     """
@@ -35,6 +37,7 @@ class Relay:
     queues: float = 0.0
     silent: bool = False
     tls: ssl.SSLContext | None = None
+    codes: bool = False
 
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,6 +65,12 @@ class Relay:
             if self.silent:
                 self.asking += 1
                 await reader.read()
+                return
+            if self.codes:
+                offered = b"accept-encoding: gzip\r\n" in (await reader.readuntil(b"\r\n\r\n")).lower()
+                coding, end = b"Content-Encoding: gzip\r\n" if offered else b"", b"data: [DONE]\n\n"
+                head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n" + coding
+                writer.write(head + b"\r\n" + (gzip.compress(end) if offered else end))
                 return
             await asyncio.sleep(self.queues)
             place = urlsplit(self.model)

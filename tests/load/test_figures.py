@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from lab.load.figures import Figures, Spread, figures_of
+from lab.load.figures import Figures, ProxyUsage, Spread, figures_of
 from lab.load.page import Curve, charts, load_page
 from lab.load.results import LoadResults
+from lab.load.text import rows_of
 from lab.vocabulary import Ending
 
 
@@ -88,6 +89,12 @@ def test_the_page_has_the_figures_the_failures_and_the_curves() -> None:
     assert [curve.most for chart in charts([found]) for curve in chart.curves] == [10, 8, 60, 5]
     # Four in the charts, and one each beside its name.
     assert page.count("<polyline") == 8
+
+
+def test_the_memory_of_a_stream_is_what_the_load_has_brought() -> None:
+    """Shared out among those that were asked for, which are ten here."""
+    found = figures_of(raw(), "it", 10, ProxyUsage(memory=30 * 2**20, idle=20 * 2**20, processor=1.0))
+    assert dict(rows_of([found]))["proxy's memory"] == ["30.0 MiB, 1,024.0 KiB of it for each stream"]
 
 
 def test_a_load_without_seconds_has_no_curves() -> None:

@@ -92,6 +92,15 @@ async def test_what_ends_at_once_is_not_asked_for_again() -> None:
     assert (refused.asked, refused.endings) == (60, {Ending.PROXY_ERROR_STATUS: 60})
 
 
+@pytest.mark.parametrize(("offer", "coded"), [("gzip", FEW.streams), ("identity", 0)])
+async def test_what_comes_with_a_content_coding_is_counted(offer: str, coded: int) -> None:
+    """Only what its clients offer can be used; what was not used costs nothing."""
+    async with Relay("http://127.0.0.1:1", codes=True) as relay:
+        terms = RequestTerms(headers=(("Accept-Encoding", offer),))
+        found = await generate(FEW, relay.url, "it", lambda _: None, terms)
+    assert (found.asked, found.coded) == (FEW.streams, coded)
+
+
 async def test_nobody_there_is_told_of_each_stream() -> None:
     """Nothing listens: every stream is lost, and says why."""
     async with Relay("http://127.0.0.1:1") as gone:
@@ -380,6 +389,10 @@ def test_two_cases_side_by_side(tmp_path: Path, images_in_use: object) -> None:
     few = ["--streams", "10", "--ramp", "1s", "--hold", "4s", "--interval", "500ms", "--out", str(tmp_path)]
     main(["load", case.format("broken"), "--against", case.format("fixed"), *few])
     broken, fixed = load_saved(tmp_path / "load.json", FORMAT).loads
+    assert broken.usage is not None
+    assert fixed.usage is not None
+    # Each has its own, although they share a container: a process of HAProxy's has some 15 MiB.
+    assert max(broken.usage.memory, fixed.usage.memory) < 30 * 2**20
     assert broken.late.p50 >= 100 > fixed.late.p50
     for each in (broken, fixed):
         assert each.lost == 0

@@ -56,3 +56,14 @@ async def test_the_most_that_was_seen_is_told() -> None:
     assert seen is not None
     assert seen.connections == 1
     assert seen.memory > 2**20
+
+
+async def test_what_was_there_before_the_load_is_told_apart() -> None:
+    """By which each stream's share is what the load has brought."""
+    async with watching(ProxyProcesses((os.getpid(),), 1)) as usage:
+        brought = b"x" * (64 * 2**20)
+        while (seen := usage()) is not None and seen.memory - seen.idle < 48 * 2**20:  # noqa: ASYNC110  # nothing tells
+            await asyncio.sleep(0.05)
+    assert seen is not None
+    assert brought
+    assert seen.idle > 2**20

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from types import SimpleNamespace
 from typing import Any, cast
 
 import docker
+import psutil
 import pytest
 from docker.models.containers import Container
 
+from lab.errors import EnvironmentFault
 from lab.testbed import _containers, _precedence
 from lab.testbed._owner import RUN_LABEL
 from lab.testbed._precedence import SHARES, group_of_containers, prefer
@@ -59,13 +62,32 @@ def test_the_class_where_it_is_granted_and_the_share_where_it_is_not(
     assert asked == [os.getpid()]
 
 
-def test_processes_of_another_machine_are_nobodys_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_of_another_machine_are_nobodys_here() -> None:
     """Their numbers are those of others here, whose memory and time nobody asked for."""
     table = {"Titles": ["UID", "PID"], "Processes": [["root", str(os.getpid())]]}
     elsewhere = cast(Container, SimpleNamespace(id=OTHERS, name="it", top=lambda: table))
-    assert _containers.pids(elsewhere) == []
-    monkeypatch.setattr(_containers, "is_here", lambda *_: True)
-    assert _containers.pids(elsewhere) == [os.getpid()]
+    assert _containers.pids(elsewhere, "/run/it.pid") == []
+
+
+def test_of_a_container_only_the_processes_of_one_program_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its number inside: it and what it has started, and not what shares the container."""
+    with subprocess.Popen(["/bin/sh", "-c", "sleep 60 & echo; wait"], stdout=subprocess.PIPE) as program:
+        try:
+            assert program.stdout is not None
+            program.stdout.readline()
+            (child,) = psutil.Process(program.pid).children()
+            everybody = [os.getppid(), os.getpid(), program.pid, child.pid]
+            table = {"Titles": ["UID", "PID"], "Processes": [["root", str(pid)] for pid in everybody]}
+            shared = cast(Container, SimpleNamespace(id=OTHERS, name="it", top=lambda: table))
+            monkeypatch.setattr(_containers, "is_here", lambda *_: True)
+            monkeypatch.setattr(_containers, "read", lambda *_: f"{program.pid}\n")
+            assert _containers.pids(shared, "/run/it.pid") == [program.pid, child.pid]
+            monkeypatch.setattr(_containers, "read", lambda *_: "1\n")
+            with pytest.raises(EnvironmentFault, match="ended"):
+                _containers.pids(shared, "/run/it.pid")
+        finally:
+            child.kill()
+            program.kill()
 
 
 @pytest.mark.parametrize(("driver", "group"), [("cgroupfs", "/"), ("systemd", None), (None, None)])
