@@ -101,7 +101,7 @@ COLUMNS = (
 
 
 def main() -> int:
-    """Measure, and print a table; exits with 1 where a figure is in doubt."""
+    """Measure, and print a table; exits with 1 where some of it is in doubt."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], help="what to measure (default: all)")
     parser.add_argument("--streams", type=int, nargs="+", default=[FEW, 1000])
@@ -142,16 +142,23 @@ def load_of(streams: int, options: argparse.Namespace) -> Load:
 
 
 async def measure(group: str, load: Load, rounds: int, supply: Supply) -> bool:
-    """Make the load over each of a group so often, and print their rows; returns whether one is in doubt."""
+    """Make the load over each of a group so often, and print their rows; returns whether they are in doubt.
+
+    A round of which one load is in doubt is made once more, as long as there are not as many of them as were wanted.
+    """
     names = list(GROUPS[group])
-    found: dict[str, list[Figures]] = {name: [] for name in names}
-    for number in range(rounds):
-        order = names[::-1] if number % 2 else names
-        for name, figures in (await one_round(group, order, load, supply)).items():
-            found[name].append(figures)
-    for name, figures in found.items():
-        print_row([f"{group}, {name}", f"{load.streams:,}", *(column.cell(figures) for column in COLUMNS)])
-    return any(each.doubts for figures in found.values() for each in figures)
+    good: list[dict[str, Figures]] = []
+    doubted: list[dict[str, Figures]] = []
+    while len(good) < rounds and len(doubted) < rounds:
+        order = names[::-1] if len(good) % 2 else names
+        found = await one_round(group, order, load, supply)
+        (doubted if any(each.doubts for each in found.values()) else good).append(found)
+    enough = len(good) == rounds
+    for name in names:
+        figures = [each[name] for each in (good if enough else good + doubted)]
+        title = f"{group}, {name}" if enough else f"{group}, {name}, in doubt"
+        print_row([title, f"{load.streams:,}", *(column.cell(figures) for column in COLUMNS)])
+    return not enough
 
 
 async def one_round(group: str, names: Sequence[str], load: Load, supply: Supply) -> dict[str, Figures]:
