@@ -191,8 +191,8 @@ class Product:
         at_home: a configuration and the folder that its process may write to, to what it is where there is no
             container: it listens on loopback only, and writes into that folder or to its standard outputs.
         threads: how many threads and processes one of it may start, beside those for each core.
-        reload: the signal, without `SIG`, at which it reads its file anew and lets what is under way go on; empty where
-            it takes another process for that.
+        reload: the shell command at which it reads its files anew and lets what is under way go on, as it is done in
+            production; `$1` is its process, `$2` its configuration. Empty where it takes another process for that.
         adapt: reads a user's own file, so that the lab can run it; None where the lab cannot.
         check: tells from the text of a user's own file what breaks a stream; None where the lab cannot.
         read_timeouts: tells from it how long it waits for a silent model; None where the lab cannot.
@@ -257,6 +257,19 @@ class Product:
         if self.lookup:
             return [word.replace(self.lookup, shlex.quote(binary)) for word in command]
         return [binary, *command[1:]]
+
+    def reloading(self, process: str, file: str, binary: str = "") -> list[str]:
+        """The command that has it read its files anew.
+
+        Args:
+            process: its number, or words of a shell that tell it.
+            file: its configuration.
+            binary: the path of the binary that is to be used and no other; the one on the PATH if it is empty.
+        """
+        script = f'set -- {process} "$1"; {self.reload}'
+        if binary and self.lookup:
+            script = script.replace(self.lookup, shlex.quote(binary))
+        return ["/bin/sh", "-c", script, "sh", file]
 
     def advice(self, said: str) -> str:
         """What to do about a configuration of which it said so; empty where that is not known."""

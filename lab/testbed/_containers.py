@@ -158,16 +158,18 @@ def write(container: Running, folder: Path, to: str) -> None:
         container.put_archive(to, _packed(folder))
 
 
-def tell(container: Running, signal: str, pid_file: str) -> None:
-    """Send a signal to the process of a running container whose number stands in a file there.
+def tell(container: Running, command: Sequence[str]) -> tuple[bool, str]:
+    """Run a command that tells a process of a running container something.
+
+    Returns:
+        Whether it could, and what the command said.
 
     Raises:
-        EnvironmentFault: the engine fails, or there is no such process.
+        EnvironmentFault: the engine fails.
     """
     with engine_faults(f"telling a process of {container.name}"):
-        done = container.exec_run(["/bin/sh", "-c", 'kill -"$0" "$(cat "$1")"', signal, pid_file])
-    if done.exit_code != 0:
-        raise EnvironmentFault(f"{container.name}: a process cannot be told to read its files anew.", "Start it again.")
+        done = container.exec_run(list(command))
+    return done.exit_code == 0, cast("bytes", done.output).decode("utf-8", errors="replace")
 
 
 def pids(container: Running, pid_file: str) -> list[int]:
@@ -196,8 +198,14 @@ def _packed(folder: Path) -> bytes:
     pack = io.BytesIO()
     with tarfile.open(fileobj=pack, mode="w") as archive:
         for path in folder.iterdir():
-            archive.add(path, arcname=path.name)
+            archive.add(path, arcname=path.name, filter=_as_root)
     return pack.getvalue()
+
+
+def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """A container's root may not write to what is somebody else's: no capability lets it."""
+    entry.uid = entry.gid = 0
+    return entry
 
 
 class Container(DockerContainer):

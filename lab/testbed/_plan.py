@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from lab.errors import BadInput
+from lab.files import read_exactly
 from lab.products import Proxy, speaks_tls
 from lab.testbed import config
 from lab.testbed.certificate import FILE, certificate
@@ -84,12 +85,14 @@ class Instance:
         port: no other instance of the testbed has it, in whatever container.
         upstream: what it asks; the model server listens at that port for this instance alone.
         folder: where its files are.
+        edition: how often they have been written: what a reload changes in them.
     """
 
     target: Target
     port: int
     upstream: config.Upstream
     folder: str
+    edition: int = 1
 
     @property
     def slot(self) -> str:
@@ -111,6 +114,21 @@ class Instance:
     def program(self) -> Program:
         """The process that serves it."""
         return Program(self.slot, tuple(self.target.proxy.product.command(self.file)))
+
+    def fill(self, template: str) -> str:
+        """A text of its configuration with the names replaced."""
+        return config.fill(template, self.port, self.upstream, f"{self.folder}/{FILE}", self.edition)
+
+    def beside(self, file: Path, adapt: Callable[[str], str] = str) -> bytes:
+        """A file beside its configuration as it is given to the process; one in the product's language is filled in.
+
+        Args:
+            file: one of `config.companions`.
+            adapt: changes its text before that.
+        """
+        text = adapt(read_exactly(file))
+        filled = self.fill(text) if file.suffix == self.target.proxy.product.suffix else text
+        return filled.encode("utf-8", "surrogateescape")
 
     def text(self) -> str:
         """All that its configuration and the files beside it say, as far as it is text."""
@@ -186,11 +204,10 @@ def lay_out(to: Path, pod: Pod) -> None:
     for instance in pod.instances:
         folder = targets / instance.slot
         folder.mkdir(parents=True)
-        template = config.read_template(instance.target.config)
-        text = config.fill(template, instance.port, instance.upstream, f"{instance.folder}/{FILE}")
+        text = instance.fill(config.read_template(instance.target.config))
         (folder / instance.target.config.name).write_text(text, encoding="utf-8")
         for file in config.companions(instance.target.config):
-            shutil.copyfile(file, folder / file.name)
+            (folder / file.name).write_bytes(instance.beside(file))
         if instance.target.has_certificate:
             (folder / FILE).write_bytes(certificate().pem)
     (to / "start.sh").write_text(script([instance.program for instance in pod.instances], pod.proxy.product.prepare))

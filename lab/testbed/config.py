@@ -1,6 +1,6 @@
 """Configuration files as templates: where to listen and where the model server is.
 
-Only seven names are replaced, in braces. Everything else that starts with a dollar belongs to the
+Only eight names are replaced, in braces. Everything else that starts with a dollar belongs to the
 proxy, whose own variables look much the same. Pure except for reading the file.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.errors import BadInput
 from lab.files import read_words
 
-_NAMES = re.compile(r"\$\{(PORT|MODEL|MODEL_HOST|MODEL_PORT|MODEL_2|MODEL_2_PORT|CERTIFICATE)\}")
+_NAMES = re.compile(r"\$\{(PORT|MODEL|MODEL_HOST|MODEL_PORT|MODEL_2|MODEL_2_PORT|CERTIFICATE|EDITION)\}")
 
 _LOOPBACK = re.compile(r"\b127\.\d+\.\d+\.\d+|\blocalhost\b|(?<![0-9A-Fa-f:])::1(?![0-9A-Fa-f:])")
 
@@ -39,7 +39,7 @@ class Upstream:
         return f"{self.host}:{self.port}"
 
 
-def fill(template: str, port: int, model: Upstream, certificate: str = "") -> str:
+def fill(template: str, port: int, model: Upstream, certificate: str = "", edition: int = 1) -> str:
     """A template with its names replaced. Pure.
 
     Args:
@@ -47,6 +47,7 @@ def fill(template: str, port: int, model: Upstream, certificate: str = "") -> st
         port: where the proxy is to listen.
         model: what it is to ask.
         certificate: the path of the file with a key and its certificate.
+        edition: how often it has been written, this time included.
     """
     values = {
         "PORT": str(port),
@@ -56,6 +57,7 @@ def fill(template: str, port: int, model: Upstream, certificate: str = "") -> st
         "MODEL_2": f"{model.host}:{model.second}",
         "MODEL_2_PORT": str(model.second),
         "CERTIFICATE": certificate,
+        "EDITION": str(edition),
     }
     return _NAMES.sub(lambda match: values[match.group(1)], template)
 

@@ -36,7 +36,7 @@ from lab.testbed._plan import MODEL_CONNECTIONS, Instance, Pod, Target
 from lab.testbed._precedence import group_of_containers, prefer
 from lab.testbed.builders import MODEL_CODE
 from lab.testbed.images import MODEL, ImageInUse
-from lab.testbed.runner import Became, Started, advice, together
+from lab.testbed.runner import Became, Started, advice, not_told, together
 from lab.testbed.supervisor import PIDS
 from lab.testbed.sweep import remove_run, sweep
 from lab.vocabulary import Precedence
@@ -144,8 +144,11 @@ class Containers:
             _plan.lay_out(folder / "again", pod)
             files = folder / "again" / "targets" / instance.slot
             await self._in_thread(lambda: _containers.write(running, files, instance.folder))
-        signal = instance.target.proxy.product.reload
-        await self._in_thread(lambda: _containers.tell(running, signal, f"{PIDS}/{instance.slot}.pid"))
+        # Its number is known inside only.
+        command = instance.target.proxy.product.reloading(f'"$(cat {PIDS}/{instance.slot}.pid)"', instance.file)
+        told, said = await self._in_thread(lambda: _containers.tell(running, command))
+        if not told:
+            raise not_told(instance.target.proxy.id, said)
 
     async def pids(self, instance: Instance) -> Sequence[int]:
         """See `Runner`."""

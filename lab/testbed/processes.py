@@ -18,8 +18,8 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from signal import Signals
 
 import psutil
 
@@ -35,7 +35,7 @@ from lab.testbed._plan import MODEL_CONNECTIONS, Instance, Target
 from lab.testbed._ports import HOST, Ports, is_free
 from lab.testbed.binaries import Binary
 from lab.testbed.keeper import Order
-from lab.testbed.runner import Became, Started, advice
+from lab.testbed.runner import Became, Started, advice, not_told
 from lab.testbed.sweep import sweep_folders
 from lab.vocabulary import Precedence
 
@@ -60,10 +60,9 @@ class _Home:
     folder: Path
     moved: Mapping[str, str]
 
-    def text(self, template: str, product: Product, port: int, upstream: config.Upstream) -> str:
-        """A configuration as it is given to the binary."""
-        own = self.replaced(product.at_home(template, str(self.folder)))
-        return config.fill(own, port, upstream, f"{self.folder}/{certificate.FILE}")
+    def text(self, template: str, product: Product) -> str:
+        """A configuration as it is given to the binary, but for the names in it."""
+        return self.replaced(product.at_home(template, str(self.folder)))
 
     def replaced(self, text: str) -> str:
         """A text with the paths of the containers replaced."""
@@ -184,12 +183,20 @@ class Processes:
     async def reload(self, instance: Instance) -> None:
         """See `Runner`."""
         placed, process = self._up[instance.target.key]
+        # Its port may be another by now, and how often its files have been written is known to the caller.
+        placed = replace(placed, edition=instance.edition)
         self._furnish(placed)
-        try:
-            os.kill(process.pid, Signals[f"SIG{placed.target.proxy.product.reload}"])
-        except ProcessLookupError as error:
-            problem = f"{placed.target.proxy.id}: it has ended, and cannot be told to read its files anew."
-            raise EnvironmentFault(problem, "Start it again.") from error
+        proxy = placed.target.proxy
+        command = proxy.product.reloading(str(process.pid), placed.file, str(self._binaries[proxy.id].path))
+        telling = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await telling.communicate()
+        if telling.returncode != 0:
+            raise not_told(proxy.id, said.decode(errors="replace"))
 
     async def pids(self, instance: Instance) -> Sequence[int]:
         """See `Runner`."""
@@ -249,13 +256,11 @@ class Processes:
         (folder / _TEMPORARY).chmod(0o1777)
         for each in product.writable:
             Path(here.moved[each]).mkdir(parents=True, exist_ok=True)
-        text = here.text(config.read_template(target.config), product, instance.port, instance.upstream)
+        text = instance.fill(here.text(config.read_template(target.config), product))
         _write(folder / target.config.name, text.encode())
         for file in config.companions(target.config):
-            data = file.read_bytes()
-            for inside, path in here.moved.items():
-                data = data.replace(inside.encode(), path.encode())
-            _write(folder / file.name, data)
+            adapt = partial(here.text, product=product) if file.suffix == product.suffix else here.replaced
+            _write(folder / file.name, instance.beside(file, adapt))
         if target.has_certificate:
             _write(folder / certificate.FILE, certificate.certificate().pem)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from lab.errors import EnvironmentFault
 from lab.products import Product
 from lab.testbed._plan import Instance, Target
 from lab.vocabulary import Precedence
@@ -117,6 +118,17 @@ def advice(product: Product, became: Became, said: str) -> str:
     if became is Became.ENDED:
         return product.advice(said) or "Correct the configuration."
     return product.advice(said) or "Correct the configuration, or wait longer with LAB_PATIENCE=3."
+
+
+def not_told(name: str, said: str) -> EnvironmentFault:
+    """Of a target that could not be told to read its files anew.
+
+    Args:
+        name: who.
+        said: what was said instead.
+    """
+    last = said.strip().splitlines()[-1:] or ["it does not say why"]
+    return EnvironmentFault(f"{name} cannot be told to read its files anew: {last[0]}", "Start it again.")
 
 
 async def together(*work: Awaitable[None]) -> None:

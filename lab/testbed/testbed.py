@@ -107,7 +107,10 @@ class Testbed:
         product = self._instances[key].target.proxy.product
         if not product.reload:
             raise BadInput(f"{product.title} does not read its file anew here.", "Start it again.")
-        await self.runner.reload(self._instances[key])
+        instance = self._instances[key]
+        again = replace(instance, edition=instance.edition + 1)
+        self._instances = {**self._instances, key: again}
+        await self.runner.reload(again)
 
     async def pids(self, key: str) -> Sequence[int]:
         """The processes that serve a target that is up, and no other.

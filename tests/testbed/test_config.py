@@ -11,11 +11,11 @@ from lab.testbed.config import Upstream
 MODEL = Upstream("model", 8000)
 
 
-def test_the_seven_names_are_replaced() -> None:
-    """A configuration learns its port, one model server or two, whole or in parts, and where its certificate is."""
-    text = "${PORT} ${MODEL} ${MODEL_HOST} ${MODEL_PORT} ${CERTIFICATE} ${MODEL_2} ${MODEL_2_PORT}"
-    filled = config.fill(text, 8001, Upstream("model", 8000, 8002), "/own/lab.pem")
-    assert filled == "8001 model:8000 model 8000 /own/lab.pem model:8002 8002"
+def test_the_eight_names_are_replaced() -> None:
+    """Port, one model server or two, whole or in parts, where the certificate is, and how often it was written."""
+    text = "${PORT} ${MODEL} ${MODEL_HOST} ${MODEL_PORT} ${CERTIFICATE} ${MODEL_2} ${MODEL_2_PORT} ${EDITION}"
+    filled = config.fill(text, 8001, Upstream("model", 8000, 8002), "/own/lab.pem", 3)
+    assert filled == "8001 model:8000 model 8000 /own/lab.pem model:8002 8002 3"
 
 
 @pytest.mark.parametrize(("text", "two"), [("${MODEL_2}", True), ("${MODEL_2_PORT}", True), ("${MODEL}", False)])

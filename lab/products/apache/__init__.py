@@ -60,7 +60,7 @@ PRODUCT = Product(
         Version("2.4.71", "httpd:2.4.71", DebianPackage("trixie", "apache2")),
     ),
     command=_serve,
-    reload="USR1",
+    reload='kill -USR1 "$1"',
     version_command=("sh", "-c", f"{_LOOKUP} -v"),
     programs=("apache2", "httpd"),
     lookup=_LOOKUP,
