@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import lab.products
 from lab.errors import BadInput
 from lab.products import PRODUCTS, PROXIES, Product, resolve
+from lab.testbed.processes import command_of
 
 PRINTED = {
     "nginx": ("nginx version: nginx/1.26.3\n", "1.26.3"),
@@ -104,3 +106,65 @@ def test_the_version_is_read_from_what_the_binary_prints(name: str) -> None:
 def test_what_is_no_version_is_not_read_as_one(product: Product) -> None:
     """A binary that does not start has no version."""
     assert product.read_version("sh: 1: command not found") is None
+
+
+@pytest.fixture
+def binary(tmp_path: Path) -> Path:
+    """A program that tells what it was asked to do."""
+    path = tmp_path / "binary"
+    path.write_text('#!/bin/sh\necho asked: "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def told(command: list[str]) -> tuple[int, str]:
+    """The exit code of a command, and what it wrote."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)  # a product's
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        ("# --drain-time-s 45", "--drain-time-s 45 "),
+        ("admin: {}", ""),
+        ("# --drain-time-s 45 is what others have", ""),
+        ("# --drain-time-s $(reboot)", ""),
+    ],
+)
+def test_envoy_is_told_how_long_it_drains_by_a_comment(tmp_path: Path, binary: Path, line: str, options: str) -> None:
+    """It has that on its command line only; no other comment gets there."""
+    (config := tmp_path / "envoy.yaml").write_text(f"# first\n{line}\nnode: {{}}\n")
+    _, said = told(command_of(PRODUCTS["envoy"], binary, str(config), tmp_path))
+    assert said.startswith(f"asked: -c {config} {options}--concurrency 1 ")
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "code", "said"),
+    [
+        ("caddy", "{\n\tadmin unix//own.sock\n}", 0, "asked: reload --adapter caddyfile --force --config FILE"),
+        # Where none is named it would speak to localhost:2019, where somebody else's may listen.
+        ("caddy", "{\n\tadmin off\n}", 1, "its file has no admin endpoint of its own (admin unix/...)"),
+        ("envoy", "lds_config: {path_config_source: {path: ./x.yaml}}", 0, ""),
+        ("envoy", "static_resources: {}", 1, "it reads this file at its start only"),
+    ],
+)
+def test_a_file_that_cannot_be_read_anew_is_told_of(
+    tmp_path: Path, binary: Path, name: str, config: str, code: int, said: str
+) -> None:
+    """Rather than nothing happening, or to somebody else."""
+    file = tmp_path / f"it{PRODUCTS[name].suffix}"
+    file.write_text(config)
+    expected = said.replace("FILE", str(file))
+    assert told(PRODUCTS[name].reloading("1", str(file), str(binary))) == (code, f"{expected}\n" if said else "")
+
+
+def test_envoy_is_given_each_file_by_moving_it(tmp_path: Path) -> None:
+    """It notices nothing else; the contents stay, and nothing is left beside them."""
+    texts = {"envoy.yaml": "lds_config: {path_config_source: {path: ./x.yaml}}", "x.yaml": "resources: []"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    before = {name: (tmp_path / name).stat().st_ino for name in texts}
+    assert told(PRODUCTS["envoy"].reloading("1", str(tmp_path / "envoy.yaml")))[0] == 0
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == texts
+    assert all((tmp_path / name).stat().st_ino != inode for name, inode in before.items())

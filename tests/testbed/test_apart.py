@@ -172,7 +172,7 @@ async def test_containers_may_do_as_little_as_they_need(testbed: Testbed, engine
     for container in containers_of(testbed, engine):
         host = container.attrs["HostConfig"]
         assert host["CapDrop"] == ["ALL"]
-        assert set(host["CapAdd"] or ()) <= {"CHOWN", "SETGID", "SETUID", "SYS_CHROOT"}
+        assert set(host["CapAdd"] or ()) <= {"CHOWN", "KILL", "SETGID", "SETUID", "SYS_CHROOT"}
         assert host["SecurityOpt"] == ["no-new-privileges"]
         assert host["ReadonlyRootfs"]
         assert not host["Privileged"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.products import PRODUCTS, Product
+from lab.products import PRODUCTS, Product, Proxy
+from lab.testbed._plan import Instance, Target
 from lab.testbed.config import Upstream
 from lab.testbed.processes import command_of, home
 
@@ -18,7 +19,8 @@ MODEL = Upstream("127.0.0.1", 10002)
 def at_home(name: str, template: str) -> str:
     """The text as the product's binary is given it."""
     product = PRODUCTS[name]
-    return home(FOLDER, SNIPPETS, product).text(template, product, 10001, MODEL)
+    target = Target("it", Proxy(product, product.versions[0]), FOLDER / f"it{product.suffix}")
+    return Instance(target, 10001, MODEL, str(FOLDER)).fill(home(FOLDER, SNIPPETS, product).text(template, product))
 
 
 @pytest.mark.parametrize(
@@ -64,12 +66,17 @@ def test_folders_of_a_container_stand_below_the_targets_own() -> None:
     assert at_home("haproxy", "chroot /var/lib/haproxy") == f"chroot {FOLDER}/var/lib/haproxy"
 
 
+def test_caddy_is_reloaded_over_a_socket_in_its_own_folder() -> None:
+    """Not in the folder that all users of a machine share."""
+    assert at_home("caddy", "admin unix//tmp/caddy-${PORT}.sock") == f"admin unix/{FOLDER}/caddy-10001.sock"
+
+
 @pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
 def test_what_the_lab_ships_listens_on_loopback(product: Product) -> None:
     """Default and recommended configuration of every product: no port is open to other machines."""
     for config in (product.default, product.recommended):
         template = config.read_text()
-        text = home(FOLDER, SNIPPETS, product).text(template, product, 10001, MODEL)
+        text = at_home(product.name, template)
         # Not the one behind which the model server is.
         own = re.sub(r"127\.0\.0\.1(?::|, port_value: )10002", "", text)
         assert "127.0.0.1" in own

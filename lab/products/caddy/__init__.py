@@ -3,7 +3,7 @@
 Before 2.9 its compressor holds a stream. Both are told in the scenarios `recommended` and `compression`.
 
 The configurations turn off the admin listener, whose port is fixed, and what Caddy would remember of its last
-configuration. So several can share a container.
+configuration. So several can share a container. One that is to be reloaded has `admin unix//tmp/caddy-${PORT}.sock`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ def _serve(path: str) -> list[str]:
     return ["sh", "-c", f'{read} && exec {_LOOKUP} run --adapter caddyfile --config "$1"', "sh", path]
 
 
-def _at_home(text: str, _: str) -> str:
+# What a package's unit does; but not over the address that stands for none, where somebody else's Caddy may listen.
+_RELOAD = (
+    'grep -q "admin unix/" "$2" || { echo "its file has no admin endpoint of its own (admin unix/...)"; exit 1; }; '
+    f'exec {_LOOKUP} reload --adapter caddyfile --force --config "$2"'
+)
+
+
+def _at_home(text: str, folder: str) -> str:
+    text = text.replace("admin unix//tmp/", f"admin unix/{folder}/")
     return re.sub(r"(?m)^(\s*:\$\{PORT\} \{)$", "\\g<1>\n\tbind 127.0.0.1", text)
 
 
@@ -44,6 +52,7 @@ PRODUCT = Product(
     version_pattern=r"^v?(\d+\.\d+\.\d+)",
     signs=Signs((header("server", rf"^caddy{VERSION}"), header("via", r"\bcaddy\b"))),
     at_home=_at_home,
+    reload=_RELOAD,
     remedy=Remedy(
         "recommended.caddyfile",
         {Trouble.TIMEOUT: ("response_header_timeout", "read_timeout")},

@@ -13,13 +13,27 @@ from lab.products.envoy.adapt import adapt
 from lab.products.envoy.settings import LEVERS
 from lab.vocabulary import Trouble
 
+_LOOKUP = '"$(command -v envoy)"'
+
+# What Envoy is told on its command line only may stand in its file, as a comment such as `# --drain-time-s 45`.
+_OPTIONS = "$(sed -n 's/^# \\(--drain-time-s [0-9]*\\)$/\\1/p' \"$file\")"
+
+# Of its own folder, so that a file can name those beside it.
+_START = f'file=$1; shift; cd "${{file%/*}}" && exec {_LOOKUP} -c "$file" {_OPTIONS} "$@"'
+
+# It notices a file that is moved to where it has read one, and no file that is written there.
+_RELOAD = (
+    'grep -q path_config_source "$2" || { echo "it reads this file at its start only"; exit 1; }; '
+    'cd "${2%/*}" && for file in *.yaml; do cp "$file" moved && mv moved "$file"; done'
+)
+
 
 def _serve(path: str) -> list[str]:
     # Below `warning` Envoy writes some 80 lines at each start.
     quiet = ["--log-level", "warning"]
     # Access log lines otherwise wait for up to ten seconds, longer than most exchanges.
     prompt = ["--file-flush-interval-msec", "100"]
-    return ["envoy", "-c", path, "--concurrency", "1", "--disable-hot-restart", *quiet, *prompt]
+    return ["sh", "-c", _START, "sh", path, "--concurrency", "1", "--disable-hot-restart", *quiet, *prompt]
 
 
 def _at_home(text: str, _: str) -> str:
@@ -32,7 +46,9 @@ PRODUCT = Product(
     suffix=".yaml",
     versions=(Version("1.40", "envoyproxy/envoy:v1.40.0", Wheel("wheel.txt", "envoy/_bin/envoy")),),
     command=_serve,
-    version_command=("envoy", "--version"),
+    version_command=("sh", "-c", f"{_LOOKUP} --version"),
+    programs=("envoy",),
+    lookup=_LOOKUP,
     version_pattern=r"version: [0-9a-f]+/(\d+\.\d+\.\d+)",
     signs=Signs(
         headers=(
@@ -48,6 +64,7 @@ PRODUCT = Product(
     remedy=Remedy("recommended.yaml", {Trouble.TIMEOUT: ("timeout:", "idle_timeout:")}),
     forks=("Istio",),
     at_home=_at_home,
+    reload=_RELOAD,
     adapt=adapt,
     levers=LEVERS,
 )

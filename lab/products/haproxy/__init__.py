@@ -1,6 +1,6 @@
 """HAProxy: two versions with long-term support whose defaults hold each token for a moment.
 
-No master process (`-W`): nothing here reloads, and one process a configuration starts faster.
+With a master process (`-W`), as its packages and the official image start it: without one nothing can be reloaded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lab.vocabulary import Trouble
 
 
 def _serve(path: str) -> list[str]:
-    return ["haproxy", "-db", "-f", path]
+    return ["haproxy", "-W", "-db", "-f", path]
 
 
 def _at_home(text: str, _: str) -> str:
@@ -58,10 +58,12 @@ PRODUCT = Product(
     ),
     # It holds for 200 ms, and then waits for the token that begins the next burst.
     hold=(0.19, 0.28),
-    # For `user`, `group` and `chroot`, which distributions write into its configuration.
-    capabilities=("SETGID", "SETUID", "SYS_CHROOT"),
+    # For `user`, `group` and `chroot`, which distributions write into its configuration; its master signals workers
+    # that serve as another user.
+    capabilities=("KILL", "SETGID", "SETUID", "SYS_CHROOT"),
     writable=("/var/lib/haproxy",),
     at_home=_at_home,
+    reload='kill -USR2 "$1"',
     adapt=adapt,
     levers=(
         "no option http-buffer-request",
