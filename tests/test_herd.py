@@ -14,8 +14,11 @@ from lab.catalogue import Case, discover, shipped_scenarios
 STILL = 2.5
 """Seconds for which a proxy may stand still while clients come one after the other."""
 
+STILL_AT_ONCE = 1.0
+"""The same while they come together."""
+
 APART = 1.5
-"""Seconds over which clients that are to come at once may be spread, or for which a proxy may stand still then."""
+"""Seconds over which clients that are to come together may be spread."""
 
 (HERD,) = (each for each in discover(shipped_scenarios()) if each.id == "herd")
 BROKEN = [case for case in HERD.cases if case.label == "broken"]
@@ -85,12 +88,11 @@ def test_who_comes_in_turn_is_served_by_a_proxy_that_stands_still(case: Case) ->
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.proxy.id)
-def test_who_comes_at_once_is_too_much_though_a_machine_spreads_it(case: Case) -> None:
+def test_who_comes_together_is_too_much_though_a_machine_spreads_it(case: Case) -> None:
     """Evenly, or some before a proxy stands still and the others after it."""
-    (at,) = set(clients(case))
-    count = len(clients(case))
-    evenly = [at + APART * place / (count - 1) for place in range(count)]
+    arrivals = clients(case)
+    first, count = arrivals[0], len(arrivals)
+    evenly = [first + APART * place / (count - 1) for place in range(count)]
     assert served(case, evenly, float) < count
-    for before in range(count + 1):
-        parted = [at] * before + [at + APART] * (count - before)
-        assert served(case, parted, float) < count
+    moments = [first + place / 100 for place in range(-int(100 * STILL_AT_ONCE), int(100 * (arrivals[-1] - first)))]
+    assert max(served(case, arrivals, still(since, STILL_AT_ONCE)) for since in moments) < count
