@@ -30,7 +30,7 @@ from itertools import chain, count, islice
 from lab.model.aside import Aside
 from lab.model.faults import CONNECTION_FAULTS
 from lab.model.ledger import TOKEN_BYTES, Book, Record
-from lab.model.reply import wait_until
+from lab.model.reply import running_task, wait_until
 from lab.model.room import Full
 from lab.model.schedule import make_script, make_streams
 from lab.model.steps import PLACEHOLDER, Schedule, Script, Step
@@ -111,14 +111,12 @@ class Response:
         return replace(self.generated, make=lambda: steps, end_at=end_at, fault="", fault_at_end=False)
 
     @contextmanager
-    def streaming(self) -> Iterator[None]:
-        """Know the current task as one that writes a stream of this response."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a reply is always a task")
+    def streaming(self, schedule: Schedule) -> Iterator[Schedule]:
+        """Know the current task as one that writes this schedule as a stream of this response."""
+        task = running_task()
         self._streams.add(task)
         try:
-            yield
+            yield schedule
         finally:
             self._streams.discard(task)
 
@@ -236,7 +234,7 @@ def _queued(script: Script) -> Schedule:
     """The answer to a request without a stream: a document, at once."""
     body = FORMAT.unfinished(script.reply, "queued")
     step = Step(0.0, body)
-    return Schedule(lambda: iter((step,)), "application/json", stream=False, length=len(body))
+    return Schedule(script.plan, lambda: iter((step,)), "application/json", stream=False, length=len(body))
 
 
 def _after(number: int, steps: Iterator[Step]) -> Iterator[Step]:

@@ -69,7 +69,7 @@ def _striking(script: Script) -> Fault | None:
 
 
 def _stream(script: Script, steps: Callable[[], Iterator[Step]], end_at: float, fault: Fault | None = None) -> Schedule:
-    return Schedule(steps, script.wire.stream_type, end_at=end_at, fault=str(fault or ""))
+    return Schedule(script.plan, steps, script.wire.stream_type, end_at=end_at, fault=str(fault or ""))
 
 
 def _whole(script: Script) -> Schedule:
@@ -88,8 +88,8 @@ def _prefix(script: Script, tokens: int) -> Iterator[Step]:
 def _stream_end(script: Script, fault: Fault) -> Schedule:
     end, delay = _ENDS[fault.kind], script.plan.fault_delay
     if fault.edge == "start":
-        ttft = script.plan.ttft
-        return Schedule(_nothing, "", silent=True, end=end, end_at=ttft, fault=str(fault), fault_at_end=True)
+        at = script.plan.ttft
+        return Schedule(script.plan, _nothing, "", silent=True, end=end, end_at=at, fault=str(fault), fault_at_end=True)
     if fault.edge == "end":
         made = _whole(script)
     else:
@@ -147,16 +147,25 @@ def _stream_spoil(script: Script, fault: Fault) -> Schedule:
 def _status(script: Script, fault: Fault) -> Schedule:
     kind = script.wire.error_kind(fault.at)
     body = script.wire.error_body(kind, f"the plan asked for HTTP status {fault.at}")
-    return _document(body, script.plan.ttft, fault, status=fault.at)
+    return _document(script, body, script.plan.ttft, fault, status=fault.at)
 
 
 # Batch replies
 
 
-def _document(body: bytes, at: float, fault: Fault, status: int = 200) -> Schedule:
+def _document(script: Script, body: bytes, at: float, fault: Fault, status: int = 200) -> Schedule:
     """A document without an answer in it."""
     step = Step(at, body, fault=True)
-    return Schedule(lambda: iter((step,)), _JSON, status, False, False, len(body), end_at=at, fault=str(fault))
+    return Schedule(
+        script.plan,
+        lambda: iter((step,)),
+        _JSON,
+        status,
+        stream=False,
+        length=len(body),
+        end_at=at,
+        fault=str(fault),
+    )
 
 
 def _answer(script: Script, texts: Callable[[], Iterable[str]], reason: FinishReason | None, tokens: int) -> Schedule:
@@ -167,6 +176,7 @@ def _answer(script: Script, texts: Callable[[], Iterable[str]], reason: FinishRe
     whole = sum(len(text.encode()) for text in texts())
     length = len(around) + around.count(PLACEHOLDER.encode()) * (whole - len(PLACEHOLDER))
     return Schedule(
+        script.plan,
         lambda: (_piece(at, piece) for piece in script.filled(around, texts)),
         _JSON,
         stream=False,
@@ -210,7 +220,7 @@ def _batch_end(script: Script, fault: Fault) -> Schedule:
 
 def _batch_error(script: Script, fault: Fault) -> Schedule:
     body = script.wire.error_body(script.wire.error_kind(500), _words_of_error(fault))
-    return _document(body, script.offset_after(script.tokens), fault)
+    return _document(script, body, script.offset_after(script.tokens), fault)
 
 
 def _batch_no_marker(script: Script, fault: Fault) -> Schedule:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -37,7 +37,7 @@ _ITEMS = TypeAdapter(list[Written] | list[Hold] | list[float])
 _ITEMS_AT_ONCE = 500
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Record:
     """One attempt while it runs; the fields are those of `Ledger`, and whether the book has let it go.
 
@@ -129,11 +129,11 @@ def _list(
     yield b"]"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Attempts:
     """What came under one id: the records that are kept, oldest first; those that run; how many there were."""
 
-    kept: deque[Record] = field(default_factory=deque)
+    kept: list[Record] = field(default_factory=list)
     running: dict[Record, None] = field(default_factory=dict)
     count: int = 0
 
@@ -193,7 +193,7 @@ class Book:
                 del self._requests[name]
                 forgotten = oldest.kept
             elif len(oldest.kept) > 1:
-                forgotten = deque([oldest.kept.popleft()])
+                forgotten = [oldest.kept.pop(0)]
             else:
                 return
             for record in forgotten:

@@ -22,7 +22,7 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from http import HTTPStatus
 
 from aiohttp import web
@@ -30,7 +30,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from lab.model.ledger import Record
 from lab.model.steps import End, Schedule, Step, stamped, write_chunk
-from lab.plan import REQUEST_HEADER, Framing, Headers, Plan
+from lab.plan import REQUEST_HEADER, Framing, Headers
 
 LONGEST_FREEZE = 600.0
 """Seconds after which a frozen reply's connection is closed if the other side has not done so."""
@@ -74,7 +74,6 @@ class ReplyWriter:
     Args:
         request: the request that is answered; its body has been read.
         transport: its connection.
-        plan: the plan.
         schedule: what to write.
         record: where to note it.
         origin: from when the schedule's times count; by default from the record's start.
@@ -84,7 +83,6 @@ class ReplyWriter:
         self,
         request: web.BaseRequest,
         transport: asyncio.Transport,
-        plan: Plan,
         schedule: Schedule,
         record: Record,
         origin: float | None = None,
@@ -94,17 +92,17 @@ class ReplyWriter:
         self._schedule = schedule
         self._record = record
         self._origin = record.started if origin is None else origin
-        self._framing = choose_framing(plan, schedule, record.http_version)
+        self._framing = choose_framing(schedule, record.http_version)
         survives = request.keep_alive and self._framing is not Framing.CLOSE
         self._survives = survives and schedule.end is End.CLEAN
-        self._early = plan.headers is Headers.EARLY and schedule.status == 200
-        self._lockstep = plan.lockstep and schedule.stream
+        self._early = schedule.plan.headers is Headers.EARLY and schedule.status == 200
+        self._lockstep = schedule.plan.lockstep and schedule.stream
         self._last_token = 0
         self._ends_in_token = False
         # Once written, the head is empty: no write needs to ask whether it is the first.
         self._head = b""
         if not schedule.silent:
-            self._head = write_head(schedule, self._framing, record.request, plan, keep_alive=survives)
+            self._head = write_head(schedule, self._framing, record.request, keep_alive=survives)
 
     async def run(self) -> WrittenReply:
         """Write the whole reply; a client that leaves ends it."""
@@ -189,7 +187,8 @@ class ReplyWriter:
     async def _end(self) -> None:
         schedule = self._schedule
         due = self._origin + schedule.end_at
-        await wait_until(due)
+        if time.monotonic() < due:
+            await wait_until(due)
         if self._lockstep and self._ends_in_token:
             await self._hold(due)
         self._write_head()
@@ -212,16 +211,16 @@ class ReplyWriter:
         self._record.fault, self._record.fault_at = self._schedule.fault, time.monotonic()
 
 
-def choose_framing(plan: Plan, schedule: Schedule, http_version: str) -> Framing:
+def choose_framing(schedule: Schedule, http_version: str) -> Framing:
     """How the end of this reply's body is told: `chunked`, `close` or `length`."""
-    if plan.framing is not Framing.AUTO:
-        return plan.framing
+    if schedule.plan.framing is not Framing.AUTO:
+        return schedule.plan.framing
     if schedule.length is not None:
         return Framing.LENGTH
     return Framing.CHUNKED if http_version == "1.1" else Framing.CLOSE
 
 
-def write_head(schedule: Schedule, framing: Framing, request: str, plan: Plan, *, keep_alive: bool) -> bytes:
+def write_head(schedule: Schedule, framing: Framing, request: str, *, keep_alive: bool) -> bytes:
     """Status line and headers.
 
     There is no `Date`, so that the same plan gives the same bytes, but for the name that is made up for a
@@ -240,10 +239,10 @@ def write_head(schedule: Schedule, framing: Framing, request: str, plan: Plan, *
         lines.append("Transfer-Encoding: chunked")
     elif framing is Framing.LENGTH:
         lines.append(f"Content-Length: {schedule.length}")
-    if not plan.accel_buffering:
+    if not schedule.plan.accel_buffering:
         lines.append("X-Accel-Buffering: no")
-    if schedule.status != 200 and plan.retry_after:
-        lines.append(f"Retry-After: {math.ceil(plan.retry_after)}")
+    if schedule.status != 200 and schedule.plan.retry_after:
+        lines.append(f"Retry-After: {math.ceil(schedule.plan.retry_after)}")
     return "\r\n".join([*lines, "", ""]).encode()
 
 
@@ -254,15 +253,22 @@ def _reason_phrase(status: int) -> str:
         return "Error"
 
 
-async def wait_until(due: float) -> None:
+def running_task() -> asyncio.Task[object]:
+    """The task that writes a reply."""
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a reply is always a task")
+    return task
+
+
+def wait_until(due: float) -> Coroutine[object, object, None]:
     """Wait for a time on the monotonic clock; never returns early, and at most a tick late on an idle loop.
 
     uvloop rounds delays to whole milliseconds and counts them from a clock cut to whole milliseconds;
     a delay between two whole milliseconds of that clock is the one that it keeps exactly.
     """
     ticks = math.ceil(due * 1e3) - math.floor(time.monotonic() * 1e3)
-    if ticks > 0:
-        await asyncio.sleep(ticks / 1e3)
+    return asyncio.sleep(ticks / 1e3)
 
 
 async def _reset(transport: asyncio.Transport) -> None:

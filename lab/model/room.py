@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 MOST = 256 * 2**20
 """Bytes for everything that requests hold while they are answered: bodies, steps that are made, what is noted."""
@@ -14,11 +14,19 @@ class Full(Exception):
 
 
 class Share:
-    """One request's part of the room."""
+    """One request's part of the room; a context manager that gives it back at the end."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self.held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.give_back()
 
     def take(self, size: int) -> None:
         """Hold so many bytes more.
@@ -48,11 +56,6 @@ class Room:
         self.most = most
         self.held = 0
 
-    @contextmanager
-    def share(self) -> Iterator[Share]:
-        """A part that is given back at the end."""
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            share.give_back()
+    def share(self) -> Share:
+        """A part, of nothing yet."""
+        return Share(self)

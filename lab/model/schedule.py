@@ -17,8 +17,9 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from types import TracebackType
 
 from lab.model.faults import batch_schedule, generated_schedule, stream_schedule
 from lab.model.steps import End, Schedule, Script, Step
@@ -37,9 +38,20 @@ _SAME = 1e-6
 
 @dataclass
 class _Lent:
+    """A schedule that is kept; a context manager for whoever uses it."""
+
     schedule: Schedule
     size: int
     users: int = 0
+
+    def __enter__(self) -> Schedule:
+        self.users += 1
+        return self.schedule
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.users -= 1
 
 
 class Shelf:
@@ -54,18 +66,9 @@ class Shelf:
         self._held = 0
         self._lent: OrderedDict[tuple[Script, bool], _Lent] = OrderedDict()
 
-    @contextmanager
-    def lend(self, script: Script, *, stream: bool) -> Iterator[Schedule]:
+    def lend(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
         """The schedule, kept while it is in use; one that finds no room is made as it leaves, like a long one."""
-        lent = self._find(script, stream)
-        if lent is None:
-            yield compose(script, stream=stream)
-            return
-        lent.users += 1
-        try:
-            yield lent.schedule
-        finally:
-            lent.users -= 1
+        return self._find(script, stream) or nullcontext(compose(script, stream=stream))
 
     def _find(self, script: Script, stream: bool) -> _Lent | None:
         key = script, stream

@@ -34,8 +34,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -43,7 +43,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from lab.model.aside import Aside
-from lab.model.background import Background, Response
+from lab.model.background import Background
 from lab.model.bodies import BodyRefused, read_body
 from lab.model.connections import MOST, Connection, Connections
 from lab.model.documents import error_reply, never_kept, text_reply, write_document
@@ -52,13 +52,13 @@ from lab.model.guard import Guard
 from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book, Record
 from lab.model.lookups import look_up, show
 from lab.model.refusals import Refusals
-from lab.model.reply import ReplyWriter, WrittenReply
+from lab.model.reply import ReplyWriter, WrittenReply, running_task
 from lab.model.requests import Incoming, RequestReader
 from lab.model.room import Full, Room, Share
 from lab.model.schedule import Shelf, compose, make_script
 from lab.model.side_routes import SideRoutes
 from lab.model.steps import Schedule, Script
-from lab.plan import FaultKind, Plan
+from lab.plan import FaultKind
 from lab.pulse import Pulse
 from lab.wire import format_for_url
 from lab.wire.format import WireFormat
@@ -115,8 +115,7 @@ class ModelServer:
         self._shelf = Shelf()
         self._aside = Aside()
         self._background = Background(self._book, self._aside)
-        self._replies: set[asyncio.Task[object]] = set()
-        self._written: set[Record] = set()
+        self._written: dict[Record, asyncio.Task[object]] = {}
         self._reader = RequestReader(self._aside)
         self._refusals = Refusals()
         self._runner: web.AppRunner | None = None
@@ -140,7 +139,7 @@ class ModelServer:
     @property
     def answering(self) -> bool:
         """Whether a reply is under way."""
-        return bool(self._replies)
+        return bool(self._written)
 
     async def start(self) -> None:
         """Listen.
@@ -170,7 +169,7 @@ class ModelServer:
             self._connections.close()
         self._background.close()
         self._aside.close()
-        for reply in self._replies:
+        for reply in self._written.values():
             reply.cancel()
         await runner.cleanup()
 
@@ -247,28 +246,43 @@ class ModelServer:
 
     async def _answer(self, wire: WireFormat, request: web.Request) -> web.StreamResponse:
         with self._room.share() as share:
-            response: Response | None = None
             try:
                 incoming = await self._reader.read(wire, request, share)
-                asked, plan = incoming.asked, incoming.plan
                 if incoming.ledger:
                     return await self._answer_with_ledger(wire, incoming, share)
                 if incoming.confirm:
                     return self._answer_with_clock(wire, incoming)
-                refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
-                background = asked.background and not refused
-                script = self._background.script(plan, asked) if background else make_script(plan, wire, asked)
-                share.take(_weight(script))
-                if background:
-                    opened = self._background.open(script, _version(request), incoming.arrived, stream=asked.stream)
-                    response, schedule = await opened
+                name, arrived = incoming.name, incoming.arrived
+                planned = await self._plan(wire, request, incoming, share)
             except (BodyRefused, ValueError, Full) as error:
                 return self._refuse_for(error, wire, request)
-            if response is not None:
-                with response.streaming():
-                    return await self._write(request, incoming.name, plan, schedule, incoming.arrived)
-            with await self._schedule(script, stream=asked.stream) as schedule:
-                return await self._write(request, incoming.name, plan, schedule, incoming.arrived)
+            # Ten thousand streams would each keep what their requests said, and nobody reads it any more.
+            del incoming
+            with planned as schedule:
+                return await self._write(request, name, schedule, arrived)
+
+    async def _plan(
+        self, wire: WireFormat, request: web.Request, incoming: Incoming, share: Share
+    ) -> AbstractContextManager[Schedule]:
+        """What a request is to be answered with, and the context in which that is written.
+
+        Raises:
+            ValueError: the plan makes no sense for such a request; names the field.
+            Full: there is no room for it.
+        """
+        asked, plan = incoming.asked, incoming.plan
+        refused = plan.fault is not None and plan.fault.kind is FaultKind.STATUS
+        background = asked.background and not refused
+        script = self._background.script(plan, asked) if background else make_script(plan, wire, asked)
+        share.take(_weight(script))
+        if background:
+            opened = self._background.open(script, _version(request), incoming.arrived, stream=asked.stream)
+            response, schedule = await opened
+            return response.streaming(schedule)
+        if script.short:
+            return self._shelf.lend(script, stream=asked.stream)
+        work = partial(compose, script, stream=asked.stream)
+        return nullcontext(work() if script.quick(stream=asked.stream) else await self._aside.work(work))
 
     async def _answer_with_ledger(self, wire: WireFormat, incoming: Incoming, share: Share) -> web.Response:
         """A ledger as the answer's text: a path that passes nothing but questions shows by it what came.
@@ -290,23 +304,11 @@ class ModelServer:
         known = self._book.confirm(name, int(number))
         return text_reply(wire, incoming.asked, json.dumps({"now": time.monotonic(), "known": known}))
 
-    async def _schedule(self, script: Script, *, stream: bool) -> AbstractContextManager[Schedule]:
-        if script.short:
-            return self._shelf.lend(script, stream=stream)
-        work = partial(compose, script, stream=stream)
-        return nullcontext(work() if script.quick(stream=stream) else await self._aside.work(work))
-
     async def _write(
-        self,
-        request: web.Request,
-        name: str,
-        plan: Plan,
-        schedule: Schedule,
-        arrived: float,
-        origin: float | None = None,
+        self, request: web.Request, name: str, schedule: Schedule, arrived: float, origin: float | None = None
     ) -> WrittenReply:
         """Write a reply, with a record of it in the ledger."""
-        record = self._book.open(name, _version(request), plan.hold, arrived)
+        record = self._book.open(name, _version(request), schedule.plan.hold, arrived)
         try:
             if request.transport is None:
                 record.client_left = arrived
@@ -314,11 +316,12 @@ class ModelServer:
             record.door = request.transport.get_extra_info("sockname")[1]
             record.reused = isinstance(request.protocol, Connection) and request.protocol.used
             record.pulse = Pulse.of_running_loop()
-            self._written.add(record)
-            with self._running():
-                return await ReplyWriter(request, request.transport, plan, schedule, record, origin).run()
+            # `aclose` has to cut it.
+            self._written[record] = running_task()
+            with record.pulse:
+                return await ReplyWriter(request, request.transport, schedule, record, origin).run()
         finally:
-            self._written.discard(record)
+            self._written.pop(record, None)
             self._book.close(record)
 
     async def _read_response(self, request: web.Request, known: str) -> web.StreamResponse:
@@ -343,9 +346,8 @@ class ModelServer:
                 return self._refuse(RESPONSES, request, 429, str(error))
             rest = partial(response.rest, after, arrived)
             schedule = rest() if response.script.short else await self._aside.work(rest)
-            with response.streaming():
-                origin = response.record.started
-                return await self._write(request, name, response.script.plan, schedule, arrived, origin)
+            with response.streaming(schedule):
+                return await self._write(request, name, schedule, arrived, response.record.started)
 
     async def _cancel_response(self, request: web.Request, known: str) -> web.StreamResponse:
         response = self._background.find(known)
@@ -353,19 +355,6 @@ class ModelServer:
             return _no_response(known)
         await response.cancel()
         return await write_document(request, response.document())
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """Know the current task as a reply that `aclose` has to cut."""
-        reply = asyncio.current_task()
-        if reply is None:
-            raise RuntimeError("a reply is always a task")
-        self._replies.add(reply)
-        try:
-            with Pulse.of_running_loop():
-                yield
-        finally:
-            self._replies.discard(reply)
 
 
 def _weight(script: Script) -> int:

@@ -83,6 +83,7 @@ class Schedule:
     """All that will be written for one request, and how it ends.
 
     Args:
+        plan: the plan that it was made from.
         make: makes the writes, in order; offsets never fall.
         content_type: of the body.
         status: the HTTP status.
@@ -96,6 +97,7 @@ class Schedule:
         kept: whether the steps are made once, for whoever shares them.
     """
 
+    plan: Plan
     make: Callable[[], Iterator[Step]] = field(compare=False, repr=False)
     content_type: str
     status: int = 200

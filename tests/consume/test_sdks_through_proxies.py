@@ -140,7 +140,7 @@ async def test_nginx_in_its_defaults_discards_the_page_with_the_marker(testbed: 
     wire, plan = FORMATS[wire_format], plan_from_query("tokens=10&interval=1ms&fault=rst@end&fault_delay=2s")
     question = wire.ask("lab", stream=True, max_tokens=99)
     schedule = make_schedule(plan, wire, wire.read_ask(question.body))
-    head = len(write_head(schedule, Framing.CLOSE, "discarded", plan, keep_alive=False))
+    head = len(write_head(schedule, Framing.CLOSE, "discarded", keep_alive=False))
     whole = b"".join(schedule.payloads)
     pages = (head + len(whole)) // getpagesize()
     expected = whole[: pages * getpagesize() - head] if pages else b""

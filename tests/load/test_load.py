@@ -244,11 +244,11 @@ async def test_ctrl_c_keeps_and_tells_what_was_learnt(phase: str, tmp_path: Path
     """While streams begin, while all are open, and while they end: figures, one message, and nothing left running."""
     async with ModelServer() as model, Asked(model.base_url, tmp_path) as asked:
         if phase == "ramp":
-            await until(lambda: len(model._replies) >= 3)
+            await until(lambda: len(model._written) >= 3)
         else:
-            await until(lambda: len(model._replies) == 20)
+            await until(lambda: len(model._written) == 20)
         if phase == "drain":
-            await until(lambda: len(model._replies) <= 15)
+            await until(lambda: len(model._written) <= 15)
         below = asked.below
         asked.process.send_signal(signal.SIGINT)
         found, said = await asked.end()
@@ -278,7 +278,7 @@ async def test_ctrl_c_at_an_endpoint_that_never_answers(tmp_path: Path) -> None:
 async def test_a_process_that_dies_is_told_with_what_the_others_saw(tmp_path: Path) -> None:
     """One of three is killed while all are open; the run ends soon after the last that is alive."""
     async with ModelServer() as model, Asked(model.base_url, tmp_path, "--processes", "3") as asked:
-        await until(lambda: len(model._replies) == 20)
+        await until(lambda: len(model._written) == 20)
         below = asked.below
         (master,) = (each for each in below if each.ppid() == asked.process.pid)
         next(each for each in below if each.ppid() == master.pid).kill()
