@@ -43,7 +43,7 @@ from locust import User, constant, task
 from lab.endpoint.address import endpoint_of
 from lab.endpoint.samples import PATH
 from lab.evidence import Evidence, Read, Trace, TransportEnd
-from lab.judge import judge
+from lab.judge.endings import Reading, ending_of
 from lab.load.figures import NOT_OPENED, QUEUED
 from lab.load.terms import RequestTerms
 from lab.plan import PLAN_HEADER, Plan, plan_from_query
@@ -99,14 +99,14 @@ class StreamUser(User):
             self._log("STREAM", "refused", 0.0)
         if stream.coded:
             self._log("STREAM", "coded", 0.0)
-        ending = NOT_OPENED if stream.lacking else judge(stream.evidence()).ending
+        ending = NOT_OPENED if stream.lacking else ending_of(Reading.of(stream.evidence()))
         took = 1e3 * (stream.ended - stream.started)
         failure = None if ending is Ending.COMPLETE else OSError(f"{ending}: {stream.detail}")
         self.environment.events.request.fire(
             request_type="STREAM",
             name=str(ending),
             response_time=took,
-            response_length=sum(len(read.data) for read in stream.reads),
+            response_length=stream.received,
             exception=failure,
             context={},
         )
@@ -131,8 +131,9 @@ class LoadStream:
         plan: what the model server is told.
         terms: how it is asked.
 
-    `began` is whether a token has come; `lacking`, whether this machine had no file or port for it, so that the path
-    was never asked.
+    `began` is whether a token has come; `received`, how many bytes; `lacking`, whether this machine had no file or port
+    for it, so that the path was never asked. Of what comes only the body is kept, and not when which part of it came:
+    there may be thousands of streams, and how one ends is all that the judge is asked.
     """
 
     def __init__(self, url: str, plan: Plan, terms: RequestTerms) -> None:
@@ -147,8 +148,8 @@ class LoadStream:
         self._end: ReplyEnd | None = None
         self._connected = False
         self.lacking = self.began = False
-        self.reads: list[Read] = []
-        self._body: list[Read] = []
+        self.received = 0
+        self._body = bytearray()
         self.started = self.ended = time.monotonic()
 
     def lateness(self) -> Iterator[tuple[tuple[str, str], float]]:
@@ -205,7 +206,7 @@ class LoadStream:
         return f"status {status}, {words}" if status and status != 200 else words
 
     def evidence(self) -> Evidence:
-        """What the judge looks at, once it is over."""
+        """What the judge looks at to say how it ended, once it is over; no times of what came before."""
         head = self._parser.head or Head(0, "", (), "")
         end = self._end or ReplyEnd(TransportEnd.LEFT)
         trace = Trace(
@@ -216,10 +217,8 @@ class LoadStream:
             status=head.status or None,
             version=head.version,
             headers=head.headers,
-            headers_at=self.reads[0].at if self.reads else None,
             framing=head.framing,
-            reads=tuple(self.reads),
-            body=tuple(self._body),
+            body=(Read(self.ended, bytes(self._body)),),
         )
         return Evidence(self._format.name, stream=True, trace=trace, plan=self._plan, path=self._place.target)
 
@@ -236,9 +235,9 @@ class LoadStream:
                 connection.sendall(self._parser.write_request(request))
                 while self._parser.ended is None and (data := connection.recv(_READ_SIZE)):
                     at, clock = time.monotonic(), time.time()
-                    self.reads.append(Read(at, data))
+                    self.received += len(data)
                     pieces = self._parser.feed(data)
-                    self._body += [Read(at, piece) for piece in pieces]
+                    self._body += b"".join(pieces)
                     yield at, clock, pieces
                 self._end = self._parser.closed()
         self.ended = time.monotonic()
@@ -265,7 +264,7 @@ class LoadStream:
         """What its own patience was for, when it ran out."""
         if not self._connected:
             return TransportEnd.CONNECT_TIMEOUT
-        return TransportEnd.MIDDLE_TIMEOUT if self.reads else TransportEnd.HEADERS_TIMEOUT
+        return TransportEnd.MIDDLE_TIMEOUT if self.received else TransportEnd.HEADERS_TIMEOUT
 
     def _secured(self, sock: socket.socket) -> socket.socket:
         if not self._place.secure:
