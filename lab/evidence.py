@@ -78,7 +78,7 @@ class Read:
     data: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stall:
     """A time in which the probe, or the model server, did not run; what came or was due then waited for its end."""
 
