@@ -30,8 +30,16 @@ class Attacked:
     @property
     def peak(self) -> int:
         """The most memory that it has taken, in MiB."""
+        return self._told("VmHWM") // 1024
+
+    @property
+    def resident(self) -> int:
+        """The memory that it takes now, in KiB."""
+        return self._told("VmRSS")
+
+    def _told(self, name: str) -> int:
         status = (self._folder / "status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
+        return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1])
 
 
 @contextmanager

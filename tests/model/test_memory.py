@@ -74,6 +74,18 @@ async def test_a_long_answer_takes_no_memory_of_its_length(target: Attacked, dat
     assert status == b"200"
 
 
+async def test_a_stream_that_is_open_takes_less_than_twenty_kilobytes() -> None:
+    """Of eight hundred; a plain handler of aiohttp takes 15."""
+    with attacked() as running:
+        streams = [await head(running.base_url, request("tokens=9&interval=1m"))]
+        before = running.resident
+        streams += [await head(running.base_url, request("tokens=9&interval=1m")) for _ in range(800)]
+        each = 1024 * (running.resident - before) / 800
+        for stream in streams:
+            stream.close()
+    assert each < 20_000
+
+
 async def test_readers_that_do_not_read_hold_little(target: Attacked) -> None:
     """Sixty megabytes for each of five, of which none takes more than the kernel's buffers and a step."""
     target.forget_peak()
