@@ -13,7 +13,7 @@ import docker
 import hypothesis
 import pytest
 from busy import busy_processes
-from markers import mark, without_browser
+from markers import mark, minutes_of, without_browser
 
 from lab.products import PROXIES
 from lab.signals import ENDING
@@ -65,10 +65,10 @@ def draw(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say of each test what it needs, before anybody chooses; those with containers take longest and come first."""
+    """Say of each test what it needs, before anybody chooses; what takes long comes first, as those with containers do."""
     for item in items:
         mark(item)
-    items.sort(key=lambda item: item.get_closest_marker("engine") is None)
+    items.sort(key=lambda item: (-minutes_of(item), item.get_closest_marker("engine") is None))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -27,6 +27,12 @@ def mark(item: pytest.Item) -> None:
             item.add_marker(NEEDS[name])
 
 
+def minutes_of(item: pytest.Item) -> float:
+    """For how long a soak goes on by the clock; 0 where that is not what it takes."""
+    soak = item.get_closest_marker("soak")
+    return 0.0 if soak is None else float(soak.kwargs.get("minutes", 0.0))
+
+
 def grid(cells: Iterable[Any], *, quick: Container[Any]) -> list[Any]:
     """The cells of a table as a test's parameters: those that are quick are tested always, the others in the grid."""
     return [cell if cell in quick else _in_grid(cell) for cell in cells]

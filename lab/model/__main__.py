@@ -18,6 +18,7 @@ import uvloop
 
 from lab.model.browsers import is_loopback
 from lab.model.connections import MOST, why_not_listening
+from lab.model.ledger import MOST_ATTEMPTS
 from lab.model.secret import SECRET_VARIABLE, SecretError, read_secret
 from lab.model.server import ModelServer
 from lab.open_files import allow_most
@@ -48,6 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
         default=MOST,
         help="most of them at once; further ones are closed (default: %(default)s)",
     )
+    parser.add_argument(
+        "--attempts",
+        type=int,
+        default=MOST_ATTEMPTS,
+        help="most that the ledger keeps; the oldest go (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     try:
         secret = read_secret(options.secret_file, os.environ)
@@ -70,8 +77,15 @@ async def _serve(options: argparse.Namespace, secret: str | None) -> None:
         # `nohup` asks for a server that outlives its terminal.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    host, doors, connections = options.host, options.doors, options.connections
-    async with ModelServer(host, options.port, secret=secret, doors=doors, connections=connections) as server:
+    host = options.host
+    async with ModelServer(
+        host,
+        options.port,
+        secret=secret,
+        doors=options.doors,
+        connections=options.connections,
+        attempts=options.attempts,
+    ) as server:
         tidying = asyncio.create_task(_tidy(server))
         if secret is None and not is_loopback(host):
             sys.stderr.write(

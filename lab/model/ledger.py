@@ -25,8 +25,10 @@ from lab.pulse import Pulse
 TOKEN_BYTES, HOLD_BYTES, BEAT_BYTES = 12, 13, 8
 """What a record takes for each of them."""
 
+MOST_ATTEMPTS = 10_000
+"""Attempts that are kept, unless the server is told otherwise."""
+
 _RECORD_BYTES = 2_000
-_MOST_ATTEMPTS = 10_000
 _MOST_BYTES = 64 * 2**20
 
 _EARLIER = 30.0
@@ -146,7 +148,7 @@ class Book:
         most_bytes: how much memory those that are over may take.
     """
 
-    def __init__(self, most_attempts: int = _MOST_ATTEMPTS, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, most_attempts: int = MOST_ATTEMPTS, most_bytes: int = _MOST_BYTES) -> None:
         self._most_attempts = most_attempts
         self._most_bytes = most_bytes
         self._requests: OrderedDict[str, _Attempts] = OrderedDict()

@@ -49,7 +49,7 @@ from lab.model.connections import MOST, Connection, Connections
 from lab.model.documents import error_reply, never_kept, text_reply, write_document
 from lab.model.embeddings import embed
 from lab.model.guard import Guard
-from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, TOKEN_BYTES, Book, Record
+from lab.model.ledger import BEAT_BYTES, HOLD_BYTES, MOST_ATTEMPTS, TOKEN_BYTES, Book, Record
 from lab.model.lookups import look_up, show
 from lab.model.refusals import Refusals
 from lab.model.reply import ReplyWriter, WrittenReply, running_task
@@ -94,6 +94,7 @@ class ModelServer:
         secret: what requests must carry; None obeys everybody.
         doors: further ports to listen on; the ledger tells at which a request came.
         connections: how many there may be at once.
+        attempts: how many the ledger keeps.
     """
 
     def __init__(
@@ -104,13 +105,14 @@ class ModelServer:
         secret: str | None = None,
         doors: Sequence[int] = (),
         connections: int = MOST,
+        attempts: int = MOST_ATTEMPTS,
     ) -> None:
         self._host = host
         self._port = port
         self._doors = tuple(doors)
         self._most_connections = connections
         self._guard = Guard(secret, host)
-        self._book = Book()
+        self._book = Book(attempts)
         self._room = Room()
         self._shelf = Shelf()
         self._aside = Aside()
