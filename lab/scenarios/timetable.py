@@ -62,7 +62,12 @@ class Timetable:
             if not self._began.done():
                 self._began.set_result(time.monotonic())
         if self._timed:
-            await self._wait(exchange.delay - self._first)
+            await self._until(exchange.delay - self._first)
+
+    def sent(self, exchange: Exchange, at: float) -> None:
+        """Note when its request was sent: where the processors are busy, a connection takes its time as well."""
+        if self._timed and not exchange.after:
+            self.late = max(self.late, at - self._began.result() - (exchange.delay - self._first))
 
     async def reload(self, testbed: Testbed) -> None:
         """Have the product read its files anew when it is time, if the case is about that."""
@@ -80,14 +85,11 @@ class Timetable:
             await channel.restart(testbed.model_port(self._case.id), restart.down, drain=restart.drain)
             self._note_late(due, _room(self._case.exchanges, restart.at))
 
-    def _note_late(self, due: float, room: float = 0.0) -> None:
+    def _note_late(self, due: float, room: float) -> None:
         self.late = max(self.late, time.monotonic() - due - room)
 
-    async def _wait(self, after: float) -> None:
-        """Until so long after the first exchange."""
-        self._note_late(await self._until(after))
-
     async def _until(self, after: float) -> float:
+        """Wait until so long after the first exchange began; returns that time."""
         due = await asyncio.shield(self._began) + after
         await asyncio.sleep(due - time.monotonic())
         return due

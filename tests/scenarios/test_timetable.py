@@ -70,10 +70,12 @@ async def begun(case: Case, bed: Bed | None = None, blocked_by: str = "") -> tup
     timetable, times = Timetable(case, Starts()), {}
 
     async def one(name: str) -> None:
-        async with timetable.turn(next(each for each in case.exchanges if each.name == name)):
+        exchange = next(each for each in case.exchanges if each.name == name)
+        async with timetable.turn(exchange):
             times[name] = time.monotonic()
             if name == blocked_by:
                 time.sleep(LATE)  # noqa: ASYNC251  # a loop that does not run is what it is about
+            timetable.sent(exchange, time.monotonic())
 
     bed = bed or Bed()
     await asyncio.gather(timetable.reload(cast(Testbed, bed)), *(one(each.name) for each in case.exchanges))
