@@ -65,7 +65,7 @@ def draw(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say of each test what it needs, before anybody chooses; what takes long comes first, as those with containers do."""
+    """Say of each test what it needs, before anybody chooses; what takes long comes first, and so do containers."""
     for item in items:
         mark(item)
     items.sort(key=lambda item: (-minutes_of(item), item.get_closest_marker("engine") is None))

@@ -89,6 +89,12 @@ class StreamUser(User):
         if self.once:
             # Locust begins a second's users together; arrivals are spread over it.
             self._sleep(random.random())  # no secret
+        self._ask()
+        while self.once:
+            time.sleep(_IDLE)
+
+    def _ask(self) -> None:
+        """One stream; nothing of it is left when it is over."""
         self._log("STREAM", "asked", 0.0)
         stream = LoadStream(self.host or "", plan_from_query(self.plan), self.terms)
         for name, milliseconds in stream.lateness():
@@ -110,8 +116,6 @@ class StreamUser(User):
             exception=failure,
             context={},
         )
-        while self.once:
-            time.sleep(_IDLE)
 
     def _sleep(self, seconds: float) -> None:
         due = time.monotonic() + seconds
