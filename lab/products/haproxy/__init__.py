@@ -11,6 +11,15 @@ from lab.products._product import Complaint, DebianPackage, Product, Remedy, Sig
 from lab.products.haproxy.adapt import adapt
 from lab.vocabulary import Trouble
 
+# Its worker answers some milliseconds before its master heeds the signal: until it has started itself anew it ignores
+# it, and a reload is lost without a word. Linux tells what a process catches; bit 11 is this signal.
+_HEEDS = 'grep -Eq "^SigCgt:[[:space:]]+[0-9a-f]*[89a-f][0-9a-f]{2}$" "/proc/$1/status"'
+_RELOAD = (
+    f'left=1000; while [ -e "/proc/$1/status" ] && ! {_HEEDS}; do left=$((left - 1)); '
+    '[ "$left" -gt 0 ] || { echo "its master does not heed SIGUSR2"; exit 1; }; sleep 0.01; done; '
+    'kill -USR2 "$1"'
+)
+
 
 def _serve(path: str) -> list[str]:
     return ["haproxy", "-W", "-db", "-f", path]
@@ -63,7 +72,7 @@ PRODUCT = Product(
     capabilities=("KILL", "SETGID", "SETUID", "SYS_CHROOT"),
     writable=("/var/lib/haproxy",),
     at_home=_at_home,
-    reload='kill -USR2 "$1"',
+    reload=_RELOAD,
     adapt=adapt,
     levers=(
         "no option http-buffer-request",
