@@ -68,6 +68,12 @@ class Case:
         """Unique in the catalogue."""
         return f"{self.scenario}::{self.proxy.id}::{self.label}"
 
+    @property
+    def timed(self) -> bool:
+        """Whether it matters when each of its exchanges begins, since they meet each other, or a change."""
+        delays = {each.delay for each in self.exchanges}
+        return len(delays) > 1 or self.reload is not None or self.restart is not None
+
 
 @dataclass(frozen=True)
 class Scenario:

@@ -1,6 +1,10 @@
-"""Two rounds: every case at once, and then, each by itself, those that the machine was too busy for.
+"""Rounds: every case at once, but those in which the time matters after the others; then, each by itself, what the
+machine was too busy for.
 
-In the first round probe, model server and proxies have all exchanges to carry at the same time; what they were late for
+Where exchanges meet each other, or a reload, one that begins late has not met what it was to meet. So those cases have
+the machine to themselves; it costs as long as the longest of them.
+
+In the first rounds probe, model server and proxies have all exchanges to carry at the same time; what they were late for
 there, they may well carry alone. Only what is inconclusive, or was never told because the model server let a question
 wait, is measured again, and only once: a case that failed has failed, for a second try would hide what goes wrong from
 time to time.
@@ -43,7 +47,7 @@ class RunListener(Protocol):
 
 
 class Rounds:
-    """Both rounds of one run; `play` is called once.
+    """All rounds of one run; `play` is called once.
 
     Args:
         testbed: holds the proxies.
@@ -64,7 +68,11 @@ class Rounds:
         async with SideChannel(self._testbed.model_url) as channel:
             busy: list[tuple[Case, CaseResult]] = []
             longest_first = sorted(cases, key=lambda case: -longest_of(case.exchanges))
-            for performance in await self._perform(longest_first, channel):
+            performances = [
+                *await self._perform([case for case in longest_first if not case.timed], channel),
+                *await self._perform([case for case in longest_first if case.timed], channel),
+            ]
+            for performance in performances:
                 result = judged(performance)
                 if result.outcome is Outcome.INCONCLUSIVE or performance.waited:
                     busy.append((performance.case, result))

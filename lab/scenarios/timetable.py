@@ -36,11 +36,6 @@ class Timetable:
         self._case = case
         self._starts = starts
         self._first = min(each.delay for each in case.exchanges)
-        self._timed = (
-            case.reload is not None
-            or case.restart is not None
-            or any(each.delay > self._first for each in case.exchanges)
-        )
         self._began: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._over = {each.name: asyncio.Event() for each in case.exchanges}
 
@@ -61,12 +56,12 @@ class Timetable:
             await self._starts.turn()
             if not self._began.done():
                 self._began.set_result(time.monotonic())
-        if self._timed:
+        if self._case.timed:
             await self._until(exchange.delay - self._first)
 
     def sent(self, exchange: Exchange, at: float) -> None:
         """Note when its request was sent: where the processors are busy, a connection takes its time as well."""
-        if self._timed and not exchange.after:
+        if self._case.timed and not exchange.after:
             self.late = max(self.late, at - self._began.result() - (exchange.delay - self._first))
 
     async def reload(self, testbed: Testbed) -> None:

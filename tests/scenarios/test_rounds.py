@@ -12,6 +12,7 @@ import pytest
 from judge.builder import Build
 
 from lab.catalogue import Case
+from lab.catalogue.scenario import Restart
 from lab.measure import many
 from lab.probe.side_channel import SideChannel
 from lab.results import CaseResult
@@ -101,6 +102,27 @@ async def play(
     results = {result.label: result for result in both.results.values()}
     assert set(results) == set(outcomes)
     return theatre, results
+
+
+async def test_where_the_time_matters_the_others_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload, a restart, and exchanges that meet each other have the machine to themselves."""
+    theatre = Theatre({name: [PASSED] for name in ("reload", "plain", "later", "alone", "restart")})
+    for module, name in ((rounds, "perform"), (rounds, "judged"), (many, "precedence")):
+        monkeypatch.setattr(module, name, getattr(theatre, name))
+    one = make_case(Variant.FIXED, Requirement.SURVIVES_SILENCE, {"gap": Build()})
+    two = make_case(Variant.FIXED, Requirement.SURVIVES_SILENCE, {"gap": Build(), "next": Build()})
+    first, second = two.exchanges
+    cases = [
+        replace(one, label="reload", reload=1.0),
+        replace(two, label="plain"),
+        replace(two, label="later", exchanges=(first, replace(second, delay=1.0))),
+        replace(one, label="alone"),
+        replace(one, label="restart", restart=Restart(1.0, 1.0, drain=False)),
+    ]
+    await Rounds(cast(Testbed, theatre), theatre).play(cases)
+    performed = [label for label, _ in theatre.performed]
+    assert sorted(performed[:2]) == ["alone", "plain"]
+    assert sorted(performed[2:]) == ["later", "reload", "restart"]
 
 
 @pytest.mark.parametrize("outcome", OTHERS)
