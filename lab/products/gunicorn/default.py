@@ -13,9 +13,11 @@ OWN = ("connection", "keep-alive", "transfer-encoding")
 
 def relay(environ, start_response):
     """Pass a request on to the model, and its reply back as it comes."""
-    headers = {name[5:].replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")}
+    given = {name[5:].replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers = {name: value for name, value in given.items() if name.lower() not in OWN}
     headers["Content-Type"] = environ.get("CONTENT_TYPE", "")
-    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    # As far as the body goes, whether it has a length or comes in chunks.
+    body = environ["wsgi.input"].read()
     model = http.client.HTTPConnection("${MODEL_HOST}", int("${MODEL_PORT}"), timeout=600)
     try:
         model.request(environ["REQUEST_METHOD"], environ["RAW_URI"], body, headers)
