@@ -44,15 +44,20 @@ T = TypeVar("T")
 
 
 class Starts:
-    """The turns in which exchanges begin; lives as long as they run."""
+    """The turns in which exchanges begin; lives as long as they run.
 
-    def __init__(self) -> None:
+    Args:
+        apart: seconds from one to the next at least.
+    """
+
+    def __init__(self, apart: float = APART) -> None:
+        self._apart = apart
         self._order = asyncio.Lock()
 
     async def turn(self) -> None:
         """Wait for the next turn; turns come in the order of asking."""
         async with self._order:
-            await asyncio.sleep(APART)
+            await asyncio.sleep(self._apart)
 
 
 Wanted = Sequence[tuple[Address, Sequence[Exchange]]]

@@ -29,6 +29,10 @@ from lab.scenarios.play import Performance, judged, perform
 from lab.testbed.testbed import Testbed
 from lab.vocabulary import Outcome, Precedence
 
+TIMED_APART = 0.06
+"""Seconds from one case to the next where the time matters: what many of them do at the same moment after their
+beginning, such as sixteen requests within half a second, is not to come all at once."""
+
 
 class RunListener(Protocol):
     """Hears how a run goes; called in the run's own event loop, so it must not block."""
@@ -61,7 +65,7 @@ class Rounds:
         self.precedence = Precedence.NONE
         self._testbed = testbed
         self._listener = listener
-        self._starts = Starts()
+        self._starts, self._timed_starts = Starts(), Starts(TIMED_APART)
 
     async def play(self, cases: Sequence[Case]) -> None:
         """Play them all; never raises for a fault of one."""
@@ -95,7 +99,8 @@ class Rounds:
         """Make the exchanges of these cases, all of them at once."""
 
         async def one(case: Case) -> Performance:
-            performance = await perform(case, self._testbed, channel, self._starts)
+            starts = self._timed_starts if case.timed else self._starts
+            performance = await perform(case, self._testbed, channel, starts)
             self._listener.played(case)
             return performance
 

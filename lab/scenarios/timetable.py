@@ -35,6 +35,7 @@ class Timetable:
         self.late = 0.0
         self._case = case
         self._starts = starts
+        self._turned = False
         self._first = min(each.delay for each in case.exchanges)
         self._began: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._over = {each.name: asyncio.Event() for each in case.exchanges}
@@ -52,7 +53,9 @@ class Timetable:
         if exchange.after:
             await self._over[exchange.after].wait()
             return
-        if exchange.delay == self._first:
+        if exchange.delay == self._first and not (self._case.timed and self._turned):
+            # Where the time matters, those that are to begin together take one turn for all of them.
+            self._turned = True
             await self._starts.turn()
             if not self._began.done():
                 self._began.set_result(time.monotonic())

@@ -59,15 +59,18 @@ class Bed:
         await asyncio.sleep(self.takes)
 
 
-async def begun(case: Case, bed: Bed | None = None, blocked_by: str = "") -> tuple[dict[str, float], float]:
+async def begun(
+    case: Case, bed: Bed | None = None, blocked_by: str = "", starts: Starts | None = None
+) -> tuple[dict[str, float], float]:
     """When each exchange began, after the first; and by how much the case was late.
 
     Args:
         case: whose.
         bed: its testbed.
         blocked_by: an exchange whose beginning keeps the event loop for `LATE`.
+        starts: the turns; the usual ones where none are given.
     """
-    timetable, times = Timetable(case, Starts()), {}
+    timetable, times = Timetable(case, starts or Starts()), {}
 
     async def one(name: str) -> None:
         exchange = next(each for each in case.exchanges if each.name == name)
@@ -98,6 +101,15 @@ async def test_a_loop_that_did_not_run_makes_the_case_late(blocked_by: str) -> N
     """Whichever of them was kept, the others did not meet what they were to meet."""
     _, late = await begun(case_of(first=0.0, next=0.05, last=0.1), blocked_by=blocked_by)
     assert late > LATE - 0.15
+
+
+async def test_those_that_are_to_begin_together_take_one_turn_where_the_time_matters() -> None:
+    """However far apart the turns are; where it does not matter, each takes its own."""
+    times, late = await begun(case_of(first=0.0, second=0.0, next=0.1), starts=Starts(apart=0.5))
+    assert times["second"] < 0.25
+    assert late < 0.25
+    times, _ = await begun(case_of(first=0.0, second=0.0), starts=Starts(apart=0.5))
+    assert max(times.values()) >= 0.5
 
 
 async def test_what_begins_at_once_is_never_late() -> None:
