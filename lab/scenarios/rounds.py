@@ -1,10 +1,9 @@
-"""Rounds: every case at once, but those in which the time matters after the others; then, each by itself, what the
-machine was too busy for.
+"""Three rounds: all at once, then those in which the time matters, then by itself what the machine was too busy for.
 
 Where exchanges meet each other, or a reload, one that begins late has not met what it was to meet. So those cases have
 the machine to themselves; it costs as long as the longest of them.
 
-In the first rounds probe, model server and proxies have all exchanges to carry at the same time; what they were late for
+In the first two, probe, model server and proxies have many exchanges to carry at the same time; what they were late for
 there, they may well carry alone. Only what is inconclusive, or was never told because the model server let a question
 wait, is measured again, and only once: a case that failed has failed, for a second try would hide what goes wrong from
 time to time.
