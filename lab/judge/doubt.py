@@ -23,7 +23,7 @@ from lab.evidence import Evidence, TransportEnd
 from lab.judge.causes import DEATH_SEEN
 from lab.judge.endings import WHOLE
 from lab.judge.verdict import Verdict
-from lab.plan import FaultKind
+from lab.plan import FaultKind, HeartbeatFrom
 from lab.vocabulary import Delivery, Ending
 
 MARGIN = 0.25
@@ -80,7 +80,7 @@ def doubt_of(evidence: Evidence, verdict: Verdict, meanwhile: float = 0.0) -> Do
         return Doubt(ending=why, cut=why, stop=why, wait=why)
     late = lateness(evidence, meanwhile)
     words = _in_words(evidence, meanwhile)
-    too_soon = verdict.ending in _BY_THE_PATH and ended_too_soon(evidence)
+    too_soon = verdict.ending in _BY_THE_PATH and ended_too_soon(evidence, verdict.received)
     at_any_speed = verdict.ending in _AT_ANY_SPEED or too_soon or _after_death(evidence) > DEATH_SEEN + late
     ending = words if late > MARGIN and not at_any_speed else ""
     cut = "" if verdict.ending is Ending.SILENTLY_TRUNCATED and _after_death(evidence) > 0 else ending
@@ -141,22 +141,30 @@ def behind_schedule(evidence: Evidence) -> float:
     return late
 
 
-def ended_too_soon(evidence: Evidence) -> bool:
+def ended_too_soon(evidence: Evidence, received: int) -> bool:
     """Whether the path ended an exchange while the planned wait was still running, and the planned length too.
 
     Whatever timer of the path has run out then is shorter than the plan, however late anybody was: the wait is counted
-    from the last token that the model server had written, which is no later than the path had it.
+    from the last token that the path passed on. One that it had not passed on may have left so late that the wait
+    before it was over by then.
+
+    Args:
+        evidence: of one exchange.
+        received: how many tokens its client has.
     """
     plan, ledger, ended = evidence.plan, evidence.ledger, evidence.trace.ended
     if plan is None or ledger is None or plan.lockstep or ledger.attempts > 1 or ledger.fault_at is not None:
         return False
-    if ended - evidence.trace.started >= plan.length:
+    if ended - evidence.trace.started >= plan.length or received >= plan.tokens or received > len(ledger.tokens):
         return False
-    written = [token for token in ledger.tokens if token.at <= ended]
-    if not evidence.stream or not written:
-        return ended - evidence.trace.started < (plan.due(1) if evidence.stream else plan.length)
-    last = written[-1]
-    return last.number < plan.tokens and ended - last.at < plan.due(last.number + 1) - plan.due(last.number)
+    if not evidence.stream:
+        return True
+    began, wait = evidence.trace.started, plan.due(1)
+    if received:
+        began, wait = ledger.tokens[received - 1].at, plan.due(received + 1) - plan.due(received)
+    if plan.heartbeat and (received or plan.heartbeat_from is HeartbeatFrom.START):
+        wait = min(wait, plan.heartbeat)
+    return ended - began < wait
 
 
 def _after_death(evidence: Evidence) -> float:

@@ -86,8 +86,20 @@ def test_what_ended_while_the_planned_wait_still_ran_is_in_no_doubt(build: Build
         SILENT.but(plan={"gaps": ["4@500ms"], "ttft": "9s"}),
         SILENT.but(has_ledger=False),
         SILENT.but(attempts=2),
+        THINKING.but(written=1, interval=1.9, ended=START + 2.2, plan={"interval": "1200ms"}),
+        SILENT.but(plan={"gaps": ["4@4s"], "heartbeat": "500ms"}),
+        THINKING.but(ended=START + 2.0, plan={"ttft": "4s", "heartbeat": "1s", "heartbeat_from": "start"}),
     ],
-    ids=["wait over", "length over", "silence longer than planned", "nobody knows what was written", "asked twice"],
+    ids=[
+        "wait over",
+        "length over",
+        "silence longer than planned",
+        "nobody knows what was written",
+        "asked twice",
+        "the token before it had not come through",
+        "a heartbeat may have been late",
+        "a heartbeat before the first token, too",
+    ],
 )
 def test_what_ended_later_than_a_planned_wait_stays_in_doubt(build: Build) -> None:
     """The wait that the path did not outlive may have been longer than planned, or another one than it seems."""
