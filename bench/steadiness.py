@@ -7,6 +7,8 @@ for the wall times, and its verdicts count like those of the others. The busy pr
 until their own deadline, whichever is first. Exits with 1 if a run did, if a case was not as required, or if any
 exchange's delivery, ending or cause was not the same in all runs. Where a scenario says that some of several alike show
 its symptom, chance decides which: what they showed together must be the same.
+
+What each run wrote stands in its own folder of `--out` (0: the one without other work), for whatever surprises.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import argparse
 import multiprocessing
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -37,14 +38,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20, help="how often (default: %(default)s)")
     parser.add_argument("--busy", type=int, default=2, help="computing processes beside it (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("lab-results/steadiness"), help="folder of reports (%(default)s)")
     parser.add_argument("arguments", nargs="*", help="what to run; as for `lab run`")
     options = parser.parse_args()
-    free = run_lab(options.arguments)
+    free = run_lab(options.out / "0", options.arguments)
     report("without other work", free, free)
     runs = [free]
     with busy(options.busy, LONGEST_RUN * options.runs):
         for number in range(1, options.runs + 1):
-            runs.append(run_lab(options.arguments))
+            runs.append(run_lab(options.out / f"{number}", options.arguments))
             report(f"run {number}", runs[-1], free)
     differing = tell([verdicts(run.results) for run in runs])
     return int(differing or any(run.code for run in runs))
@@ -90,13 +92,12 @@ def compute(limit: float) -> None:
         sum(number * number for number in range(10_000))
 
 
-def run_lab(arguments: list[str]) -> Run:
+def run_lab(folder: Path, arguments: list[str]) -> Run:
     """One run of the lab, as a user starts it."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "lab", "run", "--out", folder, *arguments]
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - our own command
-        return Run(load(Path(folder) / "results.json"), done.returncode, time.monotonic() - began)
+    command = [sys.executable, "-m", "lab", "run", "--out", str(folder), *arguments]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - our own command
+    return Run(load(folder / "results.json"), done.returncode, time.monotonic() - began)
 
 
 def verdicts(results: Results) -> Verdicts:
