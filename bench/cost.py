@@ -103,7 +103,8 @@ COLUMNS = (
 def main() -> int:
     """Measure, and print a table; exits with 1 where some of it is in doubt."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], help="what to measure (default: all)")
+    known = ", ".join(GROUPS)
+    parser.add_argument("groups", nargs="*", type=group_named, metavar="GROUP", help=f"of {known} (default: all)")
     parser.add_argument("--streams", type=int, nargs="+", default=[FEW, 1000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--hold", type=float, default=20.0, help="seconds for which all streams are open")
@@ -121,6 +122,17 @@ def main() -> int:
         for streams in () if options.most else options.streams:
             doubted |= asyncio.run(measure(group, load_of(streams, options), options.rounds, supply))
     return int(doubted)
+
+
+def group_named(name: str) -> str:
+    """A group that there is.
+
+    Raises:
+        argparse.ArgumentTypeError: there is none of that name.
+    """
+    if name not in GROUPS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(GROUPS)}")
+    return name
 
 
 def say(line: str) -> None:
