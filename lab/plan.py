@@ -216,6 +216,8 @@ class Plan(BaseModel):
     """`yes` holds each token until the probe has confirmed the one before."""
     hold: Duration = 2.0
     """With lockstep: the longest hold. Once one has run out, later holds last a two-hundredth of it."""
+    keep_alive: Duration = 0.0
+    """A request that comes on the same connection so long after the reply, or later, finds it closed; 0 means never."""
 
     @model_validator(mode="after")
     def _check_places(self) -> Plan:

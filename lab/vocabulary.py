@@ -60,6 +60,7 @@ class Requirement(StrEnum):
     SURVIVES_A_RELOAD = "survives-a-reload"
     SURVIVES_A_MODEL_RESTART = "survives-a-model-restart"
     REUSES_CONNECTIONS = "reuses-connections"
+    REUSES_NO_CLOSED_CONNECTION = "reuses-no-closed-connection"
     WAITS_FOR_SLOW_READERS = "waits-for-slow-readers"
 
 

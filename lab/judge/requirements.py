@@ -256,6 +256,9 @@ REQUIREMENTS: Mapping[Requirement, Criterion] = {
     Requirement.REUSES_CONNECTIONS: Criterion(
         "Requests one after the other share a connection to the model.", sharing.connections_shared, doubt=_never
     ),
+    Requirement.REUSES_NO_CLOSED_CONNECTION: Criterion(
+        "No answer is lost because the model has closed an idle connection.", rules.all_complete
+    ),
     Requirement.WAITS_FOR_SLOW_READERS: Criterion(
         "The path keeps a stream whose client stops reading for a while.", slow_readers.kept_for_slow_readers
     ),

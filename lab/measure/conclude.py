@@ -232,6 +232,7 @@ _ELSEWHERE = {
     Requirement.SURVIVES_A_RELOAD: "nothing on the path is reloaded by an audit",
     Requirement.SURVIVES_A_MODEL_RESTART: "no model server behind the path is started anew by an audit",
     Requirement.REUSES_CONNECTIONS: "it is about requests one after the other, and these are made at once",
+    Requirement.REUSES_NO_CLOSED_CONNECTION: "no model server behind the path closes idle connections in an audit",
     Requirement.WAITS_FOR_SLOW_READERS: "it takes answers of megabytes: see the scenario one-slow-reader",
 }
 """Why an audit does not ask what would settle them."""

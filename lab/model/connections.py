@@ -12,7 +12,7 @@ request, or nothing, or much more than is read, pays nothing for a connection an
 - what comes while nobody reads a body (heads, and the requests behind one that is being answered) is bounded.
 
 Warning: a proxy keeps connections for its next request, and one that is closed while it takes it for usable costs an
-answer. So what has been used is never closed for being idle, only for there being too many.
+answer. So what has been used is never closed for being idle, only for there being too many, and where a plan says so.
 """
 
 from __future__ import annotations
@@ -79,10 +79,12 @@ class Connection(web.RequestHandler):
     """One connection.
 
     `reading` is True while a handler reads a body, which is then bounded elsewhere, and `used` once a request on it has
-    been answered.
+    been answered. From `closed_at` on what comes next is not read, and the connection closed: a server has closed it
+    already, and that had not yet been seen where the request came from. So a race that lasts as long as a packet's way
+    is met each time. None where there is none.
     """
 
-    __slots__ = ("_ahead", "_all", "_begin", "reading", "since", "used")
+    __slots__ = ("_ahead", "_all", "_begin", "closed_at", "reading", "since", "used")
 
     def __init__(self, everyone: Connections, server: web.Server) -> None:
         # Inflating comes after asking who sends it: see `lab.model.bodies`.
@@ -97,6 +99,7 @@ class Connection(web.RequestHandler):
         self._ahead = 0
         self._begin = b""
         self.reading = self.used = False
+        self.closed_at: float | None = None
         self.since = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -111,7 +114,12 @@ class Connection(web.RequestHandler):
         self._all.went(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse, unless too much has come that nobody reads."""
+        """Parse, unless too much has come that nobody reads, or nobody reads it any more."""
+        if self.closed_at is not None:
+            if time.monotonic() >= self.closed_at:
+                self.abort()
+                return
+            self.closed_at = None
         self._begin = self._begin or data[:_BEGIN]
         if not self.reading:
             self._ahead += len(data)

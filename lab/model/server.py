@@ -321,7 +321,10 @@ class ModelServer:
             # `aclose` has to cut it.
             self._written[record] = running_task()
             with record.pulse:
-                return await ReplyWriter(request, request.transport, schedule, record, origin).run()
+                reply = await ReplyWriter(request, request.transport, schedule, record, origin).run()
+            if schedule.plan.keep_alive and isinstance(request.protocol, Connection):
+                request.protocol.closed_at = time.monotonic() + schedule.plan.keep_alive
+            return reply
         finally:
             self._written.pop(record, None)
             self._book.close(record)

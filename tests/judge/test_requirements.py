@@ -58,6 +58,7 @@ MET: dict[str, list[dict[str, Build]]] = {
     "survives-a-reload": [{"stream": WHOLE}],
     "survives-a-model-restart": [{"stream": WHOLE}],
     "reuses-connections": [{"one": WHOLE, "two": REUSED}, {"one": WHOLE, "two": WHOLE, "3": REUSED, "4": REUSED}],
+    "reuses-no-closed-connection": [{"first": WHOLE, "next": WHOLE}],
     "waits-for-slow-readers": [{"slow": PAUSED.but(sent=(1, 2, LONG, 3, 4, 5)), "steady": WHOLE}],
 }
 
@@ -125,6 +126,10 @@ NOT_MET: dict[str, list[dict[str, Build]]] = {
     "survives-a-reload": [{"stream": WHOLE, "other": CUT}],
     "survives-a-model-restart": [{"one": WHOLE, "two": CUT}],
     "reuses-connections": [{"one": WHOLE, "two": WHOLE}, {"one": WHOLE, "two": WHOLE, "three": REUSED}],
+    "reuses-no-closed-connection": [
+        {"first": WHOLE, "next": CASES["i-proxy-page"][0].but(has_ledger=False)},
+        {"first": WHOLE, "next": Build(sent=(), status=0, has_ledger=False, end=TransportEnd.RESET)},
+    ],
     "waits-for-slow-readers": [{"slow": CUT.but(fault="", pause=Stall(START, START + 3)), "steady": WHOLE}],
 }
 
@@ -150,6 +155,7 @@ NOTHING_TO_SEE: dict[str, dict[str, Build]] = {
     "survives-a-reload": {},
     "survives-a-model-restart": {},
     "reuses-connections": {"one": WHOLE, "lost": REUSED.but(has_ledger=False)},
+    "reuses-no-closed-connection": {},
     "waits-for-slow-readers": {"short": PAUSED, "steady": WHOLE},
 }
 

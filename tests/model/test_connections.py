@@ -57,6 +57,33 @@ async def test_what_is_in_use_outlives_the_bounds(impatient: ModelServer) -> Non
     kept.close()
 
 
+async def test_a_kept_connection_is_found_closed_when_its_time_is_over(impatient: ModelServer) -> None:
+    """The request that comes then is answered by nobody, and no ledger has it; one in time is, with a time anew."""
+    kept = await connect(impatient.base_url)
+    kept.send(request("tokens=1&keep_alive=10s", name="first"))
+    await kept.until(b"0\r\n\r\n")
+    kept.send(request("tokens=1&keep_alive=10ms", name="second"))
+    await kept.until(b"X-Lab-Request: second")
+    await asyncio.sleep(0.4)
+    kept.send(request("tokens=1", name="third"))
+    assert await kept.until_end() == "fin"
+    assert b"X-Lab-Request: third" not in kept.data
+    assert (await exchange(impatient.base_url, b"GET /lab/ledger/third HTTP/1.1\r\nHost: lab\r\n\r\n")).status == 404
+
+
+async def test_without_a_plan_for_it_a_kept_connection_lasts(impatient: ModelServer) -> None:
+    """What one reply said is over with the next one."""
+    kept = await connect(impatient.base_url)
+    kept.send(request("tokens=1&keep_alive=2s", name="first"))
+    await kept.until(b"0\r\n\r\n")
+    kept.send(request("tokens=1", name="second"))
+    await kept.until(b"X-Lab-Request: second")
+    await asyncio.sleep(2.2)
+    kept.send(request("tokens=1", name="third"))
+    await kept.until(b"X-Lab-Request: third")
+    kept.close()
+
+
 async def test_of_too_many_strangers_the_oldest_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once they had the time to ask."""
     monkeypatch.setattr(connections, "MOST_STRANGERS", 2)
