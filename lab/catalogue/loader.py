@@ -234,9 +234,9 @@ class _Loader:
             raise BadInput(f"{path}: {', '.join(both)} is both broken and not affected", remedy)
 
     def _takes(self, product: Product, way: str) -> bool:
-        """Whether a fix is for that product: it has the file, or the remedy lies outside the product."""
-        own = self.folder / product.name / f"fixed-{way}{product.suffix}"
-        return own.exists() or self._elsewhere(self.table.fixes[way])
+        """Whether a fix is for that product: there is a file of its, or the remedy lies outside the product."""
+        own, table = self.folder / product.name / f"fixed-{way}{product.suffix}", self.table.fixes[way]
+        return own.exists() or table.config is not None or self._elsewhere(table)
 
     @staticmethod
     def _elsewhere(table: VariantTable) -> bool:

@@ -133,9 +133,9 @@ class TestGoodScenario:
     @pytest.mark.parametrize("which", ["default", "recommended"])
     def test_a_variant_may_take_the_products_own_configuration(self, tmp_path: Path, which: str) -> None:
         """It stands once, in the product's folder."""
-        table = TABLE + f'[fixed]\nconfig = "{which}"\n'
-        fixed = load(tmp_path / "silent", table, files=("nginx/broken.conf",)).cases[1]
-        assert fixed.config == getattr(PRODUCTS["nginx"], which)
+        table = TABLE + f'[fixed]\nconfig = "{which}"\n[fixes.own]\nconfig = "{which}"\n'
+        _, fixed, way = load(tmp_path / "silent", table, files=("nginx/broken.conf",)).cases
+        assert fixed.config == way.config == getattr(PRODUCTS["nginx"], which)
 
     def test_a_fix_outside_the_proxy_takes_the_broken_configuration(self, tmp_path: Path) -> None:
         """Where the remedy is the model server's, the proxy's file must stay the same one."""
