@@ -5,8 +5,8 @@
 Each run is a process of its own, as a user starts it. A run without that other work comes first: it is the yardstick
 for the wall times, and its verdicts count like those of the others. The busy processes compute until they are ended or
 until their own deadline, whichever is first. Exits with 1 if a run did, if a case was not as required, or if any
-exchange's delivery, ending or cause was not the same in all runs. Where a scenario says that some of several alike show
-its symptom, chance decides which: what they showed together must be the same.
+exchange's delivery or ending was not the same in all runs, or its cause where the scenario names one. Of several
+exchanges that are alike chance may decide which shows what: what they showed together must be the same.
 
 What each run wrote stands in its own folder of `--out` (0: the one without other work), for whatever surprises.
 """
@@ -38,7 +38,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20, help="how often (default: %(default)s)")
     parser.add_argument("--busy", type=int, default=2, help="computing processes beside it (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("lab-results/steadiness"), help="folder of reports (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("lab-results/steadiness"), help="folder of reports (%(default)s)"
+    )
     parser.add_argument("arguments", nargs="*", help="what to run; as for `lab run`")
     options = parser.parse_args()
     free = run_lab(options.out / "0", options.arguments)
@@ -102,32 +104,23 @@ def run_lab(folder: Path, arguments: list[str]) -> Run:
 
 def verdicts(results: Results) -> Verdicts:
     """Every verdict of a run by the name of what it is about."""
-    by_chance = exchanges_by_chance()
+    cases = {case.id: case for scenario in discover(shipped_scenarios()) for case in scenario.cases}
     found: Verdicts = {}
-    for scenario, proxy, case in results.cases():
-        name = f"{scenario.id}::{proxy.proxy}::{case.label}"
-        found[name] = str(case.outcome)
+    for scenario, proxy, result in results.cases():
+        name = f"{scenario.id}::{proxy.proxy}::{result.label}"
+        case = cases[name]
+        alike = Counter((each.family, each.plan) for each in case.exchanges)
         together: dict[str, set[str]] = {}
-        for each in case.exchanges:
-            verdict = f"{each.delivery}, {each.ending}, {each.cause or 'no cause'}"
-            family = by_chance.get(f"{name} {each.name}")
-            if family is None:
-                found[f"{name} {each.name}"] = verdict
-            else:
-                together.setdefault(family, set()).add(verdict)
-        found |= {f"{name} {family}": " or ".join(sorted(seen)) for family, seen in together.items()}
+        for planned, seen in zip(case.exchanges, result.exchanges, strict=False):
+            symptom = case.symptom.get(planned.family)
+            verdict = f"{seen.delivery}, {seen.ending}"
+            if symptom is not None and symptom.cause is not None:
+                verdict += f", {seen.cause}"
+            several = alike[planned.family, planned.plan] > 1
+            together.setdefault(planned.family if several else planned.name, set()).add(verdict)
+        found[name] = str(result.outcome)
+        found |= {f"{name} {which}": " or ".join(sorted(verdicts)) for which, verdicts in together.items()}
     return found
-
-
-def exchanges_by_chance() -> dict[str, str]:
-    """The exchanges of which some show a symptom, chance decides which: by case and name, and what all are called."""
-    cases = [case for scenario in discover(shipped_scenarios()) for case in scenario.cases]
-    return {
-        f"{case.id} {each.name}": each.family
-        for case in cases
-        for each in case.exchanges
-        if each.family in case.symptom and case.symptom[each.family].some
-    }
 
 
 def tell(seen: list[Verdicts]) -> bool:
