@@ -18,9 +18,9 @@ import docker
 from lab.testbed._owner import LABEL, OWNER_LABEL, SCOPE_LABEL, Owner, folders, own_scope
 
 LAB = Path(sys.executable).with_name("lab")
-LIMIT = 300.0
-"""Seconds after which a command is taken to hang; `lab run` takes half a minute on two free cores, and was seen to take
-more than two beside two test suites and as many audits."""
+LIMIT = 600.0
+"""Seconds after which a command is taken to hang; `lab run` takes a minute on two free cores, and was seen to take more
+than three beside the other tests."""
 
 IMAGES, START, PLAY, PLAYED = "-- images", "-- start", "-- play", "-- played"
 """What `ANNOUNCED` prints when a phase begins, and when the exchanges of one side are over."""
