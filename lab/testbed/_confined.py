@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import psutil
 from docker.types import LogConfig
 
 NOBODY = "65532:65532"
@@ -19,7 +20,9 @@ TEMPORARY = ("/tmp", "/run", "/var/tmp", "/var/cache")  # noqa: S108  # inside a
 
 _MIB = 2**20
 _FOLDER_SIZE = 256 * _MIB
-_MEMORY = 256 * _MIB
+_MEMORY_PART = 4
+"""One of so many parts of the machine's memory: ten thousand streams take a compressor 2 GiB, and what is ended for a
+bound of the lab's would be told as the proxy's doing."""
 _MEMORY_EACH = 128 * _MIB
 """For each process of the lab's in it, with all its children; a busy Envoy has some 60 MiB."""
 _PROCESSES = 64
@@ -39,7 +42,7 @@ def confinement(
         programs: how many processes of the lab's the container is to hold.
         threads: what each of them may start, threads and processes together, beside those that it starts for each core.
     """
-    memory = _MEMORY + programs * _MEMORY_EACH
+    memory = psutil.virtual_memory().total // _MEMORY_PART + programs * _MEMORY_EACH
     return {
         "cap_drop": ["ALL"],
         "cap_add": list(capabilities),

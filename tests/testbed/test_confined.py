@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import psutil
 import pytest
 
 from lab.testbed import _containers, versions
@@ -56,6 +57,9 @@ def test_bounds_grow_with_what_a_container_holds() -> None:
     one, thirty = confinement(), confinement(programs=30)
     for bound in ("mem_limit", "pids_limit"):
         assert one[bound] < thirty[bound] < 30 * one[bound]
+    # Room for streams, which a container's bound and not the proxy would end; and most of the memory is left.
+    total = psutil.virtual_memory().total
+    assert total // 4 < one["mem_limit"] < total // 2
     # A product may start a thread for each core.
     assert one["pids_limit"] > (os.cpu_count() or 1)
 
