@@ -74,6 +74,7 @@ class ProxyUsage:
         connections: to the model server, at most; None where nobody tells.
         files: temporary files that were open at once, at most; None where nobody tells.
         file_bytes: that these had, at most.
+        ended: how many of its processes ended meanwhile, as one does that crashes or is killed for its memory.
     """
 
     memory: int
@@ -83,6 +84,7 @@ class ProxyUsage:
     connections: int | None = None
     files: int | None = None
     file_bytes: int | None = None
+    ended: int = 0
 
 
 @dataclass(frozen=True)

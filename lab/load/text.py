@@ -76,6 +76,12 @@ def _files(each: Figures) -> str:
     return f"{each.usage.files:,} at once, {each.usage.file_bytes / 2**20:,.1f} MiB" if each.usage.files else "none"
 
 
+def _ended(each: Figures) -> str:
+    if each.usage is None:
+        return NOT_KNOWN
+    return str(each.usage.ended) if each.usage.ended else "none"
+
+
 ROWS: dict[str, Callable[[Figures], str]] = {
     "streams asked for": lambda each: f"{each.asked} of {each.streams}",
     "that had a first token": lambda each: f"{each.opened}, {each.queued} queued on the way",
@@ -92,6 +98,7 @@ ROWS: dict[str, Callable[[Figures], str]] = {
     "packets that it sent": _packets,
     "its connections to the model": _connections,
     "its temporary files": _files,
+    "its processes that ended": _ended,
 }
 """What is told of each target, by its name."""
 

@@ -82,7 +82,10 @@ async def watching(watched: ProxyProcesses | None) -> AsyncIterator[Callable[[],
         now = _packets_sent(watched.pids[0])
         packets = None if now is None or sent is None else now - sent
         seconds = round(_seconds(processes) - before, 2)
-        return ProxyUsage(peaks.memory, idle, seconds, packets, peaks.connections, peaks.files, peaks.file_bytes)
+        ended = len(processes) - sum(_of(each, _runs) for each in processes)
+        return ProxyUsage(
+            peaks.memory, idle, seconds, packets, peaks.connections, peaks.files, peaks.file_bytes, round(ended)
+        )
 
     looking = asyncio.create_task(look())
     try:
@@ -144,6 +147,11 @@ def _resident(processes: Sequence[psutil.Process]) -> int:
 
 def _seconds(processes: Sequence[psutil.Process]) -> float:
     return sum(_of(each, lambda one: one.cpu_times().user + one.cpu_times().system) for each in processes)
+
+
+def _runs(process: psutil.Process) -> float:
+    """1 of a process that is there and no zombie, else 0."""
+    return float(process.status() != psutil.STATUS_ZOMBIE)
 
 
 def _of(process: psutil.Process, value: Callable[[psutil.Process], float]) -> float:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
+
+import pytest
 
 from lab.load.usage import ProxyProcesses, connections_to, temporary_files, watching
 
@@ -67,3 +71,26 @@ async def test_what_was_there_before_the_load_is_told_apart() -> None:
     assert seen is not None
     assert brought
     assert seen.idle > 2**20
+
+
+@pytest.fixture
+def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Two that only wait."""
+    with subprocess.Popen(["sleep", "60"]) as one, subprocess.Popen(["sleep", "60"]) as other:
+        yield [one, other]
+        one.kill()
+        other.kill()
+
+
+async def test_processes_that_end_meanwhile_are_counted(processes: list[subprocess.Popen[bytes]]) -> None:
+    """One that is killed for its memory takes its streams along, which no configuration asked for."""
+    lasting, ending = processes
+    async with watching(ProxyProcesses((lasting.pid, ending.pid), 9)) as usage:
+        before = usage()
+        ending.kill()
+        # A zombie until its parent has asked for it, and gone after that.
+        await asyncio.to_thread(os.waitid, os.P_PID, ending.pid, os.WEXITED | os.WNOWAIT)
+        as_zombie = usage()
+        await asyncio.to_thread(ending.wait)
+        after = usage()
+    assert [each and each.ended for each in (before, as_zombie, after)] == [0, 1, 1]
