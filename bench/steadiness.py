@@ -65,9 +65,9 @@ class Run:
 
 def report(name: str, run: Run, free: Run) -> None:
     """One line about a run."""
-    twice = sum(case.measured > 1 for _, _, case in run.results.cases())
+    again = sum(case.measured > 1 for _, _, case in run.results.cases())
     sys.stdout.write(
-        f"{name}: exit code {run.code}, {len(run.results.cases())} cases, {twice} measured twice, "
+        f"{name}: exit code {run.code}, {len(run.results.cases())} cases, {again} measured again, "
         f"{run.seconds:.1f} s ({run.seconds / free.seconds:.1f} times the free run)\n"
     )
     sys.stdout.flush()

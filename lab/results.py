@@ -96,8 +96,8 @@ class CaseResult:
         config: its text as the proxy was given it, before ports were filled in.
         log: the proxy's last log lines.
         problem: why there is no verdict, where the outcome is a fault of set-up or harness, or a skip.
-        measured: how often it was measured; twice where the machine was too busy the first time, and then this is what
-            came of the second.
+        measured: how often it was measured; more than once where the machine was too busy, and then this is what came
+            of the last time.
         busy: what the machine was too busy for, the last time that it was; empty if it never was.
     """
 

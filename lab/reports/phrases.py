@@ -69,8 +69,9 @@ def needs_attention(case: CaseResult) -> bool:
 
 
 def again(case: CaseResult) -> str:
-    """That the case was measured twice, and what the machine was too busy for; empty if it was measured once."""
-    return f"measured twice: the machine was busy ({case.busy})" if case.measured > 1 else ""
+    """How often the case was measured, and what the machine was too busy for; empty if it was measured once."""
+    times = "twice" if case.measured == 2 else f"{case.measured} times"
+    return f"measured {times}: the machine was busy ({case.busy})" if case.measured > 1 else ""
 
 
 def up_to(case: CaseResult) -> float | None:

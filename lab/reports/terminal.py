@@ -62,7 +62,7 @@ def print_results(results: Results, console: Console, report: Path | None = None
             heading = printable(f"{case_id(scenario, proxy, case)}: {phrase_of(case).words}")
             console.print(Text(heading, _style(case)))
             console.print(_rows_as_table(_facts(case)))
-    for line in (*_skips(results), *_twice(results)):
+    for line in (*_skips(results), *_again(results)):
         console.print(line)
     console.print()
     console.print(_rows_as_table(_closing(results, report)))
@@ -189,12 +189,12 @@ def _skips(results: Results) -> Iterator[RenderableType]:
         yield _rows_as_table(iter([(f"{len(names)} x", reason), *shown]))
 
 
-def _twice(results: Results) -> Iterator[RenderableType]:
-    """Which cases were measured twice, and why: no repetition is silent either."""
+def _again(results: Results) -> Iterator[RenderableType]:
+    """Which cases were measured more than once, and why: no repetition is silent either."""
     cases = [(case_id(scenario, proxy, case), case) for scenario, proxy, case in results.cases() if again(case)]
     if cases:
         yield Text()
-        yield Text(f"{len(cases)} measured twice: the machine was busy", _STYLES[Tone.FAULT])
+        yield Text(f"{len(cases)} measured again: the machine was busy", _STYLES[Tone.FAULT])
         yield _rows_as_table(row for name, case in cases for row in ((name, ""), ("", case.busy)))
 
 

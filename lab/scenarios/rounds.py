@@ -5,8 +5,8 @@ the machine to themselves; it costs as long as the longest of them.
 
 In the first two, probe, model server and proxies have many exchanges to carry at the same time; what they were late for
 there, they may well carry alone. Only what is inconclusive, or was never told because the model server let a question
-wait, is measured again, and only once: a case that failed has failed, for a second try would hide what goes wrong from
-time to time.
+wait, is measured again, and at most `AGAIN` times: a machine that is busy with other things is so for a while. A case
+that failed has failed, at whichever time, for another try would hide what goes wrong from time to time.
 
 Exchanges run before other processes where that can be had (`lab.precedence`); judging, which computes, does not, and
 waits until none runs.
@@ -31,6 +31,9 @@ from lab.vocabulary import Outcome, Precedence
 TIMED_APART = 0.06
 """Seconds from one case to the next where the time matters: what many of them do at the same moment after their
 beginning, such as sixteen requests within half a second, is not to come all at once."""
+
+AGAIN = 3
+"""Times that what is inconclusive is measured again by itself."""
 
 
 class RunListener(Protocol):
@@ -84,15 +87,19 @@ class Rounds:
                 # Whoever wants to stop the run is heard between two of them.
                 await asyncio.sleep(0)
             waited = False
-            for case, first in busy:
-                if waited:
-                    # It waits for nobody's processor; each further case would wait as long for nothing.
-                    self.results[case.id] = first
-                    continue
-                self._listener.say(f"measuring again, by itself, since the machine was busy: {case.id}")
-                (performance,) = await self._perform([case], channel)
-                waited, second = performance.waited, judged(performance)
-                self.results[case.id] = replace(second, measured=2, busy=second.busy or first.busy or first.problem)
+            for case, result in busy:
+                for _ in range(AGAIN):
+                    if waited:
+                        # It waits for nobody's processor; each further case would wait as long for nothing.
+                        break
+                    self._listener.say(f"measuring again, by itself, since the machine was busy: {case.id}")
+                    (performance,) = await self._perform([case], channel)
+                    waited, again = performance.waited, judged(performance)
+                    why = again.busy or result.busy or result.problem
+                    result = replace(again, measured=result.measured + 1, busy=why)
+                    if again.outcome is not Outcome.INCONCLUSIVE:
+                        break
+                self.results[case.id] = result
 
     async def _perform(self, cases: Sequence[Case], channel: SideChannel) -> list[Performance]:
         """Make the exchanges of these cases, all of them at once."""

@@ -136,6 +136,7 @@ async def test_a_clear_path_meets_everything(model: ModelServer) -> None:
         Requirement.SURVIVES_A_RELOAD,
         Requirement.SURVIVES_A_MODEL_RESTART,
         Requirement.REUSES_CONNECTIONS,
+        Requirement.REUSES_NO_CLOSED_CONNECTION,
         Requirement.WAITS_FOR_SLOW_READERS,
     )
     assert not_met == dict.fromkeys(elsewhere, State.NOT_APPLICABLE)

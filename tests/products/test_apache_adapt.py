@@ -532,7 +532,7 @@ def test_a_template_of_the_labs_is_read_as_well() -> None:
     """With its names in it, as `lab prove` reads the recommended configuration."""
     adapter = adapt(PRODUCT.recommended, EntranceWish())
     (entrance,) = adapter.entrances
-    assert "ProxyPass / http://${MODEL}/" in adapter.copy(entrance).splitlines()
+    assert "ProxyPass / http://${MODEL}/ ttl=4" in adapter.copy(entrance).splitlines()
     assert {"Timeout 300", "ProxyTimeout 600"} <= {each.text for each in adapter.lines(entrance)}
     spot = next(each for each in adapter.lines(entrance) if each.text == "ProxyTimeout 600")
     assert "ProxyTimeout" not in adapter.copy(entrance, without=[spot])

@@ -136,17 +136,26 @@ async def test_what_is_not_inconclusive_is_never_measured_again(
     assert theatre.said == []
 
 
-@pytest.mark.parametrize("second", Outcome)
+@pytest.mark.parametrize("second", OTHERS)
 async def test_what_is_inconclusive_is_measured_once_more_and_that_counts(
     monkeypatch: pytest.MonkeyPatch, second: Outcome
 ) -> None:
-    """Whatever comes of the second time stands, and there is no third."""
+    """Whatever else comes of the second time stands, and there is no third."""
     theatre, results = await play(monkeypatch, one=[INCONCLUSIVE, second], two=[FAILED])
     assert sorted(label for label, _ in theatre.performed) == ["one", "one", "two"]
     assert (results["one"].outcome, results["one"].measured) == (second, 2)
     assert (results["two"].outcome, results["two"].measured) == (FAILED, 1)
-    assert results["one"].busy == ("busy at 3" if second is INCONCLUSIVE else "busy at 2")
+    assert results["one"].busy == "busy at 2"
     assert len(theatre.said) == 1
+
+
+@pytest.mark.parametrize("last", [PASSED, FAILED, INCONCLUSIVE])
+async def test_a_machine_is_busy_for_a_while(monkeypatch: pytest.MonkeyPatch, last: Outcome) -> None:
+    """Three times more at most, and the last one counts."""
+    theatre, results = await play(monkeypatch, one=[*[INCONCLUSIVE] * 3, last], two=[PASSED])
+    assert len(theatre.performed) == 5
+    assert (results["one"].outcome, results["one"].measured) == (last, 4)
+    assert len(theatre.said) == 3
 
 
 async def test_a_model_server_that_let_questions_wait_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:

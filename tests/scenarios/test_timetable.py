@@ -93,7 +93,8 @@ async def test_the_later_ones_begin_so_long_after_the_first() -> None:
     times, late = await begun(case_of(first=0.0, next=0.1, last=0.2, reload=0.15))
     assert list(dict(sorted(times.items(), key=lambda item: item[1]))) == ["first", "next", "reload", "last"]
     for name, due in (("next", 0.1), ("reload", 0.15), ("last", 0.2)):
-        assert due - 0.001 <= times[name] <= due + late + 0.1
+        # The first itself may have been late.
+        assert due - late - 0.001 <= times[name] <= due + late + 0.1
 
 
 @pytest.mark.parametrize("blocked_by", ["first", "next"])

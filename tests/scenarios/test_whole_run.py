@@ -202,7 +202,7 @@ async def test_what_the_machine_was_too_busy_for_is_measured_again_and_every_rep
     told = {name: path.read_text() for name, path in write_reports(results, tmp_path).items()}
     console = Console(file=io.StringIO(), width=200)
     print_results(results, console)
-    assert "1 measured twice: the machine was busy" in console.file.getvalue()
+    assert "1 measured again: the machine was busy" in console.file.getvalue()
     for text in told.values():
         assert "measured twice: the machine was busy (gap: half asleep)" in text
 
