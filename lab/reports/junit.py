@@ -1,7 +1,7 @@
 """JUnit XML, as Jenkins and GitLab read it: a suite a scenario, a testcase a case.
 
 A requirement that was not met is a *failure*. Where there is no verdict (set-up or harness failed,
-inconclusive) it is an *error*, because it says nothing about the proxy. What was measured twice says so in the
+inconclusive) it is an *error*, because it says nothing about the proxy. What was measured again says so in the
 its output. Words are untrusted: XML 1.0 has no way to write most control characters, and what it can write goes to a
 CI server's terminal; so the whole tree is made legal and printable before it is serialised, whoever has put words into
 it.
