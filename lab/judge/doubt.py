@@ -144,27 +144,29 @@ def behind_schedule(evidence: Evidence) -> float:
 def ended_too_soon(evidence: Evidence, received: int) -> bool:
     """Whether the path ended an exchange while the planned wait was still running, and the planned length too.
 
-    Whatever timer of the path has run out then is shorter than the plan, however late anybody was: the wait is counted
-    from the last token that the path passed on. One that it had not passed on may have left so late that the wait
-    before it was over by then.
+    Whatever timer of the path has run out then is shorter than the plan, or longer by no more than `MARGIN`, however
+    late anybody was: the wait is counted from the last token that the path passed on. One that it had not passed on may
+    have left so late that the wait before it was over by then. The end is that of either side: Envoy tells the client
+    a second after it has left the model.
 
     Args:
         evidence: of one exchange.
         received: how many tokens its client has.
     """
-    plan, ledger, ended = evidence.plan, evidence.ledger, evidence.trace.ended
+    plan, ledger, began = evidence.plan, evidence.ledger, evidence.trace.started
     if plan is None or ledger is None or plan.lockstep or ledger.attempts > 1 or ledger.fault_at is not None:
         return False
-    if ended - evidence.trace.started >= plan.length or received >= plan.tokens or received > len(ledger.tokens):
+    ended = evidence.trace.ended if ledger.client_left is None else min(evidence.trace.ended, ledger.client_left)
+    if ended - began > plan.length + MARGIN or received >= plan.tokens or received > len(ledger.tokens):
         return False
     if not evidence.stream:
         return True
-    began, wait = evidence.trace.started, plan.due(1)
+    wait = plan.due(1)
     if received:
         began, wait = ledger.tokens[received - 1].at, plan.due(received + 1) - plan.due(received)
     if plan.heartbeat and (received or plan.heartbeat_from is HeartbeatFrom.START):
         wait = min(wait, plan.heartbeat)
-    return ended - began < wait
+    return ended - began <= wait + MARGIN
 
 
 def _after_death(evidence: Evidence) -> float:

@@ -59,6 +59,7 @@ def test_a_model_that_a_resting_client_holds_back_is_not_late() -> None:
 
 THINKING = Build(written=0, sent=(), reason=None, marker=False, body=b"", status=504, plan={"ttft": "4s"})
 SILENT = CUT.but(written=3, ended=START + 2.3, plan={"gaps": ["4@4s"]})
+RUNNING = CUT.but(whole=40, written=30, sent=range(1, 31), plan={"ttft": "100ms"})
 
 
 @pytest.mark.parametrize(
@@ -67,8 +68,12 @@ SILENT = CUT.but(written=3, ended=START + 2.3, plan={"gaps": ["4@4s"]})
         (THINKING.but(ended=START + 2.0), Ending.PROXY_ERROR_STATUS),
         (THINKING.but(ended=START + 3.9, stream=False, plan={"ttft": "4s"}), Ending.PROXY_ERROR_STATUS),
         (SILENT, Ending.CUT),
+        # By no more than what is no lateness anywhere.
+        (SILENT.but(ended=START + 4.5), Ending.CUT),
+        # Envoy leaves the model, and tells its client a second later.
+        (RUNNING.but(client_left=START + 3.02, ended=START + 4.02), Ending.CUT),
     ],
-    ids=["before the first token", "batch", "amid a silence"],
+    ids=["before the first token", "batch", "amid a silence", "amid its last moment", "amid running tokens"],
 )
 def test_what_ended_while_the_planned_wait_still_ran_is_in_no_doubt(build: Build, ending: Ending) -> None:
     """Whatever timer ran out at 2 s is shorter than the planned 4 s, whoever slept meanwhile."""
@@ -81,11 +86,12 @@ def test_what_ended_while_the_planned_wait_still_ran_is_in_no_doubt(build: Build
 @pytest.mark.parametrize(
     "build",
     [
-        THINKING.but(ended=START + 4.2),
-        SILENT.but(ended=START + 4.5),
+        THINKING.but(ended=START + 4.5),
+        SILENT.but(ended=START + 4.8),
         SILENT.but(plan={"gaps": ["4@500ms"], "ttft": "9s"}),
         SILENT.but(has_ledger=False),
         SILENT.but(attempts=2),
+        RUNNING.but(ended=START + 4.02),
         THINKING.but(written=1, interval=1.9, ended=START + 2.2, plan={"interval": "1200ms"}),
         SILENT.but(plan={"gaps": ["4@4s"], "heartbeat": "500ms"}),
         THINKING.but(ended=START + 2.0, plan={"ttft": "4s", "heartbeat": "1s", "heartbeat_from": "start"}),
@@ -96,6 +102,7 @@ def test_what_ended_while_the_planned_wait_still_ran_is_in_no_doubt(build: Build
         "silence longer than planned",
         "nobody knows what was written",
         "asked twice",
+        "nobody knows when it left the model",
         "the token before it had not come through",
         "a heartbeat may have been late",
         "a heartbeat before the first token, too",
