@@ -37,7 +37,7 @@ ON_ITS_WAY = 1.0
 """Seconds in which a request that has begun has found its server: a balancer may take that out for the deaths that are
 provoked then, and would turn away what comes later."""
 
-AGAIN = 4
+AGAIN = 8
 """Times that what is in doubt is measured again: a machine that is busy with other things is so for a while."""
 
 T = TypeVar("T")
