@@ -11,7 +11,7 @@ from judge.builder import START, Build, lockstep
 
 from lab.evidence import Evidence, HttpVersion, Stall, TransportEnd
 from lab.measure import Address, many, measure
-from lab.measure.many import APART, Starts, longest_of, together
+from lab.measure.many import AGAIN, APART, Starts, longest_of, together
 from lab.plan import make_plan
 from lab.probe.side_channel import SideChannel
 from lab.suite.exchange import Exchange
@@ -70,7 +70,7 @@ LATE = seen(True, late=True)
         ),
         ({"good": [seen(True, late=True)] * 2 + [seen(False)]}, {"good": State.MET}, 3),
         ({"good": [seen(True, late=True), seen(True)]}, {"good": State.NOT_MET}, 2),
-        ({"good": [seen(True, late=True)] * 5}, {"good": State.INCONCLUSIVE}, 5),
+        ({"good": [seen(True, late=True)] * (1 + AGAIN)}, {"good": State.INCONCLUSIVE}, 1 + AGAIN),
     ],
     ids=["clear", "late once", "late twice", "late and then not met", "always late"],
 )
@@ -94,14 +94,14 @@ async def test_only_what_is_in_doubt_is_measured_again(
 
 
 @pytest.mark.parametrize(
-    ("then", "state", "asked"), [([seen(False)], State.MET, 3), ([seen(True)], State.NOT_MET, 3), ([], None, 5)]
+    ("then", "state", "asked"), [([seen(False)], State.MET, 3), ([seen(True)], State.NOT_MET, 3), ([], None, 1 + AGAIN)]
 )
 async def test_who_is_turned_away_the_second_time_is_no_evidence(
     monkeypatch: pytest.MonkeyPatch, then: list[Evidence], state: State | None, asked: int
 ) -> None:
     """A balancer takes its servers out for the errors that were provoked: what it says then is asked once more."""
     away = Build(whole=10, sent=(), status=502, reason=None, marker=False, has_ledger=False).evidence()
-    left, made = [LATE, away, *(then or [away] * 3)], 0
+    left, made = [LATE, away, *(then or [away] * (AGAIN - 1))], 0
 
     async def make(*_: object) -> Evidence:
         nonlocal made
