@@ -4,9 +4,9 @@ Strategy. Probe and model server both note when they did not run (`lab.pulse`), 
 token missed its time, and how long the request was on its way. That can spoil two things: what is known of delivery
 (the delivery rules say so themselves), and every ending that a wait decides, for a wait that was longer, or a silence
 that was shorter, than the plan asked for may have brought it about. A reply that is corrupt, or an error that the model
-itself sent, is so at any speed, and so is a client that waits on and on for a dead model; what the path ended before
-the planned wait was over, no longer wait has ended; and a clean end on half an answer hides the death that came before
-it, whatever brought it about.
+itself sent, is so at any speed, and so is a client that waits on and on, for a dead model or for what was due long ago;
+what the path ended before the planned wait was over, no longer wait has ended; and a clean end on half an answer hides
+the death that came before it, whatever brought it about.
 
 The bound is an upper one: lateness is added up over the whole exchange, although only that of one wait counts. It can
 make too many exchanges doubtful and never too few. Where nobody was late, nothing is in doubt.
@@ -75,18 +75,21 @@ def doubt_of(evidence: Evidence, verdict: Verdict, meanwhile: float = 0.0) -> Do
         verdict: on it.
         meanwhile: as for `lateness`.
     """
-    if evidence.trace.end is TransportEnd.LEFT and evidence.ledger is None and evidence.plan is not None:
+    left = evidence.trace.end is TransportEnd.LEFT and not evidence.trace.detail
+    if left and evidence.ledger is None and evidence.plan is not None:
         why = "the request was still on its way when the client left"
         return Doubt(ending=why, cut=why, stop=why, wait=why)
     late = lateness(evidence, meanwhile)
     words = _in_words(evidence, meanwhile)
     too_soon = verdict.ending in _BY_THE_PATH and ended_too_soon(evidence, verdict.received)
-    at_any_speed = verdict.ending in _AT_ANY_SPEED or too_soon or _after_death(evidence) > DEATH_SEEN + late
+    hung = verdict.ending is Ending.PROBE_TIMEOUT and _overdue(evidence) > MARGIN + late
+    never_told = _after_death(evidence) > DEATH_SEEN + late
+    at_any_speed = verdict.ending in _AT_ANY_SPEED or too_soon or hung or never_told
     ending = words if late > MARGIN and not at_any_speed else ""
     cut = "" if verdict.ending is Ending.SILENTLY_TRUNCATED and _after_death(evidence) > 0 else ending
-    # Nobody is late by the rest of an answer: a model that came to its end for nobody was never told.
-    stop = "" if evidence.ledger is not None and evidence.ledger.client_left is None else ending
     wait = words if late - _on_its_way(evidence) > MARGIN else ""
+    # Nobody is late by the rest of an answer: a model that came to its end for nobody was never told.
+    stop = "" if evidence.ledger is not None and evidence.ledger.client_left is None else (ending and wait)
     if verdict.late:
         return Doubt(
             f"nothing tells how its tokens came, for {_who(evidence)} was late itself", ending, cut, stop, wait
@@ -118,11 +121,13 @@ def late_with_others(evidence: Sequence[Evidence]) -> list[float]:
     What a path refuses for there being too much at once, it refuses because of those that it still carries; where these
     were late, there were more of them. No ledger of its own tells that. 0 for what the model server had.
     """
-    known = [(each.trace.started, model_late(each)) for each in evidence if each.ledger is not None]
-    return [
-        max((late for began, late in known if began < each.trace.ended), default=0.0) if each.ledger is None else 0.0
-        for each in evidence
-    ]
+    known = [(each.trace, model_late(each)) for each in evidence if each.ledger is not None]
+    found = []
+    for each in evidence:
+        mine = each.trace
+        meanwhile = [late for other, late in known if other.started < mine.ended and other.ended > mine.started]
+        found.append(max(meanwhile, default=0.0) if each.ledger is None else 0.0)
+    return found
 
 
 def behind_schedule(evidence: Evidence) -> float:
@@ -167,6 +172,15 @@ def ended_too_soon(evidence: Evidence, received: int) -> bool:
     if plan.heartbeat and (received or plan.heartbeat_from is HeartbeatFrom.START):
         wait = min(wait, plan.heartbeat)
     return ended - began <= wait + MARGIN
+
+
+def _overdue(evidence: Evidence) -> float:
+    """Seconds for which the client waited beyond the planned end of a whole answer; less than 0 if there is none."""
+    plan, trace = evidence.plan, evidence.trace
+    if plan is None or plan.fault is not None:
+        return -inf
+    rested = 0.0 if trace.pause is None else trace.pause.until - trace.pause.since
+    return trace.ended - trace.started - plan.longest - rested
 
 
 def _after_death(evidence: Evidence) -> float:

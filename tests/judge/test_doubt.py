@@ -126,6 +126,40 @@ def test_who_leaves_before_the_request_has_arrived_has_shown_nothing() -> None:
     assert doubt(left) == NOBODY_LATE
 
 
+def test_who_leaves_because_too_much_comes_has_had_an_answer() -> None:
+    """A page in place of the model's answer is the path's own, whether or not the model has heard of it."""
+    page = Build(sent=(), reason=None, marker=False, has_ledger=False, end=TransportEnd.LEFT, ended=START + 0.5)
+    evidence = page.evidence()
+    too_much = replace(evidence, trace=replace(evidence.trace, detail="more than 500,000 bytes of body"))
+    assert doubt_of(too_much, judge(too_much)) == NOBODY_LATE
+
+
+@pytest.mark.parametrize(("ended", "doubtful"), [(1.6, True), (2.0, False), (40.0, False)])
+def test_no_lateness_explains_what_was_due_long_ago(ended: float, doubtful: bool) -> None:
+    """Of an answer that was due after half a second, and of ends that were a second late in all, none comes later."""
+    hangs = CUT.but(end=TransportEnd.TOTAL_TIMEOUT, stalls=ASLEEP, ended=START + ended)
+    assert hangs.the_plan.length == pytest.approx(0.5)
+    assert judge(hangs.evidence()).ending is Ending.PROBE_TIMEOUT
+    assert bool(doubt(hangs).ending) is doubtful
+
+
+def test_a_client_that_rests_is_not_kept_waiting() -> None:
+    """What it does not read meanwhile is not overdue."""
+    rests = CUT.but(end=TransportEnd.TOTAL_TIMEOUT, stalls=ASLEEP, ended=START + 4.0)
+    assert not doubt(rests).ending
+    assert doubt(rests.but(pause=Stall(START + 0.4, START + 3.4))).ending
+
+
+def test_a_request_that_was_long_on_its_way_is_no_excuse_for_a_model_that_was_not_told() -> None:
+    """That its client has left counts from the leaving; where somebody slept, it may have been told in time."""
+    answer = Build(interval=1.0, plan={"ttft": "1s"}, sent=(1, 2), reason=None, marker=False)
+    left = answer.but(end=TransportEnd.LEFT, ended=START + 2.5)
+    untold = left.but(client_left=START + 7.0, on_its_way=0.4)
+    assert doubt(untold).ending
+    assert not doubt(untold).stop
+    assert doubt(untold.but(stalls=ASLEEP)).stop
+
+
 def test_no_wait_explains_a_clean_end_after_a_death() -> None:
     """The client cannot see that half is missing, at any speed; when and by whom it was ended is another matter."""
     hidden = CLOSED.but(fault_at=START + 1.9)
@@ -305,6 +339,14 @@ def test_who_was_turned_away_before_the_others_began_is_in_no_doubt_for_them() -
     later = Build(interval=0.5, plan={"interval": "100ms"}).evidence()
     later = replace(later, trace=replace(later.trace, started=START + 0.6))
     assert late_with_others([REFUSED.evidence(), later]) == [0.0, 0.0]
+
+
+def test_who_is_turned_away_once_the_others_are_over_is_in_no_doubt_for_them() -> None:
+    """What is asked again by itself meets nobody."""
+    late = Build(interval=0.5, plan={"interval": "100ms"}).evidence()
+    trace = REFUSED.evidence().trace
+    again = replace(REFUSED.evidence(), trace=replace(trace, started=late.trace.ended, ended=late.trace.ended + 0.1))
+    assert late_with_others([late, again]) == [0.0, 0.0]
 
 
 def test_the_model_servers_lateness_with_others_is_no_excuse_for_what_it_had() -> None:
