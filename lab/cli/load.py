@@ -24,7 +24,7 @@ from lab.compare.own import case_named
 from lab.endpoint.address import endpoint_of
 from lab.endpoint.keys import read_keys
 from lab.endpoint.samples import PATH
-from lab.errors import BadInput, ExitCode
+from lab.errors import BadInput, ExitCode, LabError
 from lab.files import write_whole
 from lab.load.figures import Figures
 from lab.load.page import PAGE, load_page
@@ -100,14 +100,14 @@ def load_and_report(options: LoadOptions, to: Path, *, out: Console, say: Say) -
         raise BadInput(problem, "If it is yours, or its owner agrees, say --yes.")
     started_at = datetime.now().astimezone()
     loads: list[Figures] = []
-    interrupted = False
+    ended_by: KeyboardInterrupt | LabError | None = None
     try:
         run_until_stopped(_measure(options, out, say, loads))
-    except KeyboardInterrupt:
-        interrupted = True
+    except (KeyboardInterrupt, LabError) as error:
         if not loads:
             # Nothing had begun.
             raise
+        ended_by = error
     load = options.load
     results = LoadResults(load.streams, load.ramp, load.hold, load.interval, load.processes, tuple(loads))
     with writing_to(to):
@@ -116,7 +116,9 @@ def load_and_report(options: LoadOptions, to: Path, *, out: Console, say: Say) -
         write_whole(to / PAGE, load_page(results))
     print_load(results, out)
     print_line(out, f"Report: {to / PAGE}")
-    if interrupted:
+    if isinstance(ended_by, LabError):
+        raise ended_by
+    if ended_by is not None:
         return INTERRUPTED
     lost = any(each.lost or each.doubts for each in loads)
     return ExitCode.REQUIREMENT_FAILED if lost else ExitCode.AS_REQUIRED

@@ -297,4 +297,6 @@ def _header(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise BadInput(f"--header {text}: there is no name and value.", "Write it like X-Team=search.")
+    if not text.isascii():
+        raise BadInput(f"--header {text}: a header is of ASCII.", "Write other characters as your server reads them.")
     return name.strip(), value.strip()

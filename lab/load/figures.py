@@ -13,10 +13,6 @@ from typing import Any
 
 from lab.vocabulary import Ending
 
-QUEUED = 1.0
-"""Seconds after which a request that has not come to the model server has waited for others on its way; see
-`lab.judge.sharing`."""
-
 NOT_OPENED = "not-opened"
 """The name of streams that this machine could not open, among the endings of Locust's statistics."""
 
@@ -114,8 +110,9 @@ class Figures:
         target: the address, or the id of the case.
         streams: how many were wanted.
         asked: how many were asked for.
-        opened: how many had a first token.
-        queued: how many of these came to the model server, by the stamp of that token, later than `QUEUED`.
+        begun: how many had a first token.
+        queued: how many of these came to the model server, by the stamp of that token, later than `LONGEST_WAIT`, see
+            `lab.judge.sharing`.
         refused: how many were turned away, by no connection or an error status.
         endings: how many ended so, by the ending.
         failures: what those ended with that were not complete, in words, and how many each.
@@ -135,7 +132,7 @@ class Figures:
     target: str
     streams: int
     asked: int
-    opened: int
+    begun: int
     queued: int
     refused: int
     endings: dict[Ending, int]
@@ -179,17 +176,13 @@ class Figures:
         return tuple(found)
 
 
-def figures_of(
-    raw: Mapping[str, Any], target: str, streams: int, usage: ProxyUsage | None = None, *, stopped: bool = False
-) -> Figures:
-    """Read what the locustfile wrote.
+def figures_of(raw: Mapping[str, Any], target: str, streams: int) -> Figures:
+    """Read what Locust counted.
 
     Args:
-        raw: its document.
-        target: the address, or the id of the case.
+        raw: its statistics, as the locustfile takes them apart.
+        target: the address.
         streams: how many were wanted.
-        usage: of the proxy.
-        stopped: whether it was told to stop before its end.
     """
     entries: Mapping[str, Any] = raw["entries"]
 
@@ -207,7 +200,7 @@ def figures_of(
         target=target,
         streams=streams,
         asked=count("STREAM asked"),
-        opened=count("TOKEN first"),
+        begun=count("TOKEN first"),
         queued=count("STREAM queued"),
         refused=count("STREAM refused"),
         endings=counts,
@@ -219,8 +212,6 @@ def figures_of(
         load_late=spread("LOAD late"),
         seconds=tuple(Second(**each) for each in raw["seconds"]),
         lost_workers=raw["lost_workers"],
-        usage=usage,
-        stopped=stopped,
         not_opened=count(f"STREAM {NOT_OPENED}"),
         coded=count("STREAM coded"),
     )

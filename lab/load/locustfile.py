@@ -16,21 +16,38 @@ from typing import Any
 
 import gevent
 from locust import events, runners
+from locust.dispatch import UsersDispatcher
 from locust.env import Environment
-from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, Runner, WorkerRunner
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, Runner, WorkerNode, WorkerRunner
 from locust.stats import StatsEntry
 
-from lab.load.figures import Spread
+from lab.load.figures import Spread, figures_of
+from lab.load.results import FORMAT, LoadResults
 from lab.load.terms import TERMS, RequestTerms
 from lab.load.user import SPARE, StreamUser
 from lab.plan import plan_from_query
+from lab.saved import write_saved
 
 PULSE = 0.05
 """Seconds after which a process that generates load looks whether it runs in time."""
 
 
-# A worker that is busy with its streams is not lost: it may be silent for so many seconds, in place of three.
+# A worker that is busy with its streams is not lost: it may be silent for so many seconds, in place of three. One that
+# is lost is never forgotten: Locust would begin anew without it, and ask for every stream once more.
 runners.HEARTBEAT_LIVENESS = 15
+runners.HEARTBEAT_DEAD_INTERNAL = -(10**9)
+# Workers tell what they have seen as often as it is looked at, in place of every three seconds.
+runners.WORKER_REPORT_INTERVAL = 1.0
+
+
+class SharedOnce(UsersDispatcher):
+    """Shares the streams out once. Locust's own gives those of a worker that was lost to the others, to ask anew."""
+
+    def add_worker(self, worker_node: WorkerNode) -> None:
+        """Whoever comes later, or is heard of again, gets no further streams."""
+
+    def remove_worker(self, worker_node: WorkerNode) -> None:
+        """What a lost worker had asked for is lost with it."""
 
 
 class OneStream(StreamUser):
@@ -59,6 +76,7 @@ def begin(environment: Environment, runner: Runner, **_: object) -> None:
     if not isinstance(runner, MasterRunner):
         gevent.spawn(_pulse, environment)
     if not isinstance(runner, WorkerRunner):
+        environment.dispatcher_class = SharedOnce
         watch = Watch(environment, runner)
         gevent.spawn(watch.run)
         environment.events.quitting.add_listener(lambda **_: watch.write())
@@ -85,25 +103,35 @@ class Watch:
         self._options: Any = environment.parsed_options
         self._runner = runner
         self._seconds: list[dict[str, Any]] = []
-        self._workers = [0]
+        self._most_workers = self._workers = 0
+        self._stopping = False
         self._times = Counter[int]()
         self._began = self._moved = time.monotonic()
         self._seen = (0, 0, 0)
+        environment.events.test_stopping.add_listener(self._stop)
 
     def run(self) -> None:
-        """Until every stream is over, or the runner is told to end."""
-        while True:
+        """Until every stream is over, or no worker is left that tells of any."""
+        while not self._over():
             gevent.sleep(1.0)
             self._look()
-            if self._runner.state in (STATE_RUNNING, STATE_SPAWNING) and self._over():
-                self._runner.quit()
+        self._runner.quit()
+
+    def _stop(self, **_: object) -> None:
+        """Whoever leaves from now on was told to, and is not lost."""
+        self._count_workers()
+        self._stopping = True
+
+    def _count_workers(self) -> None:
+        if isinstance(self._runner, MasterRunner) and not self._stopping:
+            self._workers = self._runner.worker_count
+            self._most_workers = max(self._most_workers, self._workers)
 
     def _look(self) -> None:
         asked, ended = self._count("STREAM", "asked"), self._stats.total.num_requests
         times = Counter(self._stats.get("late", "TOKEN").response_times)
         new, self._times = times - self._times, times
-        if isinstance(self._runner, MasterRunner) and self._runner.state in (STATE_RUNNING, STATE_SPAWNING):
-            self._workers.append(self._runner.worker_count)
+        self._count_workers()
         if (asked, ended, times.total()) != self._seen:
             self._seen, self._moved = (asked, ended, times.total()), time.monotonic()
         at, late = round(time.monotonic() - self._began, 1), Spread.of(new, max(new, default=0))
@@ -118,11 +146,12 @@ class Watch:
         if wanted and self._stats.total.num_requests >= wanted:
             return True
         silence = SPARE + plan_from_query(self._options.plan).interval
-        return self._lost_workers > 0 and time.monotonic() - self._moved > silence
+        silent = time.monotonic() - self._moved > silence
+        return self._lost_workers > 0 and (silent or not self._workers)
 
     @property
     def _lost_workers(self) -> int:
-        return max(self._workers) - self._workers[-1]
+        return self._most_workers - self._workers
 
     def _count(self, method: str, name: str) -> int:
         entry: StatsEntry = self._stats.get(name, method)
@@ -133,7 +162,7 @@ class Watch:
         if not self._options.figures:
             return
         if isinstance(self._runner, MasterRunner) and self._runner.state in (STATE_RUNNING, STATE_SPAWNING):
-            # Workers send what they have once in some seconds, and the rest when they are told to stop.
+            # Workers send what they have once in a second, and the rest when they are told to stop.
             self._runner.stop()
         entries = {
             f"{method} {name}": {
@@ -146,4 +175,9 @@ class Watch:
         failures = [{"what": str(each.error), "count": each.occurrences} for each in self._stats.errors.values()]
         raw: dict[str, Any] = {"entries": entries, "failures": failures, "seconds": self._seconds}
         raw["lost_workers"] = self._lost_workers
-        Path(self._options.figures).write_text(json.dumps(raw), encoding="utf-8")
+        plan, streams = plan_from_query(self._options.plan), self._options.num_users or 0
+        ramp = streams / self._options.spawn_rate
+        figures = figures_of(raw, self._options.host, streams)
+        hold = plan.due(plan.tokens) - ramp
+        results = LoadResults(streams, ramp, hold, plan.interval, max(self._most_workers, 1), (figures,))
+        write_saved(Path(self._options.figures), FORMAT, results)

@@ -32,4 +32,4 @@ class LoadResults:
     loads: tuple[Figures, ...]
 
 
-FORMAT = Format(Saved.LOAD, 3, TypeAdapter(LoadResults))
+FORMAT = Format(Saved.LOAD, 4, TypeAdapter(LoadResults))

@@ -16,15 +16,17 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.errors import BadInput, EnvironmentFault
-from lab.load.figures import Figures, figures_of
+from lab.load.figures import Figures
+from lab.load.results import FORMAT
 from lab.load.terms import TERMS, RequestTerms
 from lab.load.usage import ProxyProcesses, watching
-from lab.plan import Plan, StampKind
+from lab.plan import Plan, PlanError, StampKind, make_plan
 from lab.precedence import NICE
+from lab.saved import load_saved
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
@@ -40,7 +42,7 @@ _ENDING = 20.0
 _LOOPBACK = "127.0.0.1"
 
 OnSecond = Callable[[dict[str, int]], None]
-"""Is told once a second how many streams were asked for, are open, and are over."""
+"""Is told once a second how many streams were asked for, and how many of these are over."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class Load:
     @property
     def plan(self) -> Plan:
         """Of each stream: the first is still open when the last has been held for long enough."""
-        tokens = round((self.ramp + self.hold) / self.interval) + 1
-        return Plan(tokens=tokens, interval=self.interval, stamp=StampKind.CLOCK)
+        # Locust begins a second's users together, and they spread over it.
+        tokens = round((max(self.ramp, 1.0) + self.hold) / self.interval) + 1
+        return make_plan({"tokens": tokens, "interval": self.interval, "stamp": StampKind.CLOCK})
 
     @property
     def longest(self) -> float:
@@ -73,11 +76,15 @@ class Load:
         return self.ramp + 2 * self.plan.length + 60.0
 
     def check(self) -> None:
-        """Make sure that this machine can open so many.
+        """Make sure that this machine can open so many, and that each can be planned.
 
         Raises:
-            BadInput: there are too few ports, or open files; names the limit.
+            BadInput: there are too few ports, or open files, or a stream has too many tokens; names the limit.
         """
+        try:
+            self.plan  # noqa: B018  # whether it can be made
+        except PlanError as error:
+            raise BadInput(f"the plan of each stream: {error}", "Choose a longer --interval.") from None
         if self.streams > MOST_PORTS:
             problem = f"--streams {self.streams}: one address has ports for {MOST_PORTS} connections to another."
             raise BadInput(problem, "Use several machines, see docs/load.md.")
@@ -113,33 +120,36 @@ async def generate(
     Raises:
         EnvironmentFault: Locust ended without figures; carries its last words.
     """
-    with tempfile.NamedTemporaryFile(prefix="token-stream-lab-load-") as file:
-        said, stopped = "", True
+    figures: Figures | None = None
+    with tempfile.TemporaryDirectory(prefix="token-stream-lab-load-") as folder:
+        file, said, stopped = Path(folder, "load.json"), "", True
         async with watching(watched) as usage:
             try:
-                command = _command(load, url, file.name)
+                command = _command(load, url, file)
                 said, stopped = await _locust(command, terms or RequestTerms(), on_second, load.longest), False
             except TimeoutError:
                 said = "it went on for too long, and was stopped"
             finally:
-                found = file.read()
-                figures = (
-                    figures_of(json.loads(found), target, load.streams, usage(), stopped=stopped) if found else None
-                )
-                if figures is not None:
+                found = _read(file)
+                if found is not None:
+                    figures = replace(found, target=target, usage=usage(), stopped=stopped)
                     keep(figures)
     if figures is None:
         raise EnvironmentFault(f"Locust ended without a figure: {said}", "That is a fault of the lab's own.")
     return figures
 
 
-def _command(load: Load, url: str, figures: str) -> list[str]:
+def _read(file: Path) -> Figures | None:
+    return load_saved(file, FORMAT).loads[0] if file.exists() else None
+
+
+def _command(load: Load, url: str, figures: Path) -> list[str]:
     several = _among(load.processes) if load.processes > 1 else []
     rate = load.streams / load.ramp if load.ramp else load.streams
     return [
         *(sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--headless", "--only-summary"),
         *("--users", str(load.streams), "--spawn-rate", str(rate), "--run-time", f"{load.longest:.0f}s"),
-        *("--stop-timeout", "1", "--host", url, "--plan", load.plan.to_query(), "--figures", figures),
+        *("--stop-timeout", "1", "--host", url, "--plan", load.plan.to_query(), "--figures", str(figures)),
         *several,
     ]
 

@@ -84,7 +84,7 @@ def _ended(each: Figures) -> str:
 
 ROWS: dict[str, Callable[[Figures], str]] = {
     "streams asked for": lambda each: f"{each.asked} of {each.streams}",
-    "that had a first token": lambda each: f"{each.opened}, {each.queued} queued on the way",
+    "that had a first token": lambda each: f"{each.begun}, {each.queued} queued on the way",
     "that were refused": lambda each: str(each.refused),
     "how they ended": _endings,
     "with a content coding": lambda each: str(each.coded),

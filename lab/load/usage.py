@@ -33,7 +33,7 @@ class ProxyProcesses:
     """A proxy that can be looked at.
 
     Args:
-        pids: its processes.
+        pids: its processes, the one that started the others first.
         model_port: the port at which it alone asks the model server.
     """
 
@@ -51,13 +51,59 @@ class _Peaks:
     files: int | None = None
     file_bytes: int | None = None
 
-    def note(self, watched: ProxyProcesses, processes: Sequence[psutil.Process]) -> None:
-        self.memory = max(self.memory, _resident(processes))
+    def note(self, watched: ProxyProcesses, processes: _Processes) -> None:
+        processes.look()
+        self.memory = max(self.memory, processes.resident)
         self.connections = _most(self.connections, connections_to(watched.pids[0], watched.model_port))
-        found = temporary_files(watched.pids)
+        found = temporary_files(processes.running)
         if found is not None:
             sizes = [size for file, size in found.items() if file not in self.before]
             self.files, self.file_bytes = _most(self.files, len(sizes)), _most(self.file_bytes, sum(sizes))
+
+
+class _Processes:
+    """All that are a proxy's, those too that it starts while it is watched.
+
+    Args:
+        pids: those that there are at first.
+    """
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        found = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+        self._first = found[:1]
+        self._seconds = dict.fromkeys(found, 0.0)
+        self.look()
+        self._before = sum(self._seconds.values())
+
+    def look(self) -> None:
+        """Note who has come, and what each has taken so far: of one that has ended, nobody tells it any more."""
+        for first in self._first:
+            with suppress(psutil.Error):
+                self._seconds |= {each: 0.0 for each in first.children(recursive=True) if each not in self._seconds}
+        for each in self._seconds:
+            with suppress(psutil.Error):
+                times = each.cpu_times()
+                self._seconds[each] = times.user + times.system
+
+    @property
+    def taken(self) -> float:
+        """Seconds of processor since the first look."""
+        return sum(self._seconds.values()) - self._before
+
+    @property
+    def running(self) -> list[int]:
+        """The ids of those that have not ended."""
+        return [each.pid for each in self._seconds if _runs(each)]
+
+    @property
+    def ended(self) -> int:
+        """How many have."""
+        return len(self._seconds) - len(self.running)
+
+    @property
+    def resident(self) -> int:
+        """Their memory, in bytes."""
+        return sum(map(_resident, self._seconds))
 
 
 @asynccontextmanager
@@ -66,11 +112,8 @@ async def watching(watched: ProxyProcesses | None) -> AsyncIterator[Callable[[],
     if watched is None or not watched.pids:
         yield lambda: None
         return
-    processes = []
-    for pid in watched.pids:
-        with suppress(psutil.NoSuchProcess):
-            processes.append(psutil.Process(pid))
-    before, sent, idle = _seconds(processes), _packets_sent(watched.pids[0]), _resident(processes)
+    processes = _Processes(watched.pids)
+    sent, idle = _packets_sent(watched.pids[0]), processes.resident
     peaks = _Peaks(temporary_files(watched.pids) or {})
 
     async def look() -> None:
@@ -79,12 +122,17 @@ async def watching(watched: ProxyProcesses | None) -> AsyncIterator[Callable[[],
             await asyncio.sleep(LOOK_EVERY)
 
     def usage() -> ProxyUsage:
+        processes.look()
         now = _packets_sent(watched.pids[0])
-        packets = None if now is None or sent is None else now - sent
-        seconds = round(_seconds(processes) - before, 2)
-        ended = len(processes) - sum(_of(each, _runs) for each in processes)
         return ProxyUsage(
-            peaks.memory, idle, seconds, packets, peaks.connections, peaks.files, peaks.file_bytes, round(ended)
+            memory=peaks.memory,
+            idle=idle,
+            processor=round(processes.taken, 2),
+            packets=None if now is None or sent is None else now - sent,
+            connections=peaks.connections,
+            files=peaks.files,
+            file_bytes=peaks.file_bytes,
+            ended=processes.ended,
         )
 
     looking = asyncio.create_task(look())
@@ -141,21 +189,15 @@ def _packets_sent(pid: int) -> int | None:
     return sum(int(fields[_SENT]) for name, fields in counts.items() if name != "lo")
 
 
-def _resident(processes: Sequence[psutil.Process]) -> int:
-    return round(sum(_of(each, lambda one: float(one.memory_info().rss)) for each in processes))
-
-
-def _seconds(processes: Sequence[psutil.Process]) -> float:
-    return sum(_of(each, lambda one: one.cpu_times().user + one.cpu_times().system) for each in processes)
-
-
-def _runs(process: psutil.Process) -> float:
-    """1 of a process that is there and no zombie, else 0."""
-    return float(process.status() != psutil.STATUS_ZOMBIE)
-
-
-def _of(process: psutil.Process, value: Callable[[psutil.Process], float]) -> float:
+def _resident(process: psutil.Process) -> int:
     try:
-        return value(process)
+        return int(process.memory_info().rss)
     except psutil.Error:
-        return 0.0
+        return 0
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

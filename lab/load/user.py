@@ -44,7 +44,8 @@ from lab.endpoint.address import endpoint_of
 from lab.endpoint.samples import PATH
 from lab.evidence import Evidence, Read, Trace, TransportEnd
 from lab.judge.endings import Reading, ending_of
-from lab.load.figures import NOT_OPENED, QUEUED
+from lab.judge.sharing import LONGEST_WAIT
+from lab.load.figures import NOT_OPENED
 from lab.load.terms import RequestTerms
 from lab.plan import PLAN_HEADER, Plan, plan_from_query
 from lab.probe import tls
@@ -89,9 +90,11 @@ class StreamUser(User):
         if self.once:
             # Locust begins a second's users together; arrivals are spread over it.
             self._sleep(random.random())  # no secret
-        self._ask()
-        while self.once:
-            time.sleep(_IDLE)
+        try:
+            self._ask()
+        finally:
+            while self.once:
+                time.sleep(_IDLE)
 
     def _ask(self) -> None:
         """One stream; nothing of it is left when it is over."""
@@ -107,7 +110,8 @@ class StreamUser(User):
             self._log("STREAM", "coded", 0.0)
         ending = NOT_OPENED if stream.lacking else ending_of(Reading.of(stream.evidence()))
         took = 1e3 * (stream.ended - stream.started)
-        failure = None if ending is Ending.COMPLETE else OSError(f"{ending}: {stream.detail}")
+        # In words: workers would send any other form as code that makes it.
+        failure = None if ending is Ending.COMPLETE else f"{ending}: {stream.detail}"
         self.environment.events.request.fire(
             request_type="STREAM",
             name=str(ending),
@@ -188,7 +192,7 @@ class LoadStream:
         """
         if first.left is None:
             return False
-        return first.left - (self.started + clock) - self._plan.due(first.number) > QUEUED
+        return first.left - (self.started + clock) - self._plan.due(first.number) > LONGEST_WAIT
 
     @property
     def refused(self) -> bool:

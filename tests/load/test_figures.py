@@ -93,7 +93,7 @@ def test_the_page_has_the_figures_the_failures_and_the_curves() -> None:
 
 def test_the_memory_of_a_stream_is_what_the_load_has_brought() -> None:
     """Shared out among those that were asked for, which are ten here."""
-    found = figures_of(raw(), "it", 10, ProxyUsage(memory=30 * 2**20, idle=20 * 2**20, processor=1.0))
+    found = replace(figures_of(raw(), "it", 10), usage=ProxyUsage(memory=30 * 2**20, idle=20 * 2**20, processor=1.0))
     assert dict(rows_of([found]))["proxy's memory"] == ["30.0 MiB, 1,024.0 KiB of it for each stream"]
 
 

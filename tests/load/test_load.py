@@ -20,8 +20,9 @@ from markers import grid
 
 from lab.cli import main
 from lab.errors import BadInput, EnvironmentFault, ExitCode
+from lab.judge.sharing import LONGEST_WAIT
 from lab.load import run
-from lab.load.figures import QUEUED, Figures, figures_of
+from lab.load.figures import Figures
 from lab.load.results import FORMAT
 from lab.load.run import LOCUSTFILE, MOST_PORTS, Load, generate
 from lab.load.terms import RequestTerms
@@ -60,14 +61,14 @@ async def test_what_is_held_is_late_however_even_it_comes() -> None:
     assert found.first.p50 >= 390
     assert found.model_late.p50 < 390
     assert found.gaps.p50 < 390
-    assert (found.opened, found.queued) == (FEW.streams, 0)
+    assert (found.begun, found.queued) == (FEW.streams, 0)
 
 
 async def test_a_request_that_waits_on_its_way_is_queued() -> None:
     """By the stamp of its first token it left late, which a reply that is held does not."""
     async with ModelServer() as model:
-        found = await over(model, queues=1.0 + QUEUED)
-    assert (found.opened, found.queued) == (FEW.streams, FEW.streams)
+        found = await over(model, queues=1.0 + LONGEST_WAIT)
+    assert (found.begun, found.queued) == (FEW.streams, FEW.streams)
     assert found.first.p50 >= 1990
     assert found.endings == {Ending.COMPLETE: FEW.streams}
 
@@ -107,7 +108,7 @@ async def test_nobody_there_is_told_of_each_stream() -> None:
         url = gone.url
     found = await generate(FEW, url, "it", lambda _: None)
     assert found.endings == {Ending.CUT: FEW.streams}
-    assert (found.opened, found.refused, found.unended) == (0, FEW.streams, 0)
+    assert (found.begun, found.refused, found.unended) == (0, FEW.streams, 0)
     assert all("refused" in what.lower() for what in found.failures)
 
 
@@ -136,7 +137,7 @@ async def test_over_tls_an_authority_of_the_users_own_is_trusted(tmp_path: Path)
         trusted = await generate(FEW, relay.url, "it", lambda _: None, RequestTerms(ca_file=str(file)))
         unknown = await generate(FEW, relay.url, "it", lambda _: None)
     assert trusted.endings == {Ending.COMPLETE: FEW.streams}
-    assert (unknown.opened, unknown.refused) == (0, FEW.streams)
+    assert (unknown.begun, unknown.refused) == (0, FEW.streams)
     assert all("unable to get local issuer certificate" in what for what in unknown.failures)
     assert len(relay.heard) == FEW.streams
 
@@ -167,12 +168,15 @@ async def test_a_load_that_is_told_to_stop_leaves_nothing_running() -> None:
     """Cancelled amid its streams, it ends what it has started."""
     async with ModelServer() as model:
         began = asyncio.Event()
-        long = Load(streams=4, ramp=0.5, hold=60.0)
+        long = Load(streams=4, ramp=0.5, hold=60.0, processes=2)
         task = asyncio.create_task(generate(long, model.base_url, "it", lambda _: began.set()))
         await began.wait()
+        started = [each for each in psutil.Process().children(recursive=True) if str(LOCUSTFILE) in each.cmdline()]
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+    assert len(started) > 2
+    assert [each for each in started if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
 
 
 async def test_what_this_machine_has_no_files_for_is_not_the_paths(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +198,7 @@ async def test_an_endpoint_that_never_answers_is_given_up() -> None:
     async with Relay("http://127.0.0.1:1", silent=True) as silent:
         found = await generate(FEW, silent.url, "it", lambda _: None)
     assert found.endings == {Ending.PROBE_TIMEOUT: FEW.streams}
-    assert (found.opened, found.unended) == (0, 0)
+    assert (found.begun, found.unended) == (0, 0)
 
 
 class Asked:
@@ -270,7 +274,7 @@ async def test_ctrl_c_at_an_endpoint_that_never_answers(tmp_path: Path) -> None:
         asked.process.send_signal(signal.SIGINT)
         found, said = await asked.end()
     assert said.splitlines()[1:] == ["lab: stopped"]
-    assert (found.opened, found.endings) == (0, {})
+    assert (found.begun, found.endings) == (0, {})
     assert found.unended >= 3
 
 
@@ -305,6 +309,8 @@ async def test_an_engine_of_load_that_cannot_begin_is_a_fault(monkeypatch: pytes
         ["http://127.0.0.1:1", "--streams", str(MOST_PORTS + 1)],
         ["http://example.com/v1/chat/completions", "--streams", "201"],
         ["http://127.0.0.1:1", "--interval", "0s"],
+        ["http://127.0.0.1:1", "--interval", "10ms", "--hold", "3h"],
+        ["http://127.0.0.1:1", "--header", "X-Team=Müller"],
         ["http://127.0.0.1:1", "--against", "bursts::haproxy-3.0::fixed"],
         ["bursts::haproxy-3.0::mended"],
         ["bursts"],
@@ -320,6 +326,8 @@ async def test_an_engine_of_load_that_cannot_begin_is_a_fault(monkeypatch: pytes
         "ports",
         "somebody else's",
         "no time",
+        "more tokens than a plan has",
+        "a header that HTTP does not have",
         "a URL and a case",
         "no such case",
         "no case",
@@ -376,7 +384,7 @@ def test_a_file_of_the_users_own_beside_another(tmp_path: Path, images_in_use: o
     assert held.first.p50 >= 1900
     assert handed_on.first.p50 < 1000
     for each in (held, handed_on):
-        assert (each.lost, each.opened) == (0, 5)
+        assert (each.lost, each.begun) == (0, 5)
         assert each.usage is not None
         assert each.usage.memory > 2**20
 
@@ -408,16 +416,31 @@ def test_two_cases_side_by_side(tmp_path: Path, images_in_use: object) -> None:
     assert fixed.usage.packets > fixed.late.count > 0
 
 
+FAST_HEARTBEATS = """
+from locust import runners
+
+runners.HEARTBEAT_INTERVAL = 0.2
+from lab.load.locustfile import *
+"""
+"""What `lab load` runs, with heartbeats five times as fast: after 3 s of silence one is lost, 12 s later dead."""
+
+
 @pytest.mark.grid
-async def test_on_many_machines_one_may_be_lost(tmp_path: Path) -> None:
-    """A master and three workers, of which one is killed amid its streams: what the others saw, and that it is lost."""
-    figures, load = tmp_path / "figures.json", Load(streams=30, ramp=3.0, hold=12.0, interval=0.2)
+@pytest.mark.parametrize(("lost", "complete"), [(1, 20), (3, 0)], ids=["one of three", "all"])
+async def test_on_many_machines_some_may_be_lost(tmp_path: Path, lost: int, complete: int) -> None:
+    """A master and three workers, of which some are killed amid their streams: what the others saw, asked once each.
+
+    It lasts for longer than Locust takes to share out anew what a dead worker had. Where nobody is left, it ends.
+    """
+    figures, load = tmp_path / "load.json", Load(streams=30, ramp=3.0, hold=20.0, interval=0.2)
+    file = tmp_path / "locustfile.py"
+    file.write_text(FAST_HEARTBEATS)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    locust = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--master-port", port]
+    locust = [sys.executable, "-m", "locust", "--locustfile", str(file), "--master-port", port]
     async with ModelServer() as model:
-        rate = ["--users", "30", "--spawn-rate", "10", "--run-time", "40s", "--stop-timeout", "1"]
+        rate = ["--users", "30", "--spawn-rate", "10", "--run-time", "120s", "--stop-timeout", "1"]
         where = ["--host", model.base_url, "--plan", load.plan.to_query(), "--figures", str(figures)]
         master = await asyncio.create_subprocess_exec(
             *locust, "--master", "--master-bind-port", port, "--headless", "--expect-workers", "3", *rate, *where,
@@ -428,16 +451,21 @@ async def test_on_many_machines_one_may_be_lost(tmp_path: Path) -> None:
             assert master.stdout is not None
             async for line in master.stdout:
                 if line.startswith(b'{"at"') and json.loads(line)["asked"] >= 30 and workers[0].returncode is None:
-                    workers[0].send_signal(signal.SIGKILL)
-                    await workers[0].wait()
+                    for each in workers[:lost]:
+                        each.send_signal(signal.SIGKILL)
+                        await each.wait()
             assert await master.wait() in (0, 1)
         finally:
             for each in (master, *workers):
                 if each.returncode is None:
                     each.kill()
                     await each.wait()
-    found = figures_of(json.loads(figures.read_text()), "it", 30)
-    assert found.lost_workers == 1
-    # Ten were those of the worker that was killed.
-    assert (found.asked, found.endings, found.unended) == (30, {Ending.COMPLETE: 20}, 10)
+    (found,) = load_saved(figures, FORMAT).loads
+    assert found.lost_workers == lost
+    # Ten each were those of the workers that were killed.
+    assert found.endings == ({Ending.COMPLETE: complete} if complete else {})
+    assert (found.asked, found.unended) == (30, 10 * lost)
     assert any("lost" in doubt for doubt in found.doubts)
+    assert found.seconds[-1].at < 100
+    # A report as any other.
+    assert main(["report", str(figures), "--out", str(tmp_path)]) == ExitCode.AS_REQUIRED

@@ -6,7 +6,9 @@ import asyncio
 import os
 import socket
 import subprocess
+import sys
 import tempfile
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -94,3 +96,34 @@ async def test_processes_that_end_meanwhile_are_counted(processes: list[subproce
         await asyncio.to_thread(ending.wait)
         after = usage()
     assert [each and each.ended for each in (before, as_zombie, after)] == [0, 1, 1]
+
+
+STARTS_ANOTHER = """
+import subprocess, sys
+
+sys.stdin.readline()
+busy = "import time; any(time.process_time() > 0.5 for _ in iter(int, 1))"
+print(subprocess.run([sys.executable, "-c", busy]).returncode, flush=True)
+sys.stdin.readline()
+"""
+
+
+async def test_what_a_proxy_starts_under_load_is_its_own() -> None:
+    """As Apache starts children: what such a process takes counts, and still does when it has ended."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", STARTS_ANOTHER, stdin=PIPE, stdout=PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    async with watching(ProxyProcesses((process.pid,), 9)) as usage:
+        process.stdin.write(b"\n")
+        before, seen, ended = usage(), usage(), asyncio.ensure_future(process.stdout.readline())
+        while not ended.done() and (now := usage()) is not None:
+            seen = now
+            await asyncio.sleep(0.02)
+        after = usage()
+    await process.communicate(b"\n")
+    assert before is not None
+    assert seen is not None
+    assert after is not None
+    assert (before.ended, after.ended) == (0, 1)
+    assert after.processor - before.processor > 0.3
+    assert after.processor >= seen.processor
