@@ -83,7 +83,7 @@ class Column:
 
 
 def _thousand(value: Callable[[Figures], float]) -> Callable[[Figures], float]:
-    return lambda each: 1e3 * value(each) / each.late.count
+    return lambda each: 1e3 * value(each) / max(each.late.count, 1)
 
 
 COLUMNS = (
@@ -156,7 +156,8 @@ def load_of(streams: int, options: argparse.Namespace) -> Load:
 async def measure(group: str, load: Load, rounds: int, supply: Supply) -> bool:
     """Make the load over each of a group so often, and print their rows; returns whether they are in doubt.
 
-    A round of which one load is in doubt is made once more, as long as there are not as many of them as were wanted.
+    A round of which one load is in doubt, or has lost a stream, is made once more, unless there are as many of these
+    as were wanted.
     """
     names = list(GROUPS[group])
     good: list[dict[str, Figures]] = []
@@ -164,7 +165,7 @@ async def measure(group: str, load: Load, rounds: int, supply: Supply) -> bool:
     while len(good) < rounds and len(doubted) < rounds:
         order = names[::-1] if len(good) % 2 else names
         found = await one_round(group, order, load, supply)
-        (doubted if any(each.doubts for each in found.values()) else good).append(found)
+        (doubted if any(each.doubts or each.lost for each in found.values()) else good).append(found)
     enough = len(good) == rounds
     for name in names:
         figures = [each[name] for each in (good if enough else good + doubted)]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import shutil
 import subprocess
 import sys
 import time
@@ -97,6 +98,7 @@ def compute(limit: float) -> None:
 def run_lab(folder: Path, arguments: list[str]) -> Run:
     """One run of the lab, as a user starts it."""
     began = time.monotonic()
+    shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "lab", "run", "--out", str(folder), *arguments]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - our own command
     return Run(load(folder / "results.json"), done.returncode, time.monotonic() - began)

@@ -57,14 +57,14 @@ _OTHERWISE = {
 
 
 def phrase_of(case: CaseResult) -> Phrase:
-    """The words for what became of this side."""
+    """The words for what became of this case."""
     if case.outcome is Outcome.PASSED:
         return _AS_REQUIRED[case.variant]
     return _OTHERWISE[case.outcome]
 
 
 def needs_attention(case: CaseResult) -> bool:
-    """Whether a reader has to look at this side: it neither went as the scenario says nor was skipped."""
+    """Whether a reader has to look at this case: it neither went as the scenario says nor was skipped."""
     return case.outcome not in (Outcome.PASSED, Outcome.SKIPPED)
 
 

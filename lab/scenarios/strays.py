@@ -36,12 +36,12 @@ def check_own(name: str, case: str, evidence: Evidence, told_only: Callable[[int
     Raises:
         StrayTraffic: its request came over another's proxy, or its reply was made for another's request.
     """
-    way = None if evidence.ledger is None else told_only(evidence.ledger.door)
-    if way is not None and way != case:
-        raise StrayTraffic(f"{name}: its request went over the proxy of {way}, so it says nothing of its own")
+    other = None if evidence.ledger is None else told_only(evidence.ledger.door)
+    if other is not None and other != case:
+        raise StrayTraffic(f"{name}: its request went over the proxy of {other}, so it says nothing of its own")
     made_for = evidence.trace.header(REQUEST_HEADER.lower())
     if made_for and not made_for.startswith(mark_of(case)):
-        raise StrayTraffic(f"{name}: its reply was made for the request {made_for}, which is of another side")
+        raise StrayTraffic(f"{name}: its reply was made for the request {made_for}, which is of another case")
 
 
 def own_refusals(case: str, evidence: Evidence, told_only: Callable[[int], str | None]) -> Evidence:

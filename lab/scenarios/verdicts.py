@@ -173,7 +173,7 @@ def _shown(case: Case, played: Sequence[Exchanged]) -> Iterator[_Found]:
         actual = f"not {flag}: {names}" if without else f"{flag}: all {len(played)} exchanges"
         doubts = {each.exchange.name: each.doubt.ending for each in without}
         yield _Found(
-            FindingResult(not without, "The exchanges are what this side is about.", f"all {flag}", actual),
+            FindingResult(not without, "The exchanges are what this case is about.", f"all {flag}", actual),
             _reasons(doubts) if all(doubts.values()) else "",
         )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -30,9 +31,13 @@ from lab.testbed._owner import LABEL, OWNER_LABEL, RUN_LABEL, SCOPE_LABEL, Owner
 from lab.testbed.keeper import end_recorded
 
 REMOVAL_LIMIT = 30
-"""Seconds that somebody else's removal of a container may take."""
+"""Seconds that somebody else's removal of a container may take, or the engine's own of its place in a network."""
+
+_LOOK_EVERY = 0.1
 
 _INTERFACES = Path("/sys/class/net")
+# What the engine says of a network that it still has a container's place in; the status, 403, says many things.
+_ENDPOINTS = "has active endpoints"
 
 T = TypeVar("T")
 Mine = Callable[[Mapping[str, str], bool], bool]
@@ -214,10 +219,17 @@ def _await_removal(container: Container) -> None:
 
 
 def _remove_network(network: Network) -> None:
-    try:
-        network.remove()
-    except docker.errors.NotFound:
-        return
+    until = time.monotonic() + REMOVAL_LIMIT
+    while True:
+        try:
+            return network.remove()
+        except docker.errors.NotFound:
+            return None
+        except docker.errors.APIError as error:
+            # A busy engine has said that a container is gone, and takes it off its network only after that.
+            if _ENDPOINTS not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(_LOOK_EVERY)
 
 
 def _remove_volume(volume: Volume) -> None:

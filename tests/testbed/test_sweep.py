@@ -74,12 +74,16 @@ class Thing:
 
     def __init__(self, engine: FakeEngine, name: str, owner: Owner, created: float, state: str, error: str) -> None:
         self.name, self.id = name, f"{name}-0123456789abcdef"
+        self.refusals = 0
         labels = {**labels_of(owner), RUN_LABEL: "a-run"}
         self.attrs = {"Names": [f"/{name}"], "Labels": labels, "State": state, "Created": created}
         self._engine, self._error = engine, error
 
     def remove(self, **_: object) -> None:
         """As in docker-py."""
+        if self.refusals:
+            self.refusals -= 1
+            raise docker.errors.APIError("403", explanation=f"network {self.name} has active endpoints")
         if self._error:
             raise docker.errors.APIError(self._error)
         self._engine.removed.append(self.name)
@@ -171,6 +175,24 @@ def test_a_container_that_is_being_removed_is_left_to_whoever_does_it() -> None:
     engine.list(filters={"label": [LABEL]}, all=True, sparse=True)[0].attrs["Names"] = []
     remove_run(engine, "a-run")
     assert engine.removed == ["other", "network"]
+
+
+@pytest.mark.parametrize(("refusals", "limit", "removed"), [(3, 30.0, True), (10**6, 0.3, False)])
+def test_a_network_goes_once_the_engine_has_let_go_of_its_containers(
+    monkeypatch: pytest.MonkeyPatch, refusals: int, limit: float, removed: bool
+) -> None:
+    """They are said to be gone before that; what never is let go of is told."""
+    monkeypatch.setattr(module, "REMOVAL_LIMIT", limit)
+    engine: Any = FakeEngine(ME, created=0.0)
+    engine.add("first")
+    (network,) = engine.list(filters={"label": [LABEL]})
+    network.refusals = refusals
+    if removed:
+        remove_run(engine, "a-run")
+    else:
+        with pytest.raises(EnvironmentFault, match="active endpoints"):
+            remove_run(engine, "a-run")
+    assert engine.removed == (["first", "network"] if removed else ["first"])
 
 
 @pytest.mark.engine
