@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import docker
 import hypothesis
@@ -15,6 +16,7 @@ import pytest
 from busy import busy_processes
 from markers import mark, minutes_of, without_browser
 
+from lab.clients.environments import BROWSER
 from lab.products import PROXIES
 from lab.signals import ENDING
 from lab.testbed import images
@@ -31,6 +33,13 @@ FIXED_SEED = "20261124"
 # What the tests of this process put into the engine is theirs alone: they sweep nobody else's, and nobody else sweeps
 # theirs. The other workers of the same session are somebody else.
 os.environ[SCOPE_VARIABLE] = str(Owner.of(os.getpid()))
+
+CHROMIUM = BROWSER.program and BROWSER.program.find()
+if CHROMIUM and sys.platform == "linux" and "TESTS_CHROMIUM" not in os.environ:
+    # Whatever starts a Chromium, the lab's own clients too, has one that no other test's containers disturb.
+    bin_folder = Path(__file__).with_name("bin")
+    os.environ |= {"TESTS_CHROMIUM": CHROMIUM, "TESTS_PYTHON": sys.executable}
+    os.environ["PATH"] = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
 
 _said: list[str] = []
 
