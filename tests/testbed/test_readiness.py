@@ -42,6 +42,34 @@ async def test_any_status_is_an_answer(status: bytes) -> None:
         assert await await_answer(("127.0.0.1", port), asyncio.Event(), 5)
 
 
+GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
+
+
+@pytest.mark.parametrize(("taken_back", "asked"), [(30.0, 4), (0.1, 2)], ids=["for a time", "for ever"])
+async def test_a_gateway_that_could_not_reach_the_model_is_asked_until_it_can(
+    monkeypatch: pytest.MonkeyPatch, taken_back: float, asked: int
+) -> None:
+    """It tried for a while, and takes the model out for its next clients; it is ready once it has taken it back."""
+    monkeypatch.setattr(readiness, "UNREACHED", 0.2)
+    monkeypatch.setattr(readiness, "TAKEN_BACK", taken_back)
+    requests = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await reader.readuntil(b"\r\n\r\n")
+        requests += 1
+        if requests == 1:
+            await asyncio.sleep(0.3)
+        if requests == 2 and taken_back < 1:
+            await asyncio.sleep(taken_back)
+        writer.write(GATEWAY[requests > 1] if requests < 4 else b"HTTP/1.1 200 OK\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        assert await await_answer(("127.0.0.1", server.sockets[0].getsockname()[1]), asyncio.Event(), 30)
+    assert requests == asked
+
+
 async def test_a_listener_that_speaks_tls_is_asked_over_tls(tmp_path: Path) -> None:
     """With the testbed's certificate it answers; in clear text it never does, and is known by its handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
