@@ -37,7 +37,7 @@ UNREACHED = 1.0
 """Seconds after which a gateway's error says that it has tried: a connection on one machine takes milliseconds."""
 
 TAKEN_BACK = 40.0
-"""Seconds within which a product takes a server back that it has taken out: nginx 10 by default, a scenario's Caddy 30."""
+"""Seconds within which a product takes a server back that it has taken out: nginx 10, a scenario's Caddy 30."""
 
 _OF_A_GATEWAY = frozenset({502, 503, 504})
 # nginx, Apache and Caddy say 400 to clear text where they speak TLS, unless a redirect is configured; others close.
