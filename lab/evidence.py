@@ -163,7 +163,7 @@ class Ledger:
         reused: whether the connection had carried a request before.
         started: when the request had arrived.
         http_version: the version that the request was made with, such as `1.0`.
-        door: the model server's port at which it came; 0 if that is not known.
+        port: the model server's port at which it came; 0 if that is not known.
         headers_at: when status and headers were written; None if never.
         tokens: every token written, in order.
         heartbeats: when heartbeats were written.
@@ -183,7 +183,7 @@ class Ledger:
     refused: int = 0
     reused: bool = False
     http_version: str = "1.1"
-    door: int = 0
+    port: int = 0
     headers_at: float | None = None
     tokens: tuple[Written, ...] = ()
     heartbeats: tuple[float, ...] = ()
@@ -215,7 +215,7 @@ class Refusal:
         why: in words.
         at: when it came last.
         request: the id that it carried in its header; empty without one.
-        door: the model server's port at which it came; 0 if that is not known.
+        port: the model server's port at which it came; 0 if that is not known.
         count: how often it came.
     """
 
@@ -225,7 +225,7 @@ class Refusal:
     why: str
     at: float
     request: str = ""
-    door: int = 0
+    port: int = 0
     count: int = 1
 
 

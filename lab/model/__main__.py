@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="port; 0 takes a free one (default: %(default)s)")
     parser.add_argument(
-        "--doors",
+        "--further-ports",
         type=lambda text: [int(port) for port in text.split(",")],
         default=[],
         metavar="PORT,PORT",
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         uvloop.run(_serve(options, secret))
     except OSError as error:
-        place = f"{options.host}:{options.port}" + (" and its doors" if options.doors else "")
+        place = f"{options.host}:{options.port}" + (" and its further ports" if options.further_ports else "")
         sys.stderr.write(f"cannot listen on {place}: {why_not_listening(error)}; --port 0 takes a free port\n")
         return 3
     return 0
@@ -82,7 +82,7 @@ async def _serve(options: argparse.Namespace, secret: str | None) -> None:
         host,
         options.port,
         secret=secret,
-        doors=options.doors,
+        further_ports=options.further_ports,
         connections=options.connections,
         attempts=options.attempts,
     ) as server:

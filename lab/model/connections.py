@@ -144,7 +144,7 @@ class Connection(web.RequestHandler):
             self.caught_up()
 
     @property
-    def door(self) -> int:
+    def port(self) -> int:
         """The port at which it came; 0 once it is gone."""
         return 0 if self.transport is None else int(self.transport.get_extra_info("sockname")[1])
 
@@ -163,13 +163,13 @@ class Connection(web.RequestHandler):
         """What is no HTTP is the client's mistake, and fills nobody's log."""
         if status != 400:
             return super().handle_error(request, status, exc, message)
-        self._all.no_http(self._begin, self.door)
+        self._all.no_http(self._begin, self.port)
         reply = web.Response(status=400, text=message, headers={"Server": "server"})
         reply.force_close()
         return reply
 
 
-def _unnoted(_begin: bytes, _door: int) -> None:
+def _unnoted(_begin: bytes, _port: int) -> None:
     """For a server that keeps no record."""
 
 
@@ -178,7 +178,7 @@ class Connections:
 
     Args:
         runner: the application's, which has been set up.
-        door: who is let in.
+        guard: who is let in.
         most: how many there may be, where the process may have as many files.
         no_http: is told how a connection began that is no HTTP, and at which port.
     """
@@ -186,13 +186,13 @@ class Connections:
     def __init__(
         self,
         runner: web.AppRunner,
-        door: Doorkeeper,
+        guard: Doorkeeper,
         most: int = MOST,
         no_http: Callable[[bytes, int], object] = _unnoted,
     ) -> None:
         assert runner.server is not None  # noqa: S101  # it has been set up
         self._server = runner.server
-        self._door = door
+        self._guard = guard
         self._wanted = most
         self.no_http = no_http
         self._port = self.ahead = 0
@@ -200,21 +200,21 @@ class Connections:
         self._strangers: dict[Connection, None] = {}
         self._idle: dict[Connection, None] = {}
         self._open: set[Connection] = set()
-        self._doors: dict[int, asyncio.Server] = {}
+        self._further: dict[int, asyncio.Server] = {}
         self._returning: set[asyncio.Task[None]] = set()
         self._listening: list[asyncio.Server] = []
         self._watch: asyncio.Task[None] | None = None
 
-    async def start(self, host: str, port: int, doors: Iterable[int] = ()) -> tuple[str, int]:
+    async def start(self, host: str, port: int, further_ports: Iterable[int] = ()) -> tuple[str, int]:
         """Listen, on further ports as well; returns address and port.
 
         Raises:
             OSError: an address cannot be had.
         """
         self._listening.append(await self._listen(host, port))
-        for door in doors:
-            self._listening.append(await self._listen(host, door))
-        self._doors = {each.sockets[0].getsockname()[1]: each for each in self._listening[1:]}
+        for each in further_ports:
+            self._listening.append(await self._listen(host, each))
+        self._further = {each.sockets[0].getsockname()[1]: each for each in self._listening[1:]}
         address, self._port = self._listening[0].sockets[0].getsockname()[:2]
         self._server.request_handler = partial(self._answer, self._server.request_handler)
         for listening in self._listening:
@@ -226,34 +226,34 @@ class Connections:
         loop, connection = asyncio.get_running_loop(), partial(Connection, self, self._server)
         return await loop.create_server(connection, host, port, backlog=_BACKLOG, start_serving=False)
 
-    def restart(self, door: int, down: float, *, drain: bool) -> bool:
+    def restart(self, port: int, down: float, *, drain: bool) -> bool:
         """Have the server at one of the further ports end, and be there again; False where there is no such port.
 
         Args:
-            door: the port.
+            port: which.
             down: seconds in which connecting to it is refused.
             drain: whether what is being answered goes on to its end; else every connection is closed at once.
         """
-        listening = self._doors.get(door)
+        listening = self._further.get(port)
         if listening is None or not listening.is_serving():
             return False
         host = listening.sockets[0].getsockname()[0]
         listening.close()
-        for connection in [each for each in self._open if each.door == door]:
+        for connection in [each for each in self._open if each.port == port]:
             if drain and connection not in self._idle:
                 # Once its answer is over.
                 connection.close()
             else:
                 connection.abort()
-        self._returning.add(returning := asyncio.create_task(self._come_back(host, door, down)))
+        self._returning.add(returning := asyncio.create_task(self._come_back(host, port, down)))
         returning.add_done_callback(self._returning.discard)
         return True
 
-    async def _come_back(self, host: str, door: int, down: float) -> None:
+    async def _come_back(self, host: str, port: int, down: float) -> None:
         await asyncio.sleep(down)
-        self._doors[door] = await self._listen(host, door)
-        self._listening.append(self._doors[door])
-        await self._doors[door].start_serving()
+        self._further[port] = await self._listen(host, port)
+        self._listening.append(self._further[port])
+        await self._further[port].start_serving()
 
     def close(self) -> None:
         """Listen no more; the runner closes what is open."""
@@ -305,10 +305,10 @@ class Connections:
         self._idle.pop(connection, None)
         connection.caught_up()
         try:
-            refusal = self._door.refusal(request, self._port)
+            refusal = self._guard.refusal(request, self._port)
             if refusal is not None:
                 return await _refuse(connection, request, refusal)
-            if self._door.vouches(request):
+            if self._guard.vouches(request):
                 self._strangers.pop(connection, None)
             return await handler(request)
         finally:

@@ -52,7 +52,7 @@ class Record:
     http_version: str
     lockstep: Confirmations
     started: float
-    door: int = 0
+    port: int = 0
     reused: bool = False
     headers_at: float | None = None
     numbers: array[int] = field(default_factory=lambda: array("I"))
@@ -98,7 +98,7 @@ class Record:
             attempt=self.attempt,
             attempts=attempts,
             http_version=self.http_version,
-            door=self.door,
+            port=self.port,
             reused=self.reused,
             headers_at=self.headers_at,
             fault=self.fault,

@@ -36,26 +36,26 @@ class Refusals:
         name = request.headers.get(REQUEST_HEADER, "")
         known = name if REQUEST_ID.fullmatch(name) else ""
         transport = request.transport
-        door = 0 if transport is None else transport.get_extra_info("sockname")[1]
+        port = 0 if transport is None else transport.get_extra_info("sockname")[1]
         self._keep(
-            Refusal(request.method[:20], _plain(request.path), status, _plain(why), time.monotonic(), known, door)
+            Refusal(request.method[:20], _plain(request.path), status, _plain(why), time.monotonic(), known, port)
         )
 
-    def note_no_http(self, begin: bytes, door: int) -> None:
+    def note_no_http(self, begin: bytes, port: int) -> None:
         """What came on a connection was no request of HTTP/1; `begin` is how it began."""
         why = "bytes that are no HTTP"
         if begin.startswith(_TLS):
             why = "a TLS handshake"
         elif begin.startswith(_HTTP_2):
             why = "HTTP/2"
-        self._keep(Refusal("", "", 400, why, time.monotonic(), door=door))
+        self._keep(Refusal("", "", 400, why, time.monotonic(), port=port))
 
     def read(self, request: str) -> Iterable[Refusal]:
         """Those of one request, and those that belong to none."""
         return [refusal for refusal in self._kept.values() if refusal.request in (request, "")]
 
     def _keep(self, refusal: Refusal) -> None:
-        key = refusal.door, refusal.method, refusal.path, refusal.status, refusal.request
+        key = refusal.port, refusal.method, refusal.path, refusal.status, refusal.request
         before = self._kept.pop(key, None)
         self._kept[key] = refusal if before is None else replace(refusal, count=before.count + 1)
         while len(self._kept) > _MOST:

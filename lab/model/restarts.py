@@ -22,15 +22,15 @@ def restart(request: web.Request, connections: Connections, written: Iterable[Re
         connections: of the server.
         written: the records of the replies that are under way.
     """
-    door, drain = int(request.match_info["door"]), request.query.get("drain") == "yes"
+    port, drain = int(request.match_info["port"]), request.query.get("drain") == "yes"
     try:
         down = parse_duration(request.query.get("down", ""))
     except ValueError as error:
         return web.json_response({"error": f"down: {error}"}, status=400)
-    if not connections.restart(door, min(down, LONGEST_DOWN), drain=drain):
+    if not connections.restart(port, min(down, LONGEST_DOWN), drain=drain):
         return web.json_response({"error": "no such further port, or it is down already"}, status=404)
     # The replies hear of their connections' ends in a later turn of the loop.
     for record in () if drain else written:
-        if record.door == door:
+        if record.port == port:
             record.die()
     return web.Response(status=204)

@@ -13,7 +13,7 @@
                                                 background response what was generated
     GET  /lab/refusals/{request}                what was asked for, by that request or by none, and is not served
     POST /lab/confirm/{request}/{number}        the probe has that token (lockstep); answers 204
-    POST /lab/restart/{door}?down=&drain=       the server at that further port ends, and is there again
+    POST /lab/restart/{port}?down=&drain=       the server at that further port ends, and is there again
 
 But for the lab's own, each stands under any prefix: configurations put the model below one, and take it off again.
 
@@ -92,7 +92,7 @@ class ModelServer:
         host: the address to listen on.
         port: the port; 0 takes a free one, which `base_url` then names.
         secret: what requests must carry; None obeys everybody.
-        doors: further ports to listen on; the ledger tells at which a request came.
+        further_ports: further ports to listen on; the ledger tells at which a request came.
         connections: how many there may be at once.
         attempts: how many the ledger keeps.
     """
@@ -103,13 +103,13 @@ class ModelServer:
         port: int = 0,
         *,
         secret: str | None = None,
-        doors: Sequence[int] = (),
+        further_ports: Sequence[int] = (),
         connections: int = MOST,
         attempts: int = MOST_ATTEMPTS,
     ) -> None:
         self._host = host
         self._port = port
-        self._doors = tuple(doors)
+        self._further_ports = tuple(further_ports)
         self._most_connections = connections
         self._guard = Guard(secret, host)
         self._book = Book(attempts)
@@ -157,7 +157,7 @@ class ModelServer:
         await self._runner.setup()
         self._connections = Connections(self._runner, self._guard, self._most_connections, self._refusals.note_no_http)
         try:
-            _, self._port = await self._connections.start(self._host, self._port, self._doors)
+            _, self._port = await self._connections.start(self._host, self._port, self._further_ports)
         except OSError:
             await self.aclose()
             raise
@@ -315,7 +315,7 @@ class ModelServer:
             if request.transport is None:
                 record.client_left = arrived
                 return WrittenReply(survives=False)
-            record.door = request.transport.get_extra_info("sockname")[1]
+            record.port = request.transport.get_extra_info("sockname")[1]
             record.reused = isinstance(request.protocol, Connection) and request.protocol.used
             record.pulse = Pulse.of_running_loop()
             # `aclose` has to cut it.

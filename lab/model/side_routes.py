@@ -39,7 +39,7 @@ class SideRoutes:
         app.router.add_get("/lab/ledger/{request}", self._ledger)
         app.router.add_get("/lab/refusals/{request}", self._refused)
         app.router.add_post(r"/lab/confirm/{request}/{number:\d{1,9}}", self._confirm)
-        app.router.add_post(r"/lab/restart/{door:\d{1,5}}", self._restart)
+        app.router.add_post(r"/lab/restart/{port:\d{1,5}}", self._restart)
 
     async def _clock(self, _request: web.Request) -> web.Response:
         return web.json_response({"now": time.monotonic()})

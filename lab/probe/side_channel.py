@@ -161,11 +161,11 @@ class SideChannel:
             return False
         return True
 
-    async def restart(self, door: int, down: float, *, drain: bool) -> None:
+    async def restart(self, port: int, down: float, *, drain: bool) -> None:
         """Have the model server at one of its further ports end, and be there again after `down` seconds.
 
         Args:
-            door: the port.
+            port: which.
             down: seconds.
             drain: whether the answers that are under way go on to their end.
 
@@ -174,7 +174,7 @@ class SideChannel:
             SideChannelFault: what answers is none.
         """
         query = f"down={write_duration(down)}&drain={'yes' if drain else 'no'}"
-        await self._ask("POST", f"/lab/restart/{door}?{query}", _SMALL_REPLY)
+        await self._ask("POST", f"/lab/restart/{port}?{query}", _SMALL_REPLY)
 
     async def attempts(self, request: str, plan: Plan) -> list[Ledger]:
         """Every attempt that came with that id, oldest first, with times on the probe's clock.

@@ -36,7 +36,7 @@ def check_own(name: str, case: str, evidence: Evidence, told_only: Callable[[int
     Raises:
         StrayTraffic: its request came over another's proxy, or its reply was made for another's request.
     """
-    other = None if evidence.ledger is None else told_only(evidence.ledger.door)
+    other = None if evidence.ledger is None else told_only(evidence.ledger.port)
     if other is not None and other != case:
         raise StrayTraffic(f"{name}: its request went over the proxy of {other}, so it says nothing of its own")
     made_for = evidence.trace.header(REQUEST_HEADER.lower())
@@ -46,5 +46,5 @@ def check_own(name: str, case: str, evidence: Evidence, told_only: Callable[[int
 
 def own_refusals(case: str, evidence: Evidence, told_only: Callable[[int], str | None]) -> Evidence:
     """The exchange without what the model server refused to the proxies of other cases."""
-    own = tuple(each for each in evidence.refusals if each.request or told_only(each.door) == case)
+    own = tuple(each for each in evidence.refusals if each.request or told_only(each.port) == case)
     return replace(evidence, refusals=own)

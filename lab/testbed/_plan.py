@@ -105,7 +105,7 @@ class Instance:
         return f"{self.folder}/{self.target.config.name}"
 
     @property
-    def doors(self) -> tuple[int, ...]:
+    def model_ports(self) -> tuple[int, ...]:
         """The ports of the model server that are its own; none where it asks another target."""
         up = self.upstream
         return () if self.target.behind is not None else tuple(port for port in (up.port, up.second) if port)

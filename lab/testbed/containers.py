@@ -78,7 +78,7 @@ class Containers:
     Args:
         images: by key, as `images.ensure` returns them: those of the proxies and `model`.
         model_command: what runs in the model server's container and listens on port 8000 there; followed by
-            `--doors` and the further ports that it is to listen on, with commas between them.
+            `--further-ports` and the further ports that it is to listen on, with commas between them.
         package: the Python package that is copied into that container before.
         snippets: a folder in place of the snippets that each product's configurations may include.
         reach: how to reach the containers; by default what `LAB_REACH` says, else the best way there is.
@@ -200,8 +200,9 @@ class Containers:
         return network
 
     def _new_model(self, network: Network, folder: Path) -> Container:
-        doors = ",".join(str(door) for pod in self._pods for instance in pod.instances for door in instance.doors)
-        command = (*self._model_command, *(("--doors", doors) if doors else ()))
+        instances = [instance for pod in self._pods for instance in pod.instances]
+        further = ",".join(str(port) for instance in instances for port in instance.model_ports)
+        command = (*self._model_command, *(("--further-ports", further) if further else ()))
         settings = {**confinement(programs=4), "user": NOBODY}
         container = self._new_container(MODEL, MODEL, network, command, [MODEL_PORT], settings)
         container.with_files(folder / MODEL, MODEL_CODE)

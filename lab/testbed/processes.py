@@ -135,7 +135,7 @@ class Processes:
         for attempt in range(1, TRIES + 1):
             instances = self._instances(targets)
             port = self._ports.take()
-            model = await self._start_model(port, [door for each in instances for door in each.doors])
+            model = await self._start_model(port, [port for each in instances for port in each.model_ports])
             await readiness.await_answer((HOST, port), model.ended, _machine.patience(readiness.LIMIT))
             taken = not model.is_alive() and any(_CANNOT_LISTEN in line for line in model.tail(1))
             if not taken or attempt == TRIES:
@@ -264,11 +264,11 @@ class Processes:
         if target.has_certificate:
             _write(folder / certificate.FILE, certificate.certificate().pem)
 
-    async def _start_model(self, port: int, doors: Sequence[int]) -> Process:
+    async def _start_model(self, port: int, further_ports: Sequence[int]) -> Process:
         command = [sys.executable, "-m", "lab.model", "--host", HOST, "--port", str(port)]
         command += ["--connections", str(MODEL_CONNECTIONS)]
-        if doors:
-            command += ["--doors", ",".join(map(str, doors))]
+        if further_ports:
+            command += ["--further-ports", ",".join(map(str, further_ports))]
         package = str(Path(lab.__file__).parents[1])
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         folder = self._folder / f"{MODEL}-{port}"

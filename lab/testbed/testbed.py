@@ -120,13 +120,13 @@ class Testbed:
         """
         return await self.runner.pids(self._instances[key])
 
-    def told_only(self, door: int) -> str | None:
+    def told_only(self, port: int) -> str | None:
         """The target whose configuration alone was told of that port of the model server; None if none was."""
-        return {own: key for key, each in self._instances.items() for own in each.doors}.get(door)
+        return {own: key for key, each in self._instances.items() for own in each.model_ports}.get(port)
 
     def model_port(self, key: str) -> int:
         """The port at which a target alone asks the model server, the first of them."""
-        return self._instances[key].doors[0]
+        return self._instances[key].model_ports[0]
 
     def log(self, key: str, lines: int = 20) -> list[str]:
         """The last lines that a target's process wrote; none where it was never started."""

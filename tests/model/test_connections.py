@@ -151,7 +151,7 @@ def _peer(connection: connections.Connection) -> object:
 
 async def test_there_are_never_more_connections_than_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that may open few files must not fail to accept; the ports that it listens on take some of them."""
-    async with ModelServer(doors=[0, 0, 0]) as server:
+    async with ModelServer(further_ports=[0, 0, 0]) as server:
         assert server._connections is not None
         for files, most in [(1024, 1024 - 4 - 64), (1_000_000, connections.MOST)]:
             monkeypatch.setattr("resource.getrlimit", lambda _, files=files: (files, files))

@@ -106,7 +106,7 @@ async def test_what_is_not_served_is_said_and_remembered(server: ModelServer) ->
         assert json.loads(seen.body)["error"]["message"] == words
     (refusal,) = await refusals(server, "mine")
     assert (refusal.method, refusal.path, refusal.status, refusal.count) == ("POST", "/chat", 404, 2)
-    assert refusal.door == int(server.base_url.rpartition(":")[2])
+    assert refusal.port == int(server.base_url.rpartition(":")[2])
     assert await refusals(server, "another") == []
 
 
@@ -154,7 +154,7 @@ async def test_only_so_many_are_kept(server: ModelServer) -> None:
     for number in range(1_005):
         server._refusals.note_no_http(b"x", number)
     kept = await refusals(server)
-    assert [each.door for each in kept] == [*range(5, 1_005)]
+    assert [each.port for each in kept] == [*range(5, 1_005)]
 
 
 def test_the_labs_own_addresses_are_no_health_checks() -> None:

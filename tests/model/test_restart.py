@@ -19,10 +19,10 @@ LONG = "tokens=20&interval=50ms"
 @pytest.fixture
 async def two() -> AsyncIterator[tuple[ModelServer, str]]:
     """A model server, and the address of a further port of it."""
-    async with ModelServer(doors=[0]) as server:
+    async with ModelServer(further_ports=[0]) as server:
         assert server._connections is not None
-        (door,) = server._connections._doors
-        yield server, f"http://127.0.0.1:{door}"
+        (port,) = server._connections._further
+        yield server, f"http://127.0.0.1:{port}"
 
 
 async def restart(server: ModelServer, address: str, query: str) -> Seen:
@@ -112,7 +112,7 @@ async def test_a_server_that_drains_ends_its_answers_first(two: tuple[ModelServe
 async def test_what_cannot_be_started_anew_is_refused(two: tuple[ModelServer, str], place: str, status: int) -> None:
     """A port that it has not, a time that is none, and the port of the ledger itself."""
     server, address = two
-    own, door = (each.rpartition(":")[2] for each in (server.base_url, address))
-    path = place.replace("PORT", door).replace("OWN", own)
+    own, port = (each.rpartition(":")[2] for each in (server.base_url, address))
+    path = place.replace("PORT", port).replace("OWN", own)
     asked = f"POST /lab/restart/{path} HTTP/1.1\r\nHost: lab\r\nContent-Length: 0\r\n\r\n"
     assert (await exchange(server.base_url, asked.encode())).status == status

@@ -285,26 +285,26 @@ async def test_the_ledger_tells_what_was_written_and_when(server: ModelServer) -
 
 
 @asynccontextmanager
-async def with_a_door() -> AsyncIterator[tuple[ModelServer, int]]:
+async def with_a_further_port() -> AsyncIterator[tuple[ModelServer, int]]:
     """A server with one more port, which was free."""
-    for door in random.sample(range(10_000, 30_000), 20):
-        server = ModelServer(doors=[door])
+    for port in random.sample(range(10_000, 30_000), 20):
+        server = ModelServer(further_ports=[port])
         with suppress(OSError):
             await server.start()
             break
     try:
-        yield server, door
+        yield server, port
     finally:
         await server.aclose()
 
 
-async def test_the_ledger_tells_the_door_at_which_a_request_came() -> None:
+async def test_the_ledger_tells_the_port_at_which_a_request_came() -> None:
     """So that of many who ask, each by a port of its own, it is known who did."""
-    async with with_a_door() as (server, door):
+    async with with_a_further_port() as (server, further):
         main = int(server.base_url.rpartition(":")[2])
-        for name, port in (("main", main), ("door", door)):
+        for name, port in (("main", main), ("further", further)):
             await exchange(f"http://127.0.0.1:{port}", request("tokens=1", name=name))
-            assert (await ledgers(server, name))[0].door == port
+            assert (await ledgers(server, name))[0].port == port
 
 
 async def test_the_ledger_names_the_fault_that_struck(server: ModelServer) -> None:

@@ -9,43 +9,43 @@ from lab.evidence import Evidence, Refusal
 from lab.scenarios.strays import StrayTraffic, check_own, mark_of, own_refusals
 
 MINE, THEIRS = "gap::nginx-1.26::fixed", "gap::nginx-1.26::broken"
-DOORS = {10_001: MINE, 10_002: THEIRS}
+OWN_PORTS = {10_001: MINE, 10_002: THEIRS}
 
 
-def seen(door: int, made_for: str | None) -> Evidence:
-    """An exchange whose request came at a door, and whose reply names a request."""
+def seen(port: int, made_for: str | None) -> Evidence:
+    """An exchange whose request came at a port, and whose reply names a request."""
     evidence = Build(whole=3).evidence()
     assert evidence.ledger is not None
     headers = () if made_for is None else (("x-lab-request", f"{made_for}-1"),)
     trace = replace(evidence.trace, headers=(*evidence.trace.headers, *headers))
-    return replace(evidence, trace=trace, ledger=replace(evidence.ledger, door=door))
+    return replace(evidence, trace=trace, ledger=replace(evidence.ledger, port=port))
 
 
 @pytest.mark.parametrize(
-    ("door", "made_for"),
+    ("port", "made_for"),
     [(10_001, mark_of(MINE)), (10_001, None), (8000, mark_of(MINE)), (0, None)],
-    ids=["its own", "no echo", "the common door", "no door"],
+    ids=["its own", "no echo", "the common port", "no port"],
 )
-def test_an_exchange_of_its_own_is_judged(door: int, made_for: str | None) -> None:
-    """Its request came over its own proxy, or at the door that all know; a proxy may take the echo away."""
-    check_own("gap", MINE, seen(door, made_for), DOORS.get)
+def test_an_exchange_of_its_own_is_judged(port: int, made_for: str | None) -> None:
+    """Its request came over its own proxy, or at the port that all know; a proxy may take the echo away."""
+    check_own("gap", MINE, seen(port, made_for), OWN_PORTS.get)
 
 
 def test_without_a_ledger_the_door_is_not_known() -> None:
     """A proxy that answers by itself is judged for that."""
-    check_own("gap", MINE, replace(seen(10_002, mark_of(MINE)), ledger=None), DOORS.get)
+    check_own("gap", MINE, replace(seen(10_002, mark_of(MINE)), ledger=None), OWN_PORTS.get)
 
 
 def test_a_request_that_came_over_anothers_proxy_is_none_of_ours() -> None:
     """Whatever that proxy did to it says nothing of this one; the message names it."""
     with pytest.raises(StrayTraffic, match=f"gap: .*over the proxy of {THEIRS}"):
-        check_own("gap", MINE, seen(10_002, mark_of(MINE)), DOORS.get)
+        check_own("gap", MINE, seen(10_002, mark_of(MINE)), OWN_PORTS.get)
 
 
 def test_a_reply_that_was_made_for_another_is_none_of_ours() -> None:
     """A folder for cached replies that two share, or a connection that was handed to the wrong one."""
     with pytest.raises(StrayTraffic, match="gap: its reply was made for"):
-        check_own("gap", MINE, seen(10_001, mark_of(THEIRS)), DOORS.get)
+        check_own("gap", MINE, seen(10_001, mark_of(THEIRS)), OWN_PORTS.get)
 
 
 def test_marks_are_those_of_their_cases() -> None:
@@ -56,7 +56,7 @@ def test_marks_are_those_of_their_cases() -> None:
 def test_what_was_refused_to_other_proxies_is_none_of_ours() -> None:
     """One model server serves all cases, and another's health check tells nothing of this one's."""
     kinds = [("", 10_001), ("", 10_002), ("", 8000), ("mine", 8000)]
-    asked = [Refusal("GET", "/odd", 404, "", 0.0, request, door) for request, door in kinds]
+    asked = [Refusal("GET", "/odd", 404, "", 0.0, request, port) for request, port in kinds]
     evidence = replace(Build().evidence(), refusals=tuple(asked))
-    kept = own_refusals(MINE, evidence, DOORS.get).refusals
-    assert [(each.request, each.door) for each in kept] == [("", 10_001), ("mine", 8000)]
+    kept = own_refusals(MINE, evidence, OWN_PORTS.get).refusals
+    assert [(each.request, each.port) for each in kept] == [("", 10_001), ("mine", 8000)]

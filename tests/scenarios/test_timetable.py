@@ -38,9 +38,9 @@ class Channel:
     def __init__(self) -> None:
         self.told: list[tuple[int, float, bool]] = []
 
-    async def restart(self, door: int, down: float, *, drain: bool) -> None:
+    async def restart(self, port: int, down: float, *, drain: bool) -> None:
         """Note it."""
-        self.told.append((door, down, drain))
+        self.told.append((port, down, drain))
 
 
 class Bed:

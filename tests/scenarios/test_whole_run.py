@@ -80,9 +80,9 @@ class StageWithoutProxies:
     def tls(self, _: str) -> None:
         """None: the model server speaks clear text."""
 
-    def told_only(self, door: int) -> str | None:
+    def told_only(self, port: int) -> str | None:
         """Nobody as a rule: all ways are one."""
-        assert self.model_url.endswith(f":{door}")
+        assert self.model_url.endswith(f":{port}")
         return self._theatre.strayed
 
     def log(self, key: str, lines: int) -> list[str]:

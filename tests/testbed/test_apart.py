@@ -150,10 +150,10 @@ async def test_the_ledger_tells_over_which_configuration_a_request_came(testbed:
         plan = Plan(tokens=1)
         seen = await observe(testbed.url(name), testbed.model_url, format_named("openai-chat"), plan, stream=True)
         assert seen.ledger is not None
-        assert testbed.told_only(seen.ledger.door) == name
+        assert testbed.told_only(seen.ledger.port) == name
     direct = await observe(testbed.model_url, testbed.model_url, format_named("openai-chat"), plan, stream=True)
     assert direct.ledger is not None
-    assert testbed.told_only(direct.ledger.door) is None
+    assert testbed.told_only(direct.ledger.port) is None
 
 
 async def test_who_listens_nowhere_else_shares(testbed: Testbed, engine: docker.DockerClient) -> None:

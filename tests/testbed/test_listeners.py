@@ -107,11 +107,11 @@ def test_every_instance_has_a_port_that_nobody_can_foresee() -> None:
 
 
 def test_each_post_asks_the_model_server_at_a_door_of_its_own_or_another_target() -> None:
-    """The number of the door is that of its port; who is behind another target asks that one."""
+    """The model server's port for it has its own number; who is behind another target asks that one."""
     (pod,) = pods([*targets("inner"), *targets("outer", behind="inner")], "model")
     inner, outer = pod.instances
     assert inner.upstream == Upstream("model", inner.port)
-    assert (inner.doors, outer.doors) == ((inner.port,), ())
+    assert (inner.model_ports, outer.model_ports) == ((inner.port,), ())
     assert outer.upstream == Upstream("nginx-1.26", inner.port)
     with pytest.raises(BadInput, match="'inner'"):
         check(targets("outer", behind="inner"))
@@ -129,7 +129,7 @@ def test_who_balances_between_two_model_servers_has_two_doors(tmp_path: Path) ->
     (file := tmp_path / "nginx.conf").write_text("${MODEL} ${MODEL_2}")
     (pod,) = pods([Target("two", PROXIES["nginx-1.26"], file), *targets("one", "other")], "model")
     two, one, other = pod.instances
-    first, second = two.doors
+    first, second = two.model_ports
     assert (first, second) == (two.port, two.upstream.second)
     assert len({first, second, one.port, other.port}) == 4
     assert (one.upstream.second, other.upstream.second) == (0, 0)

@@ -30,7 +30,7 @@ from lab.testbed.testbed import Target, Testbed
 
 CONFIGS = Path(__file__).parent / "configs"
 
-# Answers any GET at once, at every door; what a model server does with tokens is no matter here.
+# Answers any GET at once, at every port; what a model server does with tokens is no matter here.
 STUB = """
 import http.server, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
