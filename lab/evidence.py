@@ -108,6 +108,7 @@ class Trace:
         body: the body without its framing, as each read brought it; of a body that is too large only the beginning.
         stalls: when the probe itself was late; what the reads show of those times is no fault of the path's.
         pause: when it read nothing on purpose; None if it never did.
+        connected_at: when the connection stood, before TLS; None if it never did.
     """
 
     started: float
@@ -124,6 +125,15 @@ class Trace:
     stalls: tuple[Stall, ...] = ()
     reason: EndReason | None = None
     pause: Stall | None = None
+    connected_at: float | None = None
+
+    @property
+    def asked_at(self) -> float:
+        """Since when it waits for the path.
+
+        Where all workers are busy, the kernel takes the connection, and the client waits for the handshake already.
+        """
+        return self.started if self.connected_at is None else self.connected_at
 
     def header(self, name: str) -> str:
         """The first header of that name (lower case), or an empty text."""

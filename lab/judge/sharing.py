@@ -32,7 +32,7 @@ def _waited(each: Exchanged) -> float | None:
     evidence = each.evidence
     if evidence.ledger is None:
         return None
-    began, came = evidence.trace.started, evidence.ledger.started
+    began, came = evidence.trace.asked_at, evidence.ledger.started
     return evidence.queued + max(0.0, came - began - evidence.stalled(began, came))
 
 

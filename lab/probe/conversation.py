@@ -65,6 +65,7 @@ class Conversation(asyncio.BufferedProtocol):
         self._pause: Stall | None = None
         self._began = self._started = time.monotonic()
         self._leave_at = inf
+        self._connected_at: float | None = None
         self._headers_at: float | None = None
         self._ended = 0.0
         self._end: TransportEnd | None = None
@@ -109,6 +110,7 @@ class Conversation(asyncio.BufferedProtocol):
             body=tuple(self._body),
             reason=self._reason,
             pause=self._pause,
+            connected_at=self._connected_at,
         )
 
     def end(self, end: TransportEnd, detail: str, reason: EndReason | None = None) -> None:
@@ -131,6 +133,7 @@ class Conversation(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BufferedProtocol`."""
         self._transport = cast(asyncio.Transport, transport)
+        self._connected_at = time.monotonic()
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """See `asyncio.BufferedProtocol`; a slow reader's buffer is small."""

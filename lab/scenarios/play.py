@@ -98,7 +98,7 @@ async def _exchanges(case: Case, testbed: Testbed, channel: SideChannel, starts:
     async def one(each: Exchange) -> Evidence:
         async with timetable.turn(each), browsers.connection(each) as queued:
             made = await make(each, address, channel, f"{mark_of(case.id)}-{uuid.uuid4().hex}")
-            timetable.sent(each, made.trace.started - queued)
+            timetable.sent(each, made.trace.asked_at - queued)
             return replace(made, queued=queued)
 
     meanwhile = (timetable.reload(testbed), timetable.restart(testbed, channel))

@@ -64,6 +64,8 @@ class Build:
     """Seconds for which its client had no connection for it."""
     on_its_way: float = 0.0
     """Seconds that the request took to the model server."""
+    connected_at: float | None = None
+    """When its connection stood, before TLS."""
     plan: dict[str, object] = field(default_factory=dict)
 
     def but(self, **changes: object) -> Build:
@@ -108,6 +110,7 @@ class Build:
             body=tuple(body),
             stalls=self.stalls,
             pause=self.pause,
+            connected_at=self.connected_at,
         )
         plan = self.the_plan if self.has_plan else None
         ledger = self._ledger(ended) if self.has_ledger else None

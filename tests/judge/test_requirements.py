@@ -119,6 +119,7 @@ NOT_MET: dict[str, list[dict[str, Build]]] = {
     "serves-others-meanwhile": [
         {"first": WHOLE, "seventh": WHOLE.but(queued=0.9, on_its_way=0.2)},
         {"first": WHOLE, "next": WHOLE.but(on_its_way=1.6)},
+        {"first": WHOLE, "in the handshake": WHOLE.but(connected_at=START - 1.6)},
         {"first": WHOLE, "next": CUT},
         {"first": WHOLE, "next": CASES["i-proxy-page"][0].but(has_ledger=False)},
     ],

@@ -298,3 +298,27 @@ def test_reads_hold_what_was_sent_with_its_time(run: Run, certified: ssl.SSLCont
     assert len(set(times)) == len(TOKENS)
     assert set(times) <= {read.at for read in trace.reads}
     assert trace.started <= trace.reads[0].at
+
+
+def test_a_handshake_that_waits_for_the_server_is_a_wait_for_it(run: Run, authority: trustme.CA) -> None:
+    """The kernel takes the connection, and nobody has the time for more: the client has asked already."""
+    context = server_context(authority.issue_cert("127.0.0.1"), "http/1.1")
+    trusting = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken: list[float] = []
+
+        def serve() -> None:
+            sock, _ = listening.accept()
+            threading.Event().wait(0.5)
+            taken.append(time.monotonic())
+            with context.wrap_socket(sock, server_side=True) as secure:
+                Peer(secure, threading.Event()).read_request()
+                secure.sendall(length(len(WHOLE)) + WHOLE)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        trace = run(exchange(f"https://127.0.0.1:{listening.getsockname()[1]}", ASK, tls=trusting))
+        thread.join()
+    assert trace.end is TransportEnd.FRAMED
+    assert trace.asked_at < taken[0] - 0.4
+    assert trace.started > taken[0]
