@@ -86,6 +86,8 @@ def dialect_of(document: object) -> str:
         return "vercel-ui"
     if document.get("object") == _ASSISTANTS:
         return "OpenAI's Assistants"
+    if kind.isupper():
+        return "AG-UI"
     signs = (
         ("messages", "langgraph"),
         ("candidates", "gemini"),

@@ -19,8 +19,17 @@ from .format import read_usage
 _WORKFLOW_END = "workflow_finished"
 """How Dify's workflows end; one that failed or was stopped ends so too, and says it in its data."""
 
-END_NAMES = frozenset({"done", "end", "complete", "finish", "message_end", _WORKFLOW_END})
-"""Names of an event that say that the stream is over."""
+END_NAMES = frozenset({"done", "end", "complete", "finish", "message_end", "run_finished", _WORKFLOW_END})
+"""Names of an event that say that the stream is over; the last but one is AG-UI's."""
+
+_ERROR_NAMES = frozenset({"error", "run_error"})
+"""Names of an event that say that there is no more, and why."""
+
+_REPLACED = "message_replace"
+"""How Dify takes an answer back: what came is not to be shown, and this event has what is to stand in its place."""
+
+_OF_A_TOOL = ("tool_", "tool-")
+"""What the name of an event begins with whose text is a call's arguments, or its result, and none of the answer's."""
 
 BEAT_NAMES = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 """Names of an event that say that it has nothing else to say."""
@@ -85,14 +94,17 @@ def read_object(document: dict[str, Any], name: str = "") -> list[Event]:
     """
     own = own_name(document)
     kind = name or own
-    if document.get("error") or "error" in (name, own):
+    if document.get("error") or not _ERROR_NAMES.isdisjoint((name, own)):
         return [_read_error(document)]
+    if kind == _REPLACED:
+        return [Finish(FinishReason.CONTENT_FILTER, kind)]
     if kind == _WORKFLOW_END and (failure := _failure_of(document)):
         return [failure]
     if kind in BEAT_NAMES:
         return [Heartbeat()]
     thinks = "reasoning" in kind or "thinking" in kind
-    text = "" if kind in END_NAMES else find_text(document) or _bare_token(document, kind)
+    no_answer = kind in END_NAMES or kind.startswith(_OF_A_TOOL)
+    text = "" if no_answer else find_text(document) or _bare_token(document, kind)
     thinking = text if thinks else _find_field(document, _THINKING_FIELDS)
     events: list[Event] = [*([Reasoning(thinking)] if thinking else []), *([Text(text)] if text and not thinks else [])]
     events += [call for holder in _holders(document) for call in read_calls(holder)]

@@ -37,7 +37,7 @@ class Ends:
 
     def take(self, document: dict[str, Any], events: list[Event], name: str = "") -> list[Event]:
         """The events of one object, with a finish before a marker that stands for it."""
-        self._told = self._told or has_reasons(document)
+        self._told = self._told or has_reasons(document) or any(isinstance(event, Finish) for event in events)
         if self._told or Marker() not in events:
             return events
         self._told = True

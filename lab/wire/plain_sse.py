@@ -15,11 +15,14 @@ import json
 from typing import Any
 
 from . import sse
-from .events import ErrorEvent, Event, FinishReason, Heartbeat, Marker, Opening, Unreadable
+from .events import ErrorEvent, Event, FinishReason, Heartbeat, Marker, Opening, Text, Unreadable
 from .foreign import read_plain, unreadable
 from .format import BROKEN, Reply, compact, shortened
-from .guess import read_object
+from .guess import find_text, own_name, read_object
 from .plain import Ends, PlainFormat, error_document, finish_document, text_document
+
+_SNAPSHOT = "messages_snapshot"
+"""The name of AG-UI's event that repeats the whole conversation once it has come in pieces."""
 
 _MESSAGE = "messages"
 """The name of LangGraph's events with a piece of a message; its other lists repeat the whole so far."""
@@ -63,7 +66,7 @@ class PlainSseReader:
 
     def __init__(self) -> None:
         self._parser = sse.EventParser()
-        self._sends_objects = False
+        self._sends_objects = self._sends_bare_text = self._has_text = False
         self._ends = Ends()
 
     def feed(self, data: bytes) -> list[Event]:
@@ -94,19 +97,28 @@ class PlainSseReader:
         document = _parse(data)
         if isinstance(document, dict):
             self._sends_objects = True
-            return self._ends.take(document, read_plain(document, name), name)
+            if self._has_text and (name or own_name(document)) == _SNAPSHOT:
+                return [Opening()]
+            events = self._ends.take(document, read_plain(document, name), name)
+            self._has_text = self._has_text or any(isinstance(event, Text) for event in events)
+            return events
         if name == _MESSAGE and isinstance(document, list) and document and isinstance(document[0], dict):
             return self._ends.take(document[0], _read_message(document[0]), name)
-        if isinstance(document, list) and any(isinstance(item, dict) for item in document):
+        if isinstance(document, list) and self._is_foreign(document):
             return [unreadable("a list, in which this format has no text", data.encode())]
         if self._sends_objects and data.lstrip().startswith("{"):
             return [Unreadable("an object that is no JSON", shortened(data.encode()))]
         text = document if isinstance(document, str) else data
+        self._sends_bare_text = self._sends_bare_text or (bool(text) and not isinstance(document, (list, str)))
         if name == "error":
             return [ErrorEvent("error", text)]
         # An event's name says the same of a bare text as of an object.
         events = read_object({"text": text}, name) if text else read_object({}, name or "ping")
         return self._ends.take({}, events, name)
+
+    def _is_foreign(self, items: list[Any]) -> bool:
+        """Whether a list has text where this format has none; a stream of bare text may have a list of a program's."""
+        return any(isinstance(item, dict) for item in items) or (bool(find_text(items)) and not self._sends_bare_text)
 
 
 def _read_message(message: dict[str, Any]) -> list[Event]:

@@ -72,12 +72,54 @@ NEAR = {
 }
 
 
+def ag_ui(*events: dict[str, object]) -> bytes:
+    """A run of AG-UI's with those events between its two pieces of text and its end."""
+    pieces = [{"type": "TEXT_MESSAGE_CONTENT", "messageId": "m1", "delta": delta} for delta in ("Go", "od")]
+    begun = [{"type": "RUN_STARTED", "runId": "r1"}, {"type": "TEXT_MESSAGE_START", "messageId": "m1"}]
+    ended = [{"type": "TEXT_MESSAGE_END", "messageId": "m1"}, *events]
+    return b"".join(event(each) for each in (*begun, *pieces, *ended))
+
+
+FINISHED: dict[str, object] = {"type": "RUN_FINISHED", "runId": "r1"}
+SAID: list[dict[str, str]] = [{"id": "m1", "role": "assistant", "content": "Good"}]
+NEAR |= {
+    "AG-UI": ("sse", ag_ui(FINISHED)),
+    "AG-UI with a call of a tool": (
+        "sse",
+        ag_ui(
+            {"type": "TOOL_CALL_START", "toolCallId": "c1", "toolCallName": "write"},
+            {"type": "TOOL_CALL_ARGS", "toolCallId": "c1", "delta": '{"path": "a.txt"}'},
+            {"type": "TOOL_CALL_RESULT", "toolCallId": "c1", "content": "written"},
+            FINISHED,
+        ),
+    ),
+    "AG-UI that repeats it all": ("sse", ag_ui({"type": "MESSAGES_SNAPSHOT", "messages": SAID}, FINISHED)),
+    "bare text, of which a piece is a list": ("sse", b'data: x =\n\ndata: ["a"]\n\nevent: done\n\n'),
+}
+
+
 @pytest.mark.parametrize(("name", "body"), NEAR.values(), ids=NEAR)
 def test_text_in_a_near_dialects_field_is_read(name: str, body: bytes) -> None:
     """Once, and as the answer."""
     answer = consume([body], wire_format=name)
     assert isinstance(answer, Complete)
-    assert answer.text == "Good"
+    assert answer.text == ('x =["a"]' if b"x =" in body else "Good")
+
+
+def test_a_run_that_does_not_finish_is_partial() -> None:
+    """AG-UI's last event is its only sign of an end."""
+    answer = consume([ag_ui()], wire_format="sse")
+    assert isinstance(answer, Partial)
+    assert answer.reason is PartialReason.NO_MARKER
+
+
+def test_an_answer_that_is_taken_back_is_not_whole_nor_told_twice() -> None:
+    """Dify's moderation says what is to stand in its place, which is not the model's."""
+    body = event({"event": "message", "answer": "Bad"})
+    body += event({"event": "message_replace", "answer": "I cannot say that."}) + event({"event": "message_end"})
+    answer = consume([body], wire_format="sse")
+    assert isinstance(answer, Partial)
+    assert (answer.text, answer.reason) == ("Bad", PartialReason.CONTENT_FILTER)
 
 
 FOREIGN = {
@@ -96,6 +138,12 @@ FOREIGN = {
         "sse",
         event({"messages": [{"type": "ai", "content": "Good"}]}, "values") + b"event: end\n\n",
         "langgraph",
+    ),
+    "a list of texts": ("sse", event(["Good"]) + b"event: done\n\n", "no format"),
+    "AG-UI's conversation alone": (
+        "sse",
+        event({"type": "MESSAGES_SNAPSHOT", "messages": SAID}) + event(FINISHED),
+        "AG-UI",
     ),
     "the Assistants'": (
         "sse",
@@ -253,6 +301,7 @@ ERRORS = {
         "sse",
         event({"event": "workflow_finished", "data": {"status": "failed", "error": "out of memory"}}),
     ),
+    "AG-UI's": ("sse", event({"type": "RUN_ERROR", "message": "out of memory", "code": "oom"})),
     "Flowise's": ("sse", event({"event": "error", "data": "out of memory"})),
 }
 
