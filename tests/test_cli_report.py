@@ -122,7 +122,7 @@ def saved_load(to: Path) -> tuple[Path, str, str | None]:
         "http://here",
         streams=1,
         asked=1,
-        opened=1,
+        begun=1,
         refused=0,
         queued=0,
         endings={Ending.COMPLETE: 1},
