@@ -61,6 +61,8 @@ def assert_mended(file: Path, found: Verified, expected: Mapping[Requirement, Se
         which: [(cause.setting, cause.spot.text if cause.spot else "") for cause in causes]
         for which, causes in found.causes.items()
     }
-    assert named == {which: list(pairs) for which, pairs in expected.items()}, file
+    wanted = {which: list(pairs) for which, pairs in expected.items()}
+    others = [f"{which}: {observed.words}" for which, observed in found.observations.items()]
+    assert named == wanted, "\n".join([f"{file}: {named}, and not {wanted}", *others])
     assert set(found.fix) == {pairs[0][0] for pairs in expected.values()}, file
     assert found.whole, file
