@@ -215,7 +215,7 @@ def test_two_tiers_of_one_file_still_find_each_other() -> None:
     adapter = adapt(FILES / "two-tiers.conf", EntranceWish())
     (entrance,) = adapter.entrances
     copy = lines(adapter.copy(entrance, ("ProxyTimeout 600",)))
-    assert "ProxyPass / http://127.0.0.2:${PORT}/" in copy
+    assert "ProxyPass / http://127.0.0.2:${PORT}/ disablereuse=on" in copy
     assert "<VirtualHost 127.0.0.2:${PORT}>" in copy
     # The outer tier's is longer, and stays.
     assert [line for line in copy if line.startswith("ProxyTimeout")] == ["ProxyTimeout 900", "ProxyTimeout 600"]

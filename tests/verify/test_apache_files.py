@@ -8,6 +8,10 @@ A filter that is a program hands on what it has when it is asked for more, and n
 
 mod_proxy's own filters, such as DEFLATE, are flushed whenever the model pauses: the files that are fine have those.
 That Apache does not watch its client while it waits for the model is known, and no file is to blame.
+
+Between its two tiers `two-tiers.conf` reuses no connection: with reuse, beside busy processes, the outer tier answered
+one of some hundred requests with 502 within 0.3 s, in 3 of 8 verifications, and in 0 of 5 without (`ttl=4` did not
+help). Such a request was lost, whoever is to blame, so that no file with it is one of which all is known.
 """
 
 from __future__ import annotations
