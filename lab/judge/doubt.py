@@ -49,6 +49,23 @@ _BY_THE_PATH = frozenset({Ending.CUT, Ending.SILENTLY_TRUNCATED, Ending.PROXY_ER
 
 
 @dataclass(frozen=True)
+class Others:
+    """What the others over the same route tell of one exchange.
+
+    Args:
+        late: seconds by which the model server was late with them, where it never had this one; else 0.
+        ended: whether one of them ended while this one was on its way to the model server.
+    """
+
+    late: float = 0.0
+    ended: bool = False
+
+
+ALONE = Others()
+"""What is known of an exchange by itself."""
+
+
+@dataclass(frozen=True)
 class Doubt:
     """Why statements about one exchange may be the lab's own doing, in words; empty where they cannot be.
 
@@ -67,29 +84,30 @@ class Doubt:
     wait: str = ""
 
 
-def doubt_of(evidence: Evidence, verdict: Verdict, meanwhile: float = 0.0) -> Doubt:
+def doubt_of(evidence: Evidence, verdict: Verdict, others: Others = ALONE) -> Doubt:
     """What about a verdict the lateness of probe and model server can explain.
 
     Args:
         evidence: of one exchange.
         verdict: on it.
-        meanwhile: as for `lateness`.
+        others: what those over the same route tell of it.
     """
     left = evidence.trace.end is TransportEnd.LEFT and not evidence.trace.detail
     if left and evidence.ledger is None and evidence.plan is not None:
         why = "the request was still on its way when the client left"
         return Doubt(ending=why, cut=why, stop=why, wait=why)
-    late = lateness(evidence, meanwhile)
-    words = _in_words(evidence, meanwhile)
+    late = lateness(evidence, others.late)
+    words = _in_words(evidence, others.late)
     too_soon = verdict.ending in _BY_THE_PATH and ended_too_soon(evidence, verdict.received)
     hung = verdict.ending is Ending.PROBE_TIMEOUT and _overdue(evidence) > MARGIN + late
     never_told = _after_death(evidence) > DEATH_SEEN + late
     at_any_speed = verdict.ending in _AT_ANY_SPEED or too_soon or hung or never_told
     ending = words if late > MARGIN and not at_any_speed else ""
     cut = "" if verdict.ending is Ending.SILENTLY_TRUNCATED and _after_death(evidence) > 0 else ending
-    wait = words if late - _on_its_way(evidence) > MARGIN else ""
+    apart = words if late - _on_its_way(evidence) > MARGIN else ""
+    wait = apart or _in_no_queue(evidence, verdict, others)
     # Nobody is late by the rest of an answer: a model that came to its end for nobody was never told.
-    stop = "" if evidence.ledger is not None and evidence.ledger.client_left is None else (ending and wait)
+    stop = "" if evidence.ledger is not None and evidence.ledger.client_left is None else (ending and apart)
     if verdict.late:
         return Doubt(
             f"nothing tells how its tokens came, for {_who(evidence)} was late itself", ending, cut, stop, wait
@@ -99,12 +117,24 @@ def doubt_of(evidence: Evidence, verdict: Verdict, meanwhile: float = 0.0) -> Do
     return Doubt(ending if early else "", ending, cut, stop, wait)
 
 
+def _in_no_queue(evidence: Evidence, verdict: Verdict, others: Others) -> str:
+    """Why a request that was long on its way waited for none of the others, in words; empty if it may have.
+
+    What a path lets wait for others, it lets go on when one of them ends. Where none did, it was a proxy that had too
+    little of the processor, say. A client tells by itself how long it had no connection.
+    """
+    slow = _on_its_way(evidence)
+    if verdict.ending is not Ending.COMPLETE or slow <= MARGIN or evidence.queued or others.ended:
+        return ""
+    return f"the request was on its way for {slow * 1e3:,.0f} ms, in which none of the others ended"
+
+
 def lateness(evidence: Evidence, meanwhile: float = 0.0) -> float:
     """By how much a wait of the exchange may have been longer than planned, in seconds, with no path to blame.
 
     Args:
         evidence: of one exchange.
-        meanwhile: by how much the model server was late with others over the same path, see `late_with_others`.
+        meanwhile: by how much the model server was late with others over the same route, see `Others`.
     """
     ours = _probe_stalled(evidence) + max(model_late(evidence), meanwhile) + evidence.late
     return ours + _on_its_way(evidence)
@@ -115,19 +145,36 @@ def model_late(evidence: Evidence) -> float:
     return max(behind_schedule(evidence), _model_stalled(evidence))
 
 
-def late_with_others(evidence: Sequence[Evidence]) -> list[float]:
-    """For each exchange that the model server never had, the seconds by which it was late with the others meanwhile.
+def others_of(evidence: Sequence[Evidence]) -> list[Others]:
+    """What exchanges over one route tell of each of them.
 
     What a path refuses for there being too much at once, it refuses because of those that it still carries; where these
-    were late, there were more of them. No ledger of its own tells that. 0 for what the model server had.
+    were late, there were more of them. No ledger of its own tells that.
     """
-    known = [(each.trace, model_late(each)) for each in evidence if each.ledger is not None]
-    found = []
+    return [Others(_late_with_others(each, evidence), _ended_meanwhile(each, evidence)) for each in evidence]
+
+
+def _late_with_others(mine: Evidence, evidence: Sequence[Evidence]) -> float:
+    if mine.ledger is not None:
+        return 0.0
+    late = 0.0
     for each in evidence:
-        mine = each.trace
-        meanwhile = [late for other, late in known if other.started < mine.ended and other.ended > mine.started]
-        found.append(max(meanwhile, default=0.0) if each.ledger is None else 0.0)
-    return found
+        overlap = each.trace.started < mine.trace.ended and each.trace.ended > mine.trace.started
+        if overlap and each.ledger is not None:
+            late = max(late, model_late(each))
+    return late
+
+
+def _ended_meanwhile(mine: Evidence, evidence: Sequence[Evidence]) -> bool:
+    if mine.ledger is None:
+        return False
+    for each in evidence:
+        ends = [each.trace.ended]
+        if each.ledger is not None:
+            ends += [at for at in (each.ledger.finished, each.ledger.client_left) if at is not None]
+        if each is not mine and mine.trace.asked_at < min(ends) <= mine.ledger.started:
+            return True
+    return False
 
 
 def behind_schedule(evidence: Evidence) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lab.evidence import Evidence
-from lab.judge.doubt import Doubt, doubt_of, late_with_others
+from lab.judge.doubt import ALONE, Doubt, Others, doubt_of, others_of
 from lab.judge.endings import Reading
 from lab.judge.timeouts import Exposure, exposure_of
 from lab.judge.verdict import Verdict, judge_readings
@@ -22,13 +22,13 @@ class Exchanged:
         exchange: what was asked.
         reading: what came, as the judge reads it.
         verdict: what that proves.
-        meanwhile: seconds by which the model server was late with others, where it never had this one.
+        others: what those over the same route tell of it.
     """
 
     exchange: Exchange
     reading: Reading
     verdict: Verdict
-    meanwhile: float = 0.0
+    others: Others = ALONE
 
     @staticmethod
     def alone(exchange: Exchange, evidence: Evidence) -> Exchanged:
@@ -39,7 +39,7 @@ class Exchanged:
     def together(exchanges: Sequence[Exchange], evidence: Sequence[Evidence]) -> tuple[Exchanged, ...]:
         """Judge exchanges over one route together, so that each is a control for the timeouts of the others."""
         readings = [Reading.of(each) for each in evidence]
-        return tuple(map(Exchanged, exchanges, readings, judge_readings(readings), late_with_others(evidence)))
+        return tuple(map(Exchanged, exchanges, readings, judge_readings(readings), others_of(evidence)))
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class Exchanged:
     @cached_property
     def doubt(self) -> Doubt:
         """What about its verdict may be the lab's own lateness."""
-        return doubt_of(self.evidence, self.verdict, self.meanwhile)
+        return doubt_of(self.evidence, self.verdict, self.others)
 
     @cached_property
     def exposure(self) -> Exposure:

@@ -8,8 +8,9 @@ from lab.judge.rules import Checked, Reports, each_of, tell_of
 from lab.vocabulary import Ending
 
 LONGEST_WAIT = 1.0
-"""Seconds that a request may be on its way to the model. A path that has room for it takes some milliseconds, and what
-a busy machine adds was seen to stay below a third of this; one that queues it lets it wait for the rest of an answer.
+"""Seconds that a request may be on its way to the model. A path that has room for it takes some milliseconds; one that
+queues it lets it wait for the rest of an answer. A busy machine was seen to add 1.1 s to a TLS handshake, so that a
+longer wait counts only where it can have been for the others (`lab.judge.doubt`).
 """
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from lab.evidence import Stall, TransportEnd
 from lab.judge import judge
-from lab.judge.doubt import MARGIN, Doubt, behind_schedule, doubt_of, late_with_others, lateness, spared
+from lab.judge.doubt import ALONE, MARGIN, Doubt, Others, behind_schedule, doubt_of, lateness, others_of, spared
 from lab.vocabulary import Delivery, Ending
 
 from .builder import START, Build, lockstep
@@ -19,10 +19,10 @@ CLOSED = CUT.but(end=TransportEnd.CLOSED, fault="fin@3", stalls=ASLEEP)
 NOBODY_LATE = Doubt()
 
 
-def doubt(build: Build) -> Doubt:
+def doubt(build: Build, others: Others = ALONE) -> Doubt:
     """What is in doubt of the verdict on one exchange."""
     evidence = build.evidence()
-    return doubt_of(evidence, judge(evidence))
+    return doubt_of(evidence, judge(evidence), others)
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,41 @@ def test_a_silence_that_was_cut_short_did_not_test_the_path(
 )
 def test_a_request_that_was_long_on_its_way_waited_for_the_path(build: Build, doubtful: bool) -> None:
     """Of a path that queues it, its wait is the finding; where either end slept, it may have waited for them."""
-    assert bool(doubt(build).wait) is doubtful
-    assert doubt(build).ending
+    found = doubt(build, Others(ended=True))
+    assert bool(found.wait) is doubtful
+    assert found.ending
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (Build(on_its_way=1.1), "the request was on its way for 1,100 ms, in which none of the others ended"),
+        (Build(on_its_way=MARGIN - 0.01), ""),
+        # Of that the client itself tells: it had no connection until another was over.
+        (Build(on_its_way=1.1, queued=0.5), ""),
+        # What is wrong with this one is no wait.
+        (CUT.but(on_its_way=0.5), ""),
+    ],
+    ids=["no queue", "a moment", "no connection", "cut"],
+)
+def test_what_goes_on_though_no_other_has_ended_was_in_no_queue(build: Build, words: str) -> None:
+    """A proxy that gets too little of the processor takes as long to read a request as one that lets it wait."""
+    assert doubt(build).wait == words
+
+
+@pytest.mark.parametrize(
+    ("other", "ended"),
+    [
+        (Build(), True),
+        (Build(client_left=START + 0.9, finished=False, ended=START + 3.0), True),
+        (Build(whole=20), False),
+        (Build(ended=START), False),
+    ],
+    ids=["at its end", "left", "still running", "before"],
+)
+def test_whoever_waits_for_others_goes_on_when_one_ends(other: Build, ended: bool) -> None:
+    """At either end, between its asking and its coming to the model."""
+    assert others_of([Build(on_its_way=1.1).evidence(), other.evidence()])[0].ended is ended
 
 
 def test_what_did_not_meet_what_it_was_to_meet_shows_nothing() -> None:
@@ -320,25 +353,25 @@ def test_what_never_came_to_a_model_that_was_late_with_others_is_in_doubt() -> N
     refused = REFUSED.evidence()
     verdict = judge(refused)
     assert verdict.ending is Ending.PROXY_ERROR_STATUS
-    assert doubt_of(refused, verdict, late_with_others([punctual, refused])[1]) == NOBODY_LATE
-    meanwhile = late_with_others([late, refused, punctual])
+    assert doubt_of(refused, verdict, others_of([punctual, refused])[1]) == NOBODY_LATE
+    others = others_of([late, refused, punctual])
     # The fifth token was due after 0.4 s and left after 2.5 s.
-    assert meanwhile == [0.0, pytest.approx(2.1), 0.0]
-    in_doubt = doubt_of(refused, verdict, meanwhile[1])
+    assert [each.late for each in others] == [0.0, pytest.approx(2.1), 0.0]
+    in_doubt = doubt_of(refused, verdict, others[1])
     assert in_doubt.ending == in_doubt.wait == "the model server was 2,100 ms late with others meanwhile"
 
 
 def test_a_stop_of_the_model_server_before_others_came_counts_for_who_never_came() -> None:
     """Their requests lay at its door as long as it slept, and the refused one was turned away for them."""
     asleep = Build(model_stalls=(Stall(START, START + 0.4),), on_its_way=0.4).evidence()
-    assert late_with_others([REFUSED.evidence(), asleep])[0] == pytest.approx(0.4)
+    assert others_of([REFUSED.evidence(), asleep])[0].late == pytest.approx(0.4)
 
 
 def test_who_was_turned_away_before_the_others_began_is_in_no_doubt_for_them() -> None:
     """What comes later has turned nobody away."""
     later = Build(interval=0.5, plan={"interval": "100ms"}).evidence()
     later = replace(later, trace=replace(later.trace, started=START + 0.6))
-    assert late_with_others([REFUSED.evidence(), later]) == [0.0, 0.0]
+    assert [each.late for each in others_of([REFUSED.evidence(), later])] == [0.0, 0.0]
 
 
 def test_who_is_turned_away_once_the_others_are_over_is_in_no_doubt_for_them() -> None:
@@ -346,10 +379,10 @@ def test_who_is_turned_away_once_the_others_are_over_is_in_no_doubt_for_them() -
     late = Build(interval=0.5, plan={"interval": "100ms"}).evidence()
     trace = REFUSED.evidence().trace
     again = replace(REFUSED.evidence(), trace=replace(trace, started=late.trace.ended, ended=late.trace.ended + 0.1))
-    assert late_with_others([late, again]) == [0.0, 0.0]
+    assert [each.late for each in others_of([late, again])] == [0.0, 0.0]
 
 
 def test_the_model_servers_lateness_with_others_is_no_excuse_for_what_it_had() -> None:
     """Of that its own ledger tells."""
     late = Build(interval=0.5, plan={"interval": "100ms"}).evidence()
-    assert late_with_others([CUT.evidence(), late]) == [0.0, 0.0]
+    assert [each.late for each in others_of([CUT.evidence(), late])] == [0.0, 0.0]

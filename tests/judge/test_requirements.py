@@ -18,6 +18,7 @@ from .builder import START, Build, lockstep
 from .readings import CASES, PREFIX, WHOLE
 
 TEN = Build(whole=10)
+OVER = WHOLE.but(ended=START + 0.9)
 SLOW = Build(whole=20, written=10, reason=None, marker=False, end=TransportEnd.RESET, fault="rst@10")
 CUT = PREFIX.but(end=TransportEnd.SHORT_FIN, fault="fin@3")
 BATCH = Build(stream=False, whole=20, interval=0.2)
@@ -118,8 +119,8 @@ NOT_MET: dict[str, list[dict[str, Build]]] = {
     ],
     "serves-others-meanwhile": [
         {"first": WHOLE, "seventh": WHOLE.but(queued=0.9, on_its_way=0.2)},
-        {"first": WHOLE, "next": WHOLE.but(on_its_way=1.6)},
-        {"first": WHOLE, "in the handshake": WHOLE.but(connected_at=START - 1.6)},
+        {"first": OVER, "next": WHOLE.but(on_its_way=1.6)},
+        {"first": OVER, "in the handshake": WHOLE.but(connected_at=START - 0.6, on_its_way=1.0)},
         {"first": WHOLE, "next": CUT},
         {"first": WHOLE, "next": CASES["i-proxy-page"][0].but(has_ledger=False)},
     ],
@@ -167,10 +168,9 @@ def find(requirement: str, builds: dict[str, Build]) -> Observation:
     For the rule about consumers, the first word of a name is what the consumer told; `miscounted` makes it
     count one token too few.
     """
-    exchanges = {
-        name: Exchanged.alone(Exchange(name, build.the_plan, stream=build.stream), build.evidence())
-        for name, build in builds.items()
-    }
+    asked = [Exchange(name, build.the_plan, stream=build.stream) for name, build in builds.items()]
+    made = Exchanged.together(asked, [build.evidence() for build in builds.values()])
+    exchanges = {each.name: each for each in made}
     told = {
         name: Reported(name.split()[0], each.verdict.received - name.endswith("miscounted"))
         for name, each in exchanges.items()
