@@ -55,6 +55,7 @@ class Exchanges:
             leave_after=table.leave_after,
             pause=table.pause,
             connections=table.connections,
+            kept=table.kept,
             delay=table.delay,
             http=table.http,
         )

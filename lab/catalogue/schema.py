@@ -47,7 +47,8 @@ class ExchangeTable(Closed):
     the request is made at least, `leave_after` when its client leaves, `pause` for how long that reads nothing once the
     body has begun, and `http` the version, "2" for configurations with a certificate only. It begins `delay` after the
     case, and each of several `every` after the one before, or, with `in_turn`, when the one before is over.
-    `connections` is how many one client opens for all of them over HTTP/1.1, as a browser does.
+    `connections` is how many one client opens for all of them over HTTP/1.1, as a browser does. With `kept` its
+    connection is there from the beginning, has a short answer, and rests for so long before the request is sent.
     """
 
     plan: Fields = {}
@@ -67,6 +68,7 @@ class ExchangeTable(Closed):
     every: Duration = 0.0
     in_turn: bool = False
     connections: Annotated[int, Field(ge=1)] | None = None
+    kept: Annotated[Duration, Field(gt=0)] | None = None
     lengths: Lengths | None = None
 
 

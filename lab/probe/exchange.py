@@ -33,6 +33,7 @@ from lab.evidence import HttpVersion, Trace, TransportEnd
 from lab.probe import connect
 from lab.probe.conversation import Conversation
 from lab.probe.framing import HttpRequest
+from lab.probe.kept import rested
 from lab.probe.terms import LIMIT, Enough, OnBody, OnHead, Patience, Terms, ignore
 from lab.probe.tls import Tls, default_context
 from lab.pulse import Pulse
@@ -59,6 +60,7 @@ async def exchange(
     http: HttpVersion = HttpVersion.HTTP_1_1,
     pace: float | None = None,
     pause: float | None = None,
+    kept: float | None = None,
     limit: int = LIMIT,
     most_lines: float = inf,
 ) -> Trace:
@@ -79,6 +81,8 @@ async def exchange(
             connection it is spoken without asking.
         pace: bytes a second that are read at most, on the average of each second; None for no limit.
         pause: seconds in which nothing is read, from the first bytes of the body on; None to read on.
+        kept: seconds for which the connection, a plain one, rests after a short answer over it before the request is
+            sent; where the other side closes it meanwhile, a new one is opened. None for a new one anyway.
         limit: bytes of body that are kept, and that they may decode to; when more comes, the probe leaves.
         most_lines: lines of decoded body at which it leaves as well.
 
@@ -91,7 +95,7 @@ async def exchange(
     layer = Tls(tls or default_context(), server_name(place, headers), http) if place.secure else None
     conversation = Conversation(request, terms, http, layer)
     with Pulse.of_running_loop() as pulse:
-        if await _open(place, conversation, terms):
+        if await _open(place, conversation, terms, kept):
             await conversation.run()
     trace = conversation.trace()
     return replace(trace, stalls=pulse.between(trace.started, trace.ended))
@@ -118,17 +122,24 @@ def _host(headers: Headers) -> str:
     return next((value for name, value in headers if name.lower() == "host"), "")
 
 
-async def _open(place: connect.Place, conversation: Conversation, terms: Terms) -> bool:
+async def _connected(place: connect.Place, terms: Terms) -> socket.socket:
+    async with asyncio.timeout(min(terms.patience.connect, terms.patience.total)):
+        return await connect.connected(place, _SMALL_BUFFER if terms.reads_slowly else None)
+
+
+async def _open(place: connect.Place, conversation: Conversation, terms: Terms, kept: float | None) -> bool:
     """Connect; False if that was the end of it already."""
     patience = terms.patience
     try:
-        async with asyncio.timeout(min(patience.connect, patience.total)):
-            sock = await connect.connected(place, _SMALL_BUFFER if terms.reads_slowly else None)
-            try:
-                await asyncio.get_running_loop().create_connection(lambda: conversation, sock=sock)
-            except BaseException:
+        sock = await _connected(place, terms)
+        try:
+            if kept is not None and not await rested(sock, place, kept, patience.headers):
                 sock.close()
-                raise
+                sock = await _connected(place, terms)
+            await asyncio.get_running_loop().create_connection(lambda: conversation, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
     except TimeoutError:
         brief = patience.total < patience.connect
         conversation.end(TransportEnd.TOTAL_TIMEOUT if brief else TransportEnd.CONNECT_TIMEOUT, "")

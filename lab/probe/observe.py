@@ -41,6 +41,7 @@ async def observe(
     http: HttpVersion = HttpVersion.HTTP_1_1,
     pace: float | None = None,
     pause: float | None = None,
+    kept: float | None = None,
     ask: Ask | None = None,
     request: str | None = None,
     limit: int = LIMIT,
@@ -63,6 +64,7 @@ async def observe(
         http: the same.
         pace: the same.
         pause: the same.
+        kept: the same.
         ask: the request; None for the one that a client of the wire format makes.
         request: the request's id, which no other has; None for a made-up one.
         limit: as for `exchange`.
@@ -93,6 +95,7 @@ async def observe(
                 http=http,
                 pace=pace,
                 pause=pause,
+                kept=kept,
                 limit=limit,
                 most_lines=most_lines,
             )

@@ -65,7 +65,7 @@ class Timetable:
     def sent(self, exchange: Exchange, at: float) -> None:
         """Note when its request was sent: where the processors are busy, a connection takes its time as well."""
         if self._case.timed and not exchange.after:
-            self.late = max(self.late, at - self._began.result() - (exchange.delay - self._first))
+            self.late = max(self.late, at - self._began.result() - (exchange.asked_after - self._first))
 
     async def reload(self, testbed: Testbed) -> None:
         """Have the product read its files anew when it is time, if the case is about that."""
@@ -99,6 +99,6 @@ def _room(exchanges: Sequence[Exchange], at: float) -> float:
     Each is under way then, or yet to come. What is under way has half of what is left of it, so that there is something
     to end.
     """
-    ends = (each.delay + each.plan.length for each in exchanges if each.delay <= at)
-    later = (each.delay - at for each in exchanges if each.delay > at)
+    ends = (each.asked_after + each.plan.length for each in exchanges if each.asked_after <= at)
+    later = (each.asked_after - at for each in exchanges if each.asked_after > at)
     return min(*((end - at) / 2 for end in ends), *later, MOST_ROOM)

@@ -68,7 +68,8 @@ class Exchange:
         leave_after: seconds after which the client leaves; None to stay.
         connections: how many its client opens over HTTP/1.1 for all exchanges of the family; None for one each.
         pause: seconds in which the client reads nothing, once the body has begun; None to read on.
-        delay: seconds after the others at which it begins.
+        kept: seconds for which its connection has rested after a short answer, when it is asked; None for a new one.
+        delay: seconds after the others at which it begins, with its connection.
         after: the exchange that must be over before it begins; empty if it waits for none.
         watched: of a wait: what the timeout watches that would end it.
         mode: the way of asking, where ways are compared.
@@ -91,10 +92,16 @@ class Exchange:
     leave_after: float | None = None
     pause: float | None = None
     connections: int | None = None
+    kept: float | None = None
     delay: float = 0.0
     after: str = ""
     watched: Watched | None = None
     mode: Mode | None = None
+
+    @property
+    def asked_after(self) -> float:
+        """Seconds after the others at which its request is sent."""
+        return self.delay + (self.kept or 0.0)
 
     def is_for(self, *, secure: bool) -> bool:
         """Whether a target can be asked so, given whether it speaks TLS: clients agree on HTTP/2 there."""

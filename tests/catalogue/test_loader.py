@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,17 @@ class TestGoodScenario:
         table = TABLE.replace("[exchanges.gap]", '[exchanges.gap]\npause = "2s"')
         assert load(tmp_path / "silent", table).cases[0].exchanges[0].pause == 2.0
         with pytest.raises(BadInput, match="pause"):
+            load(tmp_path / "never", table.replace('"2s"', '"0s"'))
+
+    def test_a_client_may_ask_over_a_connection_that_it_has_kept(self, tmp_path: Path) -> None:
+        """It is asked once that has rested, which is a time like any other."""
+        table = TABLE.replace("[exchanges.gap]", '[exchanges.gap]\ndelay = "1s"\nkept = "2s"')
+        case = load(tmp_path / "silent", table).cases[0]
+        kept = next(each for each in case.exchanges if each.family == "gap")
+        assert (kept.kept, kept.asked_after) == (2.0, 3.0)
+        assert replace(case, exchanges=(replace(kept, delay=0.0), replace(kept, name="new", kept=None))).timed
+        assert not replace(case, exchanges=(kept, replace(kept, name="new", kept=None, delay=3.0))).timed
+        with pytest.raises(BadInput, match="kept"):
             load(tmp_path / "never", table.replace('"2s"', '"0s"'))
 
     def test_a_fix_of_the_model_servers_takes_the_broken_configuration(self, tmp_path: Path) -> None:
@@ -302,6 +314,15 @@ def test_http_2_without_a_certificate_is_refused(tmp_path: Path) -> None:
     """Left out, it would leave a case that shows nothing."""
     with pytest.raises(BadInput, match=r"exchanges\.gap: HTTP/2 needs TLS, and .*broken\.conf has no"):
         load(tmp_path / "silent", SECURE)
+
+
+def test_a_connection_over_tls_is_not_kept(tmp_path: Path) -> None:
+    """The probe cannot; a new one in its place would show something else."""
+    folder = write(tmp_path / "silent", SECURE.replace('http = "2"', 'kept = "1s"'))
+    for name in FILES:
+        (folder / name).write_text("listen ${PORT} ssl; ssl_certificate ${CERTIFICATE};\n")
+    with pytest.raises(BadInput, match=r"exchanges\.gap\.kept: only a plain connection is kept, and .*\.conf has"):
+        load_scenario(folder)
 
 
 def test_a_product_whose_failure_nobody_describes_is_named(tmp_path: Path) -> None:
