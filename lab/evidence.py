@@ -108,7 +108,8 @@ class Trace:
         body: the body without its framing, as each read brought it; of a body that is too large only the beginning.
         stalls: when the probe itself was late; what the reads show of those times is no fault of the path's.
         pause: when it read nothing on purpose; None if it never did.
-        connected_at: when the connection stood, before TLS; None if it never did.
+        connected_at: when the connection stood, before TLS, or a kept one was taken; None if it never did.
+        unkept: whether it was to come over a kept connection, which the other side had closed without having said so.
     """
 
     started: float
@@ -126,6 +127,7 @@ class Trace:
     reason: EndReason | None = None
     pause: Stall | None = None
     connected_at: float | None = None
+    unkept: bool = False
 
     @property
     def asked_at(self) -> float:

@@ -314,7 +314,7 @@ class _Loader:
         for each in exchanges:
             if each.kept is not None and secure:
                 why = f"only a plain connection is kept, and {config} has {CERTIFICATE}"
-                raise self._exchanges.fail(f"exchanges.{each.family}.kept", why)
+                raise self._exchanges.fail(f"exchanges.{each.family}.kept", why, "Give the variant a file without it.")
             if each.is_for(secure=secure):
                 yield each
             elif each.family in named or each.family in self.table.exchanges:

@@ -71,7 +71,7 @@ class Case:
     @property
     def timed(self) -> bool:
         """Whether it matters when each of its exchanges is asked, since they meet each other, or a change."""
-        times = {each.asked_after for each in self.exchanges}
+        times = {(each.delay, each.kept) for each in self.exchanges}
         return len(times) > 1 or self.reload is not None or self.restart is not None
 
 

@@ -48,7 +48,7 @@ class ExchangeTable(Closed):
     body has begun, and `http` the version, "2" for configurations with a certificate only. It begins `delay` after the
     case, and each of several `every` after the one before, or, with `in_turn`, when the one before is over.
     `connections` is how many one client opens for all of them over HTTP/1.1, as a browser does. With `kept` its
-    connection is there from the beginning, has a short answer, and rests for so long before the request is sent.
+    connection is there from its `delay` on, has a short answer, and rests for so long before the request is sent.
     """
 
     plan: Fields = {}

@@ -30,6 +30,14 @@ MARGIN = 0.25
 """Seconds. Half of the least that the scenarios keep between a timeout and what must outlive it, or must not: whatever
 keeps probe and model server from running keeps the proxy too, and of that nobody tells."""
 
+LONGEST_WAIT = 1.0
+"""Seconds that a request may be on its way to the model. A path that has room for it takes some milliseconds; one that
+queues it lets it wait for the rest of an answer. A busy machine was seen to add 1.1 s to a TLS handshake, so that a
+wait that is not much longer counts only where it can have been for the others."""
+
+STARVED = 2.0
+"""Seconds: what takes longer than this no proxy does for want of the processor alone."""
+
 TOLD = 0.01
 """Seconds of lateness that are worth a word."""
 
@@ -123,8 +131,10 @@ def _in_no_queue(evidence: Evidence, verdict: Verdict, others: Others) -> str:
     What a path lets wait for others, it lets go on when one of them ends. Where none did, it was a proxy that had too
     little of the processor, say. A client tells by itself how long it had no connection.
     """
-    slow = _on_its_way(evidence)
-    if verdict.ending is not Ending.COMPLETE or slow <= MARGIN or evidence.queued or others.ended:
+    ledger = evidence.ledger
+    slow = 0.0 if ledger is None or ledger.attempts > 1 else ledger.started - evidence.trace.asked_at
+    queued = others.ended or evidence.queued >= TOLD
+    if verdict.ending is not Ending.COMPLETE or queued or not LONGEST_WAIT < slow <= STARVED:
         return ""
     return f"the request was on its way for {slow * 1e3:,.0f} ms, in which none of the others ended"
 
@@ -172,7 +182,7 @@ def _ended_meanwhile(mine: Evidence, evidence: Sequence[Evidence]) -> bool:
         ends = [each.trace.ended]
         if each.ledger is not None:
             ends += [at for at in (each.ledger.finished, each.ledger.client_left) if at is not None]
-        if each is not mine and mine.trace.asked_at < min(ends) <= mine.ledger.started:
+        if each is not mine and any(mine.trace.asked_at < at <= mine.ledger.started for at in ends):
             return True
     return False
 
@@ -248,6 +258,8 @@ def spared(evidence: Evidence) -> str:
     that it survives the whole.
     """
     plan, ledger = evidence.plan, evidence.ledger
+    if evidence.trace.unkept:
+        return "the connection that it was to come over had been closed"
     if evidence.late > MARGIN:
         return f"what it was to meet was {evidence.late:.2f} s from its time"
     if plan is None or ledger is None or plan.lockstep or not evidence.stream:

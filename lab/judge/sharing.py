@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from lab.judge.doubt import TOLD
+from lab.judge.doubt import LONGEST_WAIT, TOLD
 from lab.judge.exchanged import Exchanged, Exchanges
 from lab.judge.rules import Checked, Reports, each_of, tell_of
 from lab.vocabulary import Ending
-
-LONGEST_WAIT = 1.0
-"""Seconds that a request may be on its way to the model. A path that has room for it takes some milliseconds; one that
-queues it lets it wait for the rest of an answer. A busy machine was seen to add 1.1 s to a TLS handshake, so that a
-longer wait counts only where it can have been for the others (`lab.judge.doubt`).
-"""
 
 
 def served_at_once(exchanges: Exchanges, _: Reports) -> Checked:

@@ -43,8 +43,8 @@ from locust import User, constant, task
 from lab.endpoint.address import endpoint_of
 from lab.endpoint.samples import PATH
 from lab.evidence import Evidence, Read, Trace, TransportEnd
+from lab.judge.doubt import LONGEST_WAIT
 from lab.judge.endings import Reading, ending_of
-from lab.judge.sharing import LONGEST_WAIT
 from lab.load.figures import NOT_OPENED
 from lab.load.terms import RequestTerms
 from lab.plan import PLAN_HEADER, Plan, plan_from_query

@@ -75,7 +75,7 @@ async def make(exchange: Exchange, address: Address, channel: SideChannel, reque
     """
     request = request or uuid.uuid4().hex
     plan = exchange.plan
-    pause, kept = exchange.pause or 0.0, exchange.kept or 0.0
+    pause = exchange.pause or 0.0
     patience = plan.length + plan.fault_delay + pause + SPARE
     return await observe(
         address.url,
@@ -84,7 +84,7 @@ async def make(exchange: Exchange, address: Address, channel: SideChannel, reque
         plan,
         stream=exchange.stream,
         headers=headers_of(exchange, address),
-        patience=Patience(_CONNECT, patience, patience, patience, kept + plan.longest + pause + SPARE),
+        patience=Patience(_CONNECT, patience, patience, patience, plan.longest + pause + SPARE),
         channel=channel,
         leave_after=exchange.leave_after,
         settling=SETTLING if exchange.leave_after is None else LEFT_BEHIND + SETTLING,

@@ -317,7 +317,7 @@ class ActiveRun:
 def at_most(exchanges: Sequence[Exchange], places: int | None = None) -> float:
     """Seconds after which exchanges are over, and their ledgers read; `places` as many at a time, None for all."""
     after = SPARE + LEFT_BEHIND + SETTLING + _ANSWERING
-    longest = max(exchange.delay + exchange.plan.longest for exchange in exchanges) + after
+    longest = max(exchange.asked_after + exchange.plan.longest for exchange in exchanges) + after
     if places is None or places >= len(exchanges):
         return longest
     each = _MOST_OUTAGE if places == 1 else SETTLING
@@ -326,7 +326,7 @@ def at_most(exchanges: Sequence[Exchange], places: int | None = None) -> float:
 
 def likely_time(exchanges: Sequence[Exchange], places: int | None = None) -> float:
     """Seconds that exchanges mostly take of which so many are made at once; None for all."""
-    longest = max(exchange.plan.length + exchange.delay for exchange in exchanges)
+    longest = max(exchange.asked_after + exchange.plan.length for exchange in exchanges)
     if places is None or places >= len(exchanges):
         return longest + SETTLING
     return max(longest, sum(exchange.plan.length + 1 for exchange in exchanges) / places) + SETTLING

@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
+from lab.errors import BadInput
 from lab.evidence import HttpVersion, Trace, TransportEnd
 from lab.probe import connect
 from lab.probe.conversation import Conversation
@@ -81,24 +82,28 @@ async def exchange(
             connection it is spoken without asking.
         pace: bytes a second that are read at most, on the average of each second; None for no limit.
         pause: seconds in which nothing is read, from the first bytes of the body on; None to read on.
-        kept: seconds for which the connection, a plain one, rests after a short answer over it before the request is
-            sent; where the other side closes it meanwhile, a new one is opened. None for a new one anyway.
+        kept: seconds for which a plain connection rests after a short answer over it, before the request is sent over
+            it; where the other side closes it meanwhile, over a new one. None for a new one anyway.
         limit: bytes of body that are kept, and that they may decode to; when more comes, the probe leaves.
         most_lines: lines of decoded body at which it leaves as well.
 
     Raises:
-        BadInput: the address cannot be read.
+        BadInput: the address cannot be read, or a connection that is no plain one is to be kept.
     """
     place = connect.place_of(url, ask.path)
     request = request_to(place, ask, headers)
     terms = Terms(patience or Patience(), on_head, on_body, leave_after, limit, most_lines, pace, pause)
+    if kept is not None and (place.secure or http is HttpVersion.HTTP_2):
+        raise BadInput("only a plain connection of HTTP/1.1 is kept", "Ask over a new one, or without TLS.")
     layer = Tls(tls or default_context(), server_name(place, headers), http) if place.secure else None
+    before = None if kept is None else await rested(place, kept, terms.patience.headers)
     conversation = Conversation(request, terms, http, layer)
     with Pulse.of_running_loop() as pulse:
-        if await _open(place, conversation, terms, kept):
+        if await _open(place, conversation, terms, None if before is None else before.sock):
             await conversation.run()
     trace = conversation.trace()
-    return replace(trace, stalls=pulse.between(trace.started, trace.ended))
+    unkept = before is not None and before.sock is None and not before.announced
+    return replace(trace, stalls=pulse.between(trace.started, trace.ended), unkept=unkept)
 
 
 def request_to(place: connect.Place, ask: Ask, headers: Headers) -> HttpRequest:
@@ -122,24 +127,19 @@ def _host(headers: Headers) -> str:
     return next((value for name, value in headers if name.lower() == "host"), "")
 
 
-async def _connected(place: connect.Place, terms: Terms) -> socket.socket:
-    async with asyncio.timeout(min(terms.patience.connect, terms.patience.total)):
-        return await connect.connected(place, _SMALL_BUFFER if terms.reads_slowly else None)
-
-
-async def _open(place: connect.Place, conversation: Conversation, terms: Terms, kept: float | None) -> bool:
-    """Connect; False if that was the end of it already."""
+async def _open(
+    place: connect.Place, conversation: Conversation, terms: Terms, sock: socket.socket | None = None
+) -> bool:
+    """Connect, unless there is a connection; False if that was the end of it already."""
     patience = terms.patience
     try:
-        sock = await _connected(place, terms)
-        try:
-            if kept is not None and not await rested(sock, place, kept, patience.headers):
+        async with asyncio.timeout(min(patience.connect, patience.total)):
+            sock = sock or await connect.connected(place, _SMALL_BUFFER if terms.reads_slowly else None)
+            try:
+                await asyncio.get_running_loop().create_connection(lambda: conversation, sock=sock)
+            except BaseException:
                 sock.close()
-                sock = await _connected(place, terms)
-            await asyncio.get_running_loop().create_connection(lambda: conversation, sock=sock)
-        except BaseException:
-            sock.close()
-            raise
+                raise
     except TimeoutError:
         brief = patience.total < patience.connect
         conversation.end(TransportEnd.TOTAL_TIMEOUT if brief else TransportEnd.CONNECT_TIMEOUT, "")

@@ -49,6 +49,11 @@ class Http1:
             return ReplyEnd(TransportEnd.NO_REPLY)
         return ReplyEnd(TransportEnd.CLOSED if self.head.framing == "close" else TransportEnd.SHORT_FIN)
 
+    @property
+    def closes(self) -> bool:
+        """Whether the other side said that it takes no further request over the connection."""
+        return self._h11.their_state is h11.MUST_CLOSE
+
     def _advance(self) -> list[bytes]:
         pieces: list[bytes] = []
         try:

@@ -131,7 +131,8 @@ class TestGoodScenario:
         kept = next(each for each in case.exchanges if each.family == "gap")
         assert (kept.kept, kept.asked_after) == (2.0, 3.0)
         assert replace(case, exchanges=(replace(kept, delay=0.0), replace(kept, name="new", kept=None))).timed
-        assert not replace(case, exchanges=(kept, replace(kept, name="new", kept=None, delay=3.0))).timed
+        assert replace(case, exchanges=(kept, replace(kept, name="new", kept=None, delay=3.0))).timed
+        assert not replace(case, exchanges=(kept, replace(kept, name="another"))).timed
         with pytest.raises(BadInput, match="kept"):
             load(tmp_path / "never", table.replace('"2s"', '"0s"'))
 

@@ -6,7 +6,19 @@ import pytest
 
 from lab.evidence import Stall, TransportEnd
 from lab.judge import judge
-from lab.judge.doubt import ALONE, MARGIN, Doubt, Others, behind_schedule, doubt_of, lateness, others_of, spared
+from lab.judge.doubt import (
+    ALONE,
+    LONGEST_WAIT,
+    MARGIN,
+    STARVED,
+    Doubt,
+    Others,
+    behind_schedule,
+    doubt_of,
+    lateness,
+    others_of,
+    spared,
+)
 from lab.vocabulary import Delivery, Ending
 
 from .builder import START, Build, lockstep
@@ -306,13 +318,18 @@ def test_a_request_that_was_long_on_its_way_waited_for_the_path(build: Build, do
     ("build", "words"),
     [
         (Build(on_its_way=1.1), "the request was on its way for 1,100 ms, in which none of the others ended"),
-        (Build(on_its_way=MARGIN - 0.01), ""),
+        (
+            Build(connected_at=START - 1.0, on_its_way=0.1),
+            "the request was on its way for 1,100 ms, in which none of the others ended",
+        ),
+        (Build(on_its_way=LONGEST_WAIT - 0.01), ""),
+        (Build(on_its_way=STARVED + 0.01), ""),
         # Of that the client itself tells: it had no connection until another was over.
         (Build(on_its_way=1.1, queued=0.5), ""),
         # What is wrong with this one is no wait.
-        (CUT.but(on_its_way=0.5), ""),
+        (CUT.but(on_its_way=1.1), ""),
     ],
-    ids=["no queue", "a moment", "no connection", "cut"],
+    ids=["no queue", "no queue for the handshake", "a moment", "too long for that", "no connection", "cut"],
 )
 def test_what_goes_on_though_no_other_has_ended_was_in_no_queue(build: Build, words: str) -> None:
     """A proxy that gets too little of the processor takes as long to read a request as one that lets it wait."""
@@ -324,10 +341,12 @@ def test_what_goes_on_though_no_other_has_ended_was_in_no_queue(build: Build, wo
     [
         (Build(), True),
         (Build(client_left=START + 0.9, finished=False, ended=START + 3.0), True),
+        # Its client was gone before, and the model wrote on for a while.
+        (Build(ended=START - 0.1), True),
         (Build(whole=20), False),
-        (Build(ended=START), False),
+        (Build(ended=START, finished=False), False),
     ],
-    ids=["at its end", "left", "still running", "before"],
+    ids=["at its end", "left", "at the model", "still running", "before"],
 )
 def test_whoever_waits_for_others_goes_on_when_one_ends(other: Build, ended: bool) -> None:
     """At either end, between its asking and its coming to the model."""

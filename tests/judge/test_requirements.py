@@ -191,6 +191,19 @@ def test_every_requirement_is_tested_each_way(table: dict[str, object]) -> None:
     assert list(table) == list(REQUIREMENTS)
 
 
+@pytest.mark.parametrize(
+    "slow",
+    [WHOLE.but(on_its_way=1.1), WHOLE.but(connected_at=START - 0.1, on_its_way=0.95)],
+    ids=["on its way", "in the handshake"],
+)
+def test_who_is_late_while_all_others_run_on_waited_for_none_of_them(slow: Build) -> None:
+    """A proxy that gets too little of the processor; the same wait up to another's end is a queue."""
+    running = WHOLE.but(whole=30)
+    found = find("serves-others-meanwhile", {"first": running, "next": slow})
+    assert (found.state, found.doubtful) == (State.INCONCLUSIVE, ("next",))
+    assert find("serves-others-meanwhile", {"first": running, "ends": OVER, "next": slow}).state is State.NOT_MET
+
+
 @pytest.mark.parametrize(("requirement", "builds"), rows(MET))
 def test_requirements_are_met(requirement: str, builds: dict[str, Build]) -> None:
     """A path that does what is asked meets the requirement."""

@@ -20,7 +20,7 @@ from markers import grid
 
 from lab.cli import main
 from lab.errors import BadInput, EnvironmentFault, ExitCode
-from lab.judge.sharing import LONGEST_WAIT
+from lab.judge.doubt import LONGEST_WAIT
 from lab.load import run
 from lab.load.figures import Figures
 from lab.load.results import FORMAT

@@ -4,12 +4,13 @@ import time
 
 import pytest
 
-from lab.evidence import Trace, TransportEnd
+from lab.errors import BadInput
+from lab.evidence import HttpVersion, Trace, TransportEnd
 from lab.probe.exchange import exchange
 from lab.wire.format import Ask
 
 from .conftest import Run
-from .fault_server import FaultServer, Peer, length
+from .fault_server import HEAD, FaultServer, Peer, length
 
 ASK = Ask("/v1/chat/completions", (), b"{}")
 REST = 0.3
@@ -55,6 +56,7 @@ def test_the_request_comes_over_a_connection_that_has_carried_another(run: Run) 
     assert trace.asked_at >= first + REST
     assert (trace.end, trace.body[0].data) == (TransportEnd.FRAMED, b"ok")
     assert len(trace.reads) == 1
+    assert not trace.unkept
 
 
 def close_after_the_first(peer: Peer) -> None:
@@ -97,6 +99,29 @@ def test_a_connection_that_is_closed_meanwhile_is_not_used(run: Run, first: obje
     ((at, asked),) = seen.connections[0]
     assert at - began >= REST
     assert asked.startswith(b"POST ")
+    assert trace.unkept
+
+
+def test_a_server_that_says_so_keeps_no_connection(run: Run) -> None:
+    """That it is closed is no chance then, but what the path does."""
+
+    def script(peer: Peer) -> None:
+        peer.read_head()
+        peer.send(HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\nok")
+        peer.fin()
+
+    with FaultServer(script) as server:
+        trace = ask(run, server)
+    assert (trace.end, trace.unkept) == (TransportEnd.FRAMED, False)
+
+
+@pytest.mark.parametrize(
+    ("url", "http"), [("https://[::1]:9", HttpVersion.HTTP_1_1), ("http://[::1]:9", HttpVersion.HTTP_2)]
+)
+def test_only_a_plain_connection_is_kept(run: Run, url: str, http: HttpVersion) -> None:
+    """What the probe cannot do it does not do otherwise."""
+    with pytest.raises(BadInput, match="only a plain connection"):
+        run(exchange(url, ASK, kept=REST, http=http))
 
 
 def test_a_server_that_drops_the_request_is_seen_to(run: Run) -> None:

@@ -417,6 +417,16 @@ def test_who_is_turned_away_since_the_probe_sent_several_together_tells_nothing(
     assert conclude(case, Exchanged.together(case.exchanges, evidence)).outcome is outcome
 
 
+@pytest.mark.parametrize("unkept", [False, True])
+def test_a_connection_that_was_closed_before_its_time_shows_nothing(unkept: bool) -> None:
+    """It came over a new one, which is another matter."""
+    case = make_case(Variant.FIXED, Requirement.TURNS_NOBODY_AWAY, {"next": WHOLE})
+    evidence = WHOLE.evidence()
+    evidence = replace(evidence, trace=replace(evidence.trace, unkept=unkept))
+    outcome = Outcome.INCONCLUSIVE if unkept else Outcome.PASSED
+    assert conclude(case, Exchanged.together(case.exchanges, [evidence])).outcome is outcome
+
+
 GONE = Build(sent=(), written=0, reason=None, marker=False, end=TransportEnd.LEFT, ended=START + 0.5, status=0)
 STOPS = Requirement.STOPS_WHEN_THE_CLIENT_LEAVES
 
