@@ -22,7 +22,8 @@ lab: $(READY) ## run every scenario behind every proxy
 
 test: $(READY) ## run the tests, those with containers and in a browser too
 	$(BIN)/python tests/set_up.py
-	$(BIN)/pytest -m "not ($(SLOW))" $(WORKERS)
+	$(BIN)/pytest -m alone
+	$(BIN)/pytest -m "not (alone or $(SLOW))" $(WORKERS)
 
 test-all: test ## and after them the slow ones: whole grids, busy machines, fresh draws
 	$(BIN)/pytest -m "(grid or soak or hypothesis) and not busy" --seed fresh $(WORKERS)

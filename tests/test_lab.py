@@ -1,4 +1,7 @@
-"""The whole lab, once, as a user runs it; each test reads what that one run has left."""
+"""The whole lab, once, as a user runs it, with nothing beside it; each test reads what that one run has left.
+
+Beside busy processes it runs in `tests/scenarios/test_busy_machine.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from lab.catalogue import discover, shipped_scenarios
 from lab.results import CaseResult, ExchangeResult, Results
 from lab.vocabulary import Delivery, Ending, Outcome, Variant
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.alone]
 
 
 @dataclass(frozen=True)

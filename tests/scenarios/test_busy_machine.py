@@ -1,4 +1,4 @@
-"""A whole run beside computing processes: no verdict is wrong, and where there is none it was asked for twice."""
+"""A whole run beside computing processes: no verdict is wrong, and where there is none it was asked for again."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from lab.errors import ExitCode
 from lab.results import load
 from lab.vocabulary import Outcome, Precedence
 
-# They rest on when things come more than any other: stamped delivery, holds, timeouts of 2 s, totals that are compared.
-SCENARIOS = ("stream-or-batch", "recommended")
-
 
 @pytest.mark.busy
 @pytest.mark.engine
 @pytest.mark.usefixtures("images_in_use")
 def test_no_verdict_is_wrong_beside_four_computing_processes(tmp_path: Path) -> None:
     """Every case is as its scenario says; only a lab that may not come before others can be left without a verdict."""
-    with busy_processes(4), running("run", *SCENARIOS, "--out", tmp_path) as process:
+    with busy_processes(4), running("run", "--out", tmp_path) as process:
         code, told, err = end_of(process)
     results = load(tmp_path / "results.json")
     cases = [case for _, _, case in results.cases()]
-    assert len(cases) > 15
+    assert len(cases) > 400
     without = [case for case in cases if case.outcome is not Outcome.PASSED]
-    assert {(case.outcome, case.measured) for case in without} <= {(Outcome.INCONCLUSIVE, 2)}, told + err
+    assert {case.outcome for case in without} <= {Outcome.INCONCLUSIVE}, told + err
+    assert all(case.measured > 1 for case in without)
     if results.probe is Precedence.REAL_TIME:
         assert without == [], told
         assert code == ExitCode.AS_REQUIRED
