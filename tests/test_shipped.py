@@ -60,6 +60,13 @@ class TestScenario:
         assert there == used | (named & there)
 
 
+def test_no_case_of_caddys_rests_on_chance() -> None:
+    """Without that line Caddy cuts a stream now and then, whatever a scenario is about; see scenarios/recommended."""
+    cases = [case for scenario in SCENARIOS for case in scenario.cases if case.proxy.product.name == "caddy"]
+    assert cases
+    assert [case.id for case in cases if "enable_full_duplex" not in case.config.read_text()] == []
+
+
 def test_every_requirement_is_broken_and_met_somewhere() -> None:
     """A requirement without a scenario is a promise that nobody checks."""
     used = {each for s in SCENARIOS for case in s.cases for made in case.exchanges for each in made.requirements}
