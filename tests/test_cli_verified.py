@@ -13,13 +13,14 @@ from rich.console import Console
 
 from lab.cli import verify as command
 from lab.cli.own_files import file_options
-from lab.cli.verified import brief, show, show_replaced
+from lab.cli.verified import brief, show, show_fix, show_replaced
 from lab.cli.verify import VerifyOptions, fix_and_report, verify_and_report
 from lab.errors import BadInput, ExitCode
 from lab.judge import Observation
 from lab.products import PRODUCTS, PROXIES
 from lab.products.adapted import Entrance, EntranceWish, Mending, Spot
 from lab.products.nginx.adapt import adapt
+from lab.verify.formats import measured
 from lab.verify.rounds import UserFile
 from lab.verify.search import Verified
 from lab.verify.template import template
@@ -186,6 +187,25 @@ def test_lab_fix_is_named_where_it_can_mend_something(tmp_path: Path, product: s
     printed = cast(io.StringIO, out.file).getvalue()
     assert ("`lab fix`" in printed) is expected
     assert "0 things" not in printed
+
+
+def test_what_fails_by_chance_is_no_lines_doing(tmp_path: Path) -> None:
+    """It counts, and there is nothing for `lab fix` to look for."""
+    path = tmp_path / "nginx.conf"
+    path.write_text(TEXT)
+    adapter = adapt(path, EntranceWish())
+    subject, out = UserFile(path, PROXIES["nginx-1.30"], adapter), Console(file=io.StringIO(), width=200)
+    each = found(adapter.entrances[0], {DELIVERY: State.MET, SILENCE: State.NOT_MET})
+    each = replace(each, causes={SILENCE: ()}, tried=("one on;",), chance=frozenset({SILENCE}))
+    show(subject, each, out)
+    show_fix(each, out)
+    printed = cast(io.StringIO, out.file).getvalue()
+    assert printed.count("3 times when asked again, the file as it is: it fails now and then") == 2
+    assert "nothing to mend in this file" in printed
+    assert "lab fix" not in printed
+    assert "no change alone" not in printed
+    (entry,) = [each for each in measured([each]) if each.broken]
+    assert "it fails now and then" in entry.message
 
 
 @pytest.mark.parametrize("keeps", [True, False])

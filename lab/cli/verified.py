@@ -14,7 +14,7 @@ from lab.judge import Observation
 from lab.judge.requirements import IN_WORDS
 from lab.products.adapted import Entrance, Mending, Spot
 from lab.verify.rounds import UserFile
-from lab.verify.search import Verified
+from lab.verify.search import BY_CHANCE, Verified
 from lab.vocabulary import State
 
 _WIDEST = 3
@@ -47,7 +47,7 @@ def show(subject: UserFile, each: Verified, out: Console) -> None:
     _show_unmeetable(each, out)
     met = [f"{one.requirement}{f' up to {one.up_to:g} s' if one.up_to else ''}" for one in _met(each)]
     print_line(out, f"  {IN_WORDS[State.MET]}: {', '.join(met)}", "green")
-    if each.failed and subject.adapter.tunable:
+    if each.failed and not each.only_by_chance and subject.adapter.tunable:
         print_line(out, "  `lab fix`, with the same options, looks for the fewest lines that mend it.")
 
 
@@ -71,6 +71,8 @@ def _show_failed(each: Verified, out: Console) -> None:
         elif causes:
             for cause in causes[:_WIDEST]:
                 print_line(out, here(f"      {cause} it is met; now {_stands(cause, each.entrance)}"))
+        elif one.requirement in each.chance:
+            print_line(out, f"      {BY_CHANCE}")
         else:
             print_line(out, f"      no change alone mends it, of {len(each.tried)} that were tried")
         before = causes
@@ -143,6 +145,10 @@ def show_fix(each: Verified, out: Console) -> None:
             causes = [which for which, found in each.causes.items() if any(one.change == change for one in found)]
             words = here(f"without {change}") if isinstance(change, Spot) else change
             print_line(out, f"  {words}  {', '.join(causes) or 'needed with the others'}")
+    elif each.only_by_chance:
+        print_line(out, f"{name}: nothing to mend in this file.", "bold red")
+        _show_alike(each.failed, out)
+        print_line(out, f"  {BY_CHANCE[0].upper()}{BY_CHANCE[1:]}.")
     else:
         print_line(out, f"{name}: no fix found in this file.", "bold red")
         if not _met(each):

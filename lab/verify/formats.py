@@ -108,7 +108,7 @@ def measured(found: Iterable[Verified]) -> list[Entry]:
             each.entrance,
             one.requirement,
             one.state,
-            one.evidence,
+            each.why(one),
             each.causes.get(one.requirement, ()),
             one.up_to,
             known=each.known.get(one.requirement, "") if one.state is State.NOT_MET else "",

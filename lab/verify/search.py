@@ -6,6 +6,7 @@ requirement, each of the user's own lines is left out by itself: whatever does i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,13 @@ from lab.testbed.supply import Supply
 from lab.verify.rounds import AT_ONCE, MOST_LINES, Copies, Copy, UserFile, failing
 from lab.vocabulary import Requirement, State
 
+CONTROLS = 3
+"""Times that the file is asked again as it is, beside what seems to mend it."""
+
+
+BY_CHANCE = f"met {CONTROLS} times when asked again, the file as it is: it fails now and then, and no line is to blame"
+"""Of what fails by chance, in words."""
+
 
 @dataclass(frozen=True)
 class Verified:
@@ -35,6 +43,7 @@ class Verified:
         tried: the changes that were tried.
         replaced: what the copy has otherwise than the file.
         known: what no configuration of the product meets, each with the reason.
+        chance: what failed, and was met each time that the file was asked again as it is.
     """
 
     entrance: Entrance
@@ -45,11 +54,22 @@ class Verified:
     tried: tuple[Change, ...]
     replaced: tuple[Replacement, ...]
     known: Mapping[Requirement, str] = field(default_factory=dict)
+    chance: frozenset[Requirement] = frozenset()
 
     @property
     def failed(self) -> list[Observation]:
         """What is not met and could be, or is not to be told for the path's own sake."""
         return failing(self.observations, self.known)
+
+    def why(self, observation: Observation) -> str:
+        """What bears one of the observations out, and whether it failed by chance."""
+        chance = observation.requirement in self.chance
+        return f"{observation.evidence}; {BY_CHANCE}" if chance else observation.evidence
+
+    @property
+    def only_by_chance(self) -> bool:
+        """Whether something failed, and none of it when it was asked again."""
+        return bool(self.failed) and self.chance.issuperset(each.requirement for each in self.failed)
 
     @property
     def unmeetable(self) -> list[Observation]:
@@ -118,8 +138,9 @@ async def verify(file: UserFile, waits: Waits, supply: Supply, say: Say, *, mend
             copy: {each.requirement for each in failing(first[copy], file.known)} if copy in through else set()
             for copy in plain
         }
-        changes, alone = await _tried(copies, failed, settings, waits)
-        wishes = {copy: _smallest(copy, changes[copy], failed[copy], alone) for copy in plain if failed[copy] and mend}
+        changes, alone, chance = await _tried(copies, failed, settings, waits)
+        caused = {copy: some - chance[copy] for copy, some in failed.items()}
+        wishes = {copy: _smallest(copy, changes[copy], caused[copy], alone) for copy in plain if caused[copy] and mend}
         fixes, after = await _fixed(copies, wishes, changes, waits)
     return [
         Verified(
@@ -131,6 +152,7 @@ async def verify(file: UserFile, waits: Waits, supply: Supply, say: Say, *, mend
             changes[copy],
             tuple(file.adapter.replacements(copy.entrance)),
             file.known,
+            frozenset(chance[copy]),
         )
         for copy in plain
     ]
@@ -148,46 +170,59 @@ def _worth_a_try(file: UserFile, waits: Waits) -> Iterator[str]:
 
 async def _tried(
     copies: Copies, failed: Mapping[Copy, set[Requirement]], settings: Sequence[str], waits: Waits
-) -> tuple[dict[Copy, tuple[Change, ...]], dict[Copy, Observations]]:
-    """The changes that were tried of each copy, and what is observed with each of them alone."""
+) -> tuple[dict[Copy, tuple[Change, ...]], dict[Copy, Observations], dict[Copy, set[Requirement]]]:
+    """The changes that were tried of each copy, what is observed with each alone, and what failed by chance."""
     changes: dict[Copy, tuple[Change, ...]] = {copy: tuple(settings) if some else () for copy, some in failed.items()}
     sought = {Copy(copy.entrance, (line,)): some for copy, some in failed.items() for line in settings}
-    alone = await _seen_twice(copies, sought, waits)
+    alone, chance = await _seen_twice(copies, sought, waits)
     without: dict[Copy, set[Requirement]] = {}
     for copy, some in failed.items():
-        unmended = some - _mended(copy, settings, alone)
+        unmended = some - chance[copy] - _mended(copy, settings, alone)
         lines = copies.file.adapter.lines(copy.entrance) if unmended else ()
         if len(lines) <= MOST_LINES:
             changes[copy] += tuple(lines)
             without.update({Copy(copy.entrance, without=(line,)): unmended for line in lines})
-    return changes, alone | await _seen_twice(copies, without, waits)
+    more, by_chance = await _seen_twice(copies, without, waits)
+    return changes, alone | more, {copy: chance[copy] | by_chance[copy] for copy in failed}
 
 
 async def _seen_twice(
     copies: Copies, sought: Mapping[Copy, AbstractSet[Requirement]], waits: Waits
-) -> dict[Copy, Observations]:
-    """What is observed of copies, of what is sought of each; what one seems to mend is looked at once more.
+) -> tuple[dict[Copy, Observations], dict[Copy, set[Requirement]]]:
+    """What is observed of copies, of what is sought of each, and what the file as it is failed by chance.
 
-    A proxy may fail a requirement now and then. HAProxy 3.2 over TLS was seen to hold tokens in one to three of eight
-    streams, and for once in none: whatever was tried at that moment seemed to mend it.
+    A path may fail a requirement now and then, and then whatever is tried next seems to mend it. HAProxy 3.2 over TLS
+    was seen to hold tokens in one to three of eight streams, and for once in none; before another Apache one of some
+    hundred requests is lost. So what one seems to mend is looked at once more, beside the file as it is: a change that
+    mends is met again where that fails again.
     """
+    chance: dict[Copy, set[Requirement]] = defaultdict(set)
     wanted = {copy: exchanges_for(waits, copy.entrance, some) for copy, some in sought.items() if some}
     if not wanted:
-        return {}
+        return {}, chance
     copies.say(f"trying {len(wanted)} changes, each alone")
     first = await copies.observe_many(wanted)
-    mended = {copy: {each for each in sought[copy] if _mends(observed, each)} for copy, observed in first.items()}
-    seeming = {copy: exchanges_for(waits, copy.entrance, some) for copy, some in mended.items() if some}
-    if seeming:
-        copies.say(f"trying {len(seeming)} of them once more")
-    second = await copies.observe(seeming)
-    return first | {
-        copy: {
-            each: second[copy].get(each, found) if each in mended[copy] else found
-            for each, found in first[copy].items()
-        }
-        for copy in second
-    }
+    found = {copy: dict(observed) for copy, observed in first.items()}
+    seeming = {copy: {each for each in sought[copy] if _mends(observed, each)} for copy, observed in found.items()}
+    for _ in range(CONTROLS):
+        seeming = {copy: some for copy, some in seeming.items() if some}
+        if not seeming:
+            break
+        copies.say(f"trying {len(seeming)} of them once more, and the file as it is")
+        controls: dict[Copy, set[Requirement]] = defaultdict(set)
+        for copy, some in seeming.items():
+            controls[Copy(copy.entrance)] |= some
+        asked = {copy: exchanges_for(waits, copy.entrance, some) for copy, some in (seeming | controls).items()}
+        again = await copies.observe(asked)
+        for copy, some in seeming.items():
+            found[copy] |= {each: again[copy][each] for each in some if each in again.get(copy, {})}
+            control = again[Copy(copy.entrance)]
+            seeming[copy] = {each for each in some if _mends(found[copy], each) and _mends(control, each)}
+    for copy, some in seeming.items():
+        chance[Copy(copy.entrance)] |= some
+        for each in some:
+            del found[copy][each]
+    return dict(found), chance
 
 
 def _mends(observed: Observations | None, requirement: Requirement) -> bool:

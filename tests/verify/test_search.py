@@ -15,7 +15,7 @@ from lab.products.adapted import Entrance, Mending, Spot
 from lab.suite.settle import EVERY_ONE_SETTLES, Waits
 from lab.verify import search
 from lab.verify.rounds import MOST_LINES, Copy, UserFile, known_of
-from lab.verify.search import Verified, exchanges_for, verify
+from lab.verify.search import CONTROLS, Verified, exchanges_for, verify
 from lab.vocabulary import Requirement, State
 
 SILENCE, DELIVERY, CUT = (
@@ -154,6 +154,27 @@ async def test_what_seems_to_mend_once_is_no_cause(monkeypatch: pytest.MonkeyPat
     found = await verified(monkeypatch, {DELIVERY: now_and_then})
     assert found.causes == {DELIVERY: (Mending(TWO, SPOT),)}
     assert found.fix == (TWO,)
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_the_file_fails_once_no_change_mends(monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    """Whatever is tried after it seems to; where the file fails again beside the change, that is the cause."""
+    asked: Counter[frozenset[str]] = Counter()
+
+    def by_chance(settings: frozenset[str]) -> bool:
+        asked[settings] += 1
+        if settings:
+            return settings != {FOUR}
+        # The last of the times that it is asked beside a change.
+        return asked[settings] > 1 and not (again and asked[settings] == CONTROLS + 1)
+
+    found = await verified(monkeypatch, {DELIVERY: by_chance, SILENCE: lambda settings: TWO in settings})
+    assert found.chance == (frozenset() if again else {DELIVERY})
+    assert found.causes[SILENCE] == (Mending(TWO, SPOT),)
+    assert [cause.setting for cause in found.causes[DELIVERY]] == ([ONE, TWO, THREE] if again else [])
+    # No line of the file was left out to find it.
+    assert found.tried == (ONE, TWO, THREE)
+    assert (found.fix, found.whole) == ((TWO,), True)
 
 
 async def test_what_a_fix_uncovers_is_mended_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
