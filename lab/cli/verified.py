@@ -147,19 +147,21 @@ def show_fix(each: Verified, out: Console) -> None:
             print_line(out, f"  {words}  {', '.join(causes) or 'needed with the others'}")
     elif each.only_by_chance:
         print_line(out, f"{name}: nothing to mend in this file.", "bold red")
-        _show_alike(each.failed, out)
-        print_line(out, f"  {BY_CHANCE[0].upper()}{BY_CHANCE[1:]}.")
     else:
         print_line(out, f"{name}: no fix found in this file.", "bold red")
         if not _met(each):
             _show_nothing(each, out)
         else:
-            _show_alike(each.failed, out)
+            _show_alike([one for one in each.failed if one.requirement not in each.chance], out)
             settings = [change for change in each.tried if isinstance(change, str)]
             print_line(out, f"  Tried, each alone and all together: {' '.join(settings)}")
             if len(each.tried) > len(settings):
                 print_line(out, f"  Left out, each alone: {len(each.tried) - len(settings)} lines of the file.")
             print_line(out, "  Outside of this file: heartbeats of the model server, or chunked replies, may help.")
+    by_chance = [one for one in each.failed if one.requirement in each.chance]
+    if by_chance:
+        _show_alike(by_chance, out)
+        print_line(out, f"  {BY_CHANCE[0].upper()}{BY_CHANCE[1:]}.")
     _show_unmeetable(each, out)
 
 

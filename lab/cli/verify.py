@@ -93,7 +93,7 @@ def fix_and_report(options: VerifyOptions, *, write: bool, out: Console, say: Sa
         if write:
             kept = replace_file(path, after.replace("\n", ends))
             print_line(out, f"written; the file as it was is {here(str(kept))}")
-    left = any(each.untold or (each.failed and not each.whole) for each in found)
+    left = any(each.untold or (each.failed and not each.whole) or each.chance for each in found)
     return ExitCode.REQUIREMENT_FAILED if left else ExitCode.AS_REQUIRED
 
 

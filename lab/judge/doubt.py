@@ -38,6 +38,9 @@ wait that is not much longer counts only where it can have been for the others."
 STARVED = 2.0
 """Seconds: what takes longer than this no proxy does for want of the processor alone."""
 
+UNKEPT = "the connection that it was to come over had been closed"
+"""Why an exchange over a new connection shows nothing, in words."""
+
 TOLD = 0.01
 """Seconds of lateness that are worth a word."""
 
@@ -100,6 +103,8 @@ def doubt_of(evidence: Evidence, verdict: Verdict, others: Others = ALONE) -> Do
         verdict: on it.
         others: what those over the same route tell of it.
     """
+    if evidence.trace.unkept:
+        return Doubt(UNKEPT, UNKEPT, UNKEPT, UNKEPT, UNKEPT)
     left = evidence.trace.end is TransportEnd.LEFT and not evidence.trace.detail
     if left and evidence.ledger is None and evidence.plan is not None:
         why = "the request was still on its way when the client left"
@@ -259,7 +264,7 @@ def spared(evidence: Evidence) -> str:
     """
     plan, ledger = evidence.plan, evidence.ledger
     if evidence.trace.unkept:
-        return "the connection that it was to come over had been closed"
+        return UNKEPT
     if evidence.late > MARGIN:
         return f"what it was to meet was {evidence.late:.2f} s from its time"
     if plan is None or ledger is None or plan.lockstep or not evidence.stream:

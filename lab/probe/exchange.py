@@ -96,7 +96,7 @@ async def exchange(
     if kept is not None and (place.secure or http is HttpVersion.HTTP_2):
         raise BadInput("only a plain connection of HTTP/1.1 is kept", "Ask over a new one, or without TLS.")
     layer = Tls(tls or default_context(), server_name(place, headers), http) if place.secure else None
-    before = None if kept is None else await rested(place, kept, terms.patience.headers)
+    before = None if kept is None else await rested(place, kept, terms.patience.headers, _buffer(terms))
     conversation = Conversation(request, terms, http, layer)
     with Pulse.of_running_loop() as pulse:
         if await _open(place, conversation, terms, None if before is None else before.sock):
@@ -127,6 +127,10 @@ def _host(headers: Headers) -> str:
     return next((value for name, value in headers if name.lower() == "host"), "")
 
 
+def _buffer(terms: Terms) -> int | None:
+    return _SMALL_BUFFER if terms.reads_slowly else None
+
+
 async def _open(
     place: connect.Place, conversation: Conversation, terms: Terms, sock: socket.socket | None = None
 ) -> bool:
@@ -134,7 +138,7 @@ async def _open(
     patience = terms.patience
     try:
         async with asyncio.timeout(min(patience.connect, patience.total)):
-            sock = sock or await connect.connected(place, _SMALL_BUFFER if terms.reads_slowly else None)
+            sock = sock or await connect.connected(place, _buffer(terms))
             try:
                 await asyncio.get_running_loop().create_connection(lambda: conversation, sock=sock)
             except BaseException:

@@ -31,21 +31,22 @@ class Rested:
     announced: bool
 
 
-async def rested(place: Place, seconds: float, patience: float) -> Rested:
+async def rested(place: Place, seconds: float, patience: float, receive_buffer: int | None = None) -> Rested:
     """Open a plain connection, have a short answer come over it, and let it rest.
 
     Args:
         place: whom it goes to; what is asked for is the model server's health.
         seconds: for how long it rests; these pass, whatever becomes of it.
         patience: seconds that connection and short answer may take; without them it counts as closed.
+        receive_buffer: as for `connected`.
     """
     sock: socket.socket | None = None
     announced = kept = False
     try:
         async with asyncio.timeout(patience):
-            sock = await connected(place, None)
+            sock = await connected(place, receive_buffer)
             announced = await _answered(sock, place)
-        kept = not await _ends(sock, seconds)
+        kept = not await _ends(sock, seconds) and not announced
     except (OSError, EarlyReset):
         # Without an answer there is nothing to rest.
         await asyncio.sleep(seconds)

@@ -100,5 +100,5 @@ def _room(exchanges: Sequence[Exchange], at: float) -> float:
     to end.
     """
     ends = (each.asked_after + each.plan.length for each in exchanges if each.asked_after <= at)
-    later = (each.asked_after - at for each in exchanges if each.asked_after > at)
+    later = ((each.delay if each.delay > at else each.asked_after) - at for each in exchanges if each.asked_after > at)
     return min(*((end - at) / 2 for end in ends), *later, MOST_ROOM)

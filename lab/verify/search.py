@@ -6,7 +6,7 @@ requirement, each of the user's own lines is left out by itself: whatever does i
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ CONTROLS = 3
 """Times that the file is asked again as it is, beside what seems to mend it."""
 
 
-BY_CHANCE = f"met {CONTROLS} times when asked again, the file as it is: it fails now and then, and no line is to blame"
+BY_CHANCE = f"met {CONTROLS} times when asked again as it is: it fails now and then, and no line was found to blame"
 """Of what fails by chance, in words."""
 
 
@@ -90,8 +90,8 @@ class Verified:
         """Whether the fix was seen to mend all that failed, and to break nothing."""
         return (
             bool(self.fix)
-            and not failing(self.after, self.known)
-            and all(_mends(self.after, each) for each in self.causes)
+            and not failing(self.after, {*self.known, *self.chance})
+            and all(_mends(self.after, each) for each in self.causes if each not in self.chance)
         )
 
 
@@ -141,7 +141,7 @@ async def verify(file: UserFile, waits: Waits, supply: Supply, say: Say, *, mend
         changes, alone, chance = await _tried(copies, failed, settings, waits)
         caused = {copy: some - chance[copy] for copy, some in failed.items()}
         wishes = {copy: _smallest(copy, changes[copy], caused[copy], alone) for copy in plain if caused[copy] and mend}
-        fixes, after = await _fixed(copies, wishes, changes, waits)
+        fixes, after = await _fixed(copies, wishes, changes, chance, waits)
     return [
         Verified(
             copy.entrance,
@@ -183,7 +183,12 @@ async def _tried(
             changes[copy] += tuple(lines)
             without.update({Copy(copy.entrance, without=(line,)): unmended for line in lines})
     more, by_chance = await _seen_twice(copies, without, waits)
-    return changes, alone | more, {copy: chance[copy] | by_chance[copy] for copy in failed}
+    chance = {copy: chance[copy] | by_chance[copy] for copy in failed}
+    # What fails again beside all that is asked is no chance: some of that together may be too much for the path.
+    whole = await copies.observe({copy: exchanges_for(waits, copy.entrance) for copy in failed if chance[copy]})
+    for copy, observed in whole.items():
+        chance[copy] = {each for each in chance[copy] if _mends(observed, each)}
+    return changes, alone | more, chance
 
 
 async def _seen_twice(
@@ -204,6 +209,7 @@ async def _seen_twice(
     first = await copies.observe_many(wanted)
     found = {copy: dict(observed) for copy, observed in first.items()}
     seeming = {copy: {each for each in sought[copy] if _mends(observed, each)} for copy, observed in found.items()}
+    met_again: Counter[tuple[Copy, Requirement]] = Counter()
     for _ in range(CONTROLS):
         seeming = {copy: some for copy, some in seeming.items() if some}
         if not seeming:
@@ -214,12 +220,13 @@ async def _seen_twice(
             controls[Copy(copy.entrance)] |= some
         asked = {copy: exchanges_for(waits, copy.entrance, some) for copy, some in (seeming | controls).items()}
         again = await copies.observe(asked)
+        met_again.update((copy, each) for copy, some in controls.items() for each in some if _mends(again[copy], each))
         for copy, some in seeming.items():
             found[copy] |= {each: again[copy][each] for each in some if each in again.get(copy, {})}
-            control = again[Copy(copy.entrance)]
-            seeming[copy] = {each for each in some if _mends(found[copy], each) and _mends(control, each)}
+            failed = {each.requirement for each in failing(again[Copy(copy.entrance)])}
+            seeming[copy] = {each for each in some if _mends(found[copy], each)} - failed
     for copy, some in seeming.items():
-        chance[Copy(copy.entrance)] |= some
+        chance[Copy(copy.entrance)] |= {each for each in some if met_again[Copy(copy.entrance), each] == CONTROLS}
         for each in some:
             del found[copy][each]
     return dict(found), chance
@@ -231,6 +238,9 @@ def _mends(observed: Observations | None, requirement: Requirement) -> bool:
 
 Alone = Mapping[Copy, Observations]
 """What was observed of the copies with one change."""
+
+Chance = Mapping[Copy, AbstractSet[Requirement]]
+"""What failed by chance, of each file as it is: no fix is for it."""
 
 
 def _mended(copy: Copy, changes: Iterable[Change], alone: Alone) -> set[Requirement]:
@@ -271,7 +281,7 @@ def _smallest(
 
 
 async def _proven(
-    copies: Copies, fixes: Mapping[Copy, tuple[Change, ...]], waits: Waits
+    copies: Copies, fixes: Mapping[Copy, tuple[Change, ...]], chance: Chance, waits: Waits
 ) -> tuple[dict[Copy, tuple[Change, ...]], dict[Copy, Observations]]:
     """The fixes as they hold: run as a whole, and without each of their lines, which something has to need."""
     wanted = {
@@ -284,9 +294,9 @@ async def _proven(
         return dict(fixes), {}
     copies.say(f"running the fix, and without each of its lines: {len(wanted)} copies")
     observed = await copies.observe(wanted)
-    known = copies.file.known
     proven, after = {}, {}
     for copy, fix in fixes.items():
+        known = {*copies.file.known, *chance[copy]}
         whole = observed.get(Copy.changed(copy.entrance, fix), {})
         unmet = {each.requirement for each in failing(whole, known)}
         needed = tuple(
@@ -304,7 +314,7 @@ async def _proven(
         last = await copies.observe(rest)
         for copy, fix in again.items():
             observed_now = last.get(Copy.changed(copy.entrance, fix), {})
-            if fix and not failing(observed_now, known):
+            if fix and not failing(observed_now, {*copies.file.known, *chance[copy]}):
                 after[copy] = observed_now
             else:
                 proven[copy] = fixes[copy]
@@ -312,14 +322,18 @@ async def _proven(
 
 
 async def _fixed(
-    copies: Copies, wishes: Mapping[Copy, tuple[Change, ...]], changes: Mapping[Copy, Sequence[Change]], waits: Waits
+    copies: Copies,
+    wishes: Mapping[Copy, tuple[Change, ...]],
+    changes: Mapping[Copy, Sequence[Change]],
+    chance: Chance,
+    waits: Waits,
 ) -> tuple[dict[Copy, tuple[Change, ...]], dict[Copy, Observations]]:
     """The fixes as they hold, with what mends what only they uncover, and what was observed with them."""
-    fixes, after = await _proven(copies, wishes, waits)
-    more = await _completed(copies, fixes, after, changes, waits)
+    fixes, after = await _proven(copies, wishes, chance, waits)
+    more = await _completed(copies, fixes, after, changes, chance, waits)
     if not more:
         return fixes, after
-    proven, last = await _proven(copies, more, waits)
+    proven, last = await _proven(copies, more, chance, waits)
     return {**fixes, **proven}, {**after, **last}
 
 
@@ -328,10 +342,14 @@ async def _completed(
     fixes: Mapping[Copy, tuple[Change, ...]],
     after: Mapping[Copy, Observations],
     changes: Mapping[Copy, Sequence[Change]],
+    chance: Chance,
     waits: Waits,
 ) -> dict[Copy, tuple[Change, ...]]:
     """The fixes that uncover what they do not mend, with what mends it: a longer timeout ends nothing for nobody."""
-    unmet = {copy: {each.requirement for each in failing(after.get(copy, {}), copies.file.known)} for copy in fixes}
+    unmet = {
+        copy: {each.requirement for each in failing(after.get(copy, {}), {*copies.file.known, *chance[copy]})}
+        for copy in fixes
+    }
     wanted = {
         Copy.changed(copy.entrance, (*fix, change)): exchanges_for(waits, copy.entrance, unmet[copy])
         for copy, fix in fixes.items()

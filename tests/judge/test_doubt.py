@@ -11,6 +11,7 @@ from lab.judge.doubt import (
     LONGEST_WAIT,
     MARGIN,
     STARVED,
+    UNKEPT,
     Doubt,
     Others,
     behind_schedule,
@@ -360,6 +361,15 @@ def test_what_did_not_meet_what_it_was_to_meet_shows_nothing() -> None:
     assert doubt_of(late, judge(late)).wait
     assert doubt_of(late, judge(late)).ending
     assert not spared(replace(late, late=MARGIN - 0.1))
+
+
+def test_what_came_over_a_new_connection_in_place_of_a_kept_one_shows_nothing() -> None:
+    """Neither its success nor its failure."""
+    for build in (Build(), CUT):
+        evidence = build.evidence()
+        evidence = replace(evidence, trace=replace(evidence.trace, unkept=True))
+        assert set(vars(doubt_of(evidence, judge(evidence))).values()) == {UNKEPT}
+        assert spared(evidence) == UNKEPT
 
 
 REFUSED = Build(sent=(), status=503, has_ledger=False, reason=None, marker=False, body=b"", ended=START + 0.5)

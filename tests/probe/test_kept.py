@@ -115,6 +115,20 @@ def test_a_server_that_says_so_keeps_no_connection(run: Run) -> None:
     assert (trace.end, trace.unkept) == (TransportEnd.FRAMED, False)
 
 
+def test_a_connection_that_the_client_is_to_close_is_not_used(run: Run) -> None:
+    """The other side said that it takes nothing more over it, and leaves the end to the client."""
+    heads: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        heads.append(peer.read_head())
+        peer.send(HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\nok")
+        peer.hang()
+
+    with FaultServer(script) as server:
+        assert ask(run, server).end is TransportEnd.FRAMED
+    assert [head.split()[0] for head in heads] == [b"GET", b"POST"]
+
+
 @pytest.mark.parametrize(
     ("url", "http"), [("https://[::1]:9", HttpVersion.HTTP_1_1), ("http://[::1]:9", HttpVersion.HTTP_2)]
 )

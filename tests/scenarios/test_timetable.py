@@ -137,9 +137,17 @@ async def test_what_begins_at_once_is_never_late() -> None:
 async def test_a_reload_may_take_its_time_while_all_are_under_way() -> None:
     """What is over half before it, or was to come after it, has not met it as planned."""
     plan = make_plan({"tokens": 9, "interval": "100ms"})
-    for takes, next_at, room in [(0.3, 2.0, 0.4), (0.4 + LATE, 2.0, 0.4), (0.3, 0.1, 0.1)]:
+    for takes, next_at, kept, room in [
+        (0.3, 2.0, None, 0.4),
+        (0.4 + LATE, 2.0, None, 0.4),
+        (0.3, 0.1, None, 0.1),
+        # Its connection is to come after it, or its request.
+        (0.3, 0.1, 2.0, 0.1),
+        (0.3, 0.0, 0.2, 0.2),
+    ]:
         case = case_of(first=0.0, next=next_at, reload=0.0)
-        case = replace(case, exchanges=tuple(replace(each, plan=plan) for each in case.exchanges))
+        first, following = (replace(each, plan=plan) for each in case.exchanges)
+        case = replace(case, exchanges=(first, replace(following, kept=kept)))
         timetable, bed, before = Timetable(case, Starts()), Bed(takes), time.monotonic()
         async with timetable.turn(case.exchanges[0]):
             begun_by = time.monotonic()

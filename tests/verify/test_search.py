@@ -177,6 +177,38 @@ async def test_what_the_file_fails_once_no_change_mends(monkeypatch: pytest.Monk
     assert (found.fix, found.whole) == ((TWO,), True)
 
 
+async def test_no_fix_is_for_what_fails_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may fail again with the fix, which is whole for all that."""
+    asked: Counter[frozenset[str]] = Counter()
+
+    def by_chance(settings: frozenset[str]) -> bool:
+        asked[settings] += 1
+        return asked[settings] > 1 if not settings else settings != {TWO} or asked[settings] <= 1 + CONTROLS
+
+    found = await verified(monkeypatch, {DELIVERY: by_chance, SILENCE: lambda settings: TWO in settings})
+    assert found.chance == {DELIVERY}
+    assert found.after[DELIVERY].state is State.NOT_MET
+    assert (found.fix, found.whole, found.only_by_chance) == ((TWO,), True, False)
+
+
+@pytest.mark.parametrize("state", [State.NOT_MET, State.INCONCLUSIVE])
+async def test_what_is_not_met_each_time_is_no_chance(monkeypatch: pytest.MonkeyPatch, state: State) -> None:
+    """All that is asked together may be too much, and where a machine was late nobody knows."""
+    asked: Counter[frozenset[str]] = Counter()
+    # The last of the times that it is asked beside settings, and beside lines; or the one after, with all there is.
+    bad = (CONTROLS + 2,) if state is State.NOT_MET else (CONTROLS + 1, 2 * CONTROLS + 1)
+    unmet: dict[Requirement, Observation] = {}
+
+    def fails(settings: frozenset[str]) -> bool:
+        asked[settings] += 1
+        again = state if asked[settings] > 1 else State.NOT_MET
+        unmet[DELIVERY] = Observation(DELIVERY, again, "", "", doubt="late" if again is State.INCONCLUSIVE else "")
+        return bool(settings) or asked[settings] not in (1, *bad)
+
+    found = await verified(monkeypatch, {DELIVERY: fails}, unmet)
+    assert (found.chance, found.causes) == (frozenset(), {DELIVERY: ()})
+
+
 async def test_what_a_fix_uncovers_is_mended_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model goes on for nobody once no timeout ends it: the second line is needed only with the first."""
     product: dict[Requirement, Met] = {
