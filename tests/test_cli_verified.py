@@ -208,6 +208,28 @@ def test_what_fails_by_chance_is_no_lines_doing(tmp_path: Path) -> None:
     assert "it fails now and then" in entry.message
 
 
+@pytest.mark.parametrize("chance", [False, True])
+def test_a_fix_is_not_the_end_of_what_fails_by_chance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chance: bool
+) -> None:
+    """It is told beside the fix, and a pipeline hears of it."""
+    path = tmp_path / "nginx.conf"
+    path.write_text(TEXT)
+    product = PROXIES["nginx-1.30"]
+    adapter = adapt(path, EntranceWish())
+    each = found(adapter.entrances[0], {DELIVERY: State.NOT_MET, SILENCE: State.NOT_MET}, ("proxy_buffering off;",))
+    if chance:
+        each = replace(each, causes={**each.causes, SILENCE: ()}, chance=frozenset({SILENCE}))
+    monkeypatch.setattr(command, "_verified", lambda *_, **__: (UserFile(path, product, adapter), [each]))
+    out = Console(file=io.StringIO(), width=200)
+    code = fix_and_report(cast("Any", None), write=False, out=out, say=lambda _: None)
+    printed = cast(io.StringIO, out.file).getvalue()
+    assert code is (ExitCode.REQUIREMENT_FAILED if chance else ExitCode.AS_REQUIRED)
+    assert "mended, as was seen" in printed
+    assert ("not met: survives-silence" in printed) is chance
+    assert ("it fails now and then" in printed) is chance
+
+
 @pytest.mark.parametrize("keeps", [True, False])
 def test_what_no_run_shows_is_told_where_the_file_lacks_the_setting(tmp_path: Path, keeps: bool) -> None:
     """Traefik's race, of which every copy is free."""
