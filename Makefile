@@ -9,6 +9,10 @@ SLOW := grid or busy or soak
 # Three workers a processor, since most of what they do is wait.
 WORKERS := --numprocesses $(shell echo $$((3 * $$(nproc)))) --maxprocesses 12 --dist loadfile --no-loadscope-reorder
 
+# What the slow tests draw at random is new each time. `make test-all DRAWS=` has the same draws each time, as CI does:
+# what fails there is the change's doing.
+DRAWS := --seed fresh
+
 # Compiled once, and not by every process that a test starts.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -26,8 +30,8 @@ test: $(READY) ## run the tests, those with containers and in a browser too
 	$(BIN)/pytest -m "not (alone or $(SLOW))" $(WORKERS)
 
 test-all: test ## and after them the slow ones: whole grids, busy machines, fresh draws
-	$(BIN)/pytest -m "(grid or soak or hypothesis) and not busy" --seed fresh $(WORKERS)
-	$(BIN)/pytest -m busy --seed fresh
+	$(BIN)/pytest -m "(grid or soak or hypothesis) and not busy" $(DRAWS) $(WORKERS)
+	$(BIN)/pytest -m busy $(DRAWS)
 
 lint: $(READY) ## check style, types, and that imports run downward
 	$(BIN)/ruff check

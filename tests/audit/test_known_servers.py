@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from statistics import median
 
 import pytest
 
@@ -135,14 +136,17 @@ def test_a_server_that_never_gives_a_reason_is_warned_of(tmp_path: Path) -> None
 @pytest.mark.parametrize(("timeout", "every"), [(3.0, 0.5), (4.0, 1.0), (5.0, 2.0)])
 def test_a_supervisor_that_looks_now_and_then(timeout: float, every: float, tmp_path: Path, draw: Random) -> None:
     """Each answer is cut at a random moment of the round after its timeout: never one value, and never faults."""
+    cut_after: list[float] = []
 
     async def answer(_: bytes, send: Callable[[bytes], None]) -> None:
-        end = time.monotonic() + timeout + every * draw.random()
+        began = time.monotonic()
+        end = began + timeout + every * draw.random()
         pace = draw.uniform(0.03, 0.06)
         for number in range(1000):
             send(event(f"word{number} "))
             await asyncio.sleep(pace)
             if time.monotonic() > end:
+                cut_after.append(time.monotonic() - began)
                 raise ConnectionError
 
     with serving(answer) as url:
@@ -151,6 +155,7 @@ def test_a_supervisor_that_looks_now_and_then(timeout: float, every: float, tmp_
     assert results.conclusions is not None
     (guess,) = results.conclusions.timeouts
     assert guess.value is not None
-    assert timeout - every <= guess.value <= timeout + every / 2
+    # The first cuts tell it; by what the server did, since now and then all ten fall into the round's second half.
+    assert timeout - every <= guess.value <= median(cut_after)
     assert "looks like a timeout on the whole exchange" in said
     assert "faults" not in said
