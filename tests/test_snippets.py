@@ -58,7 +58,7 @@ http {
             proxy_pass http://${MODEL};
             proxy_http_version 1.1;
             proxy_buffering off;
-            proxy_read_timeout 2s;
+            proxy_read_timeout 6s;
         }
     }
 }
@@ -154,12 +154,12 @@ async def codings(beds: Beds, version: str) -> dict[str, str]:
 
 
 async def reloads(beds: Beds, version: str) -> dict[str, str]:
-    """How a stream of four seconds ends if nginx reads its file anew amid it, by file."""
+    """How a stream of fifteen seconds ends if nginx reads its file anew amid it, by file."""
 
     async def ending(name: str) -> str:
         key = f"{name}@{version}"
         url = f"{beds.testbed.url(key)}/v1/chat/completions"
-        async with aiohttp.ClientSession() as session, await _ask(session, url, "tokens=40&interval=100ms") as reply:
+        async with aiohttp.ClientSession() as session, await _ask(session, url, "tokens=150&interval=100ms") as reply:
             await reply.content.readline()
             await beds.testbed.reload(key)
             try:
@@ -222,8 +222,8 @@ ENDINGS = {
     "whole": "tokens=5&interval=50ms",
     "died": "tokens=20&interval=20ms&fault=fin@10",
     "reset": "tokens=20&interval=20ms&fault=rst@10",
-    "silent": "tokens=10&interval=20ms&gaps=5@4s",
-    "late": "tokens=10&ttft=4s",
+    "silent": "tokens=10&interval=20ms&gaps=5@12s",
+    "late": "tokens=10&ttft=12s",
 }
 
 
@@ -234,7 +234,7 @@ async def logged(beds: Beds, version: str) -> dict[str, str]:
     await asyncio.gather(
         *(beds.stream(key, plan, paths[name]) for name, plan in ENDINGS.items()),
         _leave(beds.testbed.url(key) + paths["left"], "tokens=40&interval=100ms", after_a_token=True),
-        _leave(beds.testbed.url(key) + paths["left-early"], "tokens=2&ttft=4s", after_a_token=False),
+        _leave(beds.testbed.url(key) + paths["left-early"], "tokens=2&ttft=12s", after_a_token=False),
     )
     for _ in range(200):
         lines = beds.testbed.log(key, 400)
@@ -246,7 +246,7 @@ async def logged(beds: Beds, version: str) -> dict[str, str]:
 
 
 async def _leave(url: str, plan: str, *, after_a_token: bool) -> None:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60 if after_a_token else 1)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60 if after_a_token else 3)) as session:
         try:
             async with await _ask(session, url, plan) as reply:
                 await reply.content.readline()

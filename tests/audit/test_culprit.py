@@ -152,7 +152,14 @@ async def found(
     folder = tmp_path_factory.mktemp("chains")
     posts = [post for chain in CHAINS for post in posts_of(chain, folder)]
     async with Testbed(posts, Containers(images_in_use)) as testbed:
-        audits = await asyncio.gather(*(audited(testbed, chain) for chain in CHAINS))
+        turns = asyncio.Semaphore(3)
+
+        async def in_turn(chain: Chain) -> Conclusions:
+            # What all do at once in one process makes each late for the others.
+            async with turns:
+                return await audited(testbed, chain)
+
+        audits = await asyncio.gather(*(in_turn(chain) for chain in CHAINS))
     yield dict(zip((chain.name for chain in CHAINS), audits, strict=True))
 
 

@@ -30,7 +30,7 @@ def test_the_stated_cost_holds(foreign: Foreign, tmp_path: Path, words: int) -> 
         for _ in range(5000 // words):
             await reply.write(TEXT % (b"word " * words))
             written[place] += words
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.01)
         await reply.write(END)
         return reply
 

@@ -13,7 +13,7 @@ from lab.model.server import ModelServer
 from lab.plan import make_plan
 from lab.probe.side_channel import SideChannel
 
-PLAN = make_plan({"tokens": 6, "interval": "100ms"})
+PLAN = make_plan({"tokens": 6, "interval": "500ms"})
 EIGHT = [f"answer-{number}" for number in range(8)]
 
 IN_PAGE = """([plan, names]) => Promise.all(names.map(async name => {

@@ -58,7 +58,7 @@ async def test_a_cut_after_k_tokens_is_partial_with_k_tokens(
 ) -> None:
     """Whichever token was the last, the consumer has just the tokens that were sent, and says that there are more."""
     async with httpx.AsyncClient(timeout=60) as client:
-        plans = {k: f"tokens={TOKENS}&interval=10ms&fault={fault}@{k}&fault_delay=300ms" for k in range(1, TOKENS)}
+        plans = {k: f"tokens={TOKENS}&interval=10ms&fault={fault}@{k}&fault_delay=3s" for k in range(1, TOKENS)}
         answers = await asyncio.gather(*(ask(client, testbed.url(proxy), wire_format, plan) for plan in plans.values()))
     seen = dict(zip(plans, answers, strict=True))
     assert {k: type(answer) for k, answer in seen.items()} == dict.fromkeys(plans, Partial)

@@ -211,7 +211,7 @@ class Asked:
     """
 
     def __init__(self, url: str, to: Path, *further: str) -> None:
-        load = ("--streams", "20", "--ramp", "4s", "--hold", "3s", "--interval", "200ms")
+        load = ("--streams", "20", "--ramp", "4s", "--hold", "8s", "--interval", "200ms")
         self._command = (sys.executable, "-m", "lab", "load", url, *load, *further, "--out", str(to))
         self._to = to
 

@@ -24,6 +24,8 @@ from .relay import Downstream, all_at_the_end, at_once, idle_timeout, late, rela
 
 CHAT = format_named("openai-chat")
 LOCKSTEP = "tokens=6&interval=1ms&lockstep=yes"
+HELD = "tokens=3&interval=1ms&lockstep=yes&hold=2s"
+"""A probe that does not run for a moment does not make the whole of such a hold doubtful."""
 
 
 async def through(downstream: Downstream | None, *queries: str, **options: Any) -> list[Evidence]:
@@ -57,8 +59,8 @@ def test_a_path_without_hops_is_incremental_in_lockstep(run: Run, wire_format: s
 
 RELAYS: dict[str, tuple[Callable[[], Downstream], str, Delivery, Cause | None]] = {
     "at once": (lambda: at_once, LOCKSTEP, Delivery.INCREMENTAL, None),
-    "all at the end": (lambda: all_at_the_end, LOCKSTEP + "&hold=200ms", Delivery.BATCHED, Cause.BUFFER),
-    "late by 100 ms": (lambda: late(0.1), LOCKSTEP, Delivery.COALESCED, Cause.BUFFER),
+    "all at the end": (lambda: all_at_the_end, HELD, Delivery.BATCHED, Cause.BUFFER),
+    "late by 200 ms": (lambda: late(0.2), LOCKSTEP, Delivery.COALESCED, Cause.BUFFER),
 }
 
 
@@ -72,9 +74,9 @@ def test_relays_are_told_apart_by_lockstep(run: Run, name: str) -> None:
 
 
 def test_an_idle_timeout_on_the_path_is_found_and_settled_by_a_control(run: Run) -> None:
-    """A relay gives up after half a second; a silence of three dies of it, and a steady stream of two lives."""
-    plans = ("tokens=4&gaps=3@3s&interval=10ms", "tokens=40&interval=50ms")
-    silent, steady = judge_all(run(through(idle_timeout(0.6), *plans)))
+    """A relay gives up after two seconds; a silence of six dies of it, and a steady stream of four lives."""
+    plans = ("tokens=4&gaps=3@6s&interval=10ms", "tokens=40&interval=100ms")
+    silent, steady = judge_all(run(through(idle_timeout(2), *plans)))
     assert (silent.ending, silent.cause, silent.received) == (Ending.CUT, Cause.IDLE_TIMEOUT, 2), silent.sentence
     assert (steady.ending, steady.cause) == (Ending.COMPLETE, None)
     assert "also" not in silent.sentence

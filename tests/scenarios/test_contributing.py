@@ -48,10 +48,10 @@ def test_the_example_goes_as_it_says(tmp_path: Path) -> None:
     assert labels == {"broken", "fixed"}
     (haproxy,) = [case for _, proxy, case in results.cases() if proxy.proxy == "haproxy-3.2"]
     told = {finding.about: finding for finding in haproxy.findings}
-    # Left after half a second of the four that the model thinks; a busy machine is late.
+    # Left after half a second of the four that the model thinks; who leaves late is not long before its end.
     went_on = re.search(r"the model went on for (\d+\.\d) s", told[Requirement.STOPS_WHEN_THE_CLIENT_LEAVES].actual)
     assert went_on is not None
-    assert 3.3 < float(went_on[1]) < 10
+    assert 1 < float(went_on[1]) < 10
     assert told[Requirement.WAITS_FOR_THE_FIRST_TOKEN].actual.startswith("met up to 1 s")
 
 

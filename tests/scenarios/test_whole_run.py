@@ -318,8 +318,8 @@ async def test_an_engine_that_fails_at_the_start_ends_the_run(theatre: Theatre) 
 
 @pytest.mark.usefixtures("theatre")
 async def test_every_exchange_of_a_side_is_made_at_once() -> None:
-    """Twenty streams of half a second take nearer to half a second than to ten, on any machine."""
-    build = Build(whole=6, interval=0.1)
+    """Twenty streams of two and a half seconds take nearer to that than to fifty, on any machine."""
+    build = Build(whole=6, interval=0.5)
     exchanges = make_case(
         Variant.FIXED, Requirement.SURVIVES_SILENCE, {f"gap-{number}": build for number in range(20)}
     ).exchanges
@@ -329,4 +329,4 @@ async def test_every_exchange_of_a_side_is_made_at_once() -> None:
 
     results = await run_lab([scenario(many)], Audience())
     assert outcomes(results) == ALL_PASSED
-    assert results.wall_seconds < 5
+    assert results.wall_seconds < 25

@@ -76,8 +76,8 @@ def which(url: str) -> str:
         return str(reply.headers["X-Which"])
 
 
-def begun(url: str, tokens: int = 20) -> HTTPResponse:
-    """A stream with ten tokens a second, of which the first line has come."""
+def begun(url: str, tokens: int = 60) -> HTTPResponse:
+    """A stream with ten tokens a second, of which the first line has come; longer than a reload takes."""
     headers = {"Content-Type": "application/json", PLAN_HEADER: f"tokens={tokens}&interval=100ms"}
     body = b'{"model":"lab","stream":true,"messages":[{"role":"user","content":"go"}]}'
     asked = urllib.request.Request(f"{url}/v1/chat/completions", body, headers)  # noqa: S310  # the address is ours
